@@ -1,1 +1,1 @@
-"""See the package docstring in docs/architecture.md."""
+"""Instruction set, sequencer, registers and counters."""

@@ -1,0 +1,142 @@
+"""The accelerator's parameters: one object from which every unit takes its sizes."""
+
+from dataclasses import dataclass
+
+from amaranth.utils import exact_log2
+from rtlm.hw.formats import TileShape
+
+BLOCK_LANES = 32
+"""Nibbles of one block: the lanes of one nibble row."""
+
+MAX_BURST_BEATS = 256
+MAX_BURST_BYTES = 4096
+"""AXI4: at most 256 beats, never across 4 KiB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorParams:
+    """Everything that determines the gates.
+
+    Parameters
+    ----------
+    name
+        Name of the configuration.
+    clock_mhz
+        Clock for which pipelines are scheduled.
+    technology
+        Operator delays that the scheduler uses: generic, xilinx-us+, ecp5, asic.
+    lanes
+        4-bit multiply-accumulates a cycle and column, a power of two, at least 32.
+    columns
+        Activation vectors for each weight pass, 1 to 8.
+    vector_lanes
+        Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
+    head_dim, group, heads, kv_heads
+        Values in a head (exact), largest number of query heads for each KV head, largest numbers of heads.
+    attention_bytes
+        KV bytes that attention takes a cycle, at most a word.
+    dim, hidden_dim, vocabulary, context_limit
+        Largest model sizes; positions in a KV slot.
+    ports, port_bits, address_bits
+        AXI4 read and write ports.
+    outstanding
+        Read bursts in flight for each port.
+    prefetch_words
+        Words of the prefetch buffer.
+    config_hash
+        64-bit hash of the configuration, readable in a register.
+    """
+
+    name: str
+    clock_mhz: float = 300.0
+    technology: str = "generic"
+    lanes: int = 128
+    columns: int = 1
+    vector_lanes: int = 2
+    head_dim: int = 64
+    group: int = 3
+    heads: int = 9
+    kv_heads: int = 3
+    attention_bytes: int = 64
+    dim: int = 576
+    hidden_dim: int = 1536
+    vocabulary: int = 49152
+    context_limit: int = 2048
+    ports: int = 4
+    port_bits: int = 128
+    address_bits: int = 40
+    outstanding: int = 8
+    prefetch_words: int = 1024
+    config_hash: int = 0
+
+    def __post_init__(self) -> None:
+        """Validate what the derived sizes rely on; the full check with sentences for users is the configuration's."""
+        if self.word_bytes % self.beat_bytes:
+            raise ValueError(
+                f"a word of {self.word_bytes} bytes ({self.lanes} lanes) is no whole number of beats of "
+                f"{self.beat_bytes} bytes ({self.ports} ports of {self.port_bits} bits)"
+            )
+        if self.vector_lanes % 2 or not 2 <= self.vector_lanes <= self.rows // 2:
+            raise ValueError(
+                f"vector_lanes = {self.vector_lanes} is not possible: an even number from 2 to {self.rows // 2} is"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Nibble rows of the array."""
+        return max(4, self.lanes // BLOCK_LANES)
+
+    @property
+    def tile_shape(self) -> TileShape:
+        """Tile geometry of the array."""
+        return TileShape(rows=self.rows)
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a word."""
+        return self.tile_shape.word_bytes
+
+    @property
+    def port_bytes(self) -> int:
+        """Bytes of a port."""
+        return self.port_bits // 8
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes that all ports deliver in a cycle."""
+        return self.ports * self.port_bytes
+
+    @property
+    def beats_per_word(self) -> int:
+        """Beats in a word."""
+        return self.word_bytes // self.beat_bytes
+
+    @property
+    def burst_beats(self) -> int:
+        """Beats of the longest burst."""
+        return min(MAX_BURST_BEATS, MAX_BURST_BYTES // self.port_bytes)
+
+    @property
+    def max_k_blocks(self) -> int:
+        """Blocks of the longest activation vector."""
+        return max(self.dim, self.hidden_dim, self.heads * self.head_dim) // BLOCK_LANES
+
+    @property
+    def kv_scale_words(self) -> int:
+        """Words of a KV head's scale region: two BF16 for each position."""
+        return -(-4 * self.context_limit // self.word_bytes)
+
+    @property
+    def kv_row_words(self) -> int:
+        """Words of a KV head's key region, and of its value region."""
+        return -(-self.head_dim * self.context_limit // self.word_bytes)
+
+    @property
+    def kv_head_words(self) -> int:
+        """Words of one KV head in one layer of a slot."""
+        return self.kv_scale_words + 2 * self.kv_row_words
+
+    @property
+    def head_packet_shift(self) -> int:
+        """log2 of the rows in a result packet that holds one head."""
+        return exact_log2(self.head_dim)
