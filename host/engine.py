@@ -1,13 +1,11 @@
 """Runs decoding steps on an accelerator, whatever stands behind its registers and its memory."""
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.layout import F32_BYTES, MemoryMap
 from rtlm.hw.control.registers import (
@@ -17,6 +15,7 @@ from rtlm.hw.control.registers import (
     Error,
     register_map,
 )
+from rtlm.hw.memory import RegisterAccess
 from rtlm.hw.params import AcceleratorParams
 
 
@@ -96,6 +95,8 @@ class Engine:
         Where things lie in its memory.
     vocabulary
         Number of logits.
+    context
+        Positions of a sequence for which the memory image has tables.
 
     Raises
     ------
@@ -103,16 +104,18 @@ class Engine:
         If the device is no accelerator of this configuration.
     """
 
-    def __init__(self, device: Device, params: AcceleratorParams, memory: MemoryMap, *, vocabulary: int):
+    def __init__(self, device: Device, params: AcceleratorParams, memory: MemoryMap, *, vocabulary: int, context: int):
         self.device = device
         self.params = params
         self.memory = memory
         self.vocabulary = vocabulary
-        self._map = register_map(params.columns)
+        self.columns = params.columns
+        self.context = context
+        self._registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
         self._check_identity()
-        self._write("PROGRAM_BASE", memory.address("program"))
-        self._write("PROGRAM_WORDS", memory.regions["program"].words)
-        self._write("LIMIT", memory.beats)
+        self._registers.write("PROGRAM_BASE", memory.address("program"))
+        self._registers.write("PROGRAM_WORDS", memory.regions["program"].words)
+        self._registers.write("LIMIT", memory.beats)
 
     def step(
         self, columns: Sequence[ColumnInput], *, want_logits: bool = True, read_logits: bool = False
@@ -135,19 +138,19 @@ class Engine:
         """
         if not 1 <= len(columns) <= self.params.columns:
             raise AcceleratorError(f"{len(columns)} columns are asked for; the accelerator has {self.params.columns}")
-        self._write("COLUMNS", len(columns))
+        write = self._registers.write
+        write("COLUMNS", len(columns))
         for c, column in enumerate(columns):
-            self._write(f"TOKEN{c}", column.token)
-            self._write(f"POSITION{c}", column.position)
-            self._write(f"HISTORY{c}", column.history)
-            self._write(f"LOCAL_FIRST{c}", column.local_first)
-            self._write(f"KV_BASE{c}", self.memory.address(f"kv{column.slot}"))
-        start = self._map.field("CONTROL", "start") | (0 if want_logits else self._map.field("CONTROL", "no_logits"))
-        start |= self._map.field("CONTROL", "store_logits") if read_logits else 0
-        self._write("CONTROL", start)
+            write("TOKEN", column.token, c)
+            write("POSITION", column.position, c)
+            write("HISTORY", column.history, c)
+            write("LOCAL_FIRST", column.local_first, c)
+            write("KV_BASE", self.memory.address(f"kv{column.slot}"), c)
+        control = self._registers.registers["CONTROL"]
+        write("CONTROL", control.encode(start=1, no_logits=not want_logits, store_logits=read_logits))
         self.device.run()
         self._check_error()
-        best = [self._read(f"BEST{c}") for c in range(len(columns))] if want_logits else None
+        best = [self._registers.read("BEST", c) for c in range(len(columns))] if want_logits else None
         logits = self.read_logits(len(columns)) if want_logits and read_logits else None
         return StepResult(best=best, logits=logits, counters=self.counters())
 
@@ -160,14 +163,18 @@ class Engine:
 
     def counters(self) -> dict[str, int]:
         """Read the counters of the last step."""
-        return {name: self._read(name) for name in COUNTERS}
+        return {name: self._registers.read(name) for name in COUNTERS}
 
     def _check_identity(self) -> None:
-        if (value := self._read("ID")) != ID_VALUE:
-            raise AcceleratorError(f"the device's ID register is {value:#010x}; an rtlm accelerator has {ID_VALUE:#010x}")
-        if (value := self._read("VERSION")) != VERSION_VALUE:
-            raise AcceleratorError(f"the accelerator has register map version {value}; this driver knows {VERSION_VALUE}")
-        value = self._read("CONFIG_HASH_LOW") | self._read("CONFIG_HASH_HIGH") << 32
+        if (value := self._registers.read("ID")) != ID_VALUE:
+            raise AcceleratorError(
+                f"the device's ID register is {value:#010x}; that of an accelerator is {ID_VALUE:#010x}"
+            )
+        if (value := self._registers.read("VERSION")) != VERSION_VALUE:
+            raise AcceleratorError(
+                f"the accelerator has register map {value}; this driver knows version {VERSION_VALUE}"
+            )
+        value = self._registers.read("CONFIG_HASH_LOW") | self._registers.read("CONFIG_HASH_HIGH") << 32
         if value != self.params.config_hash:
             raise AcceleratorError(
                 f"the accelerator was built from configuration {value:016x}, "
@@ -175,21 +182,10 @@ class Engine:
             )
 
     def _check_error(self) -> None:
-        code = self._read("ERROR")
+        code = self._registers.read("ERROR")
         if code:
             error = Error(code)
             raise AcceleratorError(f"the accelerator stopped with error {code} ({error.name.lower()}): {error.meaning}")
-
-    def _write(self, name: str, value: int) -> None:
-        self.device.write_register(self._map.address(name), value)
-
-    def _read(self, name: str) -> int:
-        return self.device.read_register(self._map.address(name))
-
-
-def best_value(bits: int) -> float:
-    """Turn the bits of a BEST_VALUE register into the logit."""
-    return struct.unpack("<f", struct.pack("<I", bits))[0]
 
 
 Progress = Callable[[str, int, int], None]

@@ -8,6 +8,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.control.isa import INSTRUCTION, INSTRUCTION_BYTES, Epilogue, Index, Opcode, Operator
 from rtlm.hw.control.router import Destination, WordRouter
+from rtlm.hw.units.attention import ATTENTION_COMMAND
+from rtlm.hw.units.matmul import MATMUL_COMMAND
+from rtlm.hw.units.vector_params import VECTOR_COMMAND
 
 ADDRESS_BITS = 32
 """Bits of a beat address."""
@@ -17,14 +20,6 @@ SETTLE_CYCLES = 7
 
 SEGMENT = data.StructLayout({"address": ADDRESS_BITS, "words": 32, "kind": 1})
 """A read request: beat address, number of words, 0 for data or 1 for program."""
-
-MATMUL_COMMAND = data.StructLayout(
-    {"format": 2, "k_blocks": 16, "rows": 20, "bank": 1, "packet_shift": 4, "columns_active": 4}
-)
-VECTOR_COMMAND = data.StructLayout(
-    {"epilogue": Epilogue, "rows": 20, "column": 4, "imm0": 32, "imm1": 32, "store": 1, "address": ADDRESS_BITS}
-)
-ATTENTION_COMMAND = data.StructLayout({"kv_heads": 8, "group": 4, "columns_active": 4, "c0": 32})
 
 
 @dataclass(frozen=True, kw_only=True)

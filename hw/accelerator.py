@@ -1,0 +1,302 @@
+"""The whole accelerator, from one configuration."""
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.control.counters import COUNTERS, EVENTS, Counters
+from rtlm.hw.control.registers import ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.control.sequencer import Fault, Sequencer, SequencerParams
+from rtlm.hw.memory import (
+    AXI4,
+    AXI4Lite,
+    BusFault,
+    ReaderParams,
+    RegisterFile,
+    StreamReader,
+    WordWriter,
+    WriterParams,
+    forward,
+)
+from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.units.activations import ActivationBanks
+from rtlm.hw.units.attention import AttentionParams, AttentionUnit
+from rtlm.hw.units.matmul import MatmulParams, MatrixUnit
+from rtlm.hw.units.vector import VectorEngine
+from rtlm.hw.units.vector_params import VectorParams
+
+REGISTER_ADDRESS_BITS = 16
+
+RESET_CYCLES = 3
+"""Cycles for which a reset holds the units and drains the bus masters."""
+
+__all__ = ["Accelerator", "AcceleratorParams"]
+
+
+class Accelerator(wiring.Component):
+    """LLM decode in gates: embedding, decoder layers, output projection and arg-max.
+
+    Protocol: the host writes token, position and KV slot of each column over AXI4-Lite and sets CONTROL.start; `irq`
+    rises when the step has ended, with STATUS.done or STATUS.error. An error stops the step; CONTROL.reset waits for
+    outstanding bus transfers and brings everything but the registers back to its initial state.
+    Latency and throughput: a step reads every weight once; see the counters.
+    Numerics: docs/numerics.md. Every configuration gives the same bits.
+
+    Parameters
+    ----------
+    params
+        Sizes; see `AcceleratorParams`.
+
+    Attributes
+    ----------
+    s_axi : In(AXI4Lite)
+        Registers (`rtlm.hw.control.registers`).
+    m0_axi, m1_axi ... : Out(AXI4)
+        Memory ports.
+    irq : Out(1)
+        High from the end of a step until CONTROL.clear_done, .start or .reset.
+    """
+
+    def __init__(self, params: AcceleratorParams):
+        self.params = params
+        port = AXI4(address_bits=params.address_bits, data_bits=params.port_bits)
+        super().__init__(
+            {
+                "s_axi": In(AXI4Lite(address_bits=REGISTER_ADDRESS_BITS)),
+                **{f"m{index}_axi": Out(port) for index in range(params.ports)},
+                "irq": Out(1),
+            }
+        )
+
+    def units(self) -> dict[str, wiring.Component]:
+        """Make the accelerator's units, by the names that they have in the Verilog."""
+        params = self.params
+        bus = {
+            "ports": params.ports,
+            "port_bits": params.port_bits,
+            "address_bits": params.address_bits,
+            "word_bytes": params.word_bytes,
+        }
+        matmul = MatmulParams(
+            lanes=params.lanes,
+            columns=params.columns,
+            vector_lanes=params.vector_lanes,
+            max_k_blocks=params.max_k_blocks,
+            max_packet_rows=max(64, params.head_dim),
+        )
+        attention = AttentionParams(
+            head_dim=params.head_dim,
+            group=params.group,
+            kv_heads=params.kv_heads,
+            columns=params.columns,
+            context_limit=params.context_limit,
+            word_bytes=params.word_bytes,
+            bytes_per_cycle=params.attention_bytes,
+            vector_lanes=params.vector_lanes,
+            clock_mhz=params.clock_mhz,
+        )
+        vector = VectorParams(
+            lanes=params.vector_lanes,
+            columns=params.columns,
+            max_dim=params.dim,
+            max_hidden=params.hidden_dim,
+            head_dim=params.head_dim,
+            heads=params.heads,
+            kv_heads=params.kv_heads,
+            context_limit=params.context_limit,
+            word_bytes=params.word_bytes,
+            beats_per_word=params.beats_per_word,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+        )
+        sequencer = SequencerParams(
+            columns=params.columns,
+            word_bytes=params.word_bytes,
+            beats_per_word=params.beats_per_word,
+            head_dim=params.head_dim,
+            scale_words=params.kv_scale_words,
+            row_words=params.kv_row_words,
+        )
+        return {
+            "reader": StreamReader(
+                ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus)
+            ),
+            "writer": WordWriter(WriterParams(**bus)),
+            "sequencer": Sequencer(sequencer),
+            "banks": ActivationBanks(columns=params.columns, max_k_blocks=params.max_k_blocks),
+            "matmul": MatrixUnit(matmul, clock_mhz=params.clock_mhz),
+            "attention": AttentionUnit(attention),
+            "vector": VectorEngine(vector),
+        }
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect the units."""
+        m = Module()
+        params = self.params
+        m.submodules.registers = registers = RegisterFile(
+            register_map(params.columns), address_bits=REGISTER_ADDRESS_BITS
+        )
+        m.submodules.counters = counters = Counters()
+        wiring.connect(m, wiring.flipped(self.s_axi), registers.s_axi)
+
+        clear = Signal()
+        units = self.units()
+        for name, unit in units.items():
+            # Reader and writer finish what is on the bus; they have their own way back.
+            m.submodules[name] = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
+        reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
+        banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
+        self._connect_ports(m, reader, writer)
+        self._connect_streams(m, units)
+        start, error = self._control(m, registers, units, clear)
+        m.d.comb += [
+            sequencer.start.eq(start),
+            sequencer.columns_active.eq(registers.columns),
+            sequencer.program_base.eq(registers.program_base),
+            sequencer.program_words.eq(registers.program_words),
+            sequencer.matmul_idle.eq(matmul.idle),
+            sequencer.matmul_blocked.eq(matmul.blocked_activation),
+            sequencer.vector_idle.eq(vector.idle),
+            sequencer.attention_idle.eq(attention.idle),
+            sequencer.attention_phase.eq(attention.phase),
+            sequencer.writer_idle.eq(writer.idle),
+            banks.clear.eq(sequencer.clear_banks),
+            vector.columns_active.eq(registers.columns),
+            counters.clear.eq(start),
+            counters.running.eq(sequencer.busy & (error == Error.NONE)),
+            counters.operator.eq(sequencer.operator),
+        ]
+        for c in range(params.columns):
+            m.d.comb += [
+                sequencer.token[c].eq(registers.token[c]),
+                sequencer.position[c].eq(registers.position[c]),
+                sequencer.history[c].eq(registers.history[c]),
+                sequencer.kv_base[c].eq(registers.kv_base[c]),
+                attention.history[c].eq(registers.history[c]),
+                attention.local_first[c].eq(registers.local_first[c]),
+                vector.kv_base[c].eq(registers.kv_base[c]),
+                vector.position[c].eq(registers.position[c]),
+                registers.best[c].eq(vector.best_index[c]),
+                registers.best_value[c].eq(vector.best_value[c]),
+            ]
+        events = {
+            "matmul_busy": matmul.busy,
+            "matmul_starved": matmul.starved,
+            "matmul_blocked_activation": matmul.blocked_activation,
+            "matmul_blocked_output": matmul.blocked_output,
+            "attention_busy": attention.busy,
+            "attention_starved": attention.starved,
+            "vector_busy": vector.busy,
+            "words": reader.o_words.valid & reader.o_words.ready,
+            "reader_no_room": reader.starved_credit,
+            "reader_no_request": reader.no_segment,
+        }
+        m.d.comb += [counters.events[name].eq(events[name]) for name in EVENTS]
+        for i, name in enumerate(COUNTERS):
+            m.d.comb += getattr(registers, name.lower()).eq(counters.values[i])
+        return m
+
+    def _connect_ports(self, m: Module, reader: StreamReader, writer: WordWriter) -> None:
+        """Join reader and writer to full AXI4 ports."""
+        for index in range(self.params.ports):
+            port = getattr(self, f"m{index}_axi")
+            forward(m, getattr(reader, f"m{index}_axi"), port)
+            forward(m, getattr(writer, f"m{index}_axi"), port)
+
+    def _connect_streams(self, m: Module, units: dict[str, wiring.Component]) -> None:
+        """Connect what flows between the units."""
+        reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
+        banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
+        wiring.connect(m, reader.o_words, sequencer.i_words)
+        wiring.connect(m, reader.o_program, sequencer.i_program)
+        wiring.connect(m, sequencer.o_matmul_words, matmul.i_words)
+        wiring.connect(m, sequencer.o_attention_words, attention.i_words)
+        wiring.connect(m, sequencer.o_vector_words, vector.i_words)
+        wiring.connect(m, sequencer.o_matmul, matmul.i_command)
+        wiring.connect(m, sequencer.o_vector, vector.i_command)
+        wiring.connect(m, sequencer.o_attention, attention.i_command)
+        wiring.connect(m, matmul.read, banks.read)
+        wiring.connect(m, matmul.o, vector.i_results)
+        wiring.connect(m, attention.o, vector.i_attention)
+        wiring.connect(m, vector.o_bank, banks.i_write)
+        wiring.connect(m, vector.o_scale, banks.i_scale)
+        wiring.connect(m, vector.o_local, attention.i_local)
+        # Beat addresses are as wide as the address space needs on one side and 32 bits on the other.
+        segment, target = sequencer.o_segments, reader.i_segments
+        m.d.comb += [
+            target.valid.eq(segment.valid),
+            segment.ready.eq(target.ready),
+            target.payload.address.eq(segment.payload.address),
+            target.payload.words.eq(segment.payload.words),
+            target.payload.kind.eq(segment.payload.kind),
+            writer.i.valid.eq(vector.o_write.valid),
+            vector.o_write.ready.eq(writer.i.ready),
+            writer.i.payload.address.eq(vector.o_write.payload.address),
+            writer.i.payload.data.eq(vector.o_write.payload.data),
+            writer.i.payload.strobe.eq(vector.o_write.payload.strobe),
+            writer.i.payload.last.eq(vector.o_write.payload.last),
+        ]
+
+    def _control(
+        self, m: Module, registers: RegisterFile, units: dict[str, wiring.Component], clear: Signal
+    ) -> tuple[Signal, Signal]:
+        """Start, end, errors and reset; give the start pulse and the error."""
+        reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
+        control, status = registers.control, registers.status
+        start, done, error = Signal(), Signal(), Signal(Error)
+        columns_possible = (registers.columns != 0) & (registers.columns <= self.params.columns)
+        resetting = Signal()
+        reset_cycles = Signal(2)
+        m.d.comb += [
+            registers.id.eq(ID_VALUE),
+            registers.version.eq(VERSION_VALUE),
+            registers.config_hash_low.eq(self.params.config_hash & 0xFFFFFFFF),
+            registers.config_hash_high.eq(self.params.config_hash >> 32),
+            registers.error.eq(error),
+            status.busy.eq(sequencer.busy & (error == Error.NONE)),
+            status.done.eq(done),
+            status.error.eq(error != Error.NONE),
+            status.resetting.eq(resetting),
+            self.irq.eq(done | (error != Error.NONE)),
+            clear.eq(reset_cycles != 0),
+            reader.drain.eq(clear),
+            writer.drain.eq(clear),
+            reader.limit.eq(registers.limit),
+            writer.limit.eq(registers.limit),
+            start.eq(control.start & ~sequencer.busy & columns_possible & (error == Error.NONE) & ~resetting),
+        ]
+        with m.If(start):
+            m.d.sync += [
+                sequencer.no_logits.eq(control.no_logits),
+                sequencer.store_logits.eq(control.store_logits),
+            ]
+        with m.If(sequencer.done):
+            m.d.sync += done.eq(1)
+        with m.If(control.clear_done | start):
+            m.d.sync += done.eq(0)
+
+        idle_cycles = Signal(32)
+        progress = (reader.o_words.valid & reader.o_words.ready) | (writer.i.valid & writer.i.ready) | ~sequencer.busy
+        m.d.sync += idle_cycles.eq(Mux(progress, 0, idle_cycles + 1))
+        causes = [
+            (sequencer.fault != Fault.NONE, Error.ILLEGAL_INSTRUCTION),
+            (reader.error == BusFault.RESPONSE, Error.READ_RESPONSE),
+            (reader.error == BusFault.LIMIT, Error.READ_LIMIT),
+            (reader.error == BusFault.ALIGNMENT, Error.READ_ALIGNMENT),
+            (writer.error == BusFault.RESPONSE, Error.WRITE_RESPONSE),
+            (writer.error == BusFault.LIMIT, Error.WRITE_LIMIT),
+            (writer.error == BusFault.ALIGNMENT, Error.WRITE_ALIGNMENT),
+            ((idle_cycles == registers.watchdog) & (registers.watchdog != 0), Error.WATCHDOG),
+            (control.start & sequencer.busy, Error.START_WHILE_BUSY),
+            (control.start & ~columns_possible, Error.BAD_COLUMNS),
+        ]
+        with m.If((error == Error.NONE) & ~resetting):
+            for cause, code in reversed(causes):
+                with m.If(cause):
+                    m.d.sync += error.eq(code)
+        with m.If(reset_cycles != 0):
+            m.d.sync += reset_cycles.eq(reset_cycles - 1)
+        with m.Elif(resetting & reader.idle & writer.idle):
+            m.d.sync += resetting.eq(0)
+        with m.If(control.reset):
+            m.d.sync += [resetting.eq(1), reset_cycles.eq(RESET_CYCLES), error.eq(Error.NONE), done.eq(0)]
+        return start, error
