@@ -228,12 +228,12 @@ class Accelerator(wiring.Component):
             target.payload.address.eq(segment.payload.address),
             target.payload.words.eq(segment.payload.words),
             target.payload.kind.eq(segment.payload.kind),
-            writer.i.valid.eq(vector.o_write.valid),
-            vector.o_write.ready.eq(writer.i.ready),
-            writer.i.payload.address.eq(vector.o_write.payload.address),
-            writer.i.payload.data.eq(vector.o_write.payload.data),
-            writer.i.payload.strobe.eq(vector.o_write.payload.strobe),
-            writer.i.payload.last.eq(vector.o_write.payload.last),
+            writer.i.valid.eq(vector.o_writes.valid),
+            vector.o_writes.ready.eq(writer.i.ready),
+            writer.i.payload.address.eq(vector.o_writes.payload.address),
+            writer.i.payload.data.eq(vector.o_writes.payload.data),
+            writer.i.payload.strobe.eq(vector.o_writes.payload.strobe),
+            writer.i.payload.last.eq(vector.o_writes.payload.last),
         ]
 
     def _control(

@@ -1,1 +1,54 @@
-"""See the package docstring in docs/architecture.md."""
+"""Simulation: Verilator builds cached by content, a C++ bench with a DRAM model, and a Python class around both.
+
+Build and run a design (`verilog` is the text of a module ``accelerator``)::
+
+    from rtlm.sim import AcceleratorModel, build_model, dram
+
+    build = build_model(verilog, progress=print)          # trace="fst" or "saif" for builds that can trace
+    memory = dram.named("ddr4-2400")                      # "ddr3-800", "hbm2", "hbm2-8", "ideal"
+    with AcceleratorModel(build, dram=memory, clock_mhz=300, memory_bytes=1 << 28) as model:
+        model.map_image("model.img")                      # copy on write, no copy now
+        model.write(0x1000, array); model.read(0x1000, 64)
+        model.set_purposes({"weights": [(0, 1 << 20)], "kv": [(1 << 20, 1 << 21)]})
+        model.write_register(0x08, 1)                     # AXI4-Lite
+        cycles = model.run(max_cycles=10_000_000)         # until irq is high
+        status = model.read_register(0x04)
+        counters = model.counters()                       # .totals, .read_bytes, .write_bytes, .ports, .since(earlier)
+        model.trace_start("window.saif"); model.step(5000); model.trace_stop()
+
+The memory's own ceiling, without a design::
+
+    from rtlm.sim import stream_ceiling
+    stream_ceiling(memory, ports=4, port_bytes=16, clock_mhz=300)     # fraction of peak
+
+Tools: `find_verilator`, `find_compiler`, `checks` (for ``rtlm doctor``). Errors: `ToolError` (a tool is missing or
+failed), `SimulationError` (the design broke a rule or did not finish); both carry a sentence.
+
+Ports of the top: ``clk``, ``rst`` (synchronous, high), ``irq``; AXI4 masters ``m0_axi__*``, ``m1_axi__*``, … whose read
+or write half may be absent; an AXI4-Lite slave ``s_axi__*`` which may be absent.
+"""
+
+from . import dram
+from .build import Build, build_model
+from .dram import Dram
+from .model import AcceleratorModel, Counters, SimulationError
+from .stream import StreamResult, stream, stream_ceiling
+from .verilator import ToolError, Verilator, checks, find_compiler, find_verilator
+
+__all__ = [
+    "AcceleratorModel",
+    "Build",
+    "Counters",
+    "Dram",
+    "SimulationError",
+    "StreamResult",
+    "ToolError",
+    "Verilator",
+    "build_model",
+    "checks",
+    "dram",
+    "find_compiler",
+    "find_verilator",
+    "stream",
+    "stream_ceiling",
+]

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.control.isa import Operator
 
 
 class Destination(enum.Enum, shape=unsigned(2)):
@@ -13,7 +14,7 @@ class Destination(enum.Enum, shape=unsigned(2)):
     VECTOR = 2
 
 
-ROUTE = data.StructLayout({"destination": Destination, "words": 32})
+ROUTE = data.StructLayout({"destination": Destination, "operator": Operator, "words": 32})
 """A run of words for one unit."""
 
 
@@ -22,6 +23,7 @@ class WordRouter(wiring.Component):
 
     Protocol: `i_route` lists the runs in the order of the words; words wait until their run is known.
     Latency: none between `i_words` and an output. Throughput: one word a cycle, also across runs.
+    `active` says that a run is known and not at its end, `operator` to which operator it (or the last one) belongs.
 
     Parameters
     ----------
@@ -41,6 +43,8 @@ class WordRouter(wiring.Component):
                 "o_matmul": Out(word),
                 "o_attention": Out(word),
                 "o_vector": Out(word),
+                "active": Out(1),
+                "operator": Out(Operator),
             }
         )
 
@@ -71,12 +75,16 @@ class WordRouter(wiring.Component):
             with m.If(chosen):
                 m.d.comb += self.i_words.ready.eq(output.ready)
         moved = Signal()
-        m.d.comb += moved.eq(self.i_words.valid & self.i_words.ready)
+        m.d.comb += [moved.eq(self.i_words.valid & self.i_words.ready), self.active.eq(remaining != 0)]
         with m.If((remaining == 0) | (moved & (remaining == 1))):
             m.d.comb += routes.r_en.eq(1)
             m.d.sync += remaining.eq(0)
             with m.If(routes.r_rdy):
-                m.d.sync += [destination.eq(following.destination), remaining.eq(following.words)]
+                m.d.sync += [
+                    destination.eq(following.destination),
+                    self.operator.eq(following.operator),
+                    remaining.eq(following.words),
+                ]
         with m.Elif(moved):
             m.d.sync += remaining.eq(remaining - 1)
         return m

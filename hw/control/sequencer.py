@@ -146,6 +146,7 @@ class Sequencer(wiring.Component):
         program_segment = self._fetch(m, queue)
         self._decode(m, queue, issued, router, program_segment)
         self._dispatch(m, issued)
+        self._attribute(m, router)
         return m
 
     def _fetch(self, m: Module, queue: fifo.SyncFIFOBuffered) -> data.View:
@@ -215,6 +216,7 @@ class Sequencer(wiring.Component):
             accepted.eq(offered & ~self._program_wanted & self.o_segments.ready & router.i_route.ready),
             router.i_route.valid.eq(accepted),
             router.i_route.payload.words.eq(segment.words),
+            router.i_route.payload.operator.eq(current.operator),
         ]
         with m.Switch(current.opcode):
             with m.Case(Opcode.MATMUL):
@@ -283,8 +285,8 @@ class Sequencer(wiring.Component):
         """Hand commands to the units in program order."""
         head = Signal(INSTRUCTION, name="issued_head")
         m.d.comb += head.as_value().eq(issued.r_data)
-        operator = Signal(Operator)
-        bank = Signal()
+        self._bank = bank = Signal(name="bank")
+        self._attention_waits = Signal(name="attention_waits")
         to_matmul, to_attention, to_vector = Signal(), Signal(), Signal()
         sent_unit, sent_vector = Signal(), Signal()
         unit_done = Signal()
@@ -336,7 +338,7 @@ class Sequencer(wiring.Component):
                 with m.Case(Opcode.MATMUL):
                     m.next = "send"
                 with m.Case(Opcode.ATTENTION):
-                    m.d.sync += operator.eq(Operator.ROPE)
+                    m.d.comb += self._attention_waits.eq(self.matmul_idle)
                     with m.If(quiet):
                         m.next = "send"
                 with m.Case(Opcode.END):
@@ -355,24 +357,32 @@ class Sequencer(wiring.Component):
                 ]
                 m.d.sync += [sent_unit.eq(unit_done & (to_matmul | to_attention)), sent_vector.eq(vector_done)]
                 with m.If(unit_done & vector_done):
-                    m.d.sync += [sent_unit.eq(0), sent_vector.eq(0), operator.eq(head.operator), bank.eq(head.bank)]
+                    m.d.sync += [sent_unit.eq(0), sent_vector.eq(0), bank.eq(head.bank)]
                     m.d.comb += issued.r_en.eq(1)
                     m.next = "settle"
             with m.State("settle"):
                 # One cycle for the units' idle outputs to fall.
                 m.next = "next instruction"
 
-        with m.If(operator == Operator.QK), m.Switch(self.attention_phase):
-            with m.Case(2):
-                m.d.comb += self.operator.eq(Operator.SOFTMAX)
-            with m.Case(3, 4):
-                m.d.comb += self.operator.eq(Operator.PV)
-            with m.Default():
-                m.d.comb += self.operator.eq(Operator.QK)
-        with m.Elif(self.matmul_blocked & (bank == 0)):
+    def _attribute(self, m: Module, router: WordRouter) -> None:
+        """Say to which operator this cycle counts: what takes words now, or what it waits for."""
+        held = Signal(Operator)
+        m.d.comb += self.operator.eq(held)
+        m.d.sync += held.eq(self.operator)
+        with m.If(~self.attention_idle):
+            with m.Switch(self.attention_phase):
+                with m.Case(2):
+                    m.d.comb += self.operator.eq(Operator.SOFTMAX)
+                with m.Case(3, 4):
+                    m.d.comb += self.operator.eq(Operator.PV)
+                with m.Default():
+                    m.d.comb += self.operator.eq(Operator.QK)
+        with m.Elif(self._attention_waits):
+            m.d.comb += self.operator.eq(Operator.ROPE)
+        with m.Elif(self.matmul_blocked & ~self._bank):
             m.d.comb += self.operator.eq(Operator.RMS)
-        with m.Else():
-            m.d.comb += self.operator.eq(operator)
+        with m.Elif(router.active):
+            m.d.comb += self.operator.eq(router.operator)
 
 
 class _AttentionWalk:

@@ -1,1 +1,32 @@
-"""See the package docstring in docs/architecture.md."""
+"""The mathematics of a decoder layer, one small file an operator; docs/numerics.md defines the figures."""
+
+from rtlm.hw.kernels.argmax import argmax
+from rtlm.hw.kernels.attention import attention_norm, attention_output, score, score_scale, softmax_weight
+from rtlm.hw.kernels.quantise import dequantise, dequantise_half, quantise
+from rtlm.hw.kernels.residual import residual
+from rtlm.hw.kernels.rmsnorm import norm_input, rms_scale, rmsnorm
+from rtlm.hw.kernels.rope import rope
+from rtlm.hw.kernels.scale import accumulator_to_float, scale
+from rtlm.hw.kernels.softmax import softmax
+from rtlm.hw.kernels.swiglu import swiglu
+
+__all__ = [
+    "accumulator_to_float",
+    "argmax",
+    "attention_norm",
+    "attention_output",
+    "dequantise",
+    "dequantise_half",
+    "norm_input",
+    "quantise",
+    "residual",
+    "rms_scale",
+    "rmsnorm",
+    "rope",
+    "scale",
+    "score",
+    "score_scale",
+    "softmax",
+    "softmax_weight",
+    "swiglu",
+]

@@ -1,0 +1,48 @@
+# make run: a language model answers through simulated gates. make test: all tests. Both set everything up themselves.
+
+PYTHON ?= python3
+PROMPT ?= What is the capital of France?
+# Words that go to rtlm run as they are, such as: make run ARGS="--max-tokens 8 --config tiny"
+ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TYPES := build/types
+PACKAGES := hw gen sim host
+
+.PHONY: run test lint setup clean
+.DEFAULT_GOAL := run
+
+run: $(STAMP)
+	@$(BIN)/rtlm run --chat "$(PROMPT)" $(ARGS)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy $(addprefix -p rtlm.,$(PACKAGES))
+
+setup: $(STAMP)
+
+# The packages lie in folders without the prefix rtlm; mypy needs to see them with it.
+$(TYPES)/rtlm/%:
+	@mkdir -p $(@D) && ln -sfn ../../../$* $@
+
+# The environment is made anew only when the list of packages changes.
+$(STAMP): pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); install Python 3.11 or newer, or set PYTHON." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; set PYTHON to one." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv." >&2; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[test]'
+	@touch $@
+
+clean:
+	@rm -rf build

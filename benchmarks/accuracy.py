@@ -1,0 +1,247 @@
+"""How much the accelerator's numerics cost: the golden model against float32 and against llama.cpp.
+
+Usage: ``python benchmarks/accuracy.py [--output accuracy.json]``. Finished sequences are kept in the output file, so an
+interrupted run continues where it stopped. Where the processor is shared, ``OPENBLAS_NUM_THREADS=1`` is faster.
+"""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rtlm.host.errors import ModelError
+from rtlm.host.fetch import SMOLLM2, fetch
+from rtlm.host.golden import GoldenModel
+from rtlm.host.model import LlamaModel
+from rtlm.host.reference import ReferenceModel
+from rtlm.host.tokenizer import Tokenizer
+
+HERE = Path(__file__).resolve().parent
+TEXT = HERE / "data" / "english.txt"
+LLAMA_CPP = HERE.parent / "tests" / "host" / "data" / "llamacpp_greedy.json"
+CLEAR_MARGIN = 1.5
+"""Above this margin between llama.cpp's best two logits another arg-max is an error; below, its own builds differ."""
+
+LIMITS = {
+    "clear_agreement": (">=", 1.0),
+    "agreement": (">=", 0.95),
+    "top5_difference": ("<", 0.4),
+    "kl": ("<=", 0.01),
+    "perplexity_change": ("<=", 0.006),
+}
+MEANINGS = {
+    "clear_agreement": f"arg-max agrees with llama.cpp where its margin exceeds {CLEAR_MARGIN}",
+    "agreement": "arg-max agrees with llama.cpp, all positions",
+    "top5_difference": "mean |difference| to llama.cpp's top-5 logits",
+    "kl": "mean KL(float32 || golden), nats a token",
+    "perplexity_change": "perplexity against float32, relative",
+}
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the logarithms of the probabilities, in double precision."""
+    x = logits.astype(np.float64)
+    x -= x.max(axis=-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def compare_with_float(
+    tokens: list[int], reference: NDArray[np.float32], golden: NDArray[np.float32]
+) -> dict[str, float]:
+    """Return sums over the tokens of a text: KL, negative log likelihoods, their squared difference, agreement."""
+    p, q = log_softmax(reference), log_softmax(golden)
+    index = np.arange(len(tokens) - 1), np.asarray(tokens[1:])
+    expected, actual = -p[index], -q[index]
+    return {
+        "tokens": len(tokens),
+        "kl_sum": float((np.exp(p) * (p - q)).sum()),
+        "predicted": len(expected),
+        "float_nll": float(expected.sum()),
+        "golden_nll": float(actual.sum()),
+        "change_squares": float(((actual - expected) ** 2).sum()),
+        "same_argmax": int((p.argmax(axis=-1) == q.argmax(axis=-1)).sum()),
+    }
+
+
+def compare_with_llama_cpp(steps: list[dict], logits: NDArray[np.float32]) -> dict[str, float]:
+    """Return counts over the generated tokens of one prompt; ``logits`` are those that predict them."""
+    same = logits.argmax(axis=-1) == [step["token"] for step in steps]
+    clear = np.array([step["margin"] for step in steps]) > CLEAR_MARGIN
+    differences = [abs(row[t] - v) for row, step in zip(logits, steps, strict=True) for t, v, _ in step["top5"]]
+    return {
+        "steps": len(steps),
+        "same": int(same.sum()),
+        "clear": int(clear.sum()),
+        "clear_same": int(same[clear].sum()),
+        "differences": len(differences),
+        "difference_sum": float(np.sum(differences)),
+    }
+
+
+def passages(path: Path) -> dict[str, str]:
+    """Return the passages of a text file by their source; see the head of the file."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            lines = found.setdefault(line[3:], [])
+        elif not line.startswith("#"):
+            lines.append(line)
+    return {source: "\n".join(lines).strip() + "\n" for source, lines in found.items()}
+
+
+def summarise(sequences: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Return the figures over all sequences, with the standard error of the perplexity's change."""
+
+    def total(key: str) -> float:
+        return sum(sequence.get(key, 0) for sequence in sequences.values())
+
+    summary: dict[str, Any] = {}
+    if count := total("predicted"):
+        change = (total("golden_nll") - total("float_nll")) / count
+        summary |= {
+            "tokens": int(total("tokens")),
+            "kl": total("kl_sum") / total("tokens"),
+            "float_perplexity": math.exp(total("float_nll") / count),
+            "golden_perplexity": math.exp(total("golden_nll") / count),
+            "perplexity_change": math.expm1(change),
+            "perplexity_change_error": math.sqrt(max(total("change_squares") / count - change**2, 0) / count),
+            "float_agreement": total("same_argmax") / total("tokens"),
+        }
+    if total("steps"):
+        summary |= {
+            "steps": int(total("steps")),
+            "clear_steps": int(total("clear")),
+            "clear_agreement": total("clear_same") / total("clear"),
+            "agreement": total("same") / total("steps"),
+            "top5_difference": total("difference_sum") / total("differences"),
+        }
+    return summary
+
+
+def passes(name: str, value: float) -> bool:
+    """Whether a figure keeps its limit."""
+    relation, limit = LIMITS[name]
+    return {">=": value >= limit, "<=": value <= limit, "<": value < limit}[relation]
+
+
+class Evaluation:
+    """The two models of one file, loaded when first needed."""
+
+    def __init__(self, path: Path):
+        self.model = LlamaModel.open(path)
+        self.tokenizer = Tokenizer(self.model.file)
+        self._golden: GoldenModel | None = None
+        self._reference: ReferenceModel | None = None
+
+    def golden(self, tokens: list[int]) -> NDArray[np.float32]:
+        """Return the golden model's logits."""
+        self._golden = self._golden or GoldenModel(self.model)
+        return self._golden.evaluate(tokens, self._golden.cache(len(tokens)))
+
+    def text(self, text: str) -> dict[str, float]:
+        """Evaluate one passage."""
+        tokens = self.tokenizer.encode(text)
+        self._reference = self._reference or ReferenceModel(self.model)
+        return compare_with_float(tokens, self._reference.logits(tokens), self.golden(tokens))
+
+    def prompt(self, entry: dict[str, Any]) -> dict[str, float]:
+        """Evaluate one of llama.cpp's prompts, fed with the tokens that llama.cpp chose."""
+        tokens = [*entry["prompt_ids"], *entry["generated_ids"][:-1]]
+        return compare_with_llama_cpp(entry["steps"], self.golden(tokens)[len(entry["prompt_ids"]) - 1 :])
+
+
+def fingerprint(model: Path, *others: Path) -> str:
+    """Return a hash of everything a kept result depends on: the model, the inputs and the source of the numerics."""
+    host = HERE.parent / "host"
+    numerics = [host / "golden.py", host / "reference.py", host / "image.py", Path(__file__)]
+    for room in ("formats", "hls", "kernels"):
+        numerics += sorted((HERE.parent / "hw" / room).glob("*.py"))
+    digest = hashlib.sha256()
+    for path in (model, *others, *numerics):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def load(path: Path, key: str) -> dict[str, dict[str, float]]:
+    """Return the sequences that an earlier run with the same inputs has finished."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return kept["sequences"] if kept["fingerprint"] == key else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write atomically."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+@click.command()
+@click.option("--model", type=click.Path(path_type=Path, dir_okay=False), help="GGUF file; SmolLM2-135M by default.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("accuracy.json"))
+def main(model: Path | None, output: Path) -> None:
+    """Measure the golden model's accuracy and write it as JSON."""
+    try:
+        run(model or fetch(SMOLLM2), output)
+    except ModelError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def run(path: Path, output: Path) -> None:
+    """Evaluate every sequence that is not in ``output`` yet, then print the summary."""
+    console = Console()
+    evaluation = Evaluation(path)
+    jobs: dict[str, Any] = {source: (evaluation.text, text) for source, text in passages(TEXT).items()}
+    reference = json.loads(LLAMA_CPP.read_text(encoding="utf-8"))
+    if hashlib.sha256(path.read_bytes()).hexdigest() == reference["sha256"]:
+        jobs |= {f"llama.cpp {entry['name']}": (evaluation.prompt, entry) for entry in reference["prompts"]}
+    key = fingerprint(path, TEXT, LLAMA_CPP)
+    sequences = load(output, key)
+    with Progress(console=console) as progress:
+        task = progress.add_task("sequences", total=len(jobs), completed=sum(name in sequences for name in jobs))
+        for name, (evaluate, argument) in jobs.items():
+            if name not in sequences:
+                progress.update(task, description=name[:50])
+                sequences[name] = evaluate(argument)
+                summary = summarise(sequences)
+                save(output, {"fingerprint": key, "model": path.name, "summary": summary, "sequences": sequences})
+                progress.advance(task)
+    show(console, sequences)
+
+
+def show(console: Console, sequences: dict[str, dict[str, float]]) -> None:
+    """Print the figures of each text, then the totals with their limits."""
+    texts = Table("text", "tokens", "KL", "float32 perplexity", "change", "arg-max agreement")
+    for name, sequence in sequences.items():
+        if "tokens" in sequence:
+            part = summarise({name: sequence})
+            change = f"{part['perplexity_change']:+.2%} ± {part['perplexity_change_error']:.2%}"
+            cells = f"{part['kl']:.5f}", f"{part['float_perplexity']:.2f}", change, f"{part['float_agreement']:.3f}"
+            texts.add_row(name[:28], str(part["tokens"]), *cells)
+    console.print(texts)
+    summary = summarise(sequences)
+    totals = Table("figure", "value", "limit", "")
+    for name, (relation, limit) in LIMITS.items():
+        if name in summary:
+            verdict = "pass" if passes(name, summary[name]) else "MISS"
+            totals.add_row(MEANINGS[name], f"{summary[name]:.5f}", f"{relation} {limit}", verdict)
+    console.print(totals)
+    console.print(
+        f"{summary['tokens']} tokens of text, perplexity {summary['float_perplexity']:.3f} (float32) and "
+        f"{summary['golden_perplexity']:.3f}, standard error of the change {summary['perplexity_change_error']:.2%}"
+    )
+
+
+if __name__ == "__main__":
+    main()

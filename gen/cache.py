@@ -1,0 +1,41 @@
+"""Folders in the user's cache directory that appear whole or not at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+STALE_SECONDS = 24 * 3600
+"""Age at which an unfinished folder is taken to be left over from a process that was killed."""
+
+
+def cache_folder(*parts: str) -> Path:
+    """Give a folder below ``$XDG_CACHE_HOME/rtlm`` (``~/.cache/rtlm``); it need not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(base if os.path.isabs(base) else Path.home() / ".cache", "rtlm", *parts)
+
+
+@contextlib.contextmanager
+def finished_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `target` when the block ends without an exception.
+
+    Whoever comes second when two processes make the same folder discards theirs.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(".unfinished-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - stale.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(stale)
+    folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        with contextlib.suppress(FileExistsError, OSError):
+            folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not target.is_dir():
+        raise OSError(f"the folder {target} could not be made")

@@ -1,0 +1,191 @@
+"""Types of configuration values that say in a sentence what they allow and which valid value is nearest."""
+
+import difflib
+import math
+import reprlib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+REFUSED = "refused"
+"""Error type of the fields here; its context holds ``allowed`` (text) and ``nearest`` (a valid value or None)."""
+
+
+def refuse(allowed: str, nearest: Any) -> PydanticCustomError:
+    """Make the error that a field raises."""
+    return PydanticCustomError(REFUSED, "allowed is {allowed}", {"allowed": allowed, "nearest": nearest})
+
+
+def shown(value: Any) -> str:
+    """Write a value that came from outside, shortened."""
+    return f"'{value}'" if isinstance(value, str) and len(value) <= 40 else reprlib.repr(value)
+
+
+class _Field:
+    """Hooks that make a subclass usable in ``Annotated``; it supplies `check` and `schema`."""
+
+    def check(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return self.schema()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(_Field):
+    """An integer in a range.
+
+    Parameters
+    ----------
+    low, high
+        Smallest and largest valid value.
+    power_of_two
+        Whether it has to be a power of two.
+    multiple_of
+        What it has to be a multiple of.
+    """
+
+    low: int
+    high: int
+    power_of_two: bool = False
+    multiple_of: int = 1
+
+    @property
+    def allowed(self) -> str:
+        """What is valid, in words."""
+        kind = "a power of two" if self.power_of_two else "an integer"
+        if self.multiple_of > 1:
+            kind = f"a multiple of {self.multiple_of}"
+        return f"{kind} from {self.low} to {self.high}"
+
+    def valid(self, value: int) -> bool:
+        """Tell whether an integer is valid."""
+        fits = self.low <= value <= self.high and value % self.multiple_of == 0
+        return fits and not (self.power_of_two and value & (value - 1))
+
+    def nearest(self, value: float) -> int:
+        """Give the valid value nearest to a number; the smaller one of two that are equally near."""
+        value = min(max(value, self.low), self.high)
+        if self.power_of_two:
+            below = 1 << max(math.floor(math.log2(value)), 0) if value >= 1 else 1
+            candidates = [below, 2 * below]
+        else:
+            below = math.floor(value / self.multiple_of) * self.multiple_of
+            candidates = [below, below + self.multiple_of]
+        return min((c for c in candidates if self.valid(c)), key=lambda c: (abs(c - value), c))
+
+    def check(self, value: Any) -> int:
+        """Give the value as an integer, or raise."""
+        if isinstance(value, str | bool) or not isinstance(value, int | float) or value != value:
+            raise refuse(self.allowed, None)
+        if value != int(min(max(value, self.low), self.high)) or not self.valid(int(value)):
+            raise refuse(self.allowed, self.nearest(value))
+        return int(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value in JSON Schema."""
+        if self.power_of_two:
+            powers = (1 << n for n in range(self.high.bit_length()))
+            return {"type": "integer", "enum": [p for p in powers if self.valid(p)]}
+        schema = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        return schema | ({"multipleOf": self.multiple_of} if self.multiple_of > 1 else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real(_Field):
+    """A number in a range, with its unit.
+
+    Parameters
+    ----------
+    low, high
+        Smallest and largest valid value.
+    unit
+        Unit, for messages.
+    """
+
+    low: float
+    high: float
+    unit: str
+
+    @property
+    def allowed(self) -> str:
+        """What is valid, in words."""
+        return f"a number from {self.low:g} to {self.high:g} {self.unit}"
+
+    def check(self, value: Any) -> float:
+        """Give the value as a float, or raise."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise refuse(self.allowed, None)
+        if not self.low <= value <= self.high:
+            raise refuse(self.allowed, min(max(value, self.low), self.high))
+        return float(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value in JSON Schema."""
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True)
+class Choice(_Field):
+    """One of some names.
+
+    Parameters
+    ----------
+    names
+        The valid names.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        """What is valid, in words."""
+        return "one of " + ", ".join(self.names)
+
+    def check(self, value: Any) -> str:
+        """Give the name, or raise."""
+        if value not in self.names:
+            raise refuse(self.allowed, closest(value, self.names))
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value in JSON Schema."""
+        return {"type": "string", "enum": list(self.names)}
+
+
+@dataclass(frozen=True)
+class DramValue(_Field):
+    """A parameter of a memory: an integer, a text, or a delay as ``{clocks: N, ns: "X"}``."""
+
+    allowed = "an integer, a text, or a delay such as {clocks: 4, ns: '7.5'}"
+
+    def check(self, value: Any) -> int | str | dict[str, int | str]:
+        """Give the value with a delay's nanoseconds as text, which stays exact, or raise."""
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            return value
+        if not isinstance(value, dict) or not value or not set(value) <= {"clocks", "ns"}:
+            raise refuse(self.allowed, None)
+        clocks, ns = value.get("clocks", 0), str(value.get("ns", "0"))
+        if not isinstance(clocks, int) or clocks < 0 or not ns.replace(".", "", 1).isdigit():
+            raise refuse(self.allowed, None)
+        return {"clocks": clocks, "ns": ns}
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value in JSON Schema."""
+        delay = {"clocks": {"type": "integer", "minimum": 0}, "ns": {"type": ["number", "string"]}}
+        delay_schema = {"type": "object", "properties": delay, "additionalProperties": False}
+        return {"anyOf": [{"type": "integer"}, {"type": "string"}, delay_schema]}
+
+
+def closest(value: Any, names: tuple[str, ...] | list[str]) -> str | None:
+    """Give the name that a misspelt one was probably meant to be."""
+    found = difflib.get_close_matches(str(value).lower()[:100], names, n=1, cutoff=0.5)
+    return found[0] if found else None

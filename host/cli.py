@@ -1,0 +1,135 @@
+"""The command line.
+
+Each command lives in a module that is loaded when the command runs, so that ``rtlm --help`` answers at once. Failures
+that can be expected end in one sentence on standard error and one of the exit codes below.
+"""
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import metadata
+
+import click
+
+OK = 0
+USER_ERROR = 1
+USAGE_ERROR = 2
+ENVIRONMENT_ERROR = 3
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+COMMANDS = {
+    "run": ("rtlm.host.cli_run:run", "Let a language model answer through the simulated accelerator."),
+    "generate": ("rtlm.host.cli_generate:generate", "Write RTL to a folder."),
+    "list": ("rtlm.host.cli_config:list_", "List presets, boards, memories and parameters."),
+    "show": ("rtlm.host.cli_config:show", "Print a configuration with everything that follows from it."),
+    "doctor": ("rtlm.host.cli_doctor:doctor", "Check the surroundings and say what is missing."),
+}
+"""Name, place and one line of help for each command."""
+
+EXPECTED = (
+    ("rtlm.gen.errors", "ConfigError", USER_ERROR),
+    ("rtlm.gen.errors", "GenerateError", USER_ERROR),
+    ("rtlm.host.errors", "ModelError", USER_ERROR),
+    ("rtlm.host.errors", "AcceleratorError", USER_ERROR),
+    ("rtlm.sim.verilator", "ToolError", ENVIRONMENT_ERROR),
+    ("rtlm.sim.model", "SimulationError", USER_ERROR),
+)
+"""Exceptions whose message is for the user: module, class, exit code. A class counts once its module is loaded."""
+
+EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 something given is wrong (one sentence says what), 2 usage, 3 a tool is missing, "
+    "70 a defect of rtlm, 130 interrupted.",
+)
+@click.version_option(package_name="rtlm", message="%(package)s %(version)s")
+def cli() -> None:
+    """LLM-decode accelerators generated from Python, running real models in simulation.
+
+    \b
+    Examples:
+      rtlm run --chat "What is the capital of France?"
+      rtlm run --prompt "Once upon a time" --max-tokens 20 --json report.json
+      rtlm run --prompt "1 2 3" --set matmul.lanes=256 --set memory.port_bits=256
+      rtlm generate accelerator --config kv260 -o build/kv260
+      rtlm show u280
+      rtlm doctor
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with one of the documented codes."""
+    sys.exit(run_command(arguments))
+
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code."""
+    try:
+        result = cli.main(args=arguments, prog_name="rtlm", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else OK
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("\nInterrupted. What was finished is kept; the next run starts from there.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone; a second failure while flushing at exit would only be noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        code = exit_code(error)
+        if code == INTERNAL_ERROR:
+            traceback.print_exc()
+            print(f"This is a defect of rtlm {metadata.version('rtlm')}.", file=sys.stderr)
+        else:
+            print(sentence(error), file=sys.stderr)
+        return code
+
+
+def exit_code(error: Exception) -> int:
+    """Give the exit code of an exception."""
+    for module, name, code in EXPECTED:
+        kind = getattr(sys.modules.get(module), name, None)
+        if isinstance(kind, type) and isinstance(error, kind):
+            return code
+    if isinstance(error, OSError) and error.errno in EXPECTED_ERRNO:
+        return USER_ERROR
+    return INTERNAL_ERROR
+
+
+def sentence(error: Exception) -> str:
+    """Give the message of an expected exception as a sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}."
+    text = str(error)
+    return text if text.endswith((".", "!", "?", ")")) else f"{text}."

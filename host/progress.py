@@ -1,0 +1,103 @@
+"""What a command says while it works: a status line on standard error, the answer on standard output."""
+
+import sys
+import time
+from typing import Protocol, TextIO
+
+REDRAW_SECONDS = 0.1
+
+
+class Progress(Protocol):
+    """Receives what happens; `stage` fits wherever a ``Callable[[str, int, int], None]`` is wanted."""
+
+    def stage(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is going on and how much of it is done; a total of 0 is unknown."""
+
+    def text(self, piece: str) -> None:
+        """Give a piece of the answer."""
+
+    def close(self) -> None:
+        """End the status line."""
+
+
+class SilentProgress:
+    """Says nothing, and gives the answer piece by piece if asked to.
+
+    Parameters
+    ----------
+    out
+        Where the answer goes; None for nowhere.
+    """
+
+    def __init__(self, out: TextIO | None = None):
+        self._out = out
+
+    def stage(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Do nothing."""
+
+    def text(self, piece: str) -> None:
+        """Write a piece of the answer."""
+        if self._out is not None:
+            self._out.write(piece)
+            self._out.flush()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class TerminalProgress(SilentProgress):
+    """Shows one status line on a terminal; elsewhere one line for each stage.
+
+    Parameters
+    ----------
+    out
+        Where the answer goes.
+    status
+        Where the status goes.
+    """
+
+    def __init__(self, out: TextIO | None = None, status: TextIO | None = None):
+        super().__init__(out)
+        self._status = status or sys.stderr
+        self._terminal = self._status.isatty()
+        # On a terminal that shows both, a status line would overwrite the line on which the answer grows.
+        self._shared = self._terminal and out is not None and out.isatty()
+        self._answering = False
+        self._name = ""
+        self._started = self._drawn = 0.0
+        self._width = 0
+
+    def stage(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Show it, with the seconds it has taken."""
+        now = time.monotonic()
+        fresh = name != self._name
+        if fresh:
+            self._name, self._started = name, now
+        if not self._terminal:
+            if fresh:
+                print(f"{name} ...", file=self._status, flush=True)
+            return
+        if self._answering and self._shared:
+            return
+        if not fresh and now - self._drawn < REDRAW_SECONDS and done != total:
+            return
+        self._drawn = now
+        amount = f" {done}/{total}" if total else ""
+        line = f"{name}{amount} ({now - self._started:.0f} s)"
+        self._status.write("\r" + line.ljust(self._width))
+        self._status.flush()
+        self._width = len(line)
+
+    def text(self, piece: str) -> None:
+        """Write a piece of the answer where the status line was."""
+        if piece:
+            self.close()
+            self._answering = True
+        super().text(piece)
+
+    def close(self) -> None:
+        """Wipe the status line."""
+        if self._width:
+            self._status.write("\r" + " " * self._width + "\r")
+            self._status.flush()
+            self._width = 0

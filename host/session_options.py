@@ -1,0 +1,54 @@
+"""What `rtlm run` was asked to do; plain values, so that the command line stays quick to load."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BACKENDS = ("verilator", "golden")
+DEFAULT_CONFIG = "kv260"
+DEFAULT_MAX_TOKENS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of a run.
+
+    Parameters
+    ----------
+    text
+        The prompt, or what the user says.
+    chat
+        Whether it goes through the model's chat template.
+    max_tokens
+        Tokens to generate at most.
+    config
+        Preset or path of a configuration file.
+    overrides
+        Changes to it, such as ``matmul.lanes=256``.
+    backend
+        ``verilator`` (the generated RTL) or ``golden`` (the NumPy model of it).
+    model
+        Path of a GGUF file; None takes the default model.
+    temperature, top_k, top_p, seed
+        Sampling; temperature 0 is greedy.
+    context
+        Positions of the KV cache; None takes what prompt and answer need.
+    waves
+        First and last clock cycle of the waveform window.
+    read_logits
+        Whether logits are read back even where nothing needs them, for `logits_sha256`.
+    """
+
+    text: str
+    chat: bool = False
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    config: str = DEFAULT_CONFIG
+    overrides: tuple[str, ...] = ()
+    backend: str = BACKENDS[0]
+    model: Path | None = None
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    context: int | None = None
+    waves: tuple[int, int] | None = None
+    read_logits: bool = True

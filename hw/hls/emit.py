@@ -1,0 +1,274 @@
+"""Pipelines as Amaranth components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.hls.plan import Phase, Plan, last_uses
+from rtlm.hw.hls.schedule import Net
+
+RESULT_DEPTH = 4  # packets whose reductions may wait between two phases
+
+
+class KernelComponent(wiring.Component):
+    """A kernel's pipeline, ``lanes`` elements a beat.
+
+    Protocol: streams with valid and ready; a phase moves when its last register is empty or taken, so that ``o``
+    stalls all of
+    it; bubbles stay. ``valid`` never depends on ``ready``.
+
+    Latency: ``latency`` cycles; for a kernel that reduces, from a packet's last beat in to its first beat out, if
+    both flow freely
+    (each FIFO between phases after the first adds the packet's length less one).
+
+    Throughput: one beat a cycle (between phases a FIFO holds two longest packets).
+
+    Numerics: those of the kernel's ``model``, bit for bit.
+
+    Parameters
+    ----------
+    plan
+        The scheduled kernel.
+    max_length
+        Longest packet in beats (kernels that use elements again after a reduction). A longer packet never comes out.
+    tag
+        Shape of a tag passed along beside the data, or None.
+    framing
+        Whether ``last`` is passed along even if nothing is reduced.
+
+    Attributes
+    ----------
+    i : In(stream.Signature(StructLayout))
+        Arguments by name, ``last``, ``tag``.
+    o : Out(stream.Signature(StructLayout))
+        Results by name, ``last``, ``tag`` (of the packet's last beat, when there is one beat a packet).
+    """
+
+    def __init__(self, plan: Plan, *, max_length: int | None = None, tag: Any = None, framing: bool = False):
+        self.plan, self.latency, self.schedule = plan, plan.schedule.latency, plan.schedule
+        self.tag_shape = None if tag is None else Shape.cast(tag)
+        self.framing = framing or plan.graph.reduces
+        self.max_length = max_length
+        if max_length is None and any(p.elements for p in plan.phases):
+            raise ValueError(
+                f"Kernel {plan.kernel.name} uses elements again after a reduction: give max_length, the longest packet in beats."
+            )
+        extra: dict[str, Any] = ({"last": 1} if self.framing else {}) | ({} if tag is None else {"tag": tag})
+        arguments = {v.attrs["name"]: self._field(v) for v in plan.graph.args}
+        results = {name: self._field(r) for name, r in zip(plan.kernel.results, plan.graph.results, strict=True)}
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(arguments | extra))),
+                "o": Out(stream.Signature(data.StructLayout(results | extra))),
+            }
+        )
+
+    def _field(self, v) -> Any:
+        return data.ArrayLayout(unsigned(v.type.width), self.plan.lanes) if v.per_lane else unsigned(v.type.width)
+
+    def elaborate(self, platform) -> Module:
+        """Connect the phases."""
+        m = Module()
+        plan = self.plan
+        units = [
+            _PhaseUnit(
+                phase, packet_end=following is not None and not phase.elements, framing=self.framing, tag=self.tag_shape
+            )
+            for phase, following in zip(plan.phases, [*plan.phases[1:], None], strict=True)
+        ]
+        for index, unit in enumerate(units):
+            m.submodules[f"phase{index}" if len(units) > 1 else "pipeline"] = unit
+        first, final = units[0], units[-1]
+        for v in plan.graph.args:
+            for lane in plan.lane_indices(v):
+                source = self.i.payload[v.attrs["name"]]
+                m.d.comb += first.ports[id(v), lane].eq(source if lane is None else source[lane])
+        m.d.comb += [first.i_valid.eq(self.i.valid), self.i.ready.eq(first.i_ready)]
+        for name in ("last", "tag"):
+            if hasattr(first, name):
+                m.d.comb += getattr(first, name).eq(Value.cast(self.i.payload[name]))
+        outputs = iter(final.outputs)
+        for name, r in zip(plan.kernel.results, plan.graph.results, strict=True):
+            for lane in plan.lane_indices(r):
+                target = self.o.payload[name]
+                m.d.comb += (target if lane is None else target[lane]).eq(next(outputs))
+        for name in ("last", "tag"):
+            if hasattr(final, name):
+                m.d.comb += Value.cast(self.o.payload[name]).eq(getattr(final, f"o_{name}"))
+        m.d.comb += [self.o.valid.eq(final.o_valid), final.o_ready.eq(self.o.ready)]
+        for a, b in zip(units, units[1:], strict=False):
+            self._join(m, a, b)
+        if plan.graph.once_per_packet:
+            m.d.comb += self.o.payload.last.eq(1)
+        return m
+
+    def _join(self, m: Module, a: _PhaseUnit, b: _PhaseUnit) -> None:
+        """Between two phases: directly once a packet, or FIFOs for the elements and for the reductions."""
+        phase, plan = a.phase, self.plan
+        elements = [(id(v), lane) for v in phase.elements for lane in plan.lane_indices(v)]
+        constants = [(id(v), None) for v in phase.constants]
+        if not elements:
+            m.d.comb += [b.ports[key].eq(a.result(key)) for key in constants]
+            m.d.comb += [b.i_valid.eq(a.o_valid), a.o_ready.eq(b.i_ready)]
+            for name in ("last", "tag"):
+                if hasattr(a, name):
+                    m.d.comb += getattr(b, name).eq(getattr(a, f"o_{name}"))
+            return
+        tail = [getattr(a, f"o_{name}") for name in ("last", "tag") if hasattr(a, name)]
+        into = Cat(*(a.result(key) for key in elements), *tail)
+        depth = 2 * self.max_length + phase.stages + b.phase.stages
+        index = plan.phases.index(phase)
+        beats = m.submodules[f"elements{index}"] = fifo.SyncFIFOBuffered(width=len(into), depth=depth)
+        packed = Cat(*(a.result(key) for key in constants))
+        results = m.submodules[f"reductions{index}"] = fifo.SyncFIFOBuffered(width=len(packed), depth=RESULT_DEPTH)
+        room = Signal(name=f"room{index}")
+        m.d.comb += [
+            room.eq(beats.w_rdy & results.w_rdy),
+            a.o_ready.eq(room),
+            beats.w_data.eq(into),
+            beats.w_en.eq(a.o_valid & room),
+            results.w_data.eq(packed),
+            results.w_en.eq(a.o_valid & room & a.o_last),
+            b.i_valid.eq(beats.r_rdy & results.r_rdy),
+            beats.r_en.eq(b.i_valid & b.i_ready),
+            results.r_en.eq(b.i_valid & b.i_ready & b.last),
+            Cat(*(b.ports[key] for key in elements), *(getattr(b, n) for n in ("last", "tag") if hasattr(b, n))).eq(
+                beats.r_data
+            ),
+            Cat(*(b.ports[key] for key in constants)).eq(results.r_data),
+        ]
+
+
+class _PhaseUnit(wiring.Component):
+    """One pipeline with its valid bits, enables and accumulators."""
+
+    def __init__(self, phase: Phase, *, packet_end: bool, framing: bool, tag: Shape | None):
+        self.phase, self.packet_end = phase, packet_end
+        self.ports = {key: Signal(net.shape, name=f"i_{net.name}") for key, net in phase.inputs.items()}
+        self.outputs = [Signal(net.shape, name=f"o_{i}") for i, net in enumerate(phase.outputs[: self._plain()])]
+        self.i_valid, self.i_ready, self.o_valid, self.o_ready = (
+            Signal(name=n) for n in ("i_valid", "i_ready", "o_valid", "o_ready")
+        )
+        if framing:
+            self.last, self.o_last = Signal(name="i_last"), Signal(name="o_last")
+        if tag is not None:
+            self.tag, self.o_tag = Signal(tag, name="i_tag"), Signal(tag, name="o_tag")
+        self.accumulators = {
+            id(v): Signal(v.type.shape, name=f"accumulator{i}") for i, (v, _) in enumerate(phase.reductions)
+        }
+        super().__init__({})
+
+    def _plain(self) -> int:
+        return len(self.phase.outputs) - len(self.phase.reductions)
+
+    def result(self, key: tuple[int, int | None]) -> Value:
+        """Output signal of a value that goes on."""
+        if key[0] in self.accumulators:
+            return self.accumulators[key[0]]
+        net = self.phase.nets[key]
+        return next(s for s, n in zip(self.outputs, self.phase.outputs, strict=False) if n is net)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        phase = self.phase
+        stages = phase.stages
+        valid = [self.i_valid, *(Signal(name=f"valid{k}") for k in range(1, stages + 1))]
+        enable = Signal()
+        m.d.comb += [
+            enable.eq(~self.o_valid | self.o_ready),
+            self.i_ready.eq(enable),
+            self.o_valid.eq(valid[stages] & (self.o_last if self.packet_end else 1)),
+        ]
+        # One enable for everything, off while the pipeline is empty: delays become shift-register primitives (which
+        have one
+        # enable), and a simulator skips an idle pipeline with one branch.
+        active, move = Signal(), Signal()
+        m.d.sync += active.eq(Cat(*valid).any())
+        m.d.comb += move.eq(enable & (self.i_valid | active))
+        updates: list[list] = [[] for _ in range(stages)]
+        self.at: dict[tuple[int, int], Value] = {}
+        self._nets(m, updates)
+        for name in ("last", "tag"):
+            if hasattr(self, name):
+                self._delay(getattr(self, name), getattr(self, f"o_{name}"), name, updates)
+        sums: list = []
+        if phase.reductions:
+            self._reductions(m, sums)
+        with m.If(move):
+            m.d.sync += [b.eq(a) for a, b in zip(valid, valid[1:], strict=False)]
+            for statements in updates:
+                m.d.sync += statements
+            with m.If(valid[phase.depth]):
+                m.d.sync += sums
+        for net, port in zip(phase.outputs, self.outputs, strict=False):
+            m.d.comb += port.eq(self._value(net, stages))
+        if hasattr(self, "last"):
+            m.d.comb += self.o_last.eq(self.last_at[stages])
+        if hasattr(self, "tag"):
+            m.d.comb += self.o_tag.eq(self.tag_at[stages])
+        return m
+
+    def _value(self, net: Net, stage: int) -> Value:
+        return net.source if net.is_const else self.at[id(net), stage]
+
+    def _nets(self, m: Module, updates: list[list]) -> None:
+        """Signals of every live net from the stage that computes it to the last that reads it."""
+        ends = last_uses(self.phase)
+        keys = {id(net): key for key, net in self.phase.inputs.items()}
+        for number, net in enumerate(self.phase.builder.nets):
+            if id(net) not in ends:
+                continue
+            if id(net) in keys:
+                value = self.ports[keys[id(net)]]
+            elif net.rom is not None:
+                value = self._rom(m, net, number)
+            else:
+                value = Value.cast(net.function(*(self._value(a, net.stage) for a in net.args)))
+                if net.time > 0 and net.uses > 1:
+                    signal = Signal(net.shape, name=f"{net.name}_{number}")
+                    m.d.comb += signal.eq(value)
+                    value = signal
+            self.at[id(net), net.stage] = value
+            for stage in range(net.stage, ends[id(net)]):
+                register = Signal(net.shape, name=f"{net.name}_{number}_s{stage + 1}", reset_less=True)
+                updates[stage].append(register.eq(value))
+                value = self.at[id(net), stage + 1] = register
+
+    def _rom(self, m: Module, net: Net, number: int) -> Value:
+        table = memory.Memory(shape=net.shape, depth=len(net.rom), init=net.rom)
+        m.submodules[f"table_{number}"] = table
+        port = table.read_port(domain="comb")
+        m.d.comb += port.addr.eq(self._value(net.args[0], net.stage))
+        return port.data
+
+    def _delay(self, source: Value, target: Signal, name: str, updates: list[list]) -> None:
+        values = [source]
+        for stage in range(len(updates)):
+            register = Signal(source.shape(), name=f"{name}_s{stage + 1}", reset_less=name == "tag")
+            updates[stage].append(register.eq(values[-1]))
+            values.append(register)
+        setattr(self, f"{name}_at", values)
+
+    def _reductions(self, m: Module, updates: list) -> None:
+        """Accumulators behind the last stage; a packet's first beat loads them."""
+        depth = self.phase.depth
+        first = Signal(init=1)
+        updates.append(first.eq(self.last_at[depth]))
+        for v, net in self.phase.reductions:
+            x, total = self._value(net, depth), self.accumulators[id(v)]
+            if v.op == "reduce_max":
+                updates.append(total.eq(Mux(first | (x > total), x, total)))
+            elif not v.attrs["saturate"]:
+                updates.append(total.eq(Mux(first, 0, total) + x))
+            else:
+                width = v.type.width
+                over, running = Signal(name=f"over_{width}"), Signal(width, name="running")
+                sum_ = Signal(max(width, len(x)) + 1, name="sum")
+                m.d.comb += [
+                    sum_.eq(Mux(first, 0, running) + x),
+                    total.eq(Mux(over, Const(v.type.high, width), running)),
+                ]
+                updates += [running.eq(sum_), over.eq((over & ~first) | sum_[width:].any())]

@@ -1,0 +1,248 @@
+"""Evaluation of a kernel's graph on NumPy arrays, bit for bit what the gates compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rtlm.hw.hls import functions
+from rtlm.hw.hls import types as t
+from rtlm.hw.hls.trace import Kernel, Value
+from rtlm.hw.hls.types import F32, Float, UInt
+
+_BELOW_MIN = 2.0**-126 - 2.0**-151  # what is smaller rounds, with unbounded exponent, below the smallest normal F32
+
+
+def evaluate(kernel: Kernel, arrays: tuple, last: Any) -> Any:
+    """Evaluate ``kernel``; see :meth:`.trace.Kernel.model`."""
+    if len(arrays) != len(kernel.arguments):
+        raise TypeError(
+            f"{kernel.name}.model takes {len(kernel.arguments)} arrays ({', '.join(kernel.arguments)}), got {len(arrays)}."
+        )
+    inputs = [_input(kernel, name, a) for name, a in zip(kernel.arguments, arrays, strict=True)]
+    if last is not None and kernel.graph.reduces:
+        return _packets(kernel, inputs, np.asarray(last, dtype=bool))
+    with np.errstate(all="ignore"):
+        results = _run(kernel, inputs)
+    return kernel.pack(results)
+
+
+def _packets(kernel: Kernel, inputs: list[np.ndarray], last: np.ndarray) -> Any:
+    ends = np.flatnonzero(last) + 1
+    if len(ends) == 0 or ends[-1] != len(last):
+        raise ValueError(f"The last of {len(last)} beats must carry the last flag: a packet is incomplete.")
+    pieces, start = [], 0
+    lanes = max((a.shape[1] for a in inputs if a.ndim == 2), default=1)
+    for end in ends:
+        chunk = []
+        for a, (_, shared) in zip(inputs, kernel.arguments.values(), strict=True):
+            a = a[start:end] if a.ndim else a
+            chunk.append(np.repeat(a, lanes) if shared and a.ndim == 1 else a.reshape(-1))
+        with np.errstate(all="ignore"):
+            results = _run(kernel, [c if c.size > 1 else c.reshape(-1) for c in chunk])
+        shape = () if kernel.graph.once_per_packet else (end - start, *(() if inputs[0].ndim < 2 else (lanes,)))
+        pieces.append([r.reshape(shape)[None] if shape == () else r.reshape(shape) for r in results])
+        start = end
+    return kernel.pack([np.concatenate(column) for column in zip(*pieces, strict=True)])
+
+
+def _input(kernel: Kernel, name: str, array: Any) -> np.ndarray:
+    type_ = kernel.arguments[name][0]
+    if isinstance(type_, Float):
+        values = np.asarray(array, dtype=np.float32)
+        with np.errstate(all="ignore"):
+            return t.flush(values, type_)
+    values = np.asarray(array)
+    if values.dtype.kind not in "iub":
+        raise TypeError(f"Argument {name} of {kernel.name}.model is {type_}: give integers, not {values.dtype}.")
+    values = values.astype(t.int_dtype(type_))
+    if values.size and (int(values.min()) < type_.low or int(values.max()) > type_.high):
+        raise ValueError(
+            f"Argument {name} of {kernel.name}.model is {type_} ({type_.low} to {type_.high}), got {values.min()} to {values.max()}."
+        )
+    return values
+
+
+def _run(kernel: Kernel, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    graph = kernel.graph
+    shape = np.broadcast_shapes(*(a.shape for a in inputs))
+    if graph.reduces:
+        if not shape:
+            raise ValueError(f"{kernel.name} reduces a packet: give arrays of shape (..., packet_length).")
+        inputs = [
+            np.broadcast_to(a, shape) if not v.attrs["shared"] else a for a, v in zip(inputs, graph.args, strict=True)
+        ]
+    computed: dict[int, np.ndarray] = {id(v): a for v, a in zip(graph.args, inputs, strict=True)}
+    uses: dict[int, int] = {}
+    for v in graph.order:
+        for a in v.args:
+            uses[id(a)] = uses.get(id(a), 0) + 1
+    for r in graph.results:
+        uses[id(r)] = uses.get(id(r), 0) + 1
+    for v in graph.order:
+        if v.op == "arg":
+            continue
+        computed[id(v)] = MODELS[v.op](v, *(computed[id(a)] for a in v.args))
+        for a in v.args:  # drop what nobody needs any more: whole-model runs hold large arrays
+            uses[id(a)] -= 1
+            if not uses[id(a)]:
+                computed.pop(id(a), None)
+    results = []
+    for r in graph.results:
+        value = computed[id(r)]
+        if graph.once_per_packet:
+            value = np.broadcast_to(value, (*shape[:-1], 1))[..., 0] if r.op == "const" else value[..., 0]
+        elif value.shape != shape and (graph.reduces or r.op == "const"):
+            value = np.broadcast_to(value, shape)
+        results.append(value)
+    return results
+
+
+def _const(v: Value) -> np.ndarray:
+    return np.asarray(v.attrs["value"], dtype=np.float32 if isinstance(v.type, Float) else t.int_dtype(v.type))
+
+
+def _add(v: Value, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if v.type == F32:
+        return t.flush(a + b, F32)  # sums this small are exact: flushing after rounding loses nothing
+    return t.round_to(a.astype(np.float64) + b, v.type)
+
+
+def _mul(v: Value, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if v.type != F32:
+        return t.round_to(a.astype(np.float64) * b, v.type)
+    y = a * b
+    edge = np.abs(y) == t.F32_MIN
+    if edge.any():  # float32 rounds up to the smallest normal from further below than an unbounded exponent does
+        exact = np.abs(a.astype(np.float64) * b)
+        y = np.where(edge & (exact < _BELOW_MIN), np.float32(0) * y, y)
+    return t.flush(y, F32)
+
+
+def _fma(v: Value, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Round to odd in float64, then to the format (Boldo and Melquiond, 2008: innocuous with two more bits)."""
+    p, c = np.broadcast_arrays(a.astype(np.float64) * b, c.astype(np.float64))
+    s = np.atleast_1d(p + c)
+    virtual = s - p
+    error = (p - (s - virtual)) + (c - virtual)
+    raw = s.view(np.int64).copy()
+    fix = np.isfinite(s) & (error != 0) & (raw & 1 == 0)
+    away = (error > 0) == (s > 0)
+    raw[fix] += np.where(away, 1, -1)[fix]
+    return t.round_to(raw.view(np.float64).reshape(p.shape), v.type)
+
+
+def _to_int(v: Value, x: np.ndarray) -> np.ndarray:
+    dtype = t.int_dtype(v.type)
+    r = np.rint(x.astype(np.float64) * 2.0 ** v.attrs["frac"])
+    high, low = r >= float(v.type.high + 1), r < v.type.low
+    inside = np.where(high | low | np.isnan(r), 0.0, r).astype(dtype)
+    return np.where(high, dtype(v.type.high), np.where(low, dtype(v.type.low), inside))
+
+
+def _to_float(v: Value, x: np.ndarray) -> np.ndarray:
+    if v.args[0].type.width <= 53:
+        wide = x.astype(np.float64)
+    else:  # round to odd on 53 bits, so that the one rounding that follows is right
+        low = x & x.dtype.type(0x7FF)
+        odd = ((x >> x.dtype.type(11)) | (low != 0).astype(x.dtype)).astype(np.float64) * 2048.0
+        direct = x.astype(np.float64)
+        wide = np.where(np.abs(direct) < 2.0**53, direct, odd)
+    return t.round_to(wide * 2.0 ** -v.attrs["frac"], v.type)
+
+
+def _ldexp(v: Value, x: np.ndarray, k: np.ndarray) -> np.ndarray:
+    return t.round_to(np.ldexp(x.astype(np.float64), np.clip(k, -600, 600).astype(np.int32)), v.type)
+
+
+def _key(v: Value, x: np.ndarray) -> np.ndarray:
+    type_ = v.args[0].type
+    bits = t.to_bits(x + np.float32(0), type_)  # -0 + 0 is +0
+    top = 1 << (type_.width - 1)
+    return np.where(bits & top, bits ^ (2 * top - 1), bits | top)
+
+
+def _unkey(v: Value, key: np.ndarray) -> np.ndarray:
+    top = 1 << (v.type.width - 1)
+    return t.from_bits(np.where(key & top, key ^ top, key ^ (2 * top - 1)), v.type)
+
+
+def _wrap(v: Value, x: np.ndarray) -> np.ndarray:
+    return t.from_bits(t.to_bits(x, UInt(64)) if v.type.width == 64 else x.astype(np.int64), v.type)
+
+
+def _sum(v: Value, x: np.ndarray) -> np.ndarray:
+    if not v.attrs["saturate"]:
+        return _wrap(v, np.sum(x, axis=-1, keepdims=True))
+    x = x.astype(np.uint64)
+    half = np.uint64(32)
+    low = np.sum(x & np.uint64(0xFFFFFFFF), axis=-1, keepdims=True)
+    high = np.sum(x >> half, axis=-1, keepdims=True) + (low >> half)
+    over = high >= np.uint64(1 << max(0, v.type.width - 32)) if v.type.width > 32 else high != 0
+    total = high << half | low & np.uint64(0xFFFFFFFF)
+    return np.where(over | (total > np.uint64(v.type.high)), np.uint64(v.type.high), total).astype(t.int_dtype(v.type))
+
+
+def _select(v: Value, c: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    chosen = np.where(c != 0, a, b)
+    return chosen if isinstance(v.type, Float) else chosen.astype(t.int_dtype(v.type))
+
+
+def _integer(function: Callable) -> Callable:
+    return lambda v, *a: function(*a)
+
+
+def _truth(function: Callable) -> Callable:
+    return lambda v, *a: np.asarray(function(*a)).astype(np.int64)
+
+
+MODELS: dict[str, Callable] = {
+    "const": _const,
+    "add": _add,
+    "mul": _mul,
+    "fma": _fma,
+    "neg": lambda v, x: -x,
+    "abs": lambda v, x: np.abs(x),
+    "lt": _truth(np.less),
+    "le": _truth(np.less_equal),
+    "eq": _truth(np.equal),
+    "not": lambda v, x: 1 - x,
+    "select": _select,
+    "to_int": _to_int,
+    "to_float": _to_float,
+    "convert": lambda v, x: t.round_to(x, v.type),
+    "ldexp": _ldexp,
+    "exponent_field": lambda v, x: t.to_bits(x, v.args[0].type) >> v.args[0].type.mantissa & v.args[0].type.special,
+    "key": _key,
+    "unkey": _unkey,
+    "table": lambda v, i: np.array(v.attrs["values"], dtype=_const_dtype(v))[i],
+    "exp2": lambda v, x: functions.exp2_model(x, v.type),
+    "recip": lambda v, x: functions.recip_model(x, v.type),
+    "recip_exact": lambda v, x: functions.recip_exact_model(x),
+    "rsqrt": lambda v, x: functions.rsqrt_model(x, v.type),
+    "iadd": _integer(np.add),
+    "isub": _integer(np.subtract),
+    "imul": _integer(np.multiply),
+    "ineg": _integer(np.negative),
+    "ilt": _truth(np.less),
+    "ile": _truth(np.less_equal),
+    "ieq": _truth(np.equal),
+    "and": _integer(np.bitwise_and),
+    "or": _integer(np.bitwise_or),
+    "xor": _integer(np.bitwise_xor),
+    "shl": lambda v, x: x << v.attrs["count"],
+    "shr": lambda v, x: x >> x.dtype.type(min(63, v.attrs["count"])),
+    "clamp": lambda v, x: np.clip(x, v.attrs["low"], v.attrs["high"]),
+    "wrap": _wrap,
+    "bits": lambda v, x: ((x >> x.dtype.type(v.attrs["start"])) & x.dtype.type(v.type.high)).astype(
+        t.int_dtype(v.type)
+    ),
+    "concat": lambda v, low, high: low | high << v.args[0].type.width,
+    "reduce_sum": _sum,
+    "reduce_max": lambda v, x: np.max(x, axis=-1, keepdims=True),
+}
+
+
+def _const_dtype(v: Value) -> Any:
+    return np.float32 if isinstance(v.type, Float) else t.int_dtype(v.type)

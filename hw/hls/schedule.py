@@ -1,0 +1,163 @@
+"""Scheduling: each combinational micro-step gets a pipeline stage as it is created.
+
+As soon as possible, chaining steps of one operator within a stage while they fit the clock period. A register follows
+every
+operator, so that no combinational path runs through two of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from amaranth.hdl import Const, Shape, Signal, Value
+from rtlm.hw.hls.technology import Technology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What a kernel costs."""
+
+    latency: int
+    """Cycles from a beat in to its beat out; for kernels that reduce: from a packet's last beat in to its first beat out."""
+    initiation_interval: int
+    """Cycles between beats (1)."""
+    operators: dict[str, int] = field(default_factory=dict)
+    """Number of operators by name, all lanes counted."""
+    register_bits: int = 0
+    """Pipeline register bits, without FIFOs."""
+    phase_latencies: tuple[int, ...] = ()
+    """Pipeline depth of each phase."""
+    critical_ns: float = 0.0
+    """Longest planned logic path between registers."""
+
+
+class Net:
+    """Result of one micro-step: available in ``stage``, ``time`` nanoseconds after the clock edge."""
+
+    __slots__ = ("args", "function", "name", "operator", "rom", "shape", "source", "stage", "time", "uses")
+
+    def __init__(self, function: Callable | None, args: tuple[Net, ...], shape: Shape, name: str):
+        self.function, self.args, self.shape, self.name = function, args, shape, name
+        self.stage, self.time, self.operator, self.uses = 0, 0.0, 0, 0
+        self.source: Value | None = None
+        self.rom: list[int] | None = None
+
+    @property
+    def is_const(self) -> bool:
+        """Whether the net needs no registers."""
+        return self.stage < 0
+
+    @property
+    def width(self) -> int:
+        """Bits."""
+        return self.shape.width
+
+
+class Builder:
+    """Creates and schedules the nets of one pipeline."""
+
+    def __init__(self, tech: Technology, clock_mhz: float):
+        self.tech, self.clock_mhz = tech, clock_mhz
+        self.period = tech.budget(clock_mhz)
+        self.nets: list[Net] = []
+        self.operators: Counter[str] = Counter()
+        self.current = 0
+        self.critical = 0.0
+        self._label = ""
+
+    def operator(self, name: str | None, label: str = "") -> None:
+        """Begin an operator (counted under ``name`` unless None)."""
+        self.current += 1
+        self._label = label or "t"
+        if name is not None:
+            self.operators[name] += 1
+
+    def input(self, shape: Shape, name: str) -> Net:
+        """Value that arrives with the beat."""
+        net = Net(None, (), shape, name)
+        self.nets.append(net)
+        return net
+
+    def const(self, value: int, shape: Shape) -> Net:
+        """Constant."""
+        net = Net(None, (), shape, "const")
+        net.stage, net.source = -1, Const(value, shape)
+        return net
+
+    def step(self, function: Callable, *args: Net, delay: float) -> Net:
+        """Micro-step ``function(*amaranth_values)`` that takes ``delay`` nanoseconds (0: wires only)."""
+        shape = Value.cast(function(*(a.source if a.is_const else Signal(a.shape) for a in args))).shape()
+        net = Net(function, args, shape, self._label)
+        varying = [a for a in args if not a.is_const]
+        if not varying:
+            net.stage, net.source = -1, Value.cast(function(*(a.source for a in args)))
+            return net
+        stage = max(a.stage for a in varying)
+        late = [a for a in varying if a.stage == stage and a.time > 0]
+        net.stage, net.operator = stage, self.current
+        if delay > 0:
+            if delay > self.period:
+                raise ValueError(
+                    f"A step of {delay:.2f} ns does not fit a clock of {self.clock_mhz} MHz in technology {self.tech.name!r} "
+                    f"({self.period:.2f} ns between registers): use a slower clock."
+                )
+            time = max((a.time for a in late), default=0.0) + delay
+            if time > self.period or any(a.operator != self.current for a in late):
+                net.stage, time = stage + 1, delay
+            net.time = time
+            self.critical = max(self.critical, time)
+        elif late:
+            latest = max(late, key=lambda a: a.time)
+            if any(a.operator != latest.operator for a in late):
+                net.stage += 1  # wires that join two operators: register both
+            else:
+                net.time, net.operator = latest.time, latest.operator
+        self.nets.append(net)
+        for a in args:
+            a.uses += 1
+        return net
+
+    def wire(self, function: Callable, *args: Net) -> Net:
+        """Slices, concatenations, sign changes of representation: no delay."""
+        return self.step(function, *args, delay=0.0)
+
+    def rom(self, index: Net, values: list[int], shape: Shape) -> Net:
+        """``values[index]``: a read-only memory in logic."""
+        net = self.step(lambda i: Const(0, shape), index, delay=self.tech.levels(1 + max(0, index.width - 6)))
+        net.function, net.rom = None, list(values)
+        return net
+
+    def add(self, a: Net, b: Net, function: Callable | None = None) -> Net:
+        """Sum, or another function with one carry chain."""
+        return self.step(function or (lambda x, y: x + y), a, b, delay=self.tech.add(max(a.width, b.width) + 1))
+
+    def mux(self, c: Net, a: Net, b: Net) -> Net:
+        """``a`` if ``c`` else ``b``."""
+        from amaranth.hdl import Mux
+
+        return self.step(Mux, c, a, b, delay=self.tech.levels(1))
+
+    def multiply(self, a: Net, b: Net) -> Net:
+        """Product; cut into partial products where one multiplier does not fit the period."""
+        delay = self.tech.multiply(a.width, b.width)
+        if delay <= self.period or max(a.width, b.width) <= 9:
+            return self.step(lambda x, y: x * y, a, b, delay=delay)
+        if b.width > a.width:
+            a, b = b, a
+        cut = 17 if a.width > 17 else a.width // 2
+        low = self.multiply(self.wire(lambda x: x[:cut], a), b)
+        high = self.multiply(self.wire(lambda x: x[cut:].as_signed() if x.shape().signed else x[cut:], a), b)
+        width = a.width + b.width
+        signed = a.shape.signed or b.shape.signed
+        return self.step(
+            lambda x, y: ((x + y.shift_left(cut))[:width]).as_signed() if signed else (x + y.shift_left(cut))[:width],
+            low,
+            high,
+            delay=self.tech.add(width - cut),
+        )
+
+    def depth(self, outputs: list[Net]) -> int:
+        """Stages until every output stands in a register."""
+        return max([1] + [n.stage + (n.time > 0) for n in outputs if not n.is_const])

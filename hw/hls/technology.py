@@ -1,0 +1,73 @@
+"""Delays of combinational micro-steps, per technology: what the scheduler places registers by.
+
+Figures are planning values with typical routing included, not sign-off: ``xilinx-us+`` after the LUT, CARRY8 and
+DSP48E2 delays of
+a mid-speed-grade UltraScale+ data sheet (DS925) plus routing, ``ecp5`` after nextpnr's speed grade 6 reports,
+``asic`` after OSU
+0.18 um reports, ``generic`` between the first two. Synthesis reports of the generated RTL are what counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Technology:
+    """Delays in nanoseconds."""
+
+    name: str
+    """What ``technology=`` selects."""
+    register_ns: float
+    """Clock to output plus set-up, taken from every period."""
+    level_ns: float
+    """One level of logic: a six-input function (four on ECP5) and its routing."""
+    carry_ns: float
+    """Each bit of a carry chain."""
+    multiply_ns: float
+    """An 18 x 18 multiplier."""
+    multiply_bit_ns: float
+    """Each operand bit beyond that, averaged over the operands."""
+
+    def levels(self, n: float) -> float:
+        """``n`` levels of logic."""
+        return n * self.level_ns
+
+    def add(self, width: int) -> float:
+        """Addition, subtraction or comparison of ``width`` bits."""
+        return self.level_ns + width * self.carry_ns
+
+    def gather(self, inputs: int) -> float:
+        """Function such as AND or OR of many bits."""
+        return self.level_ns * max(1, math.ceil(math.log(max(inputs, 2), 6)))
+
+    def shift(self, positions: int) -> float:
+        """Shift by one of ``positions`` amounts: four-to-one multiplexers."""
+        return self.level_ns * max(1, math.ceil(math.log2(max(positions, 2)) / 2))
+
+    def multiply(self, a: int, b: int) -> float:
+        """Integer product."""
+        return self.multiply_ns + max(0, (a + b) / 2 - 18) * self.multiply_bit_ns if min(a, b) > 2 else self.add(a + b)
+
+    def budget(self, clock_mhz: float) -> float:
+        """Time for logic between two registers."""
+        return 1000 / clock_mhz - self.register_ns
+
+
+_ALL = [
+    Technology(name="generic", register_ns=0.5, level_ns=0.45, carry_ns=0.020, multiply_ns=2.2, multiply_bit_ns=0.08),
+    Technology(
+        name="xilinx-us+", register_ns=0.3, level_ns=0.40, carry_ns=0.012, multiply_ns=2.0, multiply_bit_ns=0.08
+    ),
+    Technology(name="ecp5", register_ns=0.8, level_ns=1.00, carry_ns=0.050, multiply_ns=4.0, multiply_bit_ns=0.20),
+    Technology(name="asic", register_ns=0.6, level_ns=0.55, carry_ns=0.050, multiply_ns=4.2, multiply_bit_ns=0.06),
+]
+TECHNOLOGIES = {technology.name: technology for technology in _ALL}
+
+
+def find(name: str) -> Technology:
+    """Technology of that name."""
+    if name not in TECHNOLOGIES:
+        raise ValueError(f"technology {name!r} is not known; choose one of {', '.join(TECHNOLOGIES)}.")
+    return TECHNOLOGIES[name]

@@ -1,0 +1,306 @@
+"""Writes words to memory, joining neighbouring ones to bursts."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.memory.axi import AXI4Write, Burst, BusFault, forward
+from rtlm.hw.memory.striping import Striping, log2_exact
+
+BURST_QUEUE = 4
+"""Bursts of a port that are collected and whose address or data are still waiting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterParams:
+    """Shape of a `WordWriter`.
+
+    Parameters
+    ----------
+    ports
+        Memory ports, a power of two.
+    port_bits
+        Data bits of a port.
+    address_bits
+        Bits of a byte address.
+    word_bytes
+        Bytes of a word, a multiple (by a power of two) of a beat.
+    burst_beats
+        Longest burst, a power of two; each port stores twice as many beats.
+    outstanding
+        Bursts that a port may have sent without a response.
+    """
+
+    ports: int
+    port_bits: int
+    address_bits: int = 32
+    word_bytes: int = 64
+    burst_beats: int = 16
+    outstanding: int = 8
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        AXI4Write(address_bits=self.address_bits, data_bits=self.port_bits)
+        beat_bytes = self.striping.beat_bytes
+        if self.word_bytes % beat_bytes:
+            raise ValueError(f"a word of {self.word_bytes} bytes does not consist of beats of {beat_bytes} bytes")
+        log2_exact(self.beats_per_word, "a number of beats in a word")
+        log2_exact(self.burst_beats, "a burst in beats")
+        if self.burst_beats > self.striping.burst_beats:
+            raise ValueError(
+                f"bursts of {self.burst_beats} beats are not possible: with ports of {self.port_bits} bits the longest "
+                f"has {self.striping.burst_beats}"
+            )
+        if self.outstanding < 1:
+            raise ValueError(f"{self.outstanding} outstanding bursts cannot work: at least 1 is needed")
+
+    @property
+    def striping(self) -> Striping:
+        """Map from beats to ports and byte addresses."""
+        return Striping(ports=self.ports, port_bytes=self.port_bits // 8)
+
+    @property
+    def beats_per_word(self) -> int:
+        """Beats of a word."""
+        return self.word_bytes // self.striping.beat_bytes
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of a beat address."""
+        return self.striping.beat_bits(self.address_bits)
+
+    @property
+    def payload(self) -> data.StructLayout:
+        """Payload of the input stream."""
+        return data.StructLayout(
+            {"address": self.beat_bits, "data": 8 * self.word_bytes, "strobe": self.word_bytes, "last": 1}
+        )
+
+    @property
+    def axi(self) -> AXI4Write:
+        """Signature of a port."""
+        return AXI4Write(address_bits=self.address_bits, data_bits=self.port_bits)
+
+
+class _WritePort(wiring.Component):
+    """One port: collects beats to bursts, sends them and counts the responses.
+
+    A beat is on `offer`; it is taken by `push`, which is allowed while `ready`. A beat without strobes is not
+    written, but its `last` closes the burst all the same. `flush` closes an open burst.
+    """
+
+    def __init__(self, params: WriterParams, index: int):
+        self._params = params
+        self._index = index
+        super().__init__(
+            {
+                "axi": Out(params.axi),
+                "offer": In(1),
+                "ready": Out(1),
+                "push": In(1),
+                "address": In(params.beat_bits),
+                "data": In(params.port_bits),
+                "strobe": In(params.port_bits // 8),
+                "last": In(1),
+                "flush": In(1),
+                "busy": Out(1),
+                "failed": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the port."""
+        m = Module()
+        params, axi = self._params, self.axi
+        offset_bits = log2_exact(params.burst_beats, "a burst in beats")
+
+        beat = Signal(data.StructLayout({"data": params.port_bits, "strobe": params.port_bits // 8}))
+        burst = Signal(data.StructLayout({"address": params.beat_bits, "more": max(offset_bits, 1)}))
+        m.submodules.beats = beats = fifo.SyncFIFOBuffered(width=beat.shape().size, depth=2 * params.burst_beats)
+        m.submodules.bursts = bursts = fifo.SyncFIFO(width=burst.shape().size, depth=BURST_QUEUE)
+        m.submodules.lengths = lengths = fifo.SyncFIFO(width=max(offset_bits, 1), depth=BURST_QUEUE)
+
+        # A burst is closed by `last`, at a multiple of the longest burst (hence before a stripe ends) and by a beat
+        # that does not follow. That beat waits for a cycle, as only one burst is closed in a cycle.
+        start = Signal(params.beat_bits)
+        count = Signal(range(params.burst_beats + 1))
+        writes, follows, early = Signal(), Signal(), Signal()
+        at_end = self.address[:offset_bits].all()
+        m.d.comb += [
+            writes.eq(self.strobe.any()),
+            follows.eq(self.address == start + count),
+            early.eq((count != 0) & ((self.offer & writes & ~follows) | self.flush)),
+            self.ready.eq(beats.w_rdy & bursts.w_rdy & ~early),
+            beat.data.eq(self.data),
+            beat.strobe.eq(self.strobe),
+            beats.w_data.eq(beat),
+            beats.w_en.eq(self.push & writes),
+            burst.address.eq(Mux(count == 0, self.address, start)),
+            burst.more.eq(count + beats.w_en - 1),
+            bursts.w_data.eq(burst),
+            bursts.w_en.eq(early | (self.push & Mux(writes, self.last | at_end, self.last & (count != 0)))),
+        ]
+        with m.If(bursts.w_en & bursts.w_rdy):
+            m.d.sync += count.eq(0)
+        with m.Elif(beats.w_en):
+            m.d.sync += [count.eq(count + 1), start.eq(burst.address)]
+
+        outstanding = Signal(range(params.outstanding + 1))
+        send = Signal()
+        m.d.comb += [
+            axi.awburst.eq(Burst.INCR),
+            axi.awsize.eq(log2_exact(params.port_bits // 8, "a port width in bytes")),
+            axi.bready.eq(1),
+            # One place in the queue of lengths is for the address that may be waiting now.
+            send.eq(
+                bursts.r_rdy
+                & (~axi.awvalid | axi.awready)
+                & (outstanding != params.outstanding)
+                & (lengths.level < BURST_QUEUE - 1)
+            ),
+            bursts.r_en.eq(send),
+            self.busy.eq((count != 0) | bursts.r_rdy | (outstanding != 0)),
+            self.failed.eq(axi.bvalid & (axi.bresp != 0)),
+        ]
+        closed = data.View(burst.shape(), bursts.r_data)
+        with m.If(send):
+            m.d.sync += [
+                axi.awvalid.eq(1),
+                axi.awaddr.eq(params.striping.byte_address_value(closed.address, self._index)),
+                axi.awlen.eq(closed.more),
+            ]
+        with m.Elif(axi.awready):
+            m.d.sync += axi.awvalid.eq(0)
+        with m.If(send != axi.bvalid):
+            m.d.sync += outstanding.eq(Mux(send, outstanding + 1, outstanding - 1))
+
+        # Data follow their address: some slaves take no data before it.
+        sent = Signal(max(offset_bits, 1))
+        oldest = data.View(beat.shape(), beats.r_data)
+        m.d.comb += [
+            lengths.w_data.eq(axi.awlen),
+            lengths.w_en.eq(axi.awvalid & axi.awready),
+            axi.wvalid.eq(lengths.r_rdy & beats.r_rdy),
+            axi.wdata.eq(oldest.data),
+            axi.wstrb.eq(oldest.strobe),
+            axi.wlast.eq(sent == lengths.r_data),
+        ]
+        with m.If(axi.wvalid & axi.wready):
+            m.d.comb += [beats.r_en.eq(1), lengths.r_en.eq(axi.wlast)]
+            m.d.sync += sent.eq(Mux(axi.wlast, 0, sent + 1))
+        return m
+
+
+class WordWriter(wiring.Component):
+    """Writes words, whole or in part, to memory over all ports.
+
+    A word is split into beats and ports; parts without strobes are not written. Each port by itself joins
+    neighbouring beats to bursts, until `last` is set with a word or a beat does not follow: whoever writes a run of
+    words sets `last` with the run's final word, otherwise the end of the run stays in the writer. Input is stalled
+    while a port's memory is slow.
+
+    A word that begins at or after `limit`, or whose address is not a multiple of a word, is not written and sets
+    `error`; so does a response other than OKAY. After that words are taken and dropped, so that nothing hangs.
+    `drain` (a cycle or longer) takes no words, sends what was collected, awaits the responses and clears the error;
+    then the writer is as after reset.
+
+    Latency: three cycles from a word with `last` to its address on the ports (plus one for each beat of the word but
+    one); data follow the address a cycle later.
+
+    Throughput: a beat a cycle; a word that does not follow its predecessor costs one more cycle if that had no `last`.
+
+    Parameters
+    ----------
+    params : WriterParams
+        Shape of the writer.
+
+    Attributes
+    ----------
+    i : In(stream of WriterParams.payload)
+        Beat address (a multiple of a word), data, a strobe for each byte, last word of a run.
+    m0_axi, m1_axi ... : Out(AXI4Write)
+        The ports.
+    limit : In
+        First beat that may not be written; multiples of a word.
+    drain : In(1)
+        Finish and forget, see above.
+    idle : Out(1)
+        All words are written and answered.
+    error : Out(BusFault)
+        The first fault since reset or drain.
+    """
+
+    def __init__(self, params: WriterParams):
+        self.params = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(params.payload)),
+                **{f"m{port}_axi": Out(params.axi) for port in range(params.ports)},
+                "limit": In(params.beat_bits + 1),
+                "drain": In(1),
+                "idle": Out(1),
+                "error": Out(BusFault),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Describe the writer."""
+        m = Module()
+        params = self.params
+        beat_shift = log2_exact(params.beats_per_word, "a number of beats in a word")
+        beat_bytes = params.striping.beat_bytes
+
+        draining, flush = Signal(), Signal()
+        m.d.comb += flush.eq(self.drain | draining)
+
+        # The word being split; its lowest beat is the next to go.
+        held = Signal(params.payload)
+        valid = Signal()
+        left = Signal(range(params.beats_per_word))
+        go = Signal()
+
+        ports = []
+        for index in range(params.ports):
+            m.submodules[f"port{index}"] = port = _WritePort(params, index)
+            ports.append(port)
+            m.d.comb += [
+                port.offer.eq(valid),
+                port.push.eq(go),
+                port.address.eq(held.address),
+                port.data.eq(held.data.word_select(index, params.port_bits)),
+                port.strobe.eq(held.strobe.word_select(index, params.port_bits // 8)),
+                port.last.eq(held.last & (left == 0)),
+                port.flush.eq(flush),
+            ]
+            forward(m, port.axi, getattr(self, f"m{index}_axi"))
+
+        m.d.comb += [
+            go.eq(valid & ~flush & Cat(port.ready for port in ports).all()),
+            self.i.ready.eq(~flush & (~valid | (go & (left == 0)))),
+            self.idle.eq(~valid & ~Cat(port.busy for port in ports).any()),
+        ]
+        with m.If(go):
+            m.d.sync += valid.eq(left != 0)
+            if params.beats_per_word > 1:
+                m.d.sync += [
+                    left.eq(left - 1),
+                    held.address.eq(held.address + 1),
+                    held.data.eq(held.data >> (8 * beat_bytes)),
+                    held.strobe.eq(held.strobe >> beat_bytes),
+                ]
+        with m.If(self.error == BusFault.NONE), m.If(Cat(port.failed for port in ports).any()):
+            m.d.sync += self.error.eq(BusFault.RESPONSE)
+        with m.If(self.i.valid & self.i.ready & (self.error == BusFault.NONE)):
+            word = self.i.payload
+            with m.If(word.address[:beat_shift].any()):
+                m.d.sync += self.error.eq(BusFault.ALIGNMENT)
+            with m.Elif(word.address >= self.limit):
+                m.d.sync += self.error.eq(BusFault.LIMIT)
+            with m.Else():
+                m.d.sync += [held.eq(word), left.eq(params.beats_per_word - 1), valid.eq(1)]
+        with m.If(flush):
+            m.d.sync += [valid.eq(0), draining.eq(self.drain | ~self.idle)]
+            with m.If(self.idle):
+                m.d.sync += self.error.eq(BusFault.NONE)
+        return m

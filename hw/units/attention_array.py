@@ -1,0 +1,226 @@
+"""The multiplier array of attention: dot products with the keys, weighted sums of the values."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.units.attention_params import DOT_BITS, WEIGHT_BITS, AttentionParams
+
+OFFSET = 128
+"""Keys, values and queries enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
+
+RADIX = 4
+"""Operands of an adder between two registers of the tree."""
+
+PRODUCT_BITS = 24
+TREE_BITS = 24
+
+
+class AttentionArray(wiring.Component):
+    """`group` x `bytes_per_cycle` multipliers, used for query x key and for weight x value.
+
+    Protocol: `q_valid` loads one query head. Each step (`valid`) brings `bytes_per_cycle` bytes `x` of keys
+    (``axpy = 0``) or values (``axpy = 1``); a beat has `steps` of them. ``first`` marks the first step of a key
+    beat, and all steps of the first value beat of a sum; ``last`` the last step of a key beat. ``calibrate``
+    marks a key beat of zeros (bytes 0) that must precede the keys after each change of queries, at least two cycles before them:
+    it measures the queries' offset. `shift` moves the sums by `vector_lanes` to the front; it must not come within
+    `axpy_latency` cycles of a value step. Nothing stalls.
+
+    Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
+
+    Throughput: a step a cycle.
+
+    Numerics: exact. Products are unsigned. A dot product is corrected by ``128 * sum(x)`` and by the calibration; a sum holds
+    ``sum(w * (v + 128))``, from which the reader takes ``128 * sum(w)``.
+
+    Parameters
+    ----------
+    params
+        Sizes of the attention unit.
+
+    Ports
+    -----
+    q_valid, q_head, q
+        A query head, the first value in the lowest byte.
+    valid, axpy, first, last, calibrate, x, w
+        A step; `w` are the weights of group x positions.
+    dot_soon, dot_valid, dot
+        `dot_soon` comes two cycles before `dot_valid`; dot products of group x positions.
+    shift, acc
+        The first `vector_lanes` sums.
+    """
+
+    def __init__(self, params: AttentionParams):
+        self._params = params
+        lanes = data.ArrayLayout(data.ArrayLayout(unsigned(WEIGHT_BITS), params.positions), params.group)
+        dots = data.ArrayLayout(data.ArrayLayout(signed(DOT_BITS), params.positions), params.group)
+        super().__init__(
+            {
+                "q_valid": In(1),
+                "q_head": In(range(max(2, params.group))),
+                "q": In(8 * params.head_dim),
+                "valid": In(1),
+                "axpy": In(1),
+                "first": In(1),
+                "last": In(1),
+                "calibrate": In(1),
+                "x": In(8 * params.bytes_per_cycle),
+                "w": In(lanes),
+                "dot_soon": Out(1),
+                "dot_valid": Out(1),
+                "dot": Out(dots),
+                "shift": In(1),
+                "acc": Out(data.ArrayLayout(unsigned(params.acc_bits), params.vector_lanes)),
+            }
+        )
+
+    axpy_latency = 3
+    """Operand, product, sum."""
+
+    @staticmethod
+    def dot_latency(params: AttentionParams) -> int:
+        """Cycles from the last step of a key beat to its dot products."""
+        stages, width = 0, min(params.head_dim, params.bytes_per_cycle)
+        while width > 1:
+            stages, width = stages + 1, -(-width // RADIX)
+        return 2 + stages + 2
+
+    def elaborate(self, platform) -> Module:
+        """Build the array."""
+        m = Module()
+        params = self._params
+        group, positions, steps = range(params.group), range(params.positions), params.steps
+        taken = params.bytes_per_cycle
+        span = taken // params.positions
+
+        def after(flag: Value, name: str) -> Signal:
+            held = Signal(name=name)
+            m.d.sync += held.eq(flag)
+            return held
+
+        def data_register(shape, name: str) -> Signal:
+            return Signal(shape, name=name, reset_less=True)
+
+        # Operands. x + 128 is x with its top bit inverted.
+        flip = OFFSET * (((1 << 8 * taken) - 1) // 255)
+        x = data_register(8 * taken, "x_operand")
+        w = [[data_register(WEIGHT_BITS, f"w_{g}_{p}") for p in positions] for g in group]
+        first, last, calibrate = (Signal(name=f"operand_{n}") for n in ("first", "last", "calibrate"))
+        dot_valid, axpy_valid = after(self.valid & ~self.axpy, "x_dot"), after(self.valid & self.axpy, "x_axpy")
+        with m.If(self.valid):
+            m.d.sync += [
+                x.eq(self.x ^ flip),
+                first.eq(self.first),
+                last.eq(self.last),
+                calibrate.eq(self.calibrate),
+            ]
+        with m.If(self.valid & self.axpy):
+            m.d.sync += [w[g][p].eq(self.w[g][p]) for g in group for p in positions]
+        # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
+        flip_q = OFFSET * (((1 << 8 * params.head_dim) - 1) // 255)
+        q = [data_register(8 * params.head_dim, f"q_{g}") for g in group]
+        if steps > 1:
+            with m.If(dot_valid):
+                m.d.sync += [row.eq(row.rotate_right(8 * taken)) for row in q]
+        with m.If(self.q_valid), m.Switch(self.q_head):
+            for g in group:
+                with m.Case(g):
+                    m.d.sync += q[g].eq(self.q ^ flip_q)
+
+        # Products, unsigned: 16 x 8 bits.
+        product = [[data_register(PRODUCT_BITS, f"product_{g}_{a}") for a in range(taken)] for g in group]
+        with m.If(dot_valid | axpy_valid):
+            for g in group:
+                for a in range(taken):
+                    p, i = divmod(a, span)
+                    operand = Mux(axpy_valid, w[g][p], q[g][8 * i : 8 * i + 8])
+                    m.d.sync += product[g][a].eq(operand * x[8 * a : 8 * a + 8])
+        # The sum of the bytes, for the correction, keeps pace with the products.
+        x_late = data_register(8 * taken, "x_late")
+        with m.If(dot_valid):
+            m.d.sync += x_late.eq(x)
+        product_dot, product_axpy = after(dot_valid, "product_dot"), after(axpy_valid, "product_axpy")
+        product_first, product_last, product_calibrate = (
+            after(flag, f"product_{n}")
+            for flag, n in ((first, "first"), (last & dot_valid, "last"), (calibrate, "calibrate"))
+        )
+        self._sums(m, product, product_axpy, product_first)
+        self._dots(m, product, x_late, product_dot, product_first, product_last, product_calibrate)
+        return m
+
+    def _sums(self, m: Module, product: list, valid: Signal, first: Signal) -> None:
+        """Accumulators of the weighted values, a chain from which results are shifted out."""
+        params = self._params
+        dim, lanes, taken = params.head_dim, params.vector_lanes, params.bytes_per_cycle
+        acc = [
+            [Signal(params.acc_bits, name=f"sum_{g}_{d}", reset_less=True) for d in range(dim)]
+            for g in range(params.group)
+        ]
+        chain = [register for row in acc for register in row]
+        with m.If(valid):
+            for g, row in enumerate(acc):
+                if params.steps == 1:
+                    for d in range(dim):
+                        terms = [product[g][p * dim + d] for p in range(params.positions)]
+                        m.d.sync += row[d].eq(Mux(first, 0, row[d]) + total(terms))
+                else:
+                    # Turns like the queries: a step always adds to the lowest.
+                    m.d.sync += [row[d].eq(row[d + taken]) for d in range(dim - taken)]
+                    for a in range(taken):
+                        m.d.sync += row[dim - taken + a].eq(Mux(first, 0, row[a]) + product[g][a])
+        with m.If(self.shift):
+            m.d.sync += [a.eq(b) for a, b in zip(chain, chain[lanes:], strict=False)]
+        m.d.comb += [self.acc[i].eq(chain[i]) for i in range(lanes)]
+
+    def _dots(
+        self, m: Module, product: list, x: Signal, valid: Signal, first: Signal, last: Signal, calibrate: Signal
+    ) -> None:
+        """Adder trees over the products and over the bytes, then both corrections."""
+        params = self._params
+        positions = range(params.positions)
+        span = params.bytes_per_cycle // params.positions
+        trees = [row[p * span : (p + 1) * span] for row in product for p in positions]
+        trees += [[x[8 * a : 8 * a + 8] for a in range(p * span, (p + 1) * span)] for p in positions]
+        stage = 0
+        while len(trees[0]) > 1:
+            following = [
+                [
+                    Signal(min(TREE_BITS, max(len(v) for v in tree) + 2), name=f"tree_{stage}_{t}_{i}", reset_less=True)
+                    for i in range(-(-len(tree) // RADIX))
+                ]
+                for t, tree in enumerate(trees)
+            ]
+            with m.If(valid):
+                for tree, sums in zip(trees, following, strict=True):
+                    m.d.sync += [s.eq(total(tree[RADIX * i : RADIX * (i + 1)])) for i, s in enumerate(sums)]
+            trees = following
+            flags = []
+            for flag, name in ((valid, "valid"), (first, "first"), (last, "last"), (calibrate, "calibrate")):
+                held = Signal(name=f"tree_{stage}_{name}")
+                m.d.sync += held.eq(flag)
+                flags.append(held)
+            valid, first, last, calibrate = flags
+            stage += 1
+        bytes_ = [tree[0] for tree in trees[-params.positions :]]
+        sums = [tree[0] for tree in trees[: -params.positions]]
+        raw = [Signal(DOT_BITS, name=f"raw_{i}", reset_less=True) for i in range(len(sums))]
+        with m.If(valid):
+            for i, (register, value) in enumerate(zip(raw, sums, strict=True)):
+                term = value - OFFSET * bytes_[i % params.positions]
+                m.d.sync += register.eq(term if params.steps == 1 else Mux(first, 0, register) + term)
+        raw_last, raw_calibrate = Signal(), Signal()
+        m.d.sync += [raw_last.eq(last & ~calibrate), raw_calibrate.eq(last & calibrate), self.dot_valid.eq(raw_last)]
+        m.d.comb += self.dot_soon.eq(last & ~calibrate)
+        offset = [Signal(DOT_BITS, name=f"offset_{g}", reset_less=True) for g in range(params.group)]
+        with m.If(raw_calibrate):
+            m.d.sync += [offset[g].eq(raw[g * params.positions]) for g in range(params.group)]
+        dots = [Signal(DOT_BITS, name=f"dot_{i}", reset_less=True) for i in range(len(raw))]
+        with m.If(raw_last):
+            m.d.sync += [dots[i].eq(raw[i] - offset[i // params.positions]) for i in range(len(raw))]
+        m.d.comb += self.dot.as_value().eq(Cat(*dots))
+
+
+def total(terms: list[Value]) -> Value:
+    """Add in pairs."""
+    while len(terms) > 1:
+        terms = [sum(terms[i + 1 : i + 2], terms[i]) for i in range(0, len(terms), 2)]
+    return terms[0]

@@ -1,0 +1,160 @@
+"""Sizes of the attention unit, and the layouts that it shares with its neighbours."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, enum
+from amaranth.utils import exact_log2
+
+COLUMN_BITS = 4
+HEAD_BITS = 8
+POSITION_BITS = 20
+SCALE_BITS = 15
+"""A BF16 scale without its sign."""
+
+SCALE_PAIR_BYTES = 4
+"""Scales of one position in memory: the key's and the value's BF16."""
+
+WEIGHT_BITS = 16
+"""A weight is 0 to 2^15 (docs/numerics.md)."""
+
+DOT_BITS = 24
+"""Product of query and key: at most 128 products of 127 x 128."""
+
+MOST_POSITIONS = 1 << 16
+"""The denominator has 40 bits and each probability is at most 2^24."""
+
+ATTENTION_COMMAND = data.StructLayout(
+    {"kv_heads": unsigned(HEAD_BITS), "group": unsigned(4), "columns_active": unsigned(COLUMN_BITS), "c0": unsigned(32)}
+)
+"""Attention over all heads: KV heads, query heads for each of them, active columns, log2(e)/sqrt(D) as F32 bits."""
+
+
+class LocalKind(enum.Enum, shape=unsigned(2)):
+    """What a head written to the local store is."""
+
+    QUERY = 0
+    KEY = 1
+    VALUE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionParams:
+    """Sizes of the attention unit.
+
+    Parameters
+    ----------
+    head_dim
+        Values in a head: 16, 32, 64 or 128.
+    group
+        Largest number of query heads that share a KV head, 1 to 15.
+    kv_heads
+        Largest number of KV heads.
+    columns
+        Columns, 1 to 8.
+    context_limit
+        Largest history of a column; with the columns at most 65536 positions.
+    word_bytes
+        Bytes of a word, a power of two, at least 16.
+    bytes_per_cycle
+        KV bytes that the array takes in a cycle, a power of two from 4 to `word_bytes`.
+    vector_lanes
+        Results in a cycle, a power of two.
+    clock_mhz, technology
+        Target for which the float32 pipelines are scheduled.
+    """
+
+    head_dim: int
+    group: int
+    kv_heads: int
+    columns: int
+    context_limit: int
+    word_bytes: int
+    bytes_per_cycle: int
+    vector_lanes: int = 2
+    clock_mhz: float = 300
+    technology: str = "generic"
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if self.head_dim not in (16, 32, 64, 128):
+            raise ValueError(f"head_dim {self.head_dim} is not possible: heads have 16, 32, 64 or 128 values")
+        for name, low, high in (("group", 1, 15), ("kv_heads", 1, 255), ("columns", 1, 8)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} = {getattr(self, name)} is not possible: it lies between {low} and {high}")
+        if self.context_limit < 1 or self.context_limit + self.columns > MOST_POSITIONS:
+            raise ValueError(
+                f"context_limit {self.context_limit} is not possible: history and the {self.columns} positions of "
+                f"this step are together at most {MOST_POSITIONS}"
+            )
+        for name, low, high in (
+            ("word_bytes", 16, 1 << 12),
+            ("bytes_per_cycle", 4, self.word_bytes),
+            ("vector_lanes", 1, self.head_dim),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high or value & (value - 1):
+                raise ValueError(f"{name} = {value} is not possible: a power of two from {low} to {high} is needed")
+
+    @property
+    def positions(self) -> int:
+        """Positions in a beat of the array."""
+        return max(1, self.bytes_per_cycle // self.head_dim)
+
+    @property
+    def steps(self) -> int:
+        """Cycles of a beat: more than one where a position has more bytes than the array takes."""
+        return max(1, self.head_dim // self.bytes_per_cycle)
+
+    @property
+    def lanes(self) -> int:
+        """Scores in a beat."""
+        return self.group * self.positions
+
+    @property
+    def chunks(self) -> int:
+        """Steps that a word feeds."""
+        return self.word_bytes // self.bytes_per_cycle
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word."""
+        return 8 * self.word_bytes
+
+    @property
+    def rows(self) -> int:
+        """Most beats for a head: those of the history and one for each local position."""
+        return -(-self.context_limit // self.positions) + self.columns
+
+    @property
+    def scale_words(self) -> int:
+        """Words of the scales of the longest history."""
+        return -(-SCALE_PAIR_BYTES * self.context_limit // self.word_bytes)
+
+    @property
+    def acc_bits(self) -> int:
+        """Bits of an accumulator: weights up to 2^15, values with an offset of 128."""
+        return ((self.context_limit + self.columns) * (255 << 15)).bit_length()
+
+    @property
+    def heads(self) -> int:
+        """Most query heads."""
+        return self.group * self.kv_heads
+
+    @property
+    def position_shift(self) -> int:
+        """log2 of the positions in a beat."""
+        return exact_log2(self.positions)
+
+    @property
+    def local_write(self) -> data.StructLayout:
+        """A quantised head of this step: what it is, column, head (of its kind), values, BF16 scale without sign."""
+        return data.StructLayout(
+            {
+                "kind": LocalKind,
+                "column": unsigned(COLUMN_BITS),
+                "head": unsigned(HEAD_BITS),
+                "data": data.ArrayLayout(signed(8), self.head_dim),
+                "s": unsigned(SCALE_BITS),
+            }
+        )

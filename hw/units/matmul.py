@@ -1,0 +1,322 @@
+"""The matrix unit: streams a blocked matrix past the activation vectors of a bank."""
+
+import numpy as np
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+from rtlm.hw.formats import BlockFormat, Blocks, accumulate
+from rtlm.hw.units.activations import ONE, ActivationRead
+from rtlm.hw.units.matmul_array import DotArray
+from rtlm.hw.units.matmul_params import MatmulParams
+from rtlm.hw.units.result_order import ResultOrder, result_job_layout, scaled_result
+from rtlm.hw.units.scale_accumulate import TILE_CONTROL, ScaleAccumulate
+
+__all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit"]
+
+MATMUL_COMMAND = data.StructLayout(
+    {
+        "format": unsigned(2),
+        "k_blocks": unsigned(16),
+        "rows": unsigned(20),
+        "bank": unsigned(1),
+        "packet_shift": unsigned(4),
+        "columns_active": unsigned(4),
+    }
+)
+"""A matrix product: `BlockFormat`, blocks in a row, rows (a multiple of the vector lanes), bank that holds the activations,
+log2 of the rows of a result packet, active columns."""
+
+MAX_IN_FLIGHT = 7
+"""Matrices between their command and their last result."""
+
+JOBS = 2
+"""Matrices whose description can wait for the output side."""
+
+
+class MatrixUnit(wiring.Component):
+    """Multiply matrices, streamed in tile order, with the activation vectors of a bank.
+
+    Protocol: a command starts when the one before has taken its last word; its words follow directly, each tile's scales
+    before their tiles (`rtlm.hw.formats.tiles`). A word waits while its block is not yet valid in the bank, and the last
+    word of a row group while there is no room for its results. `i_command` is ready only when every earlier command has
+    seen all of its blocks and has taken the scalars of its vectors: from then on the bank may be cleared.
+
+    Latency: `latency` cycles from the last word of a row group to its first result.
+
+    Throughput: a word a cycle (a word each `steps` cycles with fewer than 128 lanes), also across commands;
+    a scale word takes a cycle (none where it hides behind the steps of a word).
+
+    Numerics: see docs/numerics.md, "Matrix product"; `model`.
+
+    Parameters
+    ----------
+    params
+        Size of the unit.
+    clock_mhz
+        Clock that the float pipeline is scheduled for.
+
+    Ports
+    -----
+    i_command
+        Matrix products, in order.
+    i_words
+        Words in tile order.
+    read
+        Read side of the activation banks.
+    o
+        Results: `vector_lanes` F32 a beat; packet by packet of ``2**packet_shift`` rows, in a packet column by column.
+    busy, starved, blocked_activation, blocked_output
+        What the array does in this cycle, at most one: works on weights; could take a word but none is there; waits for
+        an activation block; waits for room for results.
+    idle
+        No command waits and no result is on its way.
+    """
+
+    def __init__(self, params: MatmulParams, *, clock_mhz: float = 300):
+        self.params = params
+        self._clock_mhz = clock_mhz
+        self._results = ResultOrder(params, clock_mhz=clock_mhz)
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(MATMUL_COMMAND)),
+                "i_words": In(stream.Signature(unsigned(params.word_bits))),
+                "read": Out(ActivationRead(params.columns, params.max_k_blocks)),
+                "o": Out(stream.Signature(data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)}))),
+                "busy": Out(1),
+                "starved": Out(1),
+                "blocked_activation": Out(1),
+                "blocked_output": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last word of a row group to its first result."""
+        word_register = 1
+        return (
+            word_register + self.params.steps - 1
+            + DotArray.latency(self.params)
+            + ScaleAccumulate.LATENCY
+            + self._results.latency
+        )
+
+    @staticmethod
+    def model(
+        weights: Blocks, a: NDArray[np.int8], scale: NDArray[np.uint16], r: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Compute the results of a command.
+
+        Parameters
+        ----------
+        weights
+            Matrix of (rows, blocks).
+        a
+            Activations, shape (columns, blocks, 32).
+        scale
+            Their BF16 scales as bit patterns, shape (columns, blocks).
+        r
+            Scalars, shape (columns,); 1 for bank 1.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Shape (columns, rows).
+        """
+        acc = accumulate(weights, a, scale)
+        return np.stack([scaled_result.model(row, factor) for row, factor in zip(acc, r, strict=True)])
+
+    @staticmethod
+    def order(y: NDArray[np.float32], packet_rows: int) -> NDArray[np.float32]:
+        """Put results of shape (columns, rows) in the order in which they leave, shape (columns * rows,)."""
+        rows = y.shape[1]
+        return np.concatenate([y[:, i : i + packet_rows].reshape(-1) for i in range(0, rows, packet_rows)])
+
+    def elaborate(self, platform) -> Module:
+        """Build the front, which matches words with commands and blocks, and connect the parts."""
+        m = Module()
+        params = self.params
+        m.submodules.array = array = DotArray(params)
+        m.submodules.accumulate = scaler = ScaleAccumulate(params, array_latency=DotArray.latency(params))
+        m.submodules.results = results = self._results
+        wiring.connect(m, results.o, wiring.flipped(self.o))
+
+        # Commands: one in progress, one that follows, one of them perhaps still without its scalars.
+        following, current = Signal(MATMUL_COMMAND), Signal(MATMUL_COMMAND)
+        following_valid, current_valid = Signal(), Signal()
+        in_flight = Signal(range(MAX_IN_FLIGHT + 1))
+        incomplete = Signal()
+        newest = Signal(MATMUL_COMMAND)
+        jobs = [Signal(result_job_layout(params.columns), name=f"job_{i}") for i in range(JOBS)]
+        job_count = Signal(range(JOBS + 1))
+        accepted = Signal()
+        m.d.comb += [
+            self.i_command.ready.eq(~following_valid & ~incomplete & (in_flight != MAX_IN_FLIGHT)),
+            accepted.eq(self.i_command.valid & self.i_command.ready),
+            self.idle.eq(in_flight == 0),
+        ]
+        with m.If(accepted):
+            m.d.sync += [following.eq(self.i_command.payload), newest.eq(self.i_command.payload)]
+            m.d.sync += [following_valid.eq(1), incomplete.eq(1)]
+        with m.If(accepted & ~results.done):
+            m.d.sync += in_flight.eq(in_flight + 1)
+        with m.Elif(results.done & ~accepted):
+            m.d.sync += in_flight.eq(in_flight - 1)
+
+        # A command's blocks and scalars are seen before the next command may clear the bank.
+        all_blocks = Signal()
+        count = Array(self.read.count[b] for b in range(2))
+        job_out = results.i_jobs.valid & results.i_jobs.ready
+        complete = Signal()
+        m.d.comb += [
+            results.i_jobs.valid.eq(job_count != 0),
+            results.i_jobs.payload.eq(jobs[0]),
+            complete.eq(
+                incomplete
+                & (job_count != JOBS)
+                & (newest.bank | self.read.r_valid)
+                & (count[newest.bank] >= newest.k_blocks)
+            ),
+        ]
+        with m.If(complete):
+            m.d.sync += incomplete.eq(0)
+        with m.If(complete | job_out):
+            m.d.sync += job_count.eq(job_count + complete - job_out)
+        with m.If(job_out):
+            m.d.sync += jobs[0].eq(jobs[1])
+        job = Signal(result_job_layout(params.columns))
+        m.d.comb += [
+            job.rows.eq(newest.rows),
+            job.packet_shift.eq(newest.packet_shift),
+            job.columns_active.eq(newest.columns_active),
+        ]
+        m.d.comb += [job.r[c].eq(Mux(newest.bank, ONE, self.read.r[c])) for c in range(params.columns)]
+        with m.If(complete):
+            with m.If(job_count == job_out):
+                m.d.sync += jobs[0].eq(job)
+            with m.Else():
+                m.d.sync += jobs[1].eq(job)
+
+        # The tile in turn.
+        eight = Signal()
+        minimum = Signal()
+        control = Signal(TILE_CONTROL)
+        block = Signal(params.block_bits)
+        last_block, last_group, first_group = Signal(), Signal(), Signal()
+        remaining = Signal(len(current.rows))
+        tile = Signal(4)
+        want_scales = Signal()
+        group_rows = Mux(eight, params.rows // 2, params.rows)
+        m.d.comb += [
+            eight.eq(current.format == BlockFormat.Q8_0),
+            minimum.eq(current.format == BlockFormat.Q4_1),
+        ]
+        word_valid, step, last_step = Signal(), Signal.like(array.i_step), Signal()
+        take_scales, take_tile = Signal(), Signal()
+        tile_ready, block_there, room = Signal(), Signal(), Signal()
+        m.d.comb += [
+            last_step.eq(step == params.steps - 1),
+            # Of a command that is complete, the bank may already be empty again for the next writer.
+            block_there.eq(~first_group | following_valid | ~incomplete | (count[current.bank] > block)),
+            room.eq(~last_block | results.room),
+            tile_ready.eq(current_valid & ~want_scales & (~word_valid | last_step)),
+            self.i_words.ready.eq((current_valid & want_scales) | (tile_ready & block_there & room)),
+            take_scales.eq(self.i_words.valid & current_valid & want_scales),
+            take_tile.eq(self.i_words.valid & tile_ready & block_there & room),
+            self.busy.eq(word_valid),
+            self.starved.eq(self.i_words.ready & ~self.i_words.valid),
+            self.blocked_activation.eq(tile_ready & ~block_there),
+            self.blocked_output.eq(tile_ready & block_there & ~room),
+        ]
+        with m.If(take_scales):
+            m.d.sync += want_scales.eq(0)
+        load_command = Signal()
+        with m.If(take_tile):
+            m.d.sync += [block.eq(block + 1), last_block.eq(block + 2 == current.k_blocks), tile.eq(tile + 1)]
+            run_end = Mux(eight, tile == 15, Mux(minimum, tile[:2] == 3, tile[:3] == 7))
+            with m.If(run_end):
+                m.d.sync += [want_scales.eq(1), tile.eq(0)]
+            with m.If(last_block):
+                m.d.sync += [
+                    block.eq(0),
+                    last_block.eq(current.k_blocks == 1),
+                    first_group.eq(0),
+                    remaining.eq(remaining - group_rows),
+                    last_group.eq(remaining <= group_rows << 1),
+                ]
+                with m.If(last_group):
+                    m.d.comb += load_command.eq(1)
+        with m.If(~current_valid):
+            m.d.comb += load_command.eq(1)
+        with m.If(load_command):
+            m.d.sync += current_valid.eq(following_valid)
+            with m.If(following_valid):
+                m.d.sync += [
+                    current.eq(following),
+                    following_valid.eq(0),
+                    block.eq(0),
+                    last_block.eq(following.k_blocks == 1),
+                    first_group.eq(1),
+                    remaining.eq(following.rows),
+                    last_group.eq(
+                        following.rows
+                        <= Mux(following.format == BlockFormat.Q8_0, params.rows // 2, params.rows)
+                    ),
+                    want_scales.eq(1),
+                    tile.eq(0),
+                ]
+
+        # A word and its activation block stand side by side.
+        word = Signal(params.word_bits, reset_less=True)
+        part, advance = Signal(2), Signal()
+        m.d.comb += [
+            self.read.enable.eq(take_tile),
+            self.read.bank.eq(current.bank),
+            self.read.block.eq(block),
+            results.reserve.eq(take_tile & last_block),
+            results.reserve_eight.eq(eight),
+            results.reserve_end.eq(last_group),
+        ]
+        with m.If(take_tile):
+            m.d.sync += [
+                word.eq(self.i_words.payload),
+                part.eq(tile[:2]),
+                advance.eq(Mux(eight, tile[:2] == 3, minimum | tile[0])),
+                control.eight.eq(eight),
+                control.minimum.eq(minimum),
+                control.zero.eq(~minimum),
+                control.first.eq(block == 0),
+                control.last.eq(last_block),
+                control.end.eq(last_block & last_group),
+            ]
+        if params.steps == 1:
+            m.d.sync += word_valid.eq(take_tile)
+        else:
+            with m.If(word_valid):
+                m.d.sync += step.eq(step + 1)
+            with m.If(take_tile):
+                m.d.sync += word_valid.eq(1)
+            with m.Elif(last_step):
+                m.d.sync += word_valid.eq(0)
+
+        m.d.comb += [
+            array.i_valid.eq(word_valid),
+            array.i_step.eq(step),
+            array.word.eq(word),
+            scaler.load.eq(take_scales),
+            scaler.word.eq(self.i_words.payload),
+            scaler.i_first.eq(word_valid & (step == 0)),
+            scaler.i_last.eq(word_valid & last_step),
+            scaler.control.eq(control),
+            scaler.part.eq(part),
+            scaler.advance.eq(advance),
+            scaler.activations.eq(self.read.data),
+            scaler.sums.eq(array.o),
+            results.i_valid.eq(scaler.o_valid),
+            results.i.eq(scaler.o),
+            results.i_eight.eq(scaler.o_eight),
+            results.i_end.eq(scaler.o_end),
+        ]
+        m.d.comb += [array.a[c].eq(self.read.data[c].a) for c in range(params.columns)]
+        return m

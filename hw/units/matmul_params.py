@@ -1,0 +1,135 @@
+"""Parameters of the matrix unit, shared by its parts."""
+
+from dataclasses import dataclass
+
+from amaranth.lib import data
+from amaranth.utils import exact_log2
+from rtlm.hw.formats import ACC_BITS, BLOCK, TileShape
+
+SCALE_BITS = 15
+"""A BF16 scale without its sign."""
+
+SUM_BITS = 13
+"""Signed width of the sum of a block's activations."""
+
+MIN_FIELD_BITS = 12
+"""Signed width that holds one product of a nibble and an activation."""
+
+MAX_FIELD_BITS = 16
+"""Field width at which sixteen products add up inside a field."""
+
+ACTIVATION_LAYOUT = data.StructLayout({"a": BLOCK * 8, "s": SCALE_BITS, "suma": SUM_BITS})
+"""One activation block: 32 int8 (the first in the lowest byte), the BF16 scale without sign, the sum (two's complement)."""
+
+
+def accumulator_array(count: int) -> data.ArrayLayout:
+    """Give the layout of `count` accumulators, each as 48 plain bits."""
+    return data.ArrayLayout(ACC_BITS, count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatmulParams:
+    """Size of a matrix unit.
+
+    Parameters
+    ----------
+    lanes
+        Products of a weight nibble and an activation in a cycle and column; a power of two from 32 to 8192.
+    columns
+        Activation vectors that pass through the array together, 1 to 8.
+    vector_lanes
+        Results given in a cycle: a power of two, at least 2 and at most half the nibble rows.
+    max_k_blocks
+        Blocks of the longest activation vector.
+    max_packet_rows
+        Rows of the largest packet in which results of several columns leave; a power of two, at least 32.
+    rows_per_multiplier
+        Nibble rows that share a multiplier, 1 or 2.
+    field_bits
+        Distance of the two nibbles in a shared multiplier's operand, 12 to 16. The operand has 4 bits more and a sign:
+        16 suits a 27 x 18 multiplier and adds up to sixteen products before the two sums are told apart; 13 suits an
+        18 x 18 multiplier and adds up two.
+    """
+
+    lanes: int
+    columns: int = 1
+    vector_lanes: int = 2
+    max_k_blocks: int = 64
+    max_packet_rows: int = 64
+    rows_per_multiplier: int = 2
+    field_bits: int = MAX_FIELD_BITS
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if self.lanes & (self.lanes - 1) or not 32 <= self.lanes <= 8192:
+            raise ValueError(f"{self.lanes} lanes are not possible: the number is a power of two from 32 to 8192")
+        if not 1 <= self.columns <= 8:
+            raise ValueError(f"{self.columns} columns are not possible: the matrix unit has 1 to 8")
+        if self.vector_lanes & (self.vector_lanes - 1) or not 2 <= self.vector_lanes <= self.rows // 2:
+            raise ValueError(
+                f"{self.vector_lanes} vector lanes do not fit {self.lanes} lanes: "
+                f"the number is a power of two from 2 to {self.rows // 2}"
+            )
+        if not 1 <= self.max_k_blocks <= 65535:
+            raise ValueError(f"{self.max_k_blocks} blocks in a row are not possible: the number is from 1 to 65535")
+        if self.max_packet_rows & (self.max_packet_rows - 1) or not 32 <= self.max_packet_rows <= 32768:
+            raise ValueError(
+                f"packets of {self.max_packet_rows} rows are not possible: the number is a power of two from 32 to 32768"
+            )
+        if self.rows_per_multiplier not in (1, 2):
+            raise ValueError(f"{self.rows_per_multiplier} rows cannot share a multiplier: the number is 1 or 2")
+        if not MIN_FIELD_BITS <= self.field_bits <= MAX_FIELD_BITS:
+            raise ValueError(
+                f"fields of {self.field_bits} bits are not possible: the number is from {MIN_FIELD_BITS} to {MAX_FIELD_BITS}"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Nibble rows of the array."""
+        return max(4, self.lanes // BLOCK)
+
+    @property
+    def steps(self) -> int:
+        """Cycles that the array spends on a word."""
+        return self.rows * BLOCK // self.lanes
+
+    @property
+    def positions(self) -> int:
+        """Positions along k that the array multiplies in a cycle."""
+        return BLOCK // self.steps
+
+    @property
+    def tile(self) -> TileShape:
+        """Tile geometry."""
+        return TileShape(rows=self.rows)
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word."""
+        return self.tile.word_bytes * 8
+
+    @property
+    def block_bits(self) -> int:
+        """Bits of a block's number."""
+        return max(1, (self.max_k_blocks - 1).bit_length())
+
+    @property
+    def column_bits(self) -> int:
+        """Bits of a column's number."""
+        return max(1, (self.columns - 1).bit_length())
+
+    @property
+    def ring_entries(self) -> int:
+        """Entries (of `rows` results) of the memory that holds results until they leave: two of the largest packets."""
+        return max(8, 2 * self.max_packet_rows // self.rows)
+
+    @property
+    def packed_terms(self) -> int:
+        """Products that are added before the fields of shared multipliers are told apart."""
+        return min(self.positions, 1 << (self.field_bits - MIN_FIELD_BITS))
+
+    @property
+    def tree_levels(self) -> tuple[int, int]:
+        """Adder levels before and after the fields are told apart."""
+        before = exact_log2(self.packed_terms) if self.rows_per_multiplier == 2 else 0
+        return before, exact_log2(self.positions) - before

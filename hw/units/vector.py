@@ -1,0 +1,321 @@
+"""The vector engine: everything between the matrix unit's results and the next matrix product."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.control.isa import Epilogue
+from rtlm.hw.kernels import dequantise_half
+from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.units.vector_collect import PacketCollector
+from rtlm.hw.units.vector_embed import EmbedUnpacker
+from rtlm.hw.units.vector_kv import KvWriter
+from rtlm.hw.units.vector_load import TableLoader
+from rtlm.hw.units.vector_logits import ArgMax, LogitWriter
+from rtlm.hw.units.vector_norm import ColumnScale
+from rtlm.hw.units.vector_operands import OperandFetch
+from rtlm.hw.units.vector_params import (
+    COLUMN_BITS,
+    ROWS_BITS,
+    VECTOR_COMMAND,
+    VectorParams,
+)
+from rtlm.hw.units.vector_routes import EpilogueRoutes
+from rtlm.hw.units.vector_tags import BeatTagger
+
+IN_FLIGHT_BITS = 8
+"""Width of counters of packets in flight: more packets than fit the quantiser."""
+
+
+class VectorEngine(wiring.Component):
+    """Residuals, norms, rotation, SwiGLU, quantisation, embedding, arg-max: one epilogue after another.
+
+    Commands are taken in program order; each takes exactly its own data.
+
+    ============ ============= ==============================================================================
+    epilogue     takes         does
+    ============ ============= ==============================================================================
+    RESIDUAL     results       x += y; x * w quantised into bank 0; r = 1/sqrt(sum(x^2) * imm0 + imm1)
+    ROPE_Q       results       rotates, quantises each head, to attention
+    ROPE_K       results       the same, and to the KV cache at `address` (from the slot's start)
+    VALUE        results       quantises each head, to attention and the KV cache at `address`
+    SWIGLU       results       rows alternate gate and up; quantised into bank 1
+    QUANTISE     attention     quantised into bank 1
+    LOGITS       results       arg-max of each column; with `store` the logits to memory at `address`
+    EMBED        words         one embedding row (fp16 scales, int8 codes) becomes x of `column`; then as RESIDUAL
+    LOAD_NORM    words         `rows` F32 become the normalisation weight w
+    LOAD_ROPE    words         `rows` F32 (cos, sin, cos, sin ...) become the rotations of `column`
+    ============ ============= ==============================================================================
+
+    `rows` counts the values that arrive for each column. Results come in packets of 32 rows (RESIDUAL, LOGITS), head_dim
+    rows (ROPE, VALUE) or 64 rows (SWIGLU), each packet in turn for each of the `columns_active` columns; attention gives
+    whole columns after each other.
+
+    Protocol: a command begins when the pipelines before the quantiser are empty and nothing is in flight that it would
+    overtake; a load also begins beside a command that does not use what it loads. `columns_active`, `position` and
+    `kv_base` hold still while `idle` is low. Only `o_writes` can stall the engine.
+    Latency: from a packet's last beat to its write into a bank: 4 cycles, the epilogue's kernels and the quantiser
+    (`latency`).
+    Throughput: one beat a cycle, one word of a load a cycle; about a dozen cycles between commands.
+    Numerics: docs/numerics.md; the kernels define every rounding. `hw/units/vector_model.py` is the model.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    i_command
+        `VECTOR_COMMAND`.
+    i_results, i_attention, i_words
+        F32 results of the matrix unit, of attention, words from memory.
+    columns_active, position, kv_base
+        Columns in use; each column's position, and the beat address of its slot in the KV cache.
+    o_bank, o_scale
+        Blocks for the activation banks, and each column's r.
+    o_local
+        Quantised heads for attention.
+    o_writes
+        Words, with strobes, for memory.
+    best_index, best_value
+        Arg-max of each column, from the end of LOGITS to the next.
+    idle
+        No command waits and nothing is in flight.
+    busy, current
+        A command (other than a load) is in progress, and which epilogue.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        floats = stream.Signature(params.result)
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(VECTOR_COMMAND)),
+                "i_results": In(floats),
+                "i_attention": In(floats),
+                "i_words": In(stream.Signature(unsigned(8 * params.word_bytes))),
+                "columns_active": In(COLUMN_BITS),
+                "position": In(data.ArrayLayout(32, params.columns)),
+                "kv_base": In(data.ArrayLayout(32, params.columns)),
+                "o_bank": Out(
+                    stream.Signature(block_write_layout(params.columns, params.max_blocks), always_ready=True)
+                ),
+                "o_scale": Out(stream.Signature(vector_scale_layout(params.columns), always_ready=True)),
+                "o_local": Out(stream.Signature(params.local_write, always_ready=True)),
+                "o_writes": Out(stream.Signature(params.word_write)),
+                "best_index": Out(data.ArrayLayout(ROWS_BITS, params.columns)),
+                "best_value": Out(data.ArrayLayout(32, params.columns)),
+                "idle": Out(1),
+                "busy": Out(1),
+                "current": Out(Epilogue),
+            }
+        )
+        self._routes = EpilogueRoutes(params)
+        self._dequantise = dequantise_half.component(
+            lanes=params.lanes, clock_mhz=params.clock_mhz, technology=params.technology
+        )
+
+    @property
+    def latency(self) -> dict[Epilogue, int]:
+        """Cycles from a packet's last beat in to the packet's write, by epilogue."""
+        return {epilogue: 4 + cycles for epilogue, cycles in self._routes.latency.items()}
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the gates."""
+        m = Module()
+        params = self.params
+        m.submodules.tagger = tagger = BeatTagger(params)
+        m.submodules.operands = operands = OperandFetch(params)
+        m.submodules.routes = routes = self._routes
+        m.submodules.collector = collector = PacketCollector(params)
+        m.submodules.scale = scale = ColumnScale(params)
+        m.submodules.kv = kv = KvWriter(params)
+        m.submodules.best = best = ArgMax(params)
+        m.submodules.logits = logits = LogitWriter(params)
+        m.submodules.loader = loader = TableLoader(params)
+        m.submodules.unpacker = unpacker = EmbedUnpacker(params)
+        m.submodules.dequantise = dequantise = self._dequantise
+
+        command = self.i_command.p
+        active, settled = Signal(), Signal()
+        kind = Signal(Epilogue)
+        store = Signal()
+        inv_n, eps = Signal(32), Signal(32)
+        key_address, value_address = Signal(params.address_bits), Signal(params.address_bits)
+        m.d.comb += [self.busy.eq(active), self.current.eq(kind)]
+
+        def is_kind(*kinds: Epilogue) -> Value:
+            return Cat(kind == k for k in kinds).any()
+
+        begin = self._accept(m, active, kind, scale=scale, loader=loader, kv=kv, collector=collector, routes=routes)
+        with m.If(begin):
+            m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]
+            with m.Switch(command.epilogue):
+                with m.Case(Epilogue.RESIDUAL, Epilogue.EMBED):
+                    m.d.sync += [inv_n.eq(command.imm0), eps.eq(command.imm1)]
+                with m.Case(Epilogue.ROPE_K):
+                    m.d.sync += key_address.eq(command.address)
+                with m.Case(Epilogue.VALUE):
+                    m.d.sync += value_address.eq(command.address)
+        with m.Elif(active & settled):
+            m.d.sync += active.eq(0)
+        for unit in (tagger, unpacker, logits):
+            m.d.comb += unit.rows.eq(command.rows)
+        m.d.comb += [
+            tagger.start.eq(begin),
+            tagger.epilogue.eq(command.epilogue),
+            tagger.column.eq(command.column),
+            tagger.columns_active.eq(self.columns_active),
+            unpacker.start.eq(begin & (command.epilogue == Epilogue.EMBED)),
+            logits.start.eq(begin & (command.epilogue == Epilogue.LOGITS) & command.store),
+            logits.address.eq(command.address),
+            logits.columns_active.eq(self.columns_active),
+        ]
+
+        # Words: to the loader, or while an embedding is read to the unpacker.
+        embed, attend = is_kind(Epilogue.EMBED), is_kind(Epilogue.QUANTISE)
+        m.d.comb += [
+            loader.i_words.payload.eq(self.i_words.payload),
+            loader.i_words.valid.eq(self.i_words.valid),
+            unpacker.i_words.payload.eq(self.i_words.payload),
+            unpacker.i_words.valid.eq(self.i_words.valid),
+            # Each is ready only between its own command's start and last word, and these never overlap.
+            self.i_words.ready.eq(loader.i_words.ready | unpacker.i_words.ready),
+            operands.table_write.valid.eq(loader.o.valid),
+            operands.table_write.payload.eq(loader.o.payload),
+            dequantise.i.valid.eq(unpacker.o.valid),
+            unpacker.o.ready.eq(dequantise.i.ready),
+            Value.cast(dequantise.i.p).eq(unpacker.o.payload),
+        ]
+
+        # The present command's source.
+        results = ~embed & ~attend
+        value = operands.i
+        m.d.comb += [
+            value.valid.eq(
+                (results & self.i_results.valid) | (attend & self.i_attention.valid) | (embed & dequantise.o.valid)
+            ),
+            value.payload.eq(Mux(embed, dequantise.o.p.result, Mux(attend, self.i_attention.p.y, self.i_results.p.y))),
+            self.i_results.ready.eq(active & results & value.ready),
+            self.i_attention.ready.eq(active & attend & value.ready),
+            dequantise.o.ready.eq(active & embed & value.ready),
+            operands.uses_x.eq(is_kind(Epilogue.RESIDUAL)),
+            operands.uses_table.eq(
+                is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ROPE_Q, Epilogue.ROPE_K)
+            ),
+        ]
+        wiring.connect(m, tagger.o, operands.i_tags)
+
+        # Logits go to the arg-max and, if they are stored, in step to the packer; everything else to the kernels.
+        is_logits = is_kind(Epilogue.LOGITS)
+        beat = operands.o
+        packer_ready = ~store | logits.i.ready
+        m.d.comb += [
+            routes.kind.eq(kind),
+            routes.i.payload.eq(beat.payload),
+            routes.i.valid.eq(beat.valid & ~is_logits),
+            beat.ready.eq(Mux(is_logits, best.i.ready & packer_ready, routes.i.ready)),
+            best.i.valid.eq(beat.valid & is_logits & packer_ready),
+            logits.i.valid.eq(beat.valid & is_logits & store & best.i.ready),
+            settled.eq(Mux(is_logits, best.done, routes.final)),
+        ]
+        for unit in (best, logits):
+            m.d.comb += [unit.i.p.y.eq(beat.p.y), unit.i.p.tag.eq(beat.p.tag)]
+        m.d.comb += [self.best_index.eq(best.best_index), self.best_value.eq(best.best_value)]
+
+        # New residual values and their squares.
+        m.d.comb += [
+            operands.x_write.valid.eq(routes.o_x.valid),
+            operands.x_write.p.address.eq(routes.o_x.p.tag.x_address),
+            operands.x_write.p.data.eq(routes.o_x.p.x),
+            scale.i.valid.eq(routes.o_x.valid),
+            scale.i.p.square.eq(routes.o_x.p.square),
+            scale.i.p.column.eq(routes.o_x.p.tag.column),
+            scale.i.p.last_column.eq(routes.o_x.p.tag.last_column),
+            scale.i.p.column_last.eq(routes.o_x.p.tag.column_last),
+            scale.inv_n.eq(inv_n),
+            scale.eps.eq(eps),
+        ]
+        wiring.connect(m, scale.o, wiring.flipped(self.o_scale))
+
+        # Quantised packets.
+        wiring.connect(m, routes.o, collector.i)
+        wiring.connect(m, collector.o_bank, wiring.flipped(self.o_bank))
+        wiring.connect(m, collector.o_local, wiring.flipped(self.o_local))
+        wiring.connect(m, collector.o_row, kv.i)
+        m.d.comb += [
+            kv.key_address.eq(key_address),
+            kv.value_address.eq(value_address),
+            kv.position.eq(self.position),
+            kv.kv_base.eq(self.kv_base),
+        ]
+        self._write(m, kv, logits)
+        waiting = self.i_command.valid | active | loader.busy | scale.busy | kv.busy | logits.busy | self.o_writes.valid
+        m.d.comb += self.idle.eq(~waiting & ~self._packets_pending)
+        return m
+
+    def _accept(self, m, active, kind, *, scale, loader, kv, collector, routes) -> Signal:
+        """Take commands; give the pulse that begins one that is no load."""
+        command = self.i_command.p
+        packets = Signal(IN_FLIGHT_BITS)
+        rows = {Epilogue.ROPE_K: Signal(IN_FLIGHT_BITS, name="keys"), Epilogue.VALUE: Signal(IN_FLIGHT_BITS, name="values")}
+        _count(m, packets, routes.packet, collector.done)
+        for epilogue, counter in rows.items():
+            ended = kv.done & (kv.done_value == (epilogue is Epilogue.VALUE))
+            _count(m, counter, routes.packet & (kind == epilogue), ended)
+        self._packets_pending = Signal()
+        m.d.comb += self._packets_pending.eq(packets != 0)
+
+        load, clash = Signal(), Signal()
+        free = Signal()
+        with m.Switch(command.epilogue):
+            with m.Case(Epilogue.LOAD_NORM):
+                # A load overwrites what the command in progress may still read.
+                m.d.comb += [load.eq(1), clash.eq((kind == Epilogue.RESIDUAL) | (kind == Epilogue.EMBED))]
+            with m.Case(Epilogue.LOAD_ROPE):
+                m.d.comb += [
+                    load.eq(1),
+                    clash.eq((kind == Epilogue.ROPE_Q) | (kind == Epilogue.ROPE_K) | (kind == Epilogue.EMBED)),
+                ]
+            with m.Case(Epilogue.RESIDUAL, Epilogue.EMBED):
+                m.d.comb += free.eq(~loader.busy & ~scale.busy)
+            with m.Case(Epilogue.ROPE_Q):
+                m.d.comb += free.eq(~loader.busy)
+            with m.Case(Epilogue.ROPE_K):
+                # The layer's address serves all keys in flight.
+                m.d.comb += free.eq(~loader.busy & (rows[Epilogue.ROPE_K] == 0))
+            with m.Case(Epilogue.VALUE):
+                m.d.comb += free.eq(rows[Epilogue.VALUE] == 0)
+            with m.Default():
+                m.d.comb += free.eq(1)
+        load_ready, main_ready = Signal(), Signal()
+        begin = Signal()
+        m.d.comb += [
+            load_ready.eq(load & ~loader.busy & ~(active & clash)),
+            main_ready.eq(~load & ~active & free),
+            self.i_command.ready.eq(load_ready | main_ready),
+            begin.eq(self.i_command.valid & main_ready),
+            loader.start.eq(self.i_command.valid & load_ready),
+            loader.rotation.eq(command.epilogue == Epilogue.LOAD_ROPE),
+            loader.rows.eq(command.rows),
+            loader.column.eq(command.column),
+        ]
+        return begin
+
+    def _write(self, m, kv: KvWriter, logits: LogitWriter) -> None:
+        """Merge both writers; a register holds what is offered, so that one never displaces the other's word."""
+        room = ~self.o_writes.valid | self.o_writes.ready
+        m.d.comb += [kv.o.ready.eq(room), logits.o.ready.eq(room & ~kv.o.valid)]
+        with m.If(room):
+            m.d.sync += self.o_writes.valid.eq(kv.o.valid | logits.o.valid)
+        with m.If(room & kv.o.valid):
+            m.d.sync += self.o_writes.payload.eq(kv.o.payload)
+        with m.Elif(room & logits.o.valid):
+            m.d.sync += self.o_writes.payload.eq(logits.o.payload)
+
+
+def _count(m: Module, counter: Signal, up: Value, down: Value) -> None:
+    with m.If(up & ~down):
+        m.d.sync += counter.eq(counter + 1)
+    with m.If(down & ~up):
+        m.d.sync += counter.eq(counter - 1)

@@ -1,0 +1,119 @@
+"""Quantised values gathered into blocks for the activation banks and heads for attention and the KV cache."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.formats import BLOCK
+from rtlm.hw.units.activations import block_write_layout
+from rtlm.hw.units.matmul_params import SUM_BITS
+from rtlm.hw.units.vector_params import Destination, VectorParams
+
+
+class PacketCollector(wiring.Component):
+    """Gather the quantiser's beats into whole packets and hand each to its destination.
+
+    Protocol: a packet ends with `last`; its tag and scale are those of the last beat. Banks and local buffers always
+    take; a key or value also goes to the KV writer, and the next packet waits until that has taken it.
+    Latency: one cycle from the last beat. Throughput: one beat a cycle.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    i
+        Codes, scale, `last` and tag as the quantiser gives them.
+    o_bank
+        A block for an activation bank.
+    o_local
+        A head for the attention unit.
+    o_row
+        A key or value for the KV cache.
+    done
+        A packet has left; with a key or value, the KV writer has taken it.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        beat = data.StructLayout(
+            {"q": data.ArrayLayout(8, params.lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat)),
+                "o_bank": Out(stream.Signature(block_write_layout(params.columns, params.max_blocks), always_ready=True)),
+                "o_local": Out(stream.Signature(params.local_write, always_ready=True)),
+                "o_row": Out(stream.Signature(params.local_write)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the shift register."""
+        m = Module()
+        params = self.params
+        beat_bits = 8 * params.lanes
+        size = 8 * max(BLOCK, params.head_dim)
+        # Packets shift in from the top, so that a short one ends up in the top bits.
+        codes = Signal(size, reset_less=True)
+        suma = Signal(signed(SUM_BITS), reset_less=True)
+        scale = Signal(16, reset_less=True)
+        tag = Signal(params.packet_tag, reset_less=True)
+        first = Signal(init=1)
+        full, fresh = Signal(), Signal()
+        take = self.i.valid & self.i.ready
+        to_bank = (tag.destination == Destination.BANK_0) | (tag.destination == Destination.BANK_1)
+        to_row = Signal()
+        m.d.comb += [
+            to_row.eq((tag.destination == Destination.KEY) | (tag.destination == Destination.VALUE)),
+            self.done.eq(full & (~to_row | self.o_row.ready)),
+            self.i.ready.eq(~full | self.done),
+        ]
+        m.d.sync += fresh.eq(take & self.i.p.last)
+        with m.If(take):
+            lanes = [self.i.p.q[lane].as_signed() for lane in range(params.lanes)]
+            incoming = Cat(self.i.p.q[lane] for lane in range(params.lanes))
+            m.d.sync += [
+                codes.eq(Cat(codes[beat_bits:], incoming)),
+                suma.eq(_tree(lanes) + Mux(first, 0, suma)),
+                first.eq(self.i.p.last),
+            ]
+            with m.If(self.i.p.last):
+                m.d.sync += [scale.eq(self.i.p.scale), tag.eq(self.i.p.tag)]
+        with m.If(take & self.i.p.last):
+            m.d.sync += full.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += full.eq(0)
+
+        bank, local = self.o_bank.p, self.o_local.p
+        head = codes[size - 8 * params.head_dim :]
+        kind = Signal(unsigned(2))
+        m.d.comb += [
+            kind.eq(Value.cast(tag.destination)[:2]),
+            self.o_bank.valid.eq(fresh & to_bank),
+            bank.bank.eq(tag.destination == Destination.BANK_1),
+            bank.column.eq(tag.column),
+            bank.block.eq(tag.index),
+            bank.last_column.eq(tag.last_column),
+            bank.a.eq(codes[size - 8 * BLOCK :]),
+            bank.s.eq(scale),
+            bank.suma.eq(suma),
+            self.o_local.valid.eq(fresh & ~to_bank),
+            Value.cast(local.kind).eq(kind),
+            local.column.eq(tag.column),
+            local.head.eq(tag.index),
+            local.data.eq(head),
+            local.s.eq(scale),
+            self.o_row.valid.eq(full & to_row),
+            self.o_row.payload.eq(self.o_local.payload),
+        ]
+        return m
+
+
+def _tree(terms: list[Value]) -> Value:
+    """Sum as a balanced tree."""
+    while len(terms) > 1:
+        terms = [sum(terms[i : i + 2][1:], terms[i]) for i in range(0, len(terms), 2)]
+    return terms[0]

@@ -1,0 +1,141 @@
+"""Keys and values on their way to the KV cache: where each row and its scale lie."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from rtlm.hw.units.vector_params import FLOAT_BYTES, LocalKind, VectorParams
+
+
+class KvWriter(wiring.Component):
+    """Write quantised keys and values, and their scales, to the KV cache.
+
+    A KV head's memory is three consecutive regions of whole words: scale pairs (key's BF16, value's BF16) of all
+    positions, keys, values.
+
+    Protocol: one row at a time; the words of the row leave first, then the word with its scale, each with strobes for
+    what it carries and `last` on the final one of a run. `position`, `kv_base` and the layer addresses hold still
+    meanwhile (`busy`).
+    Latency: 4 cycles to the first word. Throughput: a row in 6 cycles, if its words are taken at once and a head fits a word.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    i
+        A key or value: kind, column, head, codes, scale.
+    key_address, value_address
+        Beats from a slot's start to the layer.
+    position, kv_base
+        Each column's position and the beat address of its slot.
+    o
+        Words for memory.
+    busy
+        A row is being written.
+    done
+        A row's last word has been taken; with it, whether the row was a value.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(params.local_write)),
+                "key_address": In(params.address_bits),
+                "value_address": In(params.address_bits),
+                "position": In(data.ArrayLayout(32, params.columns)),
+                "kv_base": In(data.ArrayLayout(32, params.columns)),
+                "o": Out(stream.Signature(params.word_write)),
+                "busy": Out(1),
+                "done": Out(1),
+                "done_value": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the address path and the writer."""
+        m = Module()
+        params = self.params
+        bits, beats = params.address_bits, params.beats_per_word
+        word_bytes, head_dim = params.word_bytes, params.head_dim
+        row_words = max(1, head_dim // word_bytes)
+        row_bytes = min(word_bytes, head_dim)
+        rows_per_word = word_bytes // row_bytes
+        scales_per_word = word_bytes // FLOAT_BYTES
+        head_beats = params.kv_head_words * beats
+        key_beats = params.kv_scale_words * beats
+        value_beats = (params.kv_scale_words + params.kv_row_words) * beats
+
+        row = Signal(params.local_write, reset_less=True)
+        is_value = row.kind == LocalKind.VALUE
+        base, place, address = (Signal(bits, name=name) for name in ("base", "place", "address"))
+        head_offset = Signal(bits)
+        position = Signal(params.position_bits)
+        words_left = Signal(range(row_words + 1))
+        in_row, in_scale = Signal(), Signal()
+        columns = range(params.columns)
+        column = row.column[: params.column_bits]
+
+        with m.FSM():
+            with m.State("wait for a row"):
+                m.d.comb += self.i.ready.eq(1)
+                with m.If(self.i.valid):
+                    m.d.sync += row.eq(self.i.payload)
+                    m.next = "look up the slot"
+            with m.State("look up the slot"):
+                layer = Mux(is_value, self.value_address, self.key_address)
+                m.d.sync += [
+                    base.eq(Array(self.kv_base[c] for c in columns)[column] + layer),
+                    head_offset.eq(row.head[: max(1, (params.kv_heads - 1).bit_length())] * head_beats),
+                    position.eq(Array(self.position[c] for c in columns)[column]),
+                    words_left.eq(row_words - 1),
+                ]
+                m.next = "find the head"
+            with m.State("find the head"):
+                region = Mux(is_value, value_beats, key_beats)
+                first_word = (position >> exact_log2(rows_per_word)) * (row_words * beats)
+                m.d.sync += [base.eq(base + head_offset), place.eq(region + first_word)]
+                m.next = "find the row"
+            with m.State("find the row"):
+                m.d.sync += address.eq(base + place)
+                m.next = "write the row"
+            with m.State("write the row"):
+                m.d.comb += in_row.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += [address.eq(address + beats), words_left.eq(words_left - 1)]
+                    if row_words > 1:
+                        m.d.sync += row.data.eq(row.data.as_value() >> 8 * word_bytes)
+                    with m.If(words_left == 0):
+                        m.d.sync += address.eq(base + (position >> exact_log2(scales_per_word)) * beats)
+                        m.next = "write the scale"
+            with m.State("write the scale"):
+                m.d.comb += [in_scale.eq(1), self.done.eq(self.o.ready)]
+                with m.If(self.o.ready):
+                    m.next = "wait for a row"
+
+        m.d.comb += [
+            self.busy.eq(~self.i.ready),
+            self.done_value.eq(is_value),
+            self.o.valid.eq(in_row | in_scale),
+            self.o.p.address.eq(address),
+            self.o.p.last.eq(in_scale | (words_left == 0)),
+        ]
+        codes = row.data.as_value()[: 8 * row_bytes]
+        row_strobe = _one_of(position[: exact_log2(rows_per_word)], rows_per_word, Const(-1, row_bytes))
+        pair_strobe = Mux(is_value, 0b1100, 0b0011)
+        scale_strobe = _one_of(position[: exact_log2(scales_per_word)], scales_per_word, Value.cast(pair_strobe))
+        scale = Value.cast(row.s)
+        pair = Mux(is_value, scale << 16, scale)[: 8 * FLOAT_BYTES]
+        m.d.comb += [
+            self.o.p.data.eq(Mux(in_scale, pair.replicate(scales_per_word), codes.replicate(rows_per_word))),
+            self.o.p.strobe.eq(Mux(in_scale, scale_strobe, row_strobe)),
+        ]
+        return m
+
+
+def _one_of(index: Value, count: int, pattern: Value) -> Value:
+    """Give `count` fields of which the one at `index` holds `pattern`, the others zero."""
+    return Value.cast(pattern) << (index * len(pattern)) if count > 1 else pattern

@@ -1,0 +1,67 @@
+"""Loads: words from memory into the table of normalisation weights and rotations."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from rtlm.hw.units.vector_params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
+
+
+class TableLoader(wiring.Component):
+    """Write words into the normalisation weight or a column's rotations.
+
+    Protocol: `start` for one cycle, while `busy` is low, with the command's fields; then ``ceil(4 * rows / word_bytes)``
+    words are taken.
+    Latency: a word is written in the cycle in which it is taken. Throughput: one word a cycle.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    start, rotation, rows, column
+        The command: rotations of `column` or the normalisation weight; number of floats.
+    i_words
+        Words from memory.
+    o
+        Table writes.
+    busy
+        Words are awaited.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        write = data.StructLayout({"address": params.table_bits, "data": 8 * params.word_bytes})
+        super().__init__(
+            {
+                "start": In(1),
+                "rotation": In(1),
+                "rows": In(ROWS_BITS),
+                "column": In(COLUMN_BITS),
+                "i_words": In(stream.Signature(unsigned(8 * params.word_bytes))),
+                "o": Out(stream.Signature(write, always_ready=True)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the counter."""
+        m = Module()
+        params = self.params
+        address = Signal(params.table_bits)
+        left = Signal(ROWS_BITS)
+        m.d.comb += [
+            self.i_words.ready.eq(self.busy),
+            self.o.valid.eq(self.busy & self.i_words.valid),
+            self.o.p.address.eq(address),
+            self.o.p.data.eq(self.i_words.payload),
+        ]
+        with m.If(self.o.valid):
+            m.d.sync += [address.eq(address + 1), left.eq(left - 1), self.busy.eq(left != 1)]
+        with m.If(self.start):
+            words = (self.rows * FLOAT_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)
+            rope = params.norm_words + self.column[: params.column_bits] * params.rope_words
+            m.d.sync += [left.eq(words), address.eq(Mux(self.rotation, rope, 0)), self.busy.eq(1)]
+        return m

@@ -1,0 +1,214 @@
+"""The last results of a step: the arg-max of the logits, and the logits themselves on their way to memory."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from rtlm.hw.formats import BLOCK
+from rtlm.hw.kernels import argmax
+from rtlm.hw.units.vector_params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
+
+SIGN = 31
+
+
+def _order_key(f32: Value) -> Value:
+    """Unsigned integer that orders like the float; the arg-max kernel gives neither -0 nor a negative NaN."""
+    return Mux(f32[SIGN], ~f32, f32 | (1 << SIGN))
+
+
+class ArgMax(wiring.Component):
+    """Find the largest logit of each column, and its index.
+
+    Protocol: packets of 32 logits (the last of a column may be shorter), in a packet's turn for each column; the first
+    packet of a column begins anew. `done` pulses when the beat tagged `final` has been counted.
+    Latency: that of the kernel `argmax` and one cycle. Throughput: one beat a cycle.
+    Numerics: the largest F32, the lowest index among equals; -0 equals +0, a NaN is largest.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    i
+        Logits with their tag.
+    best_index, best_value
+        Winner of each column and its logit (F32 bits).
+    done
+        All columns are complete.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        beat = data.StructLayout({"y": params.floats, "tag": params.beat_tag})
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat)),
+                "best_index": Out(data.ArrayLayout(ROWS_BITS, params.columns)),
+                "best_value": Out(data.ArrayLayout(32, params.columns)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build kernel and comparison of packets."""
+        m = Module()
+        params = self.params
+        packet = data.StructLayout({"column": params.column_bits, "first": 1, "final": 1})
+        m.submodules.kernel = kernel = argmax.component(
+            lanes=params.lanes,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+            max_length=params.block_beats,
+            tag=packet,
+        )
+        tag = self.i.p.tag
+        within = Signal(range(max(2, params.block_beats)))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += within.eq(Mux(tag.packet_last, 0, within + 1))
+        beat = Cat(within[: exact_log2(params.block_beats)], tag.index)
+        m.d.comb += [
+            kernel.i.valid.eq(self.i.valid),
+            self.i.ready.eq(kernel.i.ready),
+            kernel.i.p.logit.eq(self.i.p.y),
+            kernel.i.p.last.eq(tag.packet_last),
+            kernel.i.p.tag.column.eq(tag.column),
+            kernel.i.p.tag.first.eq(tag.index == 0),
+            kernel.i.p.tag.final.eq(tag.final),
+            kernel.o.ready.eq(1),
+        ]
+        for lane in range(params.lanes):
+            m.d.comb += kernel.i.p.index[lane].eq(Cat(Value.cast(lane + params.lanes)[: params.lane_shift], beat))
+
+        found = kernel.o.p
+        columns = range(params.columns)
+        m.d.sync += self.done.eq(kernel.o.valid & found.tag.final)
+        with m.If(kernel.o.valid):
+            best = Array(self.best_value[c] for c in columns)[found.tag.column]
+            with m.If(found.tag.first | (_order_key(found.logit) > _order_key(best))):
+                for c in columns:
+                    with m.If(found.tag.column == c):
+                        m.d.sync += [self.best_value[c].eq(found.logit), self.best_index[c].eq(found.index)]
+        return m
+
+
+class LogitWriter(wiring.Component):
+    """Pack logits in words and write them, column after column apart, to memory.
+
+    Column ``c`` lies ``c * ceil(4 * rows / word_bytes)`` words behind `address`. Packets of several columns alternate, so
+    what is gathered before it leaves is at most a packet: a larger word is written in several parts.
+
+    Protocol: `start` for one cycle with the command's fields, then exactly the command's beats. `last` marks the final
+    word, and every word after which the address does not continue in the next one.
+    Latency: one cycle from the beat that completes a word. Throughput: one beat a cycle.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    start, address, rows, columns_active
+        The command.
+    i
+        Logits with their tag.
+    o
+        Words for memory.
+    busy
+        A word is incomplete or has not been taken.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        beat = data.StructLayout({"y": params.floats, "tag": params.beat_tag})
+        super().__init__(
+            {
+                "start": In(1),
+                "address": In(params.address_bits),
+                "rows": In(ROWS_BITS),
+                "columns_active": In(COLUMN_BITS),
+                "i": In(stream.Signature(beat)),
+                "o": Out(stream.Signature(params.word_write)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build addresses and packer."""
+        m = Module()
+        params = self.params
+        beats = params.beats_per_word
+        part_bytes = min(params.word_bytes, FLOAT_BYTES * BLOCK)
+        parts = params.word_bytes // part_bytes
+        slots = part_bytes // (FLOAT_BYTES * params.lanes)
+        beat_bits = 32 * params.lanes
+        columns = range(params.columns)
+
+        # The start addresses of the columns, one a cycle.
+        setup = Signal()
+        setup_column = Signal(range(params.columns + 1))
+        next_address, step = Signal(params.address_bits), Signal(params.address_bits)
+        addresses = [Signal(params.address_bits, name=f"address_{c}") for c in columns]
+        with m.If(setup):
+            m.d.sync += [next_address.eq(next_address + step), setup_column.eq(setup_column + 1)]
+            for c in columns:
+                with m.If(setup_column == c):
+                    m.d.sync += addresses[c].eq(next_address)
+            with m.If(setup_column == params.columns - 1):
+                m.d.sync += setup.eq(0)
+        with m.If(self.start):
+            words = (self.rows * FLOAT_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)
+            m.d.sync += [setup.eq(1), setup_column.eq(0), next_address.eq(self.address), step.eq(words * beats)]
+
+        # Beats shift in from the top; a short packet is followed by empty ones until its first beat is at the bottom.
+        gathered = Signal(8 * part_bytes, reset_less=True)
+        filled = Signal(slots)
+        count = Signal(range(slots + 1))
+        flushing, final, part_of_packet_end = Signal(), Signal(), Signal()
+        column = Signal(params.column_bits)
+        part = Signal(range(max(2, parts)))
+        full = count == slots
+        leave = full & self.o.ready
+        shift = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~setup & ~flushing & (~full | self.o.ready)),
+            shift.eq((self.i.valid & self.i.ready) | (flushing & ~full)),
+        ]
+        with m.If(shift):
+            incoming = Mux(flushing, 0, self.i.p.y.as_value())
+            m.d.sync += [
+                gathered.eq(Cat(gathered[beat_bits:], incoming)),
+                filled.eq(Cat(filled[1:], ~flushing)),
+                count.eq(Mux(full, 1, count + 1)),
+            ]
+        with m.Elif(leave):
+            m.d.sync += count.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            tag = self.i.p.tag
+            m.d.sync += [
+                column.eq(tag.column),
+                final.eq(tag.final),
+                part_of_packet_end.eq(tag.packet_last),
+                flushing.eq(tag.packet_last & (count != slots - 1) & ~(full & (slots == 1))),
+            ]
+            if parts > 1:
+                m.d.sync += part.eq(tag.index)
+        with m.Elif(leave):
+            m.d.sync += flushing.eq(0)
+        with m.If(leave):
+            for c in columns:
+                with m.If((column == c) & (part == parts - 1)):
+                    m.d.sync += addresses[c].eq(addresses[c] + beats)
+
+        strobe = Cat(bit.replicate(FLOAT_BYTES * params.lanes) for bit in filled)
+        m.d.comb += [
+            self.o.valid.eq(full),
+            self.o.p.address.eq(Array(addresses)[column]),
+            self.o.p.data.eq(gathered.replicate(parts)),
+            self.o.p.strobe.eq(strobe << (part * part_bytes) if parts > 1 else strobe),
+            self.o.p.last.eq(final | (parts > 1) | (part_of_packet_end & (self.columns_active != 1))),
+            self.busy.eq(setup | (count != 0)),
+        ]
+        return m

@@ -1,0 +1,106 @@
+"""The operands that join an incoming beat: residual values, and normalisation weights or rotations."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.units.vector_params import VectorParams
+
+
+class OperandFetch(wiring.Component):
+    """Join each incoming beat with its tag, its residual values `x` and its table values `w`.
+
+    One memory holds the residual vectors of all columns, `lanes` values an entry. Another holds the normalisation
+    weight and then a rotation table for each column; it is written a word at a time, because loads must keep up with
+    memory, and read a few values at a time.
+
+    Protocol: beats and tags are taken in pairs; writes are always taken and may not hit an entry that a beat in flight
+    reads. `uses_x` and `uses_table` may change only while no beat is in flight; an unused `x` is zero, an unused `w` is
+    anything.
+    Latency: 3 cycles. Throughput: one beat a cycle.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    i, i_tags, o
+        Incoming values, their tags, both with the operands.
+    uses_x, uses_table
+        Which operands the present command needs.
+    x_write, table_write
+        Writes: residual values of one beat, one word of a table.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        x_write = data.StructLayout({"address": params.x_bits, "data": params.floats})
+        table_write = data.StructLayout({"address": params.table_bits, "data": 8 * params.word_bytes})
+        super().__init__(
+            {
+                "i": In(stream.Signature(params.floats)),
+                "i_tags": In(stream.Signature(params.operand_tag)),
+                "uses_x": In(1),
+                "uses_table": In(1),
+                "o": Out(stream.Signature(params.operands)),
+                "x_write": In(stream.Signature(x_write, always_ready=True)),
+                "table_write": In(stream.Signature(table_write, always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build memories and pipeline."""
+        m = Module()
+        params = self.params
+        beat_bits = 32 * params.lanes
+        m.submodules.residuals = residuals = Memory(
+            shape=unsigned(beat_bits), depth=max(2, params.columns * params.x_stride), init=[]
+        )
+        m.submodules.tables = tables = Memory(
+            shape=unsigned(8 * params.word_bytes), depth=max(2, params.table_words), init=[]
+        )
+        x_in, x_out = residuals.write_port(), residuals.read_port()
+        table_in, table_out = tables.write_port(), tables.read_port()
+        m.d.comb += [
+            x_in.en.eq(self.x_write.valid),
+            x_in.addr.eq(self.x_write.p.address),
+            x_in.data.eq(self.x_write.p.data),
+            table_in.en.eq(self.table_write.valid),
+            table_in.addr.eq(self.table_write.p.address),
+            table_in.data.eq(self.table_write.p.data),
+        ]
+
+        enable, take = Signal(), Signal()
+        valid = [Signal(name=f"valid_{stage}") for stage in (1, 2)]
+        y = [Signal(params.floats, name=f"y_{stage}", reset_less=True) for stage in (1, 2)]
+        tag = [Signal(params.operand_tag, name=f"tag_{stage}", reset_less=True) for stage in (1, 2)]
+        m.d.comb += [
+            enable.eq(~self.o.valid | self.o.ready),
+            take.eq(enable & self.i.valid & self.i_tags.valid),
+            self.i.ready.eq(enable & self.i_tags.valid),
+            self.i_tags.ready.eq(enable & self.i.valid),
+            x_out.en.eq(enable & valid[0] & self.uses_x),
+            x_out.addr.eq(tag[0].tag.x_address),
+            table_out.en.eq(enable & valid[0] & self.uses_table),
+            table_out.addr.eq(tag[0].table_word),
+        ]
+        with m.If(enable):
+            m.d.sync += [valid[0].eq(take), valid[1].eq(valid[0]), self.o.valid.eq(valid[1])]
+        with m.If(take):
+            m.d.sync += [y[0].eq(self.i.payload), tag[0].eq(self.i_tags.payload)]
+        with m.If(enable & valid[0]):
+            m.d.sync += [y[1].eq(y[0]), tag[1].eq(tag[0])]
+        with m.If(enable & valid[1]):
+            out = self.o.p
+            m.d.sync += [
+                out.y.eq(y[1]),
+                out.x.eq(Mux(self.uses_x, x_out.data, 0)),
+                out.tag.eq(tag[1].tag),
+            ]
+            with m.If(self.uses_table):
+                whole = params.word_beats == 1
+                w = table_out.data if whole else table_out.data.word_select(tag[1].table_beat, beat_bits)
+                m.d.sync += out.w.eq(w)
+        return m

@@ -1,0 +1,285 @@
+"""Parameters and payload layouts of the vector engine, shared by its parts."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, enum
+from amaranth.utils import exact_log2
+from rtlm.hw.control.isa import Epilogue
+from rtlm.hw.formats import BLOCK
+from rtlm.hw.units.matmul_params import SCALE_BITS
+
+COLUMN_BITS = 4
+"""Bits of a column's number in commands and in `columns_active`."""
+
+ROWS_BITS = 20
+"""Bits of a number of values, and of a token id."""
+
+PACKET_BITS = ROWS_BITS - exact_log2(BLOCK)
+"""Bits of a packet's number within its column."""
+
+FLOAT_BYTES = 4
+PAIR_ROWS = 2 * BLOCK
+"""Rows (alternating gate and up) that SwiGLU turns into one block."""
+
+VECTOR_COMMAND = data.StructLayout(
+    {
+        "epilogue": Epilogue,
+        "rows": ROWS_BITS,
+        "column": COLUMN_BITS,
+        "imm0": 32,
+        "imm1": 32,
+        "store": 1,
+        "address": 32,
+    }
+)
+"""A command: see `VectorEngine`."""
+
+
+class LocalKind(enum.Enum, shape=unsigned(2)):
+    """What a quantised head is."""
+
+    QUERY = 0
+    KEY = 1
+    VALUE = 2
+
+
+class Destination(enum.Enum, shape=unsigned(3)):
+    """Where a packet that leaves the quantiser goes. The low bits of the last three are those of `LocalKind`."""
+
+    BANK_0 = 0
+    BANK_1 = 1
+    QUERY = 4
+    KEY = 5
+    VALUE = 6
+
+
+def _is_power(value: int) -> bool:
+    return value > 0 and not value & (value - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorParams:
+    """Size of a vector engine.
+
+    Parameters
+    ----------
+    lanes
+        Values a cycle: a power of two, at least 2, at most 32, `head_dim` and the floats of a word.
+    columns
+        Activation vectors, 1 to 8.
+    max_dim, max_hidden
+        Longest residual vector and longest feed-forward vector; multiples of 32.
+    head_dim
+        Values in a head, a power of two from 8 to 256.
+    heads, kv_heads
+        Largest numbers of query heads and of key-value heads.
+    context_limit
+        Positions in a slot of the KV cache.
+    word_bytes
+        Bytes of a word, a power of two, at least 64.
+    beats_per_word
+        Beats that a word takes in memory, a power of two.
+    address_bits
+        Bits of a beat address, at most 32.
+    clock_mhz, technology
+        Clock and operator delays for which the pipelines are scheduled.
+    """
+
+    lanes: int
+    columns: int = 1
+    max_dim: int = 576
+    max_hidden: int = 1536
+    head_dim: int = 64
+    heads: int = 9
+    kv_heads: int = 3
+    context_limit: int = 2048
+    word_bytes: int = 64
+    beats_per_word: int = 1
+    address_bits: int = 32
+    clock_mhz: float = 300.0
+    technology: str = "generic"
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if not 1 <= self.columns <= 8:
+            raise ValueError(f"{self.columns} columns are not possible: the vector engine has 1 to 8")
+        if not _is_power(self.head_dim) or not 8 <= self.head_dim <= 256:
+            raise ValueError(f"a head of {self.head_dim} values is not possible: a power of two from 8 to 256 is")
+        if not _is_power(self.word_bytes) or self.word_bytes < 64:
+            raise ValueError(f"a word of {self.word_bytes} bytes is not possible: a power of two, at least 64, is")
+        largest = min(BLOCK, self.head_dim, self.word_bytes // FLOAT_BYTES)
+        if not _is_power(self.lanes) or not 2 <= self.lanes <= largest:
+            raise ValueError(f"{self.lanes} vector lanes are not possible: a power of two from 2 to {largest} is")
+        for name in ("max_dim", "max_hidden"):
+            value = getattr(self, name)
+            if value <= 0 or value % BLOCK:
+                raise ValueError(f"{name} = {value} is not possible: vectors consist of whole blocks of {BLOCK}")
+        if self.heads * self.head_dim % BLOCK:
+            raise ValueError(f"{self.heads} heads of {self.head_dim} values are no whole number of blocks of {BLOCK}")
+        for name in ("heads", "kv_heads", "context_limit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} is not possible: at least 1 is")
+        if not _is_power(self.beats_per_word):
+            raise ValueError(f"{self.beats_per_word} beats in a word are not possible: a power of two is")
+        if not 1 <= self.address_bits <= 32:
+            raise ValueError(f"beat addresses of {self.address_bits} bits are not possible: 1 to 32 are")
+
+    @property
+    def lane_shift(self) -> int:
+        """log2 of the lanes."""
+        return exact_log2(self.lanes)
+
+    @property
+    def block_beats(self) -> int:
+        """Beats of a block of 32 values."""
+        return BLOCK // self.lanes
+
+    @property
+    def head_beats(self) -> int:
+        """Beats of a head."""
+        return self.head_dim // self.lanes
+
+    @property
+    def pair_beats(self) -> int:
+        """Beats of the gates and ups that become one block."""
+        return PAIR_ROWS // self.lanes
+
+    @property
+    def max_blocks(self) -> int:
+        """Blocks of the longest vector that goes into an activation bank."""
+        return max(self.max_dim, self.max_hidden, self.heads * self.head_dim) // BLOCK
+
+    @property
+    def column_bits(self) -> int:
+        """Bits of a column's number inside."""
+        return max(1, (self.columns - 1).bit_length())
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of a block's or head's number."""
+        return max(1, (max(self.max_blocks, self.heads, self.kv_heads) - 1).bit_length())
+
+    @property
+    def position_bits(self) -> int:
+        """Bits of a position in the KV cache."""
+        return max(1, (self.context_limit - 1).bit_length())
+
+    @property
+    def word_beats(self) -> int:
+        """Beats (of `lanes` floats) in a word."""
+        return self.word_bytes // (FLOAT_BYTES * self.lanes)
+
+    @property
+    def word_beat_shift(self) -> int:
+        """log2 of the beats in a word."""
+        return exact_log2(self.word_beats)
+
+    @property
+    def norm_words(self) -> int:
+        """Words of the longest normalisation weight."""
+        return -(-FLOAT_BYTES * self.max_dim // self.word_bytes)
+
+    @property
+    def rope_words(self) -> int:
+        """Words of a column's rotation table."""
+        return -(-FLOAT_BYTES * self.head_dim // self.word_bytes)
+
+    @property
+    def table_words(self) -> int:
+        """Words of the memory that holds the normalisation weight and the rotation tables."""
+        return self.norm_words + self.columns * self.rope_words
+
+    @property
+    def table_bits(self) -> int:
+        """Bits of an address in that memory."""
+        return max(1, (self.table_words - 1).bit_length())
+
+    @property
+    def x_stride(self) -> int:
+        """Entries (of `lanes` values) of a column's residual vector."""
+        return self.max_dim // self.lanes
+
+    @property
+    def x_bits(self) -> int:
+        """Bits of an address in the memory of residual vectors."""
+        return max(1, (self.columns * self.x_stride - 1).bit_length())
+
+    @property
+    def kv_scale_words(self) -> int:
+        """Words of a KV head's scale region."""
+        return -(-FLOAT_BYTES * self.context_limit // self.word_bytes)
+
+    @property
+    def kv_row_words(self) -> int:
+        """Words of a KV head's key region, and of its value region."""
+        return -(-self.head_dim * self.context_limit // self.word_bytes)
+
+    @property
+    def kv_head_words(self) -> int:
+        """Words of one KV head in one layer of a slot."""
+        return self.kv_scale_words + 2 * self.kv_row_words
+
+    @property
+    def floats(self) -> data.ArrayLayout:
+        """`lanes` values as F32 bits."""
+        return data.ArrayLayout(32, self.lanes)
+
+    @property
+    def result(self) -> data.StructLayout:
+        """Payload of matrix and attention results."""
+        return data.StructLayout({"y": self.floats})
+
+    @property
+    def beat_tag(self) -> data.StructLayout:
+        """What accompanies each beat from its arrival to the quantiser; see `BeatTagger`."""
+        return data.StructLayout(
+            {
+                "x_address": self.x_bits,
+                "index": PACKET_BITS,
+                "column": self.column_bits,
+                "last_column": 1,
+                "packet_last": 1,
+                "column_last": 1,
+                "final": 1,
+            }
+        )
+
+    @property
+    def operand_tag(self) -> data.StructLayout:
+        """A beat's tag, and where its table values lie: the word and the beat in it."""
+        return data.StructLayout(
+            {"tag": self.beat_tag, "table_word": self.table_bits, "table_beat": max(1, self.word_beat_shift)}
+        )
+
+    @property
+    def operands(self) -> data.StructLayout:
+        """A beat with its operands: incoming value, old residual value, table values."""
+        return data.StructLayout({"y": self.floats, "x": self.floats, "w": self.floats, "tag": self.beat_tag})
+
+    @property
+    def packet_tag(self) -> data.StructLayout:
+        """What accompanies each packet through the quantiser."""
+        return data.StructLayout(
+            {"destination": Destination, "index": self.index_bits, "column": self.column_bits, "last_column": 1}
+        )
+
+    @property
+    def local_write(self) -> data.StructLayout:
+        """A quantised head on its way to the attention unit."""
+        return data.StructLayout(
+            {
+                "kind": LocalKind,
+                "column": COLUMN_BITS,
+                "head": 8,
+                "data": data.ArrayLayout(signed(8), self.head_dim),
+                "s": unsigned(SCALE_BITS),
+            }
+        )
+
+    @property
+    def word_write(self) -> data.StructLayout:
+        """A word, or a part of one, on its way to memory."""
+        return data.StructLayout(
+            {"address": self.address_bits, "strobe": self.word_bytes, "data": 8 * self.word_bytes, "last": 1}
+        )

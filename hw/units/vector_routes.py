@@ -1,0 +1,204 @@
+"""The epilogues' kernels, side by side between the operands and the quantiser they share."""
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.control.isa import Epilogue
+from rtlm.hw.hls import F32, UInt, kernel
+from rtlm.hw.kernels import norm_input, quantise, residual, rope, swiglu
+from rtlm.hw.units.vector_norm import SQUARE_BITS
+from rtlm.hw.units.vector_params import Destination, VectorParams
+
+DESTINATIONS = {
+    Epilogue.RESIDUAL: Destination.BANK_0,
+    Epilogue.EMBED: Destination.BANK_0,
+    Epilogue.ROPE_Q: Destination.QUERY,
+    Epilogue.ROPE_K: Destination.KEY,
+    Epilogue.VALUE: Destination.VALUE,
+    Epilogue.SWIGLU: Destination.BANK_1,
+    Epilogue.QUANTISE: Destination.BANK_1,
+}
+"""Where the packets of each epilogue go."""
+
+
+class NewResidual(NamedTuple):
+    """New residual value, the quantiser's input, the fixed-point square."""
+
+    x: F32
+    z: F32
+    square: UInt(SQUARE_BITS)
+
+
+@kernel
+def residual_norm(x: F32, y: F32, w: F32) -> NewResidual:
+    """Add to the residual and prepare the norm that follows it."""
+    total = residual(x, y)
+    prepared = norm_input(total, w)
+    return NewResidual(total, prepared.z, prepared.square)
+
+
+class EpilogueRoutes(wiring.Component):
+    """Send beats through the kernels of the present epilogue, then all through one quantiser.
+
+    Protocol: `kind` may change only when every beat of the earlier kind has entered the quantiser (`final`).
+    Latency: `latency`, by epilogue, from a packet's last beat to its first quantised beat. Throughput: one beat a cycle;
+    SWIGLU makes one beat of two.
+    Numerics: those of the kernels.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    kind
+        The present epilogue.
+    i
+        Beats with their operands.
+    o
+        Quantised beats.
+    o_x
+        RESIDUAL and EMBED: new residual values and squares, in the cycle in which they enter the quantiser.
+    packet, final
+        A packet's, and the command's, last beat enters the quantiser.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        lanes = params.lanes
+        build = {"clock_mhz": params.clock_mhz, "technology": params.technology}
+        self._residual = residual_norm.component(lanes=lanes, tag=params.beat_tag, **build)
+        self._rope = rope.component(lanes=lanes // 2, tag=params.beat_tag, **build)
+        self._swiglu = swiglu.component(lanes=lanes // 2, tag=params.beat_tag, **build)
+        self._quantise = quantise.component(
+            lanes=lanes, max_length=max(params.head_beats, params.block_beats), tag=params.packet_tag, **build
+        )
+        quantised = data.StructLayout(
+            {"q": data.ArrayLayout(8, lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
+        )
+        fresh = data.StructLayout(
+            {"x": params.floats, "square": data.ArrayLayout(SQUARE_BITS, lanes), "tag": params.beat_tag}
+        )
+        super().__init__(
+            {
+                "kind": In(Epilogue),
+                "i": In(stream.Signature(params.operands)),
+                "o": Out(stream.Signature(quantised)),
+                "o_x": Out(stream.Signature(fresh, always_ready=True)),
+                "packet": Out(1),
+                "final": Out(1),
+            }
+        )
+
+    @property
+    def latency(self) -> dict[Epilogue, int]:
+        """Cycles from a packet's last beat in to its first quantised beat out."""
+        kernels = {
+            Epilogue.RESIDUAL: self._residual.latency,
+            Epilogue.EMBED: self._residual.latency,
+            Epilogue.ROPE_Q: self._rope.latency,
+            Epilogue.ROPE_K: self._rope.latency,
+            Epilogue.SWIGLU: self._swiglu.latency + 1,
+        }
+        return {epilogue: kernels.get(epilogue, 0) + self._quantise.latency for epilogue in DESTINATIONS}
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the routes."""
+        m = Module()
+        params = self.params
+        lanes = params.lanes
+        m.submodules.residual = add = self._residual
+        m.submodules.rope = rotate = self._rope
+        m.submodules.swiglu = gate = self._swiglu
+        m.submodules.quantise = quantiser = self._quantise
+        i = self.i
+        entry = stream.Signature(data.StructLayout({"x": params.floats, "tag": params.beat_tag})).create()
+        to_add, to_rotate, to_gate, direct = (Signal(name=f"to_{n}") for n in ("add", "rotate", "gate", "quantiser"))
+        destination = Signal(Destination)
+        with m.Switch(self.kind):
+            for epilogue, target in DESTINATIONS.items():
+                with m.Case(epilogue):
+                    m.d.comb += destination.eq(target)
+        m.d.comb += [
+            to_add.eq((self.kind == Epilogue.RESIDUAL) | (self.kind == Epilogue.EMBED)),
+            to_rotate.eq((self.kind == Epilogue.ROPE_Q) | (self.kind == Epilogue.ROPE_K)),
+            to_gate.eq(self.kind == Epilogue.SWIGLU),
+            direct.eq((self.kind == Epilogue.VALUE) | (self.kind == Epilogue.QUANTISE)),
+            add.i.valid.eq(i.valid & to_add),
+            add.i.p.x.eq(i.p.x),
+            add.i.p.y.eq(i.p.y),
+            add.i.p.w.eq(i.p.w),
+            rotate.i.valid.eq(i.valid & to_rotate),
+            gate.i.valid.eq(i.valid & to_gate),
+        ]
+        for unit in (add, rotate, gate):
+            m.d.comb += unit.i.p.tag.eq(i.p.tag)
+        for pair in range(lanes // 2):
+            even, odd = 2 * pair, 2 * pair + 1
+            m.d.comb += [
+                rotate.i.p.x0[pair].eq(i.p.y[even]),
+                rotate.i.p.x1[pair].eq(i.p.y[odd]),
+                rotate.i.p.cos[pair].eq(i.p.w[even]),
+                rotate.i.p.sin[pair].eq(i.p.w[odd]),
+                gate.i.p.gate[pair].eq(i.p.y[even]),
+                gate.i.p.up[pair].eq(i.p.y[odd]),
+            ]
+
+        # SwiGLU halves the values: two beats make one.
+        half = Signal(32 * (lanes // 2), reset_less=True)
+        second = Signal()
+        m.d.comb += gate.o.ready.eq(~second | entry.ready)
+        with m.If(gate.o.valid & gate.o.ready):
+            m.d.sync += second.eq(~second)
+            with m.If(~second):
+                m.d.sync += half.eq(Value.cast(gate.o.p.result))
+
+        rotated = Cat(Cat(rotate.o.p.result0[pair], rotate.o.p.result1[pair]) for pair in range(lanes // 2))
+        m.d.comb += [
+            add.o.ready.eq(entry.ready),
+            rotate.o.ready.eq(entry.ready),
+            i.ready.eq(
+                (to_add & add.i.ready)
+                | (to_rotate & rotate.i.ready)
+                | (to_gate & gate.i.ready)
+                | (direct & entry.ready)
+            ),
+            entry.valid.eq(add.o.valid | rotate.o.valid | (gate.o.valid & second) | (direct & i.valid)),
+        ]
+        with m.If(to_add):
+            m.d.comb += [entry.p.x.eq(add.o.p.z), entry.p.tag.eq(add.o.p.tag)]
+        with m.Elif(to_rotate):
+            m.d.comb += [entry.p.x.eq(rotated), entry.p.tag.eq(rotate.o.p.tag)]
+        with m.Elif(to_gate):
+            m.d.comb += [entry.p.x.eq(Cat(half, gate.o.p.result)), entry.p.tag.eq(gate.o.p.tag)]
+        with m.Else():
+            m.d.comb += [entry.p.x.eq(i.p.y), entry.p.tag.eq(i.p.tag)]
+
+        enters = entry.valid & entry.ready
+        tag = entry.p.tag
+        m.d.comb += [
+            quantiser.i.valid.eq(entry.valid),
+            entry.ready.eq(quantiser.i.ready),
+            quantiser.i.p.x.eq(entry.p.x),
+            quantiser.i.p.last.eq(tag.packet_last),
+            quantiser.i.p.tag.destination.eq(destination),
+            quantiser.i.p.tag.index.eq(tag.index),
+            quantiser.i.p.tag.column.eq(tag.column),
+            quantiser.i.p.tag.last_column.eq(tag.last_column),
+            self.packet.eq(enters & tag.packet_last),
+            self.final.eq(enters & tag.final),
+            self.o_x.valid.eq(enters & to_add),
+            self.o_x.p.x.eq(add.o.p.x),
+            self.o_x.p.square.eq(add.o.p.square),
+            self.o_x.p.tag.eq(add.o.p.tag),
+            self.o.valid.eq(quantiser.o.valid),
+            quantiser.o.ready.eq(self.o.ready),
+            self.o.p.q.eq(quantiser.o.p.q),
+            self.o.p.scale.eq(quantiser.o.p.scale),
+            self.o.p.last.eq(quantiser.o.p.last),
+            self.o.p.tag.eq(quantiser.o.p.tag),
+        ]
+        return m

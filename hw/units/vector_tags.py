@@ -1,0 +1,145 @@
+"""Where each beat belongs: column, block or head, residual address, table address, and what it ends."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.control.isa import Epilogue
+from rtlm.hw.units.vector_params import COLUMN_BITS, PACKET_BITS, ROWS_BITS, VectorParams
+
+
+class BeatTagger(wiring.Component):
+    """Give the tags of a command's beats in the order in which the beats arrive.
+
+    Protocol: `start` for one cycle with the command's fields, when no tag of an earlier command is left. Matrix results
+    come packet by packet, in a packet's turn for each column; attention results (QUANTISE) column after column; an
+    embedding (EMBED) is one column.
+    Latency: the first tag is there two cycles after `start`. Throughput: one tag a cycle.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+
+    Ports
+    -----
+    start, epilogue, rows, column
+        The command.
+    columns_active
+        Columns in use.
+    o
+        Tag, and the address of the table values.
+    """
+
+    def __init__(self, params: VectorParams):
+        self.params = params
+        super().__init__(
+            {
+                "start": In(1),
+                "epilogue": In(Epilogue),
+                "rows": In(ROWS_BITS),
+                "column": In(COLUMN_BITS),
+                "columns_active": In(COLUMN_BITS),
+                "o": Out(stream.Signature(params.operand_tag)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the counters."""
+        m = Module()
+        params = self.params
+        beat_bits = ROWS_BITS - params.lane_shift
+        longest = max(params.block_beats, params.head_beats, params.pair_beats)
+        active = Signal()
+        single, whole_columns, rotation = Signal(), Signal(), Signal()
+        last_within = Signal(range(longest))
+        last_beat = Signal(beat_bits)
+        last_active = Signal(params.column_bits)
+        within = Signal(range(longest))
+        beat, packet_start = Signal(beat_bits), Signal(beat_bits)
+        x_address, x_start = Signal(params.x_bits), Signal(params.x_bits)
+        rope_start = Signal(params.table_bits, init=params.norm_words)
+        index = Signal(PACKET_BITS)
+        column = Signal(params.column_bits)
+
+        column_last, packet_last, last_column, turn_over = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            column_last.eq(beat == last_beat),
+            packet_last.eq(column_last | (within == last_within)),
+            last_column.eq(column == last_active),
+            # After the last column's packet the next packet begins; elsewhere the same packet of the next column.
+            turn_over.eq(single | Mux(whole_columns, ~column_last, last_column)),
+        ]
+
+        advance = Signal()
+        m.d.comb += advance.eq(active & (~self.o.valid | self.o.ready))
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(advance):
+            tag = self.o.p.tag
+            final = column_last & (single | last_column)
+            table = Mux(rotation, within, beat)
+            m.d.sync += [
+                self.o.valid.eq(1),
+                tag.x_address.eq(x_address),
+                tag.index.eq(index),
+                tag.column.eq(column),
+                tag.last_column.eq(last_column),
+                tag.packet_last.eq(packet_last),
+                tag.column_last.eq(column_last),
+                tag.final.eq(final),
+                self.o.p.table_word.eq(Mux(rotation, rope_start, 0) + (table >> params.word_beat_shift)),
+                self.o.p.table_beat.eq(table[: params.word_beat_shift]),
+                within.eq(Mux(packet_last, 0, within + 1)),
+                beat.eq(beat + 1),
+                x_address.eq(x_address + 1),
+            ]
+            with m.If(final):
+                m.d.sync += active.eq(0)
+            with m.If(packet_last & turn_over):
+                m.d.sync += [index.eq(index + 1), packet_start.eq(beat + 1)]
+                with m.If(~single & ~whole_columns):
+                    # Column 0 lies at the memory's start.
+                    m.d.sync += [
+                        column.eq(0),
+                        x_address.eq(beat + 1),
+                        x_start.eq(beat + 1),
+                        rope_start.eq(params.norm_words),
+                    ]
+            with m.Elif(packet_last):
+                m.d.sync += [
+                    column.eq(column + 1),
+                    beat.eq(packet_start),
+                    x_address.eq(x_start + params.x_stride),
+                    x_start.eq(x_start + params.x_stride),
+                    rope_start.eq(rope_start + params.rope_words),
+                ]
+                with m.If(whole_columns):
+                    m.d.sync += [beat.eq(0), index.eq(0)]
+
+        with m.If(self.start):
+            embed = self.epilogue == Epilogue.EMBED
+            first_x = Mux(embed, self.column[: params.column_bits] * params.x_stride, 0)
+            m.d.sync += [
+                active.eq(1),
+                single.eq(embed),
+                whole_columns.eq(self.epilogue == Epilogue.QUANTISE),
+                rotation.eq((self.epilogue == Epilogue.ROPE_Q) | (self.epilogue == Epilogue.ROPE_K)),
+                last_beat.eq(self.rows[params.lane_shift :] - 1),
+                last_active.eq(self.columns_active - 1),
+                within.eq(0),
+                beat.eq(0),
+                packet_start.eq(0),
+                index.eq(0),
+                column.eq(Mux(embed, self.column, 0)),
+                x_address.eq(first_x),
+                x_start.eq(first_x),
+                rope_start.eq(params.norm_words),
+            ]
+            with m.Switch(self.epilogue):
+                with m.Case(Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.VALUE):
+                    m.d.sync += last_within.eq(params.head_beats - 1)
+                with m.Case(Epilogue.SWIGLU):
+                    m.d.sync += last_within.eq(params.pair_beats - 1)
+                with m.Default():
+                    m.d.sync += last_within.eq(params.block_beats - 1)
+        return m

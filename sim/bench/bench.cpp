@@ -1,0 +1,337 @@
+// The bench around a Verilated accelerator, behind a C interface for ctypes. Status 0 is success; otherwise
+// rtlm_error() has a sentence.
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "axi.h"
+#include "bench_config.h"
+#include "memory_system.h"
+#include "verilated.h"
+#if defined(BENCH_TRACE_FST)
+#include "verilated_fst_c.h"
+using TraceFile = VerilatedFstC;
+#elif defined(BENCH_TRACE_SAIF)
+#include "verilated_saif_c.h"
+using TraceFile = VerilatedSaifC;
+#endif
+
+namespace rtlm {
+
+class Bench {
+ public:
+  Bench(const DramConfig& config, uint64_t memory_bytes)
+      : storage_(memory_bytes), top_(std::make_unique<BenchTop>(&context_)), memory_(config, &storage_, bench_beat_bytes()) {
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+    context_.traceEverOn(true);
+#endif
+    for (int p = 0; p < BENCH_PORTS; ++p) {
+      AxiPins pins;
+      bench_bind_port(*top_, p, pins);
+      ports_.emplace_back(pins, memory_, p, stalls_, protocol_error_);
+    }
+    bench_bind_lite(*top_, lite_);
+    top_->rst = 1;
+    idle();
+  }
+  ~Bench() {
+    trace_stop();
+    top_->final();
+  }
+
+  void reset(int64_t cycles) {
+    memory_.clear();
+    idle();
+    top_->rst = 1;
+    for (int64_t i = 0; i < cycles; ++i) clock();
+    top_->rst = 0;
+    protocol_error_.clear();
+  }
+
+  void cycle() {
+    cycle_with([] {});
+  }
+
+  // Runs until the interrupt output is high; returns the cycles it took, at most `limit`.
+  int64_t run(int64_t limit) {
+    int64_t cycles = 0;
+    while (cycles < limit && !top_->irq) {
+      cycle();
+      ++cycles;
+    }
+    return cycles;
+  }
+
+  bool irq() const { return top_->irq; }
+
+  void write_register(uint64_t address, uint32_t value, int64_t limit) {
+    need_lite();
+    lite_.awaddr.set(address);
+    lite_.wdata.set(value);
+    lite_.wstrb.set(0xf);
+    *lite_.awvalid = *lite_.wvalid = 1;
+    *lite_.bready = 1;
+    bool answered = false;
+    uint64_t response = 0;
+    for (int64_t i = 0; i < limit && !answered; ++i) {
+      bool address_done = false, data_done = false;
+      cycle_with([&] {
+        address_done = *lite_.awvalid && *lite_.awready;
+        data_done = *lite_.wvalid && *lite_.wready;
+        answered = *lite_.bvalid;
+        response = lite_.bresp.get();
+      });
+      if (address_done) *lite_.awvalid = 0;
+      if (data_done) *lite_.wvalid = 0;
+    }
+    *lite_.awvalid = *lite_.wvalid = *lite_.bready = 0;
+    finish_lite("write to", address, answered, response);
+  }
+
+  uint32_t read_register(uint64_t address, int64_t limit) {
+    need_lite();
+    lite_.araddr.set(address);
+    *lite_.arvalid = 1;
+    *lite_.rready = 1;
+    bool answered = false;
+    uint64_t response = 0, value = 0;
+    for (int64_t i = 0; i < limit && !answered; ++i) {
+      bool address_done = false;
+      cycle_with([&] {
+        address_done = *lite_.arvalid && *lite_.arready;
+        answered = *lite_.rvalid;
+        value = lite_.rdata.get();
+        response = lite_.rresp.get();
+      });
+      if (address_done) *lite_.arvalid = 0;
+    }
+    *lite_.arvalid = *lite_.rready = 0;
+    finish_lite("read of", address, answered, response);
+    return uint32_t(value);
+  }
+
+  void trace_start(const std::string& path) {
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+    if (trace_) throw std::runtime_error("a trace is already being written");
+    trace_ = std::make_unique<TraceFile>();
+    top_->trace(trace_.get(), 99);
+    trace_->open(path.c_str());
+    if (!trace_->isOpen()) {
+      trace_.reset();
+      throw std::runtime_error("cannot write the trace " + path);
+    }
+#else
+    throw std::runtime_error("this build has no trace support, so it cannot write " + path);
+#endif
+  }
+
+  void trace_stop() {
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+    if (trace_) trace_->close();
+    trace_.reset();
+#endif
+  }
+
+  Storage& storage() { return storage_; }
+  MemorySystem& memory() { return memory_; }
+  Stalls& stalls() { return stalls_; }
+  const std::string& protocol_error() const { return protocol_error_; }
+
+ private:
+  void idle() {
+    for (AxiSlave& port : ports_) port.idle();
+    for (Flag* flag : {lite_.awvalid, lite_.wvalid, lite_.bready, lite_.arvalid, lite_.rready}) {
+      if (flag) *flag = 0;
+    }
+  }
+
+  // A cycle in which the AXI4 ports stand still.
+  void clock() {
+    top_->clk = 0;
+    top_->eval();
+    dump();
+    rise();
+    memory_.tick();
+  }
+
+  void rise() {
+    context_.timeInc(1);
+    top_->clk = 1;
+    top_->eval();
+    dump();
+    context_.timeInc(1);
+  }
+
+  // A cycle; `sample` looks at the pins when they have settled, before the rising edge.
+  template <class Sample>
+  void cycle_with(Sample&& sample) {
+    for (AxiSlave& port : ports_) port.drive();
+    top_->clk = 0;
+    top_->eval();
+    dump();
+    for (AxiSlave& port : ports_) port.sample();
+    sample();
+    rise();
+    memory_.tick();
+  }
+
+  void need_lite() const {
+    if (!lite_.awvalid) throw std::runtime_error("this design has no AXI4-Lite port");
+  }
+
+  void finish_lite(const char* what, uint64_t address, bool answered, uint64_t response) const {
+    const std::string subject = std::string(what) + " register " + std::to_string(address);
+    if (!answered) throw std::runtime_error("the " + subject + " got no answer");
+    if (response) throw std::runtime_error("the " + subject + " was answered with error " + std::to_string(response));
+  }
+
+  void dump() {
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+    if (trace_) trace_->dump(context_.time());
+#endif
+  }
+
+  VerilatedContext context_;
+  Storage storage_;
+  std::unique_ptr<BenchTop> top_;
+  MemorySystem memory_;
+  Stalls stalls_;
+  std::string protocol_error_;
+  std::vector<AxiSlave> ports_;
+  LitePins lite_;
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+  std::unique_ptr<TraceFile> trace_;
+#endif
+};
+
+struct Counters {
+#define RTLM_COUNTERS(X)                                                                                       \
+  X(cycles) X(read_idle_cycles) X(row_hits) X(row_misses) X(row_conflicts) X(data_clocks) X(refresh_clocks)    \
+  X(turnaround_clocks) X(idle_clocks) X(refreshes) X(bus_overlaps)
+#define X(name) int64_t name = 0;
+  RTLM_COUNTERS(X)
+#undef X
+};
+
+thread_local std::string error;
+
+template <class Action>
+int guarded(Action&& action) {
+  try {
+    action();
+    return 0;
+  } catch (const std::exception& problem) {
+    error = problem.what();
+    return 1;
+  }
+}
+
+}  // namespace rtlm
+
+using namespace rtlm;
+
+extern "C" {
+
+const char* rtlm_error() { return error.c_str(); }
+const char* rtlm_dram_fields() { return dram_field_names(); }
+const char* rtlm_counter_names() {
+#define X(name) #name " "
+  return RTLM_COUNTERS(X);
+#undef X
+}
+int rtlm_ports() { return BENCH_PORTS; }
+
+Bench* rtlm_create(const DramConfig* config, uint64_t memory_bytes) {
+  Bench* bench = nullptr;
+  guarded([&] { bench = new Bench(*config, memory_bytes); });
+  return bench;
+}
+void rtlm_destroy(Bench* bench) { delete bench; }
+
+int rtlm_load(Bench* bench, uint64_t address, const uint8_t* data, uint64_t bytes) {
+  return guarded([&] {
+    if (!bench->storage().inside(address, bytes)) throw std::runtime_error("the range lies outside the memory");
+    std::memcpy(bench->storage().at(address), data, bytes);
+  });
+}
+int rtlm_read(Bench* bench, uint64_t address, uint8_t* data, uint64_t bytes) {
+  return guarded([&] {
+    if (!bench->storage().inside(address, bytes)) throw std::runtime_error("the range lies outside the memory");
+    std::memcpy(data, bench->storage().at(address), bytes);
+  });
+}
+int rtlm_map(Bench* bench, uint64_t address, const char* path) {
+  return guarded([&] { bench->storage().map_file(address, path); });
+}
+
+void rtlm_reset(Bench* bench, int64_t cycles) { bench->reset(cycles); }
+void rtlm_step(Bench* bench, int64_t cycles) {
+  while (cycles-- > 0) bench->cycle();
+}
+int64_t rtlm_run(Bench* bench, int64_t limit) { return bench->run(limit); }
+int rtlm_irq(Bench* bench) { return bench->irq(); }
+int64_t rtlm_cycles(Bench* bench) { return bench->memory().cycle(); }
+const char* rtlm_protocol_error(Bench* bench) { return bench->protocol_error().c_str(); }
+
+int rtlm_write_register(Bench* bench, uint64_t address, uint32_t value, int64_t limit) {
+  return guarded([&] { bench->write_register(address, value, limit); });
+}
+int rtlm_read_register(Bench* bench, uint64_t address, uint32_t* value, int64_t limit) {
+  return guarded([&] { *value = bench->read_register(address, limit); });
+}
+
+void rtlm_stalls(Bench* bench, uint64_t seed, int percent) { bench->stalls().configure(seed, percent); }
+void rtlm_faults(Bench* bench, const uint64_t* starts, const uint64_t* ends, const int64_t* responses, int64_t count) {
+  std::vector<Fault> faults;
+  for (int64_t i = 0; i < count; ++i) faults.push_back({starts[i], ends[i], uint8_t(responses[i])});
+  bench->storage().faults = faults;
+}
+void rtlm_purposes(Bench* bench, const uint64_t* starts, const uint64_t* ends, const int64_t* indices, int64_t ranges,
+                   int64_t purposes) {
+  std::vector<Purpose> table;
+  for (int64_t i = 0; i < ranges; ++i) table.push_back({starts[i], ends[i], indices[i]});
+  bench->storage().set_purposes(table, purposes);
+}
+void rtlm_purpose_bytes(Bench* bench, int64_t* read, int64_t* written) {
+  const Storage& storage = bench->storage();
+  std::memcpy(read, storage.read_bytes.data(), storage.read_bytes.size() * sizeof(int64_t));
+  std::memcpy(written, storage.write_bytes.data(), storage.write_bytes.size() * sizeof(int64_t));
+}
+void rtlm_counters(Bench* bench, int64_t* values) {
+  Counters sum;
+  sum.cycles = bench->memory().cycle();
+  sum.read_idle_cycles = bench->memory().read_idle_cycles;
+  for (const auto& channel : bench->memory().channels()) {
+    const ChannelCounters& counters = channel->counters;
+    sum.row_hits += counters.row_hits;
+    sum.row_misses += counters.row_misses;
+    sum.row_conflicts += counters.row_conflicts;
+    sum.data_clocks += counters.data_clocks;
+    sum.refresh_clocks += counters.refresh_clocks;
+    sum.turnaround_clocks += counters.turnaround_clocks;
+    sum.idle_clocks += counters.idle_clocks;
+    sum.refreshes += counters.refreshes;
+    sum.bus_overlaps += counters.bus_overlaps;
+  }
+  std::memcpy(values, &sum, sizeof(sum));
+}
+// Per port: bytes read, bytes written, read beats, write beats, cycles without a read, cycles with data not taken.
+void rtlm_port_counters(Bench* bench, int64_t* values) {
+  for (int p = 0; p < BENCH_PORTS; ++p) {
+    const Port& port = bench->memory().port(p);
+    for (int64_t value : {port.read_bytes, port.write_bytes, port.read_beats, port.write_beats, port.read_idle_cycles,
+                          port.read_stalled_cycles}) {
+      *values++ = value;
+    }
+  }
+}
+
+int rtlm_trace_start(Bench* bench, const char* path) {
+  return guarded([&] { bench->trace_start(path); });
+}
+void rtlm_trace_stop(Bench* bench) { bench->trace_stop(); }
+
+}  // extern "C"

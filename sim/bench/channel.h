@@ -1,0 +1,333 @@
+// One DRAM channel at command level: banks, bank groups, rows, refresh, and an open-page scheduler.
+//
+// Address mapping inside a channel, from the low end: byte in burst, bank group, column, bank, row. Neighbouring
+// bursts lie in different bank groups, so that a linear stream pays tCCD_S and not tCCD_L.
+//
+// Scheduling: among the requests in the window the oldest whose row is open and whose timing allows it goes first
+// (FR-FCFS); otherwise rows are opened for banks that nobody uses any more. Writes collect until `write_high`
+// wait or no read is left, then drain down to `write_low`, at most a window of them while reads wait. Refresh is all-bank, never postponed.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "clocks.h"
+#include "dram_config.h"
+
+namespace rtlm {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+enum class Command : int32_t { kActivate, kPrecharge, kRead, kWrite, kPrechargeAll, kRefresh };
+
+struct LogEntry {
+  int64_t clock;
+  int32_t command, channel, bank, group;
+  int64_t row;
+};
+
+struct ChannelCounters {
+  int64_t row_hits = 0, row_misses = 0, row_conflicts = 0;
+  int64_t data_clocks = 0, refresh_clocks = 0, turnaround_clocks = 0, idle_clocks = 0;
+  int64_t refreshes = 0, bus_overlaps = 0;
+};
+
+struct Request {
+  int64_t arrival;
+  int64_t* done;    // receives the fabric cycle in which the data is at the port
+  int32_t* queued;  // the port's count of requests in this channel's window
+  int32_t row;
+  uint8_t bank, group;
+  uint8_t kind;  // 0 row hit, 1 row opened for it, 2 another row closed for it
+};
+
+inline int log2_of(int64_t power_of_two) { return __builtin_ctzll(uint64_t(power_of_two)); }
+
+class Channel {
+ public:
+  Channel(const DramConfig& config, const Clocks& clocks, int index)
+      : t_(config),
+        clocks_(clocks),
+        index_(index),
+        burst_shift_(log2_of(config.burst_bytes)),
+        group_shift_(log2_of(config.bank_groups)),
+        column_shift_(log2_of(config.row_bytes / config.burst_bytes)),
+        bank_shift_(log2_of(config.banks_per_group)),
+        banks_(size_t(config.bank_groups * config.banks_per_group)) {
+    refresh_at_ = t_.refi ? t_.refi : kNever;
+    activations_.fill(-kFar);
+  }
+
+  bool can_read() const { return reads_.count < t_.window; }
+  bool can_write() const { return writes_.count < t_.window; }
+
+  void push(bool write, uint64_t local_address, int64_t now, int64_t* done, int32_t* queued) {
+    const uint64_t index = local_address >> burst_shift_;
+    const uint64_t place = index >> (group_shift_ + column_shift_);
+    Request request{};
+    request.group = uint8_t(index & ((1u << group_shift_) - 1));
+    request.bank = uint8_t((request.group << bank_shift_) + (place & ((1u << bank_shift_) - 1)));
+    request.row = int32_t(place >> bank_shift_);
+    request.arrival = now;
+    request.done = done;
+    request.queued = queued;
+    if (!reads_.count && !writes_.count) {
+      counters.idle_clocks += std::max<int64_t>(0, now - std::max(empty_since_, refresh_end_));
+    }
+    (write ? writes_ : reads_).add(request, banks_[request.bank].row);
+    if (queued) ++*queued;
+    next_ = std::min(next_, std::max(now, last_command_ + 1));
+  }
+
+  // Carries out every command before `limit`.
+  void advance(int64_t limit) {
+    while (next_ < limit) next_ = step(next_);
+  }
+
+  // Forgets queued requests, for a reset of the design under test.
+  void clear() {
+    reads_ = writes_ = Queue();
+    draining_ = false;
+  }
+
+  ChannelCounters counters;
+  std::vector<LogEntry>* log = nullptr;
+
+ private:
+  static constexpr int64_t kFar = int64_t(1) << 40;
+  static constexpr int64_t kWriteIdle = 16;  // clocks without a read before a few collected writes go out
+  static constexpr int64_t kReadTurn = 128;  // clocks that waiting reads have between two drains
+
+  struct Bank {
+    int32_t row = -1;
+    int64_t activate_ok = 0, precharge_ok = 0, column_ok = 0;
+  };
+
+  // Requests by age, with the banks that have requests for their open row and those that have only others.
+  class Queue {
+   public:
+    int count = 0;
+    uint64_t hit_banks = 0, pending_banks = 0;
+
+    Request& operator[](int position) { return items_[order_[position]]; }
+
+    void add(const Request& request, int32_t open_row) {
+      const int slot = __builtin_ctzll(free_);
+      free_ &= free_ - 1;
+      items_[slot] = request;
+      order_[count++] = uint8_t(slot);
+      pending_banks |= bit(request.bank);
+      ++pending_[request.bank];
+      if (request.row == open_row) {
+        hit_banks |= bit(request.bank);
+        ++hits_[request.bank];
+      }
+    }
+
+    // Removes a request of an open row.
+    void remove(int position) {
+      const int slot = order_[position], bank = items_[slot].bank;
+      free_ |= bit(slot);
+      --count;
+      std::memmove(&order_[position], &order_[position + 1], size_t(count - position));
+      if (!--pending_[bank]) pending_banks &= ~bit(bank);
+      if (!--hits_[bank]) hit_banks &= ~bit(bank);
+    }
+
+    void close(int bank) {
+      hits_[bank] = 0;
+      hit_banks &= ~bit(bank);
+    }
+
+    void open(int bank, int32_t row) {
+      for (int i = 0; i < count; ++i) hits_[bank] += (*this)[i].bank == bank && (*this)[i].row == row;
+      if (hits_[bank]) hit_banks |= bit(bank);
+    }
+
+   private:
+    static uint64_t bit(int index) { return uint64_t(1) << index; }
+
+    std::array<Request, 64> items_;
+    uint8_t order_[65] = {};
+    uint8_t pending_[64] = {}, hits_[64] = {};
+    uint64_t free_ = ~uint64_t(0);
+  };
+
+  void record(Command command, int64_t now, int bank, int group, int64_t row) {
+    last_command_ = now;
+    if (log && log->size() < log->capacity()) log->push_back({now, int32_t(command), index_, bank, group, row});
+  }
+
+  int64_t step(int64_t now) {
+    if (now >= refresh_at_) return refresh(now);
+    int64_t next = refresh_at_;
+    if (!choose_direction(now, next)) return next;
+    Queue& queue = draining_ ? writes_ : reads_;
+    const int64_t* column_ok = draining_ ? write_ok_ : read_ok_;
+
+    uint64_t hit_banks = queue.hit_banks;
+    const Request& oldest = queue[0];
+    if (now - oldest.arrival > t_.patience && banks_[oldest.bank].row != oldest.row) {
+      hit_banks &= ~(uint64_t(1) << oldest.bank);
+    }
+    const int64_t bus_ok = *std::min_element(column_ok, column_ok + t_.bank_groups);
+    if (hit_banks && bus_ok > now) {
+      next = std::min(next, bus_ok);
+    } else if (hit_banks) {
+      for (int i = 0; i < queue.count; ++i) {
+        const Request& request = queue[i];
+        const Bank& bank = banks_[request.bank];
+        if (bank.row != request.row || !(hit_banks >> request.bank & 1)) continue;
+        const int64_t at = std::max(bank.column_ok, column_ok[request.group]);
+        if (at <= now) {
+          column(queue, i, now);
+          return now + 1;
+        }
+        next = std::min(next, at);
+      }
+    }
+    for (uint64_t left = queue.pending_banks & ~hit_banks; left; left &= left - 1) {
+      const int64_t at = open_row(queue, __builtin_ctzll(left), now);
+      if (at <= now) return now + 1;
+      next = std::min(next, at);
+    }
+    return next;
+  }
+
+  // Reads or writes? False when there is nothing to do before `next`.
+  bool choose_direction(int64_t now, int64_t& next) {
+    const bool enough = writes_.count <= t_.write_low || drained_ >= t_.window;
+    if (draining_ && (!writes_.count || (enough && reads_.count))) {
+      draining_ = false;
+      yielded_at_ = now;
+    }
+    if (draining_ || !writes_.count) return draining_ || reads_.count;
+    int64_t drain_at = kNever;
+    if (!reads_.count) {
+      drain_at = writes_.count >= t_.write_high ? now : last_column_ + kWriteIdle;
+    } else if (writes_.count >= t_.write_high) {
+      drain_at = yielded_at_ + kReadTurn;
+    }
+    if (drain_at <= now) {
+      draining_ = true;
+      drained_ = 0;
+      return true;
+    }
+    next = std::min(next, drain_at);
+    return reads_.count;
+  }
+
+  void column(Queue& queue, int position, int64_t now) {
+    const Request request = queue[position];
+    queue.remove(position);
+    Bank& bank = banks_[request.bank];
+    const bool write = draining_;
+    drained_ += write;
+    const int64_t data = now + (write ? t_.cwl : t_.cl);
+    const int64_t end = data + t_.burst_clocks;
+    for (int group = 0; group < t_.bank_groups; ++group) {
+      const bool same = group == request.group;
+      const int64_t repeat = now + (same ? t_.ccd_l : t_.ccd_s);
+      const int64_t other = write ? end + (same ? t_.wtr_l : t_.wtr_s) : now + t_.rtw;
+      read_ok_[group] = std::max(read_ok_[group], write ? other : repeat);
+      write_ok_[group] = std::max(write_ok_[group], write ? repeat : other);
+    }
+    bank.precharge_ok = std::max(bank.precharge_ok, write ? end + t_.wr : now + t_.rtp);
+    if (data < bus_free_) ++counters.bus_overlaps;
+    if (write != last_write_) counters.turnaround_clocks += std::max<int64_t>(0, data - std::max(bus_free_, refresh_end_));
+    last_write_ = write;
+    bus_free_ = end;
+    last_column_ = now;
+    counters.data_clocks += t_.burst_clocks;
+    ++(request.kind == 0 ? counters.row_hits : request.kind == 1 ? counters.row_misses : counters.row_conflicts);
+    if (request.done) *request.done = clocks_.to_fabric(end) + t_.response_latency;
+    if (request.queued) --*request.queued;
+    if (!reads_.count && !writes_.count) empty_since_ = now + t_.burst_clocks;
+    record(write ? Command::kWrite : Command::kRead, now, request.bank, request.group, request.row);
+  }
+
+  // One step towards an open row for the oldest request of a bank: returns when it can be done, `now` when it was.
+  int64_t open_row(Queue& queue, int index, int64_t now) {
+    Bank& bank = banks_[index];
+    int position = 0;
+    while (queue[position].bank != index || queue[position].row == bank.row) ++position;
+    Request* request = &queue[position];
+    if (bank.row >= 0) {
+      if (bank.precharge_ok > now) return bank.precharge_ok;
+      close(index);
+      bank.activate_ok = std::max(bank.activate_ok, now + t_.rp);
+      request->kind = 2;
+      record(Command::kPrecharge, now, index, request->group, -1);
+      return now;
+    }
+    const int64_t at = std::max({bank.activate_ok, activate_ok_[request->group], activations_[activation_] + t_.faw});
+    if (at > now) return at;
+    bank.row = request->row;
+    reads_.open(index, bank.row);
+    writes_.open(index, bank.row);
+    bank.column_ok = now + t_.rcd;
+    bank.precharge_ok = now + t_.ras;
+    for (int group = 0; group < t_.bank_groups; ++group) {
+      const int64_t next = now + (group == request->group ? t_.rrd_l : t_.rrd_s);
+      activate_ok_[group] = std::max(activate_ok_[group], next);
+    }
+    activations_[activation_] = now;
+    activation_ = (activation_ + 1) & 3;
+    if (request->kind == 0) request->kind = 1;
+    record(Command::kActivate, now, index, request->group, bank.row);
+    return now;
+  }
+
+  void close(int bank) {
+    banks_[size_t(bank)].row = -1;
+    reads_.close(bank);
+    writes_.close(bank);
+  }
+
+  int64_t refresh(int64_t now) {
+    int64_t precharge = now, ready = now;
+    bool open = false;
+    for (const Bank& bank : banks_) {
+      if (bank.row >= 0) {
+        open = true;
+        precharge = std::max(precharge, bank.precharge_ok);
+      }
+      ready = std::max(ready, bank.activate_ok);
+    }
+    if (open) {
+      record(Command::kPrechargeAll, precharge, -1, -1, -1);
+      ready = std::max(ready, precharge + t_.rp);
+    }
+    record(Command::kRefresh, ready, -1, -1, -1);
+    const int64_t end = ready + t_.rfc;
+    for (size_t i = 0; i < banks_.size(); ++i) {
+      close(int(i));
+      banks_[i].activate_ok = std::max(banks_[i].activate_ok, end);
+    }
+    counters.refresh_clocks += end - std::max(now, bus_free_);
+    ++counters.refreshes;
+    refresh_end_ = end;
+    refresh_at_ += t_.refi;
+    return end;
+  }
+
+  const DramConfig t_;
+  const Clocks clocks_;
+  const int index_;
+  const int burst_shift_, group_shift_, column_shift_, bank_shift_;
+  std::vector<Bank> banks_;
+  Queue reads_, writes_;
+  bool draining_ = false, last_write_ = false;
+  int drained_ = 0;             // writes since the drain began
+  int64_t yielded_at_ = -kFar;  // when the last drain ended
+  int64_t read_ok_[8] = {}, write_ok_[8] = {}, activate_ok_[8] = {};
+  std::array<int64_t, 4> activations_;
+  int activation_ = 0;
+  int64_t next_ = 0, last_command_ = -1, last_column_ = -kFar, bus_free_ = 0;
+  int64_t refresh_at_, refresh_end_ = 0, empty_since_ = 0;
+};
+
+}  // namespace rtlm

@@ -1,0 +1,164 @@
+"""Configuration: presets, validation as a whole, overrides, hash."""
+
+import json
+
+import pytest
+import yaml
+from rtlm.gen.config import Configuration, config_hash, load_config, preset_names, preset_text
+from rtlm.gen.errors import ConfigError
+
+
+def problems(*overrides: str, source: str = "kv260") -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(source, overrides)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_is_valid_and_agrees_with_the_hardware(name):
+    config = load_config(name)
+    params = config.to_params()
+    assert config.name == name
+    assert (config.rows, config.word_bytes, config.beat_bytes) == (params.rows, params.word_bytes, params.beat_bytes)
+    assert config.burst_beats == params.burst_beats
+    assert params.config_hash == int(config_hash(config), 16)
+    assert params.prefetch_words * params.word_bytes == config.memory.prefetch_kib * 1024
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_gives_a_reason_for_its_numbers(name):
+    assert sum(line.strip().startswith("#") for line in preset_text(name).splitlines()) >= 8
+
+
+def test_kv260_is_what_the_board_has():
+    config = load_config()
+    assert config.port_bytes_per_s == pytest.approx(19.2e9)
+    assert (config.rows, config.word_bytes, config.steps, config.prefetch_words) == (4, 64, 1, 1024)
+
+
+def test_overrides_apply_in_order_and_change_only_what_they_name():
+    base = load_config("kv260")
+    config = load_config("kv260", ["matmul.lanes=512", "matmul.lanes=256", "clock_mhz=250.5"])
+    assert (config.matmul.lanes, config.clock_mhz) == (256, 250.5)
+    assert config.attention == base.attention
+
+
+def test_all_errors_are_reported_at_once():
+    found = problems(
+        "matmul.lanes=200",
+        "matmul.colums=1",
+        "memory.prefetch_kib=4",
+        "technology=xilinx",
+        "limits.heads=64",
+        "vector=3",
+    )
+    text = "\n".join(found)
+    assert len(found) == 6
+    for part in (
+        "matmul.lanes = 200 is not valid: allowed is a power of two from 32 to 8192; the nearest valid value is 256.",
+        "matmul.colums is no key: matmul has lanes, columns; did you mean columns?",
+        "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
+        "the nearest valid value is xilinx-us+",
+        "attention.group x limits.kv_heads = 3 x 3 = 9",
+        "vector = 3 is not valid: it is a mapping of lanes.",
+    ):
+        assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("matmul.lanes=0", "nearest valid value is 32"),
+        ("matmul.lanes=-.inf", "nearest valid value is 32"),
+        ("matmul.lanes=.nan", "a power of two"),
+        ("matmul.lanes=true", "= True is not valid"),
+        ("matmul.lanes=many", "'many' is not valid"),
+        ("matmul.lanes=300", "nearest valid value is 256"),
+        ("matmul.columns=9", "nearest valid value is 8"),
+        ("clock_mhz=.nan", "a number from 1 to 1000 MHz"),
+        ("clock_mhz=5000", "nearest valid value is 1000"),
+        ("limits.dim=570", "a multiple of 32"),
+        ("limits.dim=570", "nearest valid value is 576"),
+        ("memory.port_bits=256", "nearest valid value is memory.port_bits = 128"),
+        ("vector.lanes=4", "more than half the 4 nibble rows"),
+        ("attention.bytes_per_cycle=128", "more than a word of 64 bytes"),
+        ("limits.kv_heads=16", "more than limits.heads = 9"),
+        ("memory.address_bits=20", "nearest valid value is 24"),
+        ("memory.dram=ddr4", "memory.dram.base = 'ddr4' is not valid"),
+        ("memory.dram.change.cl=[1]", "memory.dram.change.cl = [1] is not valid"),
+        ("name=Big One", "lower-case letters"),
+        ("lanes", "not of the form key=value"),
+        ("matmul.lanes.x=1", "not a mapping"),
+        ("clock_mhz=[[", "YAML is not valid"),
+        ("attention=null", "it is a mapping of"),
+    ],
+)
+def test_bad_value_is_refused_in_a_sentence(override, part):
+    found = problems(override)
+    assert len(found) == 1
+    assert part in found[0]
+    assert found[0].endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("matmul: {lanes: 256}\nmatmul: {lanes: 128}\n", "'matmul' occurs twice"),
+        ("[" * 50000, "nested too deeply"),
+        ("- 1\n", "not a mapping"),
+        ("", "not a mapping"),
+        ("a: !!python/object/apply:os.system [x]\n", "could not determine a constructor"),
+        ("extends: kv261\n", "is no preset"),
+        ("a: &a [*a]\nmatmul: *a\n", "matmul = "),
+        ("\0", "YAML is not valid"),
+        ("x: 2001-13-45\n", "YAML is not valid"),
+    ],
+)
+def test_bad_file_is_refused_in_a_sentence(tmp_path, text, part):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    assert part in "\n".join(problems(source=str(path)))
+
+
+def test_missing_huge_and_unreadable_files(tmp_path):
+    assert "did you mean kv260?" in problems(source="kv26")[0]
+    assert "cannot be read" in problems(source=str(tmp_path))[0]
+    big = tmp_path / "big.yaml"
+    big.write_text("#" * 100_000)
+    assert "100000 bytes" in problems(source=str(big))[0]
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\xd8")
+    assert "UTF-8" in problems(source=str(binary))[0]
+
+
+def test_file_may_extend_a_preset_or_hold_everything(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: kv260\nname: mine\nmatmul: {columns: 4}\n")
+    config = load_config(path)
+    assert (config.name, config.matmul.columns, config.matmul.lanes) == ("mine", 4, 128)
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config(whole) == config
+
+
+def test_hash_covers_the_hardware_and_nothing_else():
+    reference = config_hash(load_config("kv260"))
+    assert len(reference) == 16
+    for same in ("name=other", "board=none", "memory.dram=ideal", "memory.dram.change.outstanding=4"):
+        assert config_hash(load_config("kv260", [same])) == reference, same
+    changes = (
+        "matmul.columns=2",
+        "clock_mhz=299",
+        "technology=generic",
+        "memory.outstanding=5",
+        "limits.vocabulary=49151",
+    )
+    assert len({config_hash(load_config("kv260", [change])) for change in changes} | {reference}) == len(changes) + 1
+
+
+def test_configuration_is_frozen_and_has_a_json_schema():
+    config = load_config("tiny")
+    with pytest.raises(ValueError, match="frozen"):
+        config.matmul.lanes = 64
+    schema = json.loads(json.dumps(Configuration.model_json_schema()))
+    assert schema["$defs"]["MatmulConfig"]["properties"]["lanes"]["enum"][0] == 32

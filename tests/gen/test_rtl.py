@@ -1,0 +1,174 @@
+"""RTL on disk: Verilog, manifest, element counts, cache."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.gen import rtl
+from rtlm.gen.cache import cache_folder, finished_folder
+from rtlm.gen.config import config_hash, load_config
+from rtlm.gen.elements import Elements, count_elements, dsp_blocks
+from rtlm.gen.errors import GenerateError
+
+
+class Unit(wiring.Component):
+    a: In(16)
+    b: In(16)
+    enable: In(1)
+    o: Out(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.store = store = memory.Memory(shape=72, depth=1024, init=[])
+        write, read = store.write_port(), store.read_port()
+        m.d.comb += [write.addr.eq(self.a), write.data.eq(self.b), write.en.eq(self.enable), read.addr.eq(self.b)]
+        product = Signal(32)
+        with m.If(self.enable):
+            m.d.sync += product.eq(self.a * self.b)
+        m.d.comb += self.o.eq(product + read.data)
+        return m
+
+
+class Top(wiring.Component):
+    a: In(16)
+    enable: In(1)
+    o: Out(32)
+
+    def __init__(self, units=2):
+        super().__init__()
+        self._units = units
+
+    def elaborate(self, platform):
+        m = Module()
+        previous = self.a
+        for i in range(self._units):
+            m.submodules[f"unit{i}"] = unit = Unit()
+            m.d.comb += [unit.a.eq(previous), unit.b.eq(self.a), unit.enable.eq(self.enable)]
+            previous = unit.o
+        m.d.sync += self.o.eq(previous)
+        return m
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rtl, "_accelerator", lambda config: Top())
+    return tmp_path / "cache"
+
+
+def test_elements_are_counted_by_unit():
+    emitted = rtl.emit(Top(), "accelerator")
+    assert set(emitted.elements) == {"top", "unit0", "unit1"}
+    unit = emitted.elements["unit0"]
+    assert (unit.ffs, unit.multipliers, unit.dsps, unit.memory_bits, unit.brams) == (32, 1, 1, 72 * 1024, 2)
+    # The adder is 33 bits wide at most; the enable and the reset of the register are free.
+    assert 32 <= unit.luts <= 80
+    assert emitted.elements["top"].ffs == 32
+
+
+def test_element_rules():
+    assert dsp_blocks(4, 4, signed=False) == 0
+    assert dsp_blocks(21, 9, signed=True) == 1
+    assert dsp_blocks(24, 24, signed=False) == 2
+    assert Elements(luts=1.4, ffs=2) + Elements(luts=1.4, dsps=1) == Elements(luts=2.8, ffs=2, dsps=1)
+    assert Elements(luts=2.8).to_json()["luts"] == 3
+    assert count_elements("") == {}
+
+
+def test_verilog_is_clean_and_the_same_in_another_process():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from test_rtl import Top; from rtlm.gen.rtl import emit; "
+        "sys.stdout.write(emit(Top(), 'accelerator').verilog)"
+    )
+    texts = []
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "AMARANTH_USE_YOSYS": "system"}
+        command = [sys.executable, "-c", code, os.path.dirname(__file__)]
+        texts.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert texts[0] == texts[1]
+    assert "module accelerator(" in texts[0]
+    assert "src =" not in texts[0]
+    assert "generator" not in texts[0]
+    assert os.path.dirname(__file__) not in texts[0]
+
+
+def test_build_is_cached_by_content(cache):
+    config = load_config("tiny")
+    said = []
+    first = rtl.build_rtl(config, said.append)
+    again = rtl.build_rtl(config, said.append)
+    assert (first.cached, again.cached, len(said)) == (False, True, 1)
+    assert first.manifest == again.manifest
+    assert first.elements["unit0"].ffs == 32
+    assert not rtl.build_rtl(load_config("tiny", ["matmul.columns=2"])).cached
+    # What answers in simulation is no hardware; the manifest still names it.
+    other = rtl.build_rtl(load_config("tiny", ["memory.dram=ddr4-2400"]))
+    assert other.cached
+    assert other.manifest["config"]["memory"]["dram"]["base"] == "ddr4-2400"
+
+
+def test_damaged_cache_is_rebuilt_or_named(cache):
+    config = load_config("tiny")
+    first = rtl.build_rtl(config)
+    first.verilog.unlink()
+    assert not rtl.build_rtl(config).cached
+    (first.verilog.parent / "hardware.json").write_text("{")
+    with pytest.raises(GenerateError, match="damaged; delete the folder"):
+        rtl.build_rtl(config)
+
+
+def test_generate_writes_verilog_and_manifest(cache, tmp_path):
+    config = load_config("tiny")
+    files = rtl.generate(config, tmp_path / "out" / "deep")
+    assert [path.name for path in files] == ["tiny.v", "manifest.json"]
+    manifest = json.loads(files[1].read_text())
+    assert manifest["top"] == "accelerator"
+    assert manifest["config_hash"] == config_hash(config)
+    assert {"name": "o", "direction": "output", "bits": 32} in manifest["ports"]
+    assert str(tmp_path) not in files[1].read_text()
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(GenerateError, match="could not be written"):
+        rtl.generate(config, blocked / "below")
+
+
+def test_failing_yosys_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(rtl, "YOSYS_SCRIPT", "no_such_command\n")
+    with pytest.raises(GenerateError, match=r"yosys could not write Verilog .*no_such_command"):
+        rtl.emit(Top(1), "accelerator")
+
+
+def test_folder_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "cache" / "key"
+    with pytest.raises(KeyboardInterrupt), finished_folder(target) as folder:
+        (folder / "half").write_text("")
+        raise KeyboardInterrupt
+    assert not list(target.parent.iterdir())
+    with finished_folder(target) as folder:
+        (folder / "whole").write_text("")
+        # Another process was faster.
+        with finished_folder(target) as other:
+            (other / "theirs").write_text("")
+    assert [path.name for path in target.iterdir()] == ["theirs"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_stale_folders_go(tmp_path):
+    stale = tmp_path / ".unfinished-x"
+    stale.mkdir()
+    os.utime(stale, (0, 0))
+    with finished_folder(tmp_path / "key"):
+        pass
+    assert not stale.exists()
+
+
+def test_cache_folder_follows_the_standard(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder("rtl") == tmp_path / "rtlm" / "rtl"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder().parts[-2:] == (".cache", "rtlm")

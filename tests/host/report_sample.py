@@ -1,0 +1,55 @@
+"""Made-up measurements with round numbers, whose figures can be worked out by hand."""
+
+from rtlm.host.measurements import (
+    DECODE,
+    PREFILL,
+    MemoryMeasurement,
+    RunMeasurements,
+    SimulatorMeasurement,
+    StepMeasurement,
+)
+
+COUNTERS = {
+    "CYCLES": 1000,
+    "OPERATOR_QKV": 600,
+    "OPERATOR_QK": 400,
+    "EVENT_MATMUL_BUSY": 700,
+    "EVENT_MATMUL_STARVED": 100,
+    "EVENT_READER_NO_ROOM": 50,
+    "EVENT_WORDS": 800,
+}
+
+
+def sample(**changes) -> RunMeasurements:
+    """100 MHz, 10 GB/s: 100 bytes a cycle; each of 3 decoding steps takes 1000 cycles and needs 80,000 bytes."""
+    prefill = StepMeasurement.from_counters(
+        {**COUNTERS, "CYCLES": 2000}, phase=PREFILL, tokens=4, context=4, needed_bytes=80_000
+    )
+    steps = [prefill] + [
+        StepMeasurement.from_counters(COUNTERS, phase=DECODE, tokens=1, context=5 + i, needed_bytes=80_000)
+        for i in range(3)
+    ]
+    values = {
+        "config": {"name": "sample", "clock_mhz": 100.0},
+        "config_hash": "0123456789abcdef",
+        "model": "made-up",
+        "prompt_ids": [1, 2, 3, 4],
+        "token_ids": [5, 6, 7, 8],
+        "text": "Grüße [bold]",
+        "logits_sha256": "00" * 32,
+        "steps": steps,
+        "simulator": SimulatorMeasurement(backend="verilator", version="5", wall_s=2.0),
+        "memory": MemoryMeasurement(
+            name="ddr4-2400",
+            source="a data sheet",
+            peak_bytes_per_s=10e9,
+            stream_ceiling=0.95,
+            ideal=False,
+            read_bytes={"weights": 300_000, "kv": 30_000},
+            written_bytes={"kv": 6_000},
+            counters={"row_misses": 12},
+        ),
+        "elements": {"matmul": {"luts": 1000, "ffs": 2000, "dsps": 64, "brams": 0}},
+        "activity": {"matmul": 0.125},
+    }
+    return RunMeasurements(**{**values, **changes})

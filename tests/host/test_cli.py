@@ -1,0 +1,179 @@
+"""The command line: help, exit codes, one sentence for what goes wrong."""
+
+import errno
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+from report_sample import sample
+from rtlm.host import cli, doctor
+from rtlm.host.errors import ModelError
+from rtlm.host.report import make_report
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """Stand in for the session: say something, remember the options."""
+    seen = types.SimpleNamespace(options=None, error=None)
+
+    def run(options, progress):
+        seen.options = options
+        if seen.error:
+            raise seen.error
+        progress.stage("thinking", 1, 2)
+        progress.text("Par")
+        progress.text("is.")
+        return make_report(sample())
+
+    monkeypatch.setitem(sys.modules, "rtlm.host.session", types.SimpleNamespace(run=run))
+    return seen
+
+
+def test_help_teaches_and_loads_no_command():
+    code = (
+        "import sys; from rtlm.host.cli import run_command; run_command(['--help']); "
+        "print([m for m in sys.modules if m.startswith(('numpy', 'amaranth', 'pydantic', 'rich', 'rtlm.host.cli_'))])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 'rtlm run --chat "What is the capital of France?"' in out
+    assert "Exit codes: 0 done" in out
+    assert all(name in out for name in cli.COMMANDS)
+    assert out.rstrip().endswith("[]")
+
+
+@pytest.mark.parametrize("command", [*cli.COMMANDS, "generate accelerator"])
+def test_every_command_has_help(command, capsys):
+    assert cli.run_command([*command.split(), "--help"]) == cli.OK
+    assert "Usage: rtlm" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert cli.run_command(["--version"]) == cli.OK
+    assert capsys.readouterr().out.startswith("rtlm 0.")
+
+
+def test_run_passes_options_and_prints_answer_and_report(session, capsys, tmp_path):
+    report = tmp_path / "report.json"
+    arguments = ["run", "--chat", "Hi", "--set", "matmul.lanes=256", "--set", "clock_mhz=250", "--json", str(report)]
+    assert cli.run_command([*arguments, "--max-tokens", "3", "--waves", "10:20", "--seed", "4"]) == cli.OK
+    options = session.options
+    assert (options.text, options.chat, options.max_tokens, options.waves) == ("Hi", True, 3, (10, 20))
+    assert (options.overrides, options.config, options.seed) == (("matmul.lanes=256", "clock_mhz=250"), "kv260", 4)
+    out, err = capsys.readouterr()
+    assert out.startswith("Paris.\n")
+    assert "bandwidth utilisation" in out
+    assert "thinking ..." in err
+    assert json.loads(report.read_text())["text"] == "Grüße [bold]"
+
+
+def test_quiet_prints_the_answer_only(session, capsys):
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == cli.OK
+    assert capsys.readouterr() == ("Paris.\n", "")
+    assert not session.options.chat
+
+
+def test_bare_chat_sends_the_prompt_through_the_template(session):
+    assert cli.run_command(["run", "--chat", "--prompt", "Hi", "--quiet"]) == cli.OK
+    assert (session.options.text, session.options.chat) == ("Hi", True)
+
+
+def test_json_on_standard_output_is_nothing_else(session, capsys):
+    assert cli.run_command(["run", "--prompt", "Hi", "--json", "-"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["schema"] == "rtlm.report"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "Nothing to say"),
+        (["--prompt", "a", "--chat", "b"], "give one of them"),
+        (["--prompt", "a", "--max-tokens", "0"], "--max-tokens"),
+        (["--prompt", "a", "--waves", "9:3"], "no window of clock cycles"),
+        (["--prompt", "a", "--waves", "1:3", "--backend", "golden"], "needs --backend verilator"),
+        (["--prompt", "a", "--json", "no/such/folder/x.json"], "there is no folder"),
+        (["--prompt", "a", "--json", "."], "is a folder"),
+        (["--prompt", "a", "--top-p", "0"], "--top-p"),
+        (["--promt", "a"], "--prompt"),
+    ],
+)
+def test_wrong_usage_is_refused_before_any_work(session, capsys, arguments, part):
+    assert cli.run_command(["run", *arguments]) == cli.USAGE_ERROR
+    assert part in capsys.readouterr().err
+    assert session.options is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ModelError("the file x is no GGUF file"), cli.USER_ERROR, "the file x is no GGUF file.\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), cli.USER_ERROR, "x: No space left on device.\n"),
+        (KeyboardInterrupt(), cli.INTERRUPTED, "Interrupted."),
+    ],
+)
+def test_expected_failure_is_one_sentence(session, capsys, error, code, text):
+    session.error = error
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == code
+    err = capsys.readouterr().err
+    assert text in err
+    assert "Traceback" not in err
+
+
+def test_defect_keeps_its_trace(session, capsys):
+    session.error = RuntimeError("unheard of")
+    assert cli.run_command(["run", "--prompt", "Hi"]) == cli.INTERNAL_ERROR
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "defect of rtlm" in err
+
+
+def test_missing_tool_has_its_own_code(session, capsys):
+    verilator = pytest.importorskip("rtlm.sim.verilator")
+    session.error = verilator.ToolError("No C++ compiler was found.")
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == cli.ENVIRONMENT_ERROR
+    assert capsys.readouterr().err == "No C++ compiler was found.\n"
+
+
+def test_bad_configuration_ends_with_all_errors(capsys):
+    assert cli.run_command(["show", "--set", "matmul.lanes=7", "--set", "board=x"]) == cli.USER_ERROR
+    err = capsys.readouterr().err
+    assert "2 errors" in err
+    assert "Traceback" not in err
+
+
+def test_show_prints_a_file_that_loads(capsys, tmp_path):
+    from rtlm.gen.config import config_hash, load_config
+
+    assert cli.run_command(["show", "tiny", "--set", "name=copy"]) == cli.OK
+    path = tmp_path / "copy.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert load_config(path) == load_config("tiny", ["name=copy"])
+    assert cli.run_command(["show", "tiny", "--json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["derived"]["hash"] == config_hash(load_config("tiny"))
+
+
+def test_list_names_presets_and_parameters(capsys):
+    assert cli.run_command(["list"]) == cli.OK
+    out = capsys.readouterr().out
+    for part in ("kv260", "AMD Kria KV260", "matmul.lanes", "a power of two from 32 to 8192", "hbm2"):
+        assert part in out
+
+
+def test_doctor_names_what_is_missing(capsys, monkeypatch):
+    found = list(doctor.checks())
+    assert {"Python", "C++ compiler", "Verilator", "make", "perl", "yosys", "cache"} <= {check.name for check in found}
+    assert all(check.sentence.endswith(".") for check in found)
+    good = doctor.Check(name="a", ok=True, sentence="Fine.")
+    optional = doctor.Check(name="b", ok=False, sentence="Not there.", required=False)
+    bad = doctor.Check(name="c", ok=False, sentence="Missing.")
+    for checks, code in (([good, optional], cli.OK), ([good, bad], cli.ENVIRONMENT_ERROR)):
+        monkeypatch.setattr(doctor, "checks", lambda checks=checks: iter(checks))
+        assert cli.run_command(["doctor"]) == code
+    assert "1 of the things that rtlm run needs is missing." in capsys.readouterr().out
+
+
+def test_closed_pipe_is_no_failure():
+    command = f"{sys.executable} -c 'from rtlm.host.cli import main; main()' list | head -n 1"
+    run = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")

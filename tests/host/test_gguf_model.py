@@ -1,0 +1,95 @@
+"""Hyper-parameters and shapes of a model file."""
+
+import gguf
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType as Type
+from rtlm.host.errors import ModelError
+from rtlm.host.gguf_file import GGUFFile
+from rtlm.host.model import LlamaModel, write_random_model
+
+
+@pytest.fixture
+def file(tmp_path) -> GGUFFile:
+    return GGUFFile.open(write_random_model(tmp_path / "m.gguf"))
+
+
+def test_hyper_parameters(tmp_path):
+    model = LlamaModel.open(write_random_model(tmp_path / "m.gguf", heads=2, kv_heads=1, tied=False, rope_theta=5e4))
+    assert (model.layers, model.dim, model.hidden_dim, model.heads, model.kv_heads, model.head_dim) == (
+        2,
+        64,
+        96,
+        2,
+        1,
+        32,
+    )
+    assert (model.vocab, model.context, model.rope_theta, model.tied) == (320, 64, 5e4, False)
+    assert model.rms_eps == pytest.approx(1e-5)
+    assert model.norm("attn_norm", 1).shape == (64,)
+
+
+def test_same_arguments_write_the_same_file(tmp_path):
+    first, second, other = (
+        write_random_model(tmp_path / name, seed=seed).read_bytes() for name, seed in (("a", 7), ("b", 7), ("c", 8))
+    )
+    assert first == second != other
+
+
+@pytest.mark.parametrize("kind", [Type.Q4_0, Type.Q4_1, Type.Q8_0])
+def test_blocks_hold_the_weights_of_the_gguf_package(tmp_path, kind):
+    model = LlamaModel.open(write_random_model(tmp_path / "m.gguf", matrix_type=kind))
+    tensor = model.matrix("ffn_down", 1)
+    expected = gguf.quants.dequantize(tensor.data, tensor.type)
+    np.testing.assert_array_equal(model.blocks("ffn_down", 1).dequantise(), expected)
+
+
+def test_rope_table_is_rounded_once(file):
+    model = LlamaModel.from_file(file)
+    cos, sin = model.rope_table(5, 3)
+    assert cos.dtype == np.float32 and cos.shape == (3, model.head_dim // 2)
+    assert sin[2, 3] == np.float32(np.sin(7 * 10000.0 ** (-6 / model.head_dim)))
+
+
+CHANGES = {
+    "architecture": ("general.architecture", "mamba", "architecture 'mamba' is not supported; llama is"),
+    "architecture type": ("general.architecture", 3, "str is expected"),
+    "layers": ("llama.block_count", 3, "blk.2.attn_q.weight is missing"),
+    "many layers": ("llama.block_count", 1 << 31, "llama.block_count is 2147483648"),
+    "no heads": ("llama.attention.head_count", 0, "llama.attention.head_count is 0"),
+    "kv heads": ("llama.attention.head_count_kv", 3, "4 query heads cannot share 3"),
+    "width": ("llama.embedding_length", 96, "expected"),
+    "odd width": ("llama.embedding_length", 65, "is 65; a multiple of 32 is needed"),
+    "hidden width": ("llama.feed_forward_length", 128, r"shape \(96, 64\); \(128, 64\) is expected"),
+    "rope": ("llama.rope.dimension_count", 8, "llama.rope.dimension_count is 8; 16 is expected"),
+    "vocabulary": ("llama.vocab_size", 7, "llama.vocab_size is 7; 320 is expected"),
+    "epsilon": ("llama.attention.layer_norm_rms_epsilon", float("nan"), "positive finite"),
+    "scaling": ("llama.rope.scaling.type", "yarn", "rotary scaling 'yarn'"),
+    "experts": ("llama.expert_count", 8, "8 experts"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_unsuitable_metadata_is_refused(file, name):
+    key, value, message = CHANGES[name]
+    file.metadata[key] = value
+    with pytest.raises(ModelError, match=message):
+        LlamaModel.from_file(file)
+
+
+def test_unknown_tensor_is_refused(file):
+    file.tensors["blk.0.attn_q.bias"] = file.tensors["blk.0.attn_norm.weight"]
+    with pytest.raises(ModelError, match=r"'blk\.0\.attn_q\.bias', which is not part"):
+        LlamaModel.from_file(file)
+
+
+def test_path_is_named(tmp_path):
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match=r"bad\.gguf: the file ends inside the header"):
+        LlamaModel.open(path)
+
+
+def test_impossible_vocabulary(tmp_path):
+    with pytest.raises(ModelError, match="not 3"):
+        write_random_model(tmp_path / "m.gguf", vocab=3)

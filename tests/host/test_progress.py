@@ -1,0 +1,52 @@
+"""The status line."""
+
+import io
+
+from rtlm.host.progress import SilentProgress, TerminalProgress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_status_line_is_wiped_before_the_answer_and_does_not_come_back_into_it():
+    screen = Terminal()
+    progress = TerminalProgress(screen, screen)
+    progress.stage("reading the prompt", 1, 2)
+    progress.text("Paris")
+    progress.stage("answering", 1, 8)
+    progress.text(" is")
+    progress.close()
+    text = screen.getvalue()
+    assert "reading the prompt 1/2" in text
+    assert text.endswith("\rParis is")
+    assert "answering" not in text
+
+
+def test_status_goes_on_while_the_answer_goes_into_a_file():
+    screen, file = Terminal(), io.StringIO()
+    progress = TerminalProgress(file, screen)
+    progress.text("Paris")
+    progress.stage("answering", 8, 8)
+    assert "answering 8/8" in screen.getvalue()
+    assert file.getvalue() == "Paris"
+
+
+def test_without_a_terminal_each_stage_is_one_line():
+    log = io.StringIO()
+    progress = TerminalProgress(None, log)
+    for done in range(5):
+        progress.stage("packing", done, 5)
+    progress.stage("building")
+    progress.text("nowhere")
+    assert log.getvalue() == "packing ...\nbuilding ...\n"
+
+
+def test_silence():
+    out = io.StringIO()
+    progress = SilentProgress(out)
+    progress.stage("packing")
+    progress.text("Paris")
+    progress.close()
+    assert out.getvalue() == "Paris"
