@@ -54,7 +54,8 @@ class KernelComponent(wiring.Component):
         self.max_length = max_length
         if max_length is None and any(p.elements for p in plan.phases):
             raise ValueError(
-                f"Kernel {plan.kernel.name} uses elements again after a reduction: give max_length, the longest packet in beats."
+                f"Kernel {plan.kernel.name} uses elements again after a reduction: "
+                "give max_length, the longest packet in beats."
             )
         extra: dict[str, Any] = ({"last": 1} if self.framing else {}) | ({} if tag is None else {"tag": tag})
         arguments = {v.attrs["name"]: self._field(v) for v in plan.graph.args}
@@ -183,8 +184,7 @@ class _PhaseUnit(wiring.Component):
             self.o_valid.eq(valid[stages] & (self.o_last if self.packet_end else 1)),
         ]
         # One enable for everything, off while the pipeline is empty: delays become shift-register primitives (which
-        have one
-        # enable), and a simulator skips an idle pipeline with one branch.
+        # have one enable), and a simulator skips an idle pipeline with one branch.
         active, move = Signal(), Signal()
         m.d.sync += active.eq(Cat(*valid).any())
         m.d.comb += move.eq(enable & (self.i_valid | active))

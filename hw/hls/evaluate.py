@@ -18,7 +18,8 @@ def evaluate(kernel: Kernel, arrays: tuple, last: Any) -> Any:
     """Evaluate ``kernel``; see :meth:`.trace.Kernel.model`."""
     if len(arrays) != len(kernel.arguments):
         raise TypeError(
-            f"{kernel.name}.model takes {len(kernel.arguments)} arrays ({', '.join(kernel.arguments)}), got {len(arrays)}."
+            f"{kernel.name}.model takes {len(kernel.arguments)} arrays ({', '.join(kernel.arguments)}), "
+            f"got {len(arrays)}."
         )
     inputs = [_input(kernel, name, a) for name, a in zip(kernel.arguments, arrays, strict=True)]
     if last is not None and kernel.graph.reduces:
@@ -59,7 +60,8 @@ def _input(kernel: Kernel, name: str, array: Any) -> np.ndarray:
     values = values.astype(t.int_dtype(type_))
     if values.size and (int(values.min()) < type_.low or int(values.max()) > type_.high):
         raise ValueError(
-            f"Argument {name} of {kernel.name}.model is {type_} ({type_.low} to {type_.high}), got {values.min()} to {values.max()}."
+            f"Argument {name} of {kernel.name}.model is {type_} ({type_.low} to {type_.high}), "
+            f"got {values.min()} to {values.max()}."
         )
     return values
 

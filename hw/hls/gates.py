@@ -119,7 +119,7 @@ def shift_right_sticky(b: Builder, x: Net, count: Net, far: Net) -> Net:
 
 
 def _add_core(b: Builder, type_: Float, pa: tuple, pb: tuple, inf: Net, nan: Net) -> Net:
-    """Sum of (sign, exponent, significand, zero) pairs; exponents signed or not, significands of one width, zero ones are 0."""
+    """Sum of (sign, exponent, significand) triples; significands of one width, those of zeros are 0."""
     (sa, ea, ma), (sb, eb, mb) = pa, pb
     width, tech = ma.width, b.tech
     smaller = b.step(

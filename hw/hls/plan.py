@@ -151,8 +151,10 @@ class Plan:
             phase.builder.critical = max(phase.builder.critical, delay)
             if delay > phase.builder.period:
                 raise ValueError(
-                    f"The {v.type} accumulator of kernel {self.kernel.name} takes {delay:.2f} ns; a clock of {self.clock_mhz} MHz in "
-                    f"technology {self.tech.name!r} leaves {phase.builder.period:.2f} ns: use a slower clock or a narrower type."
+                    f"The {v.type} accumulator of kernel {self.kernel.name} takes {delay:.2f} ns; "
+                    f"a clock of {self.clock_mhz} MHz in "
+                    f"technology {self.tech.name!r} leaves {phase.builder.period:.2f} ns: "
+                    "use a slower clock or a narrower type."
                 )
 
     def _expand(self, b: Builder, v: Value, args: list[Net]) -> Net:

@@ -20,7 +20,7 @@ class Schedule:
     """What a kernel costs."""
 
     latency: int
-    """Cycles from a beat in to its beat out; for kernels that reduce: from a packet's last beat in to its first beat out."""
+    """Cycles from a beat in to its beat out; for kernels that reduce: from the last beat in to the first beat out."""
     initiation_interval: int
     """Cycles between beats (1)."""
     operators: dict[str, int] = field(default_factory=dict)
@@ -100,7 +100,8 @@ class Builder:
         if delay > 0:
             if delay > self.period:
                 raise ValueError(
-                    f"A step of {delay:.2f} ns does not fit a clock of {self.clock_mhz} MHz in technology {self.tech.name!r} "
+                    f"A step of {delay:.2f} ns does not fit a clock of {self.clock_mhz} MHz "
+                    f"in technology {self.tech.name!r} "
                     f"({self.period:.2f} ns between registers): use a slower clock."
                 )
             time = max((a.time for a in late), default=0.0) + delay

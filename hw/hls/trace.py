@@ -210,7 +210,7 @@ def multiply(a: Any, b: Any) -> Value:
 
 
 def divide(a: Any, b: Any) -> Value:
-    """``a * recip(b)``: not the correctly rounded quotient (see :mod:`rtlm.hw.hls.functions` for the bound of recip)."""
+    """``a * recip(b)``: not the correctly rounded quotient (:mod:`rtlm.hw.hls.functions` bounds recip)."""
     one = not isinstance(a, Value) and a == 1
     a, b = pair("/", a, b)
     need_float(a, "/")
@@ -368,7 +368,7 @@ class Kernel:
         return evaluate(self, arrays, last)
 
     def schedule(self, *, lanes: int = 1, clock_mhz: float = 300, technology: str = "generic"):
-        """Latency, initiation interval, operators and registers, without building anything (:class:`.schedule.Schedule`)."""
+        """Latency, initiation interval, operators and registers, with nothing built (:class:`.schedule.Schedule`)."""
         from rtlm.hw.hls.plan import Plan
 
         return Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology).schedule

@@ -124,7 +124,7 @@ class KvWriter(wiring.Component):
             self.o.p.last.eq(in_scale | (words_left == 0)),
         ]
         codes = row.data.as_value()[: 8 * row_bytes]
-        row_strobe = _one_of(position[: exact_log2(rows_per_word)], rows_per_word, Const(-1, row_bytes))
+        row_strobe = _one_of(position[: exact_log2(rows_per_word)], rows_per_word, Const((1 << row_bytes) - 1, row_bytes))
         pair_strobe = Mux(is_value, 0b1100, 0b0011)
         scale_strobe = _one_of(position[: exact_log2(scales_per_word)], scales_per_word, Value.cast(pair_strobe))
         scale = Value.cast(row.s)

@@ -328,7 +328,6 @@ async def random_programs(dut):
         compare("bank writes", seen.bank, step.bank)
         compare("scales", seen.scales, step.scales)
         compare("heads", seen.local, step.local)
-        print("extra", sorted(seen.memory.keys()-step.memory.keys()), "missing", sorted(step.memory.keys()-seen.memory.keys()), step.kv_base, step.position)
         compare("bytes", sorted(seen.memory.items()), sorted(step.memory.items()))
         assert seen.last_write, "the final word was not marked as last"
         for c in range(active):
