@@ -101,9 +101,10 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("\nInterrupted. What was finished is kept; the next run starts from there.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone; a second failure while flushing at exit would only be noise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe (head, less) has gone; click turns that into an exit, and no command of rtlm exits by
+        # itself. A second failure while flushing at the end would only be noise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return OK
     except Exception as error:
         code = exit_code(error)

@@ -52,9 +52,6 @@ class AttentionOutput(wiring.Component):
 
     def __init__(self, params: AttentionParams):
         self._params = params
-        timing = {"clock_mhz": params.clock_mhz, "technology": params.technology}
-        self._norm = attention_norm.component(lanes=1, **timing)
-        self._scale = head_output.component(lanes=params.vector_lanes, **timing)
         super().__init__(
             {
                 "start": In(1),
@@ -73,13 +70,21 @@ class AttentionOutput(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `start` to the first result."""
-        return 1 + self._norm.latency + 2 + self._scale.latency
+        norm, value = (k.schedule(**self._pipeline(n)).latency for k, n in self._kernels)
+        return 1 + norm + 2 + value
+
+    @property
+    def _kernels(self) -> tuple:
+        return (attention_norm, 1), (head_output, self._params.vector_lanes)
+
+    def _pipeline(self, lanes: int) -> dict:
+        return {"lanes": lanes, "clock_mhz": self._params.clock_mhz, "technology": self._params.technology}
 
     def elaborate(self, platform) -> Module:
         """Build both pipelines."""
         m = Module()
         params = self._params
-        norm, scale = self._norm, self._scale
+        norm, scale = (k.component(**self._pipeline(n)) for k, n in self._kernels)
         m.submodules.norm, m.submodules.scale = norm, scale
         heads = range(params.group)
         asked, known, head = (Signal(range(params.group + 1), name=n) for n in ("asked", "known", "head"))

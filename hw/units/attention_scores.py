@@ -78,18 +78,6 @@ class AttentionScores(wiring.Component):
 
     def __init__(self, params: AttentionParams):
         self._params = params
-        self._score = position_score.component(
-            lanes=params.lanes,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-            tag=unsigned(params.positions),
-        )
-        self._weight = position_weight.component(
-            lanes=params.lanes,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-            tag=unsigned(params.positions),
-        )
 
         def each(shape: int) -> data.ArrayLayout:
             return data.ArrayLayout(data.ArrayLayout(shape, params.positions), params.group)
@@ -125,13 +113,21 @@ class AttentionScores(wiring.Component):
         """Cycles from the last dot products to the first weights."""
         maximum = 1 + exact_log2(1 << (self._params.positions - 1).bit_length())
         fetch = 2
-        return self._score.latency + maximum + fetch + self._weight.latency
+        score, weight = (k.schedule(**self._pipeline).latency for k in (position_score, position_weight))
+        return score + maximum + fetch + weight
+
+    @property
+    def _pipeline(self) -> dict:
+        params = self._params
+        return {"lanes": params.lanes, "clock_mhz": params.clock_mhz, "technology": params.technology}
 
     def elaborate(self, platform) -> Module:
         """Build the pipelines around the score buffer."""
         m = Module()
         params = self._params
-        m.submodules.score, m.submodules.weight = self._score, self._weight
+        tag = unsigned(params.positions)
+        m.submodules.score = self._score = position_score.component(**self._pipeline, tag=tag)
+        m.submodules.weight = self._weight = position_weight.component(**self._pipeline, tag=tag)
         positions, group = range(params.positions), range(params.group)
         scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.scale_words, init=[])
         scores = m.submodules.scores = memory.Memory(shape=32 * params.lanes, depth=params.rows, init=[])
