@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 
 LUT_INPUTS = 6
-LUTRAM_BITS = 64
-"""Bits of memory that one table holds."""
+LUTRAM_DEPTH = 32
+LUTRAM_WIDTH = 1.75
+"""A table holds 1.75 bits of 32 words: eight of them make a memory of 32 x 14 bits."""
 BRAM_BITS = 36 * 1024
 BRAM_WIDTH = 72
 """Widest port of a 36 Kbit block used with one read and one write port."""
@@ -61,32 +62,35 @@ def dsp_blocks(a_bits: int, b_bits: int, signed: bool) -> int:
 
 
 def _shift(cell: Mapping[str, int]) -> float:
-    return cell["Y_WIDTH"] * min(cell["B_WIDTH"], math.ceil(math.log2(cell["A_WIDTH"] + 1))) / 2
+    # Amaranth widens left shifts by the largest amount and cuts the result afterwards; what is used is about the operand.
+    stages = min(cell["B"], math.ceil(math.log2(cell["A_WIDTH"] + 1)))
+    return min(cell["Y_WIDTH"], cell["A_WIDTH"]) * stages / 2
 
 
 def _reduce(cell: Mapping[str, int]) -> float:
-    return math.ceil((cell["A_WIDTH"] - 1) / (LUT_INPUTS - 1))
+    return math.ceil((cell["A"] - 1) / (LUT_INPUTS - 1))
 
 
 LUT_RULES: dict[str, Callable[[Mapping[str, int]], float]] = {
     # Carry chains: a table for each bit.
-    "$add": lambda c: c["Y_WIDTH"],
-    "$sub": lambda c: c["Y_WIDTH"],
-    "$neg": lambda c: c["Y_WIDTH"],
+    **{k: lambda c: min(c["Y_WIDTH"], max(c["A"], c["B"])) for k in ("$add", "$sub")},
+    "$neg": lambda c: c["A"],
     # Comparisons: two bits of both operands in a table.
-    **{k: lambda c: max(c["A_WIDTH"], c["B_WIDTH"]) / 2 for k in ("$lt", "$le", "$gt", "$ge")},
-    **{k: lambda c: (c["A_WIDTH"] + c["B_WIDTH"]) / LUT_INPUTS for k in ("$eq", "$ne")},
-    # Two-input logic and multiplexers: about two of them end up in one table.
-    **{k: lambda c: c["Y_WIDTH"] / 2 for k in ("$and", "$or", "$xor")},
-    "$mux": lambda c: c["WIDTH"] / 2,
+    **{k: lambda c: max(c["A"], c["B"]) / 2 for k in ("$lt", "$le", "$gt", "$ge")},
+    **{k: lambda c: (c["A"] + c["B"]) / LUT_INPUTS for k in ("$eq", "$ne")},
+    # Two-input logic and multiplexers: about two of them end up in one table. Constant inputs simplify away.
+    **{k: lambda c: min(c["A"], c["B"]) / 2 for k in ("$and", "$or", "$xor")},
+    "$mux": lambda c: (c["A"] + c["B"]) / 4,
     **{k: _reduce for k in ("$reduce_and", "$reduce_or", "$reduce_xor", "$reduce_bool")},
     # Barrel shifters: two stages of multiplexers in a table.
     **{k: _shift for k in ("$shl", "$shr", "$sshl", "$sshr", "$shift", "$shiftx")},
 }
-"""Tables for each cell type; what is not listed (inverters, wiring) takes none."""
+"""Tables for each cell type, from its widths and from ``A`` and ``B``, the operands' bits that are no constants."""
 
 _NUMBER = re.compile(r"\\([A-Z_]+) (\d+)$")
 _ASSIGN = re.compile(r"assign (\S+) \[(\d+)(?::(\d+))?\] (.*)")
+_OPERAND = re.compile(r"connect \\([AB]) (.*)")
+_LITERAL = re.compile(r"(?<![\w$\\])(\d+)'[01xz-]")
 _CONSTANT = re.compile(r"\d+'[01x]*$")
 
 
@@ -146,6 +150,7 @@ class _Module:
         """Take a cell with its parameters."""
         values: dict[str, int] = {}
         memory = data = ""
+        constants: dict[str, int] = {}
         for line in lines:
             text = line.strip()
             if text == "end":
@@ -157,14 +162,18 @@ class _Module:
                     memory = text.split('"')[1].replace("\\\\", "\\")
             elif text.startswith("connect \\D "):
                 data = text.split()[2]
+            elif match := _OPERAND.match(text):
+                constants[match[1]] = sum(int(bits) for bits in _LITERAL.findall(match[2]))
+        for operand, constant in constants.items():
+            values[operand] = max(0, values.get(f"{operand}_WIDTH", values.get("WIDTH", 0)) - constant)
         if kind in ("$dff", "$adff", "$dffe", "$sdff"):
             self.ffs += values["WIDTH"]
             self.registers[data] = self.registers.get(data, 0) + values["WIDTH"]
         elif kind == "$mul":
             self.multipliers += 1
-            blocks = dsp_blocks(values["A_WIDTH"], values["B_WIDTH"], bool(values["A_SIGNED"]))
+            blocks = dsp_blocks(values["A"], values["B"], bool(values["A_SIGNED"]))
             self.dsps += blocks
-            self.luts += 0 if blocks else values["A_WIDTH"] * values["B_WIDTH"]
+            self.luts += 0 if blocks else values["A"] * values["B"]
         elif kind == "$memrd_v2" and not values["CLK_ENABLE"]:
             self.asynchronous.add(memory)
         elif kind in LUT_RULES:
@@ -204,7 +213,7 @@ class _Module:
         luts, brams = self.luts + self._choice_luts(), 0
         for name, (width, depth) in self.memories.items():
             if name in self.asynchronous or width * depth <= SMALL_MEMORY_BITS:
-                luts += math.ceil(depth / LUTRAM_BITS) * width
+                luts += math.ceil(depth / LUTRAM_DEPTH) * width / LUTRAM_WIDTH
             else:
                 brams += math.ceil(width / BRAM_WIDTH) * math.ceil(depth / (BRAM_BITS // BRAM_WIDTH))
         return Elements(

@@ -92,7 +92,8 @@ def emit(component: wiring.Component, name: str) -> Emitted:
         If yosys refuses the netlist or cannot be run.
     """
     netlist = rtlil.convert(component, name=name, emit_src=False)
-    ports = [_port(clock, "input", 1) for clock in ("clk", "rst")]
+    implied = [name for name in ("clk", "rst") if name not in component.signature.members]
+    ports = [_port(name, "input", 1) for name in implied]
     for path, member, _ in component.signature.flatten(component):
         direction = "input" if member.flow == wiring.In else "output"
         ports.append(_port("__".join(map(str, path)), direction, Shape.cast(member.shape).width))

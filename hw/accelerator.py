@@ -1,6 +1,6 @@
 """The whole accelerator, from one configuration."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import ClockDomain, Module, Mux, ResetInserter, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.control.counters import COUNTERS, EVENTS, Counters
@@ -48,6 +48,8 @@ class Accelerator(wiring.Component):
 
     Attributes
     ----------
+    clk, rst : In(1)
+        Clock; reset, synchronous, for one cycle or longer.
     s_axi : In(AXI4Lite)
         Registers (`rtlm.hw.control.registers`).
     m0_axi, m1_axi ... : Out(AXI4)
@@ -61,6 +63,8 @@ class Accelerator(wiring.Component):
         port = AXI4(address_bits=params.address_bits, data_bits=params.port_bits)
         super().__init__(
             {
+                "clk": In(1),
+                "rst": In(1),
                 "s_axi": In(AXI4Lite(address_bits=REGISTER_ADDRESS_BITS)),
                 **{f"m{index}_axi": Out(port) for index in range(params.ports)},
                 "irq": Out(1),
@@ -132,11 +136,12 @@ class Accelerator(wiring.Component):
         """Connect the units."""
         m = Module()
         params = self.params
+        self._clock(m)
         m.submodules.registers = registers = RegisterFile(
             register_map(params.columns), address_bits=REGISTER_ADDRESS_BITS
         )
         m.submodules.counters = counters = Counters()
-        wiring.connect(m, wiring.flipped(self.s_axi), registers.s_axi)
+        self._connect_host(m, registers)
 
         clear = Signal()
         units = self.units()
@@ -194,6 +199,23 @@ class Accelerator(wiring.Component):
         for i, name in enumerate(COUNTERS):
             m.d.comb += getattr(registers, name.lower()).eq(counters.values[i])
         return m
+
+    def _clock(self, m: Module) -> None:
+        """Make the clock domain; its reset is a register, so that no logic hangs on the input (a simulator's too)."""
+        m.domains.sync = sync = ClockDomain(local=True)
+        m.domains.boot = boot = ClockDomain(local=True, reset_less=True)
+        m.d.comb += [sync.clk.eq(self.clk), boot.clk.eq(self.clk)]
+        m.d.boot += sync.rst.eq(self.rst)
+
+    def _connect_host(self, m: Module, registers: RegisterFile) -> None:
+        """Connect the host's bus; nothing is taken while the registers are still held in reset."""
+        outside, inside = self.s_axi, registers.s_axi
+        for name, member in inside.signature.members.items():
+            source, sink = (inside, outside) if member.flow is Out else (outside, inside)
+            value = getattr(source, name)
+            if name in ("awready", "wready", "arready"):
+                value = value & ~ResetSignal("sync")
+            m.d.comb += getattr(sink, name).eq(value)
 
     def _connect_ports(self, m: Module, reader: StreamReader, writer: WordWriter) -> None:
         """Join reader and writer to full AXI4 ports."""

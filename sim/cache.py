@@ -93,7 +93,7 @@ def cached(
             _prune(cache, final)
             return final
     except OSError as problem:
-        raise ToolError(f"The build cache {cache} cannot be written: {problem.strerror or problem}.") from problem
+        raise ToolError(f"The build cache {cache} cannot be used: {problem.strerror or problem}.") from problem
 
 
 def _touch(folder: Path) -> None:

@@ -159,10 +159,38 @@ class Dram:
         )
 
 
-_TIMINGS = ("cl", "cwl", "rcd", "rp", "ras", "rrd_s", "rrd_l", "faw", "ccd_s", "ccd_l")
-_TIMINGS += ("wr", "wtr_s", "wtr_l", "rtp", "rfc")
-_PLAIN = ("channels", "interleave_bytes", "bank_groups", "banks_per_group", "row_bytes", "window", "write_high")
-_PLAIN += ("write_low", "patience", "request_latency", "response_latency", "outstanding", "port_buffer_bytes")
+_TIMINGS = [
+    "cl",
+    "cwl",
+    "rcd",
+    "rp",
+    "ras",
+    "rrd_s",
+    "rrd_l",
+    "faw",
+    "ccd_s",
+    "ccd_l",
+    "wr",
+    "wtr_s",
+    "wtr_l",
+    "rtp",
+    "rfc",
+]
+_PLAIN = [
+    "channels",
+    "interleave_bytes",
+    "bank_groups",
+    "banks_per_group",
+    "row_bytes",
+    "window",
+    "write_high",
+    "write_low",
+    "patience",
+    "request_latency",
+    "response_latency",
+    "outstanding",
+    "port_buffer_bytes",
+]
 FIELDS = (
     "ideal memory_khz fabric_khz channels interleave_bytes burst_bytes burst_clocks bank_groups banks_per_group "
     "row_bytes cl cwl rcd rp ras rrd_s rrd_l faw ccd_s ccd_l wr wtr_s wtr_l rtp rtw rfc refi window write_high "
@@ -178,7 +206,7 @@ class DramStruct(ctypes.Structure):
 
 def ddr4_2400(**changes) -> Dram:
     """DDR4-2400, 64 bit: four MT40A512M16 (8 Gb, x16), 19.2 GB/s, as on small UltraScale+ boards."""
-    values = dict(
+    base = Dram(
         name="ddr4-2400",
         source=f"{_LITEDRAM} class MT40A512M16 speed grade 2400 (geometry, tRP, tRCD, tRAS, tWR, tRFC, tREFI, tWTR), "
         f"class EDY4016A (tFAW of a 2 KiB page); JEDEC JESD79-4 for CL, CWL, tRRD_S, tRRD_L (2 KiB page), tCCD_L, "
@@ -206,13 +234,13 @@ def ddr4_2400(**changes) -> Dram:
         rfc=Timing(0, "350"),
         refi_ns="7812.5",
     )
-    return Dram(**(values | changes))
+    return dataclasses.replace(base, **changes)
 
 
 def ddr3_800(**changes) -> Dram:
     """DDR3-800, 16 bit: one MT41K256M16 (4 Gb), 1.6 GB/s, as on ECP5 boards."""
     timing = Timing(4)
-    values = dict(
+    base = Dram(
         name="ddr3-800",
         source=f"{_LITEDRAM} class MT41K256M16 speed grade 800 (geometry, tRP, tRCD, tRAS, tWR, tRFC, tREFI, tWTR, "
         f"tRRD, tFAW, tCCD); JEDEC JESD79-3 DDR3-800E for CL, CWL and tRTP",
@@ -239,12 +267,12 @@ def ddr3_800(**changes) -> Dram:
         rfc=Timing(139),
         refi_ns="7812.5",
     )
-    return Dram(**(values | changes))
+    return dataclasses.replace(base, **changes)
 
 
 def hbm2(*, channels: int = 32, **changes) -> Dram:
     """HBM2 at 1800 MT/s: ``channels`` pseudo channels of 64 bit and 14.4 GB/s each; 32 are 460.8 GB/s."""
-    values = dict(
+    base = Dram(
         name=f"hbm2-{channels}",
         source=f"{_DRAMSIM}HBM2_8Gb_x128.ini (its 1 GHz clocks read as nanoseconds), used as 64-bit pseudo "
         "channels with burst length 4, for which tCCD_S is 2 and tCCD_L 4 clocks; all-bank refresh",
@@ -275,15 +303,18 @@ def hbm2(*, channels: int = 32, **changes) -> Dram:
         window=64,
         write_high=48,
     )
-    return Dram(**(values | changes))
+    return dataclasses.replace(base, **changes)
 
 
 def ideal(**changes) -> Dram:
     """Fixed latency, full bandwidth: for unit tests only, and named in every report."""
-    base = ddr4_2400()
-    values = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
-    values |= dict(name="ideal", source="none: fixed latency and full bandwidth, for unit tests only", ideal=True)
-    return Dram(**(values | changes))
+    base = dataclasses.replace(
+        ddr4_2400(),
+        name="ideal",
+        source="none: fixed latency and full bandwidth, for unit tests only",
+        ideal=True,
+    )
+    return dataclasses.replace(base, **changes)
 
 
 GRADES = {"ddr4-2400": ddr4_2400, "ddr3-800": ddr3_800, "hbm2": hbm2, "ideal": ideal}

@@ -13,43 +13,32 @@
     swiglu.schedule(lanes=4, clock_mhz=300)  # latency, initiation_interval, operators, register_bits
 
 **Types.** ``Float(exponent, mantissa)`` (exponent <= 8, mantissa <= 23; ``F32``, ``BF16``, ``F16``), ``SInt(n)``,
-``UInt(n)``
-(n <= 64). Floats round to nearest even, flush subnormals (inputs and results) to signed zero, keep infinities and
-have one NaN.
-An argument annotated ``Shared[F32]`` has one value a beat for all lanes. A result is one type, ``tuple[A, B]``, or a
-``NamedTuple``.
+``UInt(n)`` (n <= 64). Floats round to nearest even, flush subnormals (inputs and results) to signed zero, keep
+infinities and have one NaN. An argument annotated ``Shared[F32]`` has one value a beat for all lanes. A result is one
+type, ``tuple[A, B]``, or a ``NamedTuple``.
 
 **Expressions.** ``+ - * /`` (``a / b`` is ``a * recip(b)``), unary ``-``, ``abs``, comparisons, ``select(c, a, b)``,
 ``maximum``, ``minimum``, ``fma(a, b, c)``, ``convert(x, float)``, ``to_int(x, width_or_type, frac=0)`` (nearest even,
-saturating,
-NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``exponent_field(x)``, ``clamp(x, low, high)``,
-``wrap(i, type)``,
-``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``, ``recip_exact``, ``rsqrt``;
-integers widen
-as needed (``+ - * << >>``). Python numbers take the type of the other operand. Kernels call kernels.
-Over a packet (delimited by ``last``): ``stream_sum(i, type, saturate=False)``, ``stream_max(x)``, ``stream_argmax(x,
-index)``.
+saturating, NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``exponent_field(x)``, ``clamp(x, low,
+high)``, ``wrap(i, type)``, ``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``,
+``recip_exact``, ``rsqrt``; integers widen as needed (``+ - * << >>``). Python numbers take the type of the other
+operand. Kernels call kernels. Over a packet (delimited by ``last``): ``stream_sum(i, type, saturate=False)``,
+``stream_max(x)``, ``stream_argmax(x, index)``.
 
 **Model.** ``kern.model(*arrays, last=None)``: floats are float32 arrays (every format fits), integers int64
-(``UInt(64)``: uint64).
-A kernel that reduces takes ``(..., packet_length)`` and reduces the last axis; when every result depends on
-reductions only, that
-axis disappears. ``to_bits(values, type)`` / ``from_bits(bits, type)`` translate to and from the wires.
+(``UInt(64)``: uint64). A kernel that reduces takes ``(..., packet_length)`` and reduces the last axis; when every
+result depends on reductions only, that axis disappears. ``to_bits(values, type)`` / ``from_bits(bits, type)``
+translate to and from the wires.
 
 **Component.** ``kern.component(lanes=1, clock_mhz=300, technology="generic", max_length=None, tag=None,
-framing=False)`` has streams
-``i`` and ``o``. The payload is a ``StructLayout``: one field for each argument / result, an ``ArrayLayout(bits,
-lanes)`` of plain
-bits (always an array, also for one lane), except that a ``Shared`` argument and a result that is the same in all
-lanes (it comes
-from reductions or ``Shared`` arguments only) is a plain field; then ``last`` (kernels that reduce, or
-``framing=True``), then ``tag``
-(any Amaranth shape, passed along beside the data) when given. A single result is called ``result``, those of a plain
-tuple
-``result0``, ``result1`` ... . ``max_length`` is the longest packet in beats. Element ``k`` of a packet is beat ``k //
-lanes``,
-lane ``k % lanes``. Results that depend on reductions only come once a packet if all do, else in each beat.
-One beat a cycle; ``.latency`` is in cycles (for kernels that reduce: from the last beat in to the first beat out).
+framing=False)`` has streams ``i`` and ``o``. The payload is a ``StructLayout``: one field for each argument / result,
+an ``ArrayLayout(bits, lanes)`` of plain bits (always an array, also for one lane), except that a ``Shared`` argument
+and a result that is the same in all lanes (it comes from reductions or ``Shared`` arguments only) is a plain field;
+then ``last`` (kernels that reduce, or ``framing=True``), then ``tag`` (any Amaranth shape, passed along beside the
+data) when given. A single result is called ``result``, those of a plain tuple ``result0``, ``result1`` ... .
+``max_length`` is the longest packet in beats. Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``.
+Results that depend on reductions only come once a packet if all do, else in each beat. One beat a cycle; ``.latency``
+is in cycles (for kernels that reduce: from the last beat in to the first beat out).
 """
 
 from rtlm.hw.hls.language import (

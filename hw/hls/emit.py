@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
@@ -100,7 +101,7 @@ class KernelComponent(wiring.Component):
             if hasattr(final, name):
                 m.d.comb += Value.cast(self.o.payload[name]).eq(getattr(final, f"o_{name}"))
         m.d.comb += [self.o.valid.eq(final.o_valid), final.o_ready.eq(self.o.ready)]
-        for a, b in zip(units, units[1:], strict=False):
+        for a, b in pairwise(units):
             self._join(m, a, b)
         if plan.graph.once_per_packet:
             m.d.comb += self.o.payload.last.eq(1)
@@ -198,7 +199,7 @@ class _PhaseUnit(wiring.Component):
         if phase.reductions:
             self._reductions(m, sums)
         with m.If(move):
-            m.d.sync += [b.eq(a) for a, b in zip(valid, valid[1:], strict=False)]
+            m.d.sync += [b.eq(a) for a, b in pairwise(valid)]
             for statements in updates:
                 m.d.sync += statements
             with m.If(valid[phase.depth]):

@@ -86,10 +86,8 @@ class Plan:
     def _phase(self, index: int) -> Phase:
         b = Builder(self.tech, self.clock_mhz)
         phase = Phase(b)
-        if index == 0:
-            incoming = self.graph.args
-        else:
-            incoming = [*self.phases[-1].elements, *self.phases[-1].constants]
+        before = self.phases[-1] if index else None
+        incoming = [*before.elements, *before.constants] if before else self.graph.args
         for v in incoming:
             phase.values[id(v)] = v
             for lane in self.lane_indices(v):

@@ -1,8 +1,7 @@
 """Scheduling: each combinational micro-step gets a pipeline stage as it is created.
 
 As soon as possible, chaining steps of one operator within a stage while they fit the clock period. A register follows
-every
-operator, so that no combinational path runs through two of them.
+every operator, so that no combinational path runs through two of them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Delays of combinational micro-steps, per technology: what the scheduler places registers by.
 
-Figures are planning values with typical routing included, not sign-off: ``xilinx-us+`` after the LUT, CARRY8 and
-DSP48E2 delays of
-a mid-speed-grade UltraScale+ data sheet (DS925) plus routing, ``ecp5`` after nextpnr's speed grade 6 reports,
-``asic`` after OSU
-0.18 um reports, ``generic`` between the first two. Synthesis reports of the generated RTL are what counts.
+Figures are estimates by the authors, typical routing included, rounded to the cautious side: not data-sheet values
+and not checked against a vendor's timing analysis. Their purpose is to cut pipelines at sensible places; whether a
+clock is met, only a synthesis report of the generated RTL can say.
 """
 
 from __future__ import annotations

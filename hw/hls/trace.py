@@ -1,8 +1,7 @@
 """Tracing: a Python function over typed values becomes a dataflow graph.
 
-A node is a :class:`Value`. It knows which *phase* it belongs to (how many packet reductions lie before it), whether
-it differs
-from beat to beat (``per_beat``) and from lane to lane (``per_lane``).
+A node is a :class:`Value`. It knows which *phase* it belongs to (how many packet reductions lie before it), whether it
+differs from beat to beat (``per_beat``) and from lane to lane (``per_lane``).
 """
 
 from __future__ import annotations

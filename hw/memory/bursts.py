@@ -258,5 +258,6 @@ class ReadPort(wiring.Component):
             with m.If(place == params.beats_per_word - 1):
                 m.d.sync += self.arrived.eq(self.arrived + 1)
         with m.If(self.flush):
-            m.d.sync += [place.eq(0), self.arrived.eq(0)]
+            # Bursts are whole words, and all beats are awaited: `place` comes back to zero by itself.
+            m.d.sync += self.arrived.eq(0)
         return m

@@ -1,7 +1,7 @@
 """The matrix unit: streams a blocked matrix past the activation vectors of a bank."""
 
 import numpy as np
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ MATMUL_COMMAND = data.StructLayout(
         "columns_active": unsigned(4),
     }
 )
-"""A matrix product: `BlockFormat`, blocks in a row, rows (a multiple of the vector lanes), bank that holds the activations,
-log2 of the rows of a result packet, active columns."""
+"""A matrix product: `BlockFormat`, blocks in a row (not 0), rows (a multiple of the vector lanes, not 0), bank
+that holds the activations, log2 of the rows of a result packet, active columns."""
 
 MAX_IN_FLIGHT = 7
 """Matrices between their command and their last result."""
@@ -37,10 +37,10 @@ JOBS = 2
 class MatrixUnit(wiring.Component):
     """Multiply matrices, streamed in tile order, with the activation vectors of a bank.
 
-    Protocol: a command starts when the one before has taken its last word; its words follow directly, each tile's scales
-    before their tiles (`rtlm.hw.formats.tiles`). A word waits while its block is not yet valid in the bank, and the last
-    word of a row group while there is no room for its results. `i_command` is ready only when every earlier command has
-    seen all of its blocks and has taken the scalars of its vectors: from then on the bank may be cleared.
+    Protocol: a command starts when the one before has taken its last word; its words follow directly, scales before
+    their tiles (`rtlm.hw.formats.tiles`). A word waits while its block is not yet valid in the bank, and the last word
+    of a row group while there is no room for its results. `i_command` is ready only when every earlier command has seen
+    all of its blocks and has taken the scalars of its vectors: from then on the bank may be cleared.
 
     Latency: `latency` cycles from the last word of a row group to its first result.
 
@@ -96,7 +96,9 @@ class MatrixUnit(wiring.Component):
         """Cycles from the last word of a row group to its first result."""
         word_register = 1
         return (
-            word_register + self.params.steps - 1
+            word_register
+            + self.params.steps
+            - 1
             + DotArray.latency(self.params)
             + ScaleAccumulate.LATENCY
             + self._results.latency
@@ -165,7 +167,6 @@ class MatrixUnit(wiring.Component):
             m.d.sync += in_flight.eq(in_flight - 1)
 
         # A command's blocks and scalars are seen before the next command may clear the bank.
-        all_blocks = Signal()
         count = Array(self.read.count[b] for b in range(2))
         job_out = results.i_jobs.valid & results.i_jobs.ready
         complete = Signal()
@@ -260,8 +261,7 @@ class MatrixUnit(wiring.Component):
                     first_group.eq(1),
                     remaining.eq(following.rows),
                     last_group.eq(
-                        following.rows
-                        <= Mux(following.format == BlockFormat.Q8_0, params.rows // 2, params.rows)
+                        following.rows <= Mux(following.format == BlockFormat.Q8_0, params.rows // 2, params.rows)
                     ),
                     want_scales.eq(1),
                     tile.eq(0),

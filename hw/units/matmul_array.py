@@ -107,9 +107,7 @@ class DotArray(wiring.Component):
         for c in range(params.columns):
             part = select(self.a[c])
             activations.append(
-                [
-                    register(valid, part[8 * k : 8 * k + 8].as_signed(), f"a_{c}_{k}") for k in range(params.positions)
-                ]
+                [register(valid, part[8 * k : 8 * k + 8].as_signed(), f"a_{c}_{k}") for k in range(params.positions)]
             )
         first = register(valid, step == 0, "first")
         last = register(valid, step == params.steps - 1, "last")
@@ -131,7 +129,10 @@ class DotArray(wiring.Component):
 
         sums = [
             [
-                [register(valid, (u * a)[:width].as_signed(), f"p_{c}_{i}_{k}") for k, (u, a) in enumerate(zip(row, activations[c], strict=True))]
+                [
+                    register(valid, (u * a)[:width].as_signed(), f"p_{c}_{i}_{k}")
+                    for k, (u, a) in enumerate(zip(row, activations[c], strict=True))
+                ]
                 for i, row in enumerate(operands)
             ]
             for c in range(params.columns)

@@ -19,7 +19,7 @@ MAX_FIELD_BITS = 16
 """Field width at which sixteen products add up inside a field."""
 
 ACTIVATION_LAYOUT = data.StructLayout({"a": BLOCK * 8, "s": SCALE_BITS, "suma": SUM_BITS})
-"""One activation block: 32 int8 (the first in the lowest byte), the BF16 scale without sign, the sum (two's complement)."""
+"""An activation block: 32 int8 (the first in the lowest byte), BF16 scale without sign, sum (two's complement)."""
 
 
 def accumulator_array(count: int) -> data.ArrayLayout:
@@ -74,13 +74,15 @@ class MatmulParams:
             raise ValueError(f"{self.max_k_blocks} blocks in a row are not possible: the number is from 1 to 65535")
         if self.max_packet_rows & (self.max_packet_rows - 1) or not 32 <= self.max_packet_rows <= 32768:
             raise ValueError(
-                f"packets of {self.max_packet_rows} rows are not possible: the number is a power of two from 32 to 32768"
+                f"packets of {self.max_packet_rows} rows are not possible: "
+                "the number is a power of two from 32 to 32768"
             )
         if self.rows_per_multiplier not in (1, 2):
             raise ValueError(f"{self.rows_per_multiplier} rows cannot share a multiplier: the number is 1 or 2")
         if not MIN_FIELD_BITS <= self.field_bits <= MAX_FIELD_BITS:
             raise ValueError(
-                f"fields of {self.field_bits} bits are not possible: the number is from {MIN_FIELD_BITS} to {MAX_FIELD_BITS}"
+                f"fields of {self.field_bits} bits are not possible: "
+                f"the number is from {MIN_FIELD_BITS} to {MAX_FIELD_BITS}"
             )
 
     @property

@@ -1,9 +1,11 @@
 """Scales of a run of tiles, and the accumulators that add scaled block sums (docs/numerics.md, "Matrix product")."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.formats import ACC_BITS, BlockFormat
+from rtlm.hw.formats import ACC_BITS
 from rtlm.hw.formats.matmul import MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, TERM_BIAS
 from rtlm.hw.units.matmul_array import ROW_SUM_BITS
 from rtlm.hw.units.matmul_params import ACTIVATION_LAYOUT, SUM_BITS, MatmulParams, accumulator_array
@@ -22,7 +24,7 @@ TERM_BITS = BLOCK_SUM_BITS + SCALE_PRODUCT_BITS
 SHIFT_BITS = 6
 
 TILE_CONTROL = data.StructLayout({"eight": 1, "minimum": 1, "zero": 1, "first": 1, "last": 1, "end": 1})
-"""A tile: 8-bit weights, scales with minima, zero point 8 (or 128), first and last block of its row group, last of the matrix."""
+"""A tile: 8-bit weights, minima, a zero point other than 0, first and last block of a row group, last of the matrix."""
 
 
 class ScaleAccumulate(wiring.Component):
@@ -91,7 +93,7 @@ class ScaleAccumulate(wiring.Component):
             for i, quarter in enumerate(quarters):
                 m.d.sync += quarter.eq(self.word[i * size : (i + 1) * size])
         with m.Elif(self.i_first & self.advance):
-            for quarter, following in zip(quarters, quarters[1:], strict=False):
+            for quarter, following in pairwise(quarters):
                 m.d.sync += quarter.eq(following)
 
         def half(index: int) -> Value:
@@ -141,9 +143,7 @@ class ScaleAccumulate(wiring.Component):
         fields.append(("control", self.control))
         valid = self.i_last
         for _ in range(self._array_latency - 1):
-            fields = [
-                (n, register(valid & self._has_minimum(fields) if n == "m" else valid, v, n)) for n, v in fields
-            ]
+            fields = [(n, register(valid & fields[-1][1].minimum if n == "m" else valid, v, n)) for n, v in fields]
             valid = stage(valid)
         held = [value for _, value in fields]
         scales = [(held[2 * r], held[2 * r + 1]) for r in range(params.rows)]
@@ -183,9 +183,9 @@ class ScaleAccumulate(wiring.Component):
                     own = own + Mux(control.eight, self.sums[c][r + 1] << 4, 0)
                 block_sum = register(here, (own - zero)[:BLOCK_SUM_BITS].as_signed(), f"sum_{c}_{r}")
                 sd = register(here, sd, f"sd_{c}_{r}")
-                shift_d = self._shift(m, register, here, hd, f"d_{c}_{r}")
+                shift_d = _shift(register, here, hd, f"d_{c}_{r}")
                 minimum = register(with_minimum, (total * sm)[:TERM_BITS].as_signed(), f"pm_{c}_{r}")
-                shift_m = self._shift(m, register, with_minimum, hm, f"m_{c}_{r}")
+                shift_m = _shift(register, with_minimum, hm, f"m_{c}_{r}")
                 products.append((block_sum, sd, shift_d, minimum, shift_m))
         control = register(here, control, "control")
         valid = stage(here)
@@ -232,7 +232,8 @@ class ScaleAccumulate(wiring.Component):
 
         here = valid
         both = [
-            register(here, (td + Mux(control.minimum, tm, 0))[:ACC_BITS], f"term_{i}") for i, (td, tm) in enumerate(shifted)
+            register(here, (td + Mux(control.minimum, tm, 0))[:ACC_BITS], f"term_{i}")
+            for i, (td, tm) in enumerate(shifted)
         ]
         control = register(here, control, "control")
         valid = stage(here)
@@ -249,20 +250,16 @@ class ScaleAccumulate(wiring.Component):
         ]
         return m
 
-    @staticmethod
-    def _has_minimum(fields: list) -> Value:
-        return fields[-1][1].minimum
 
-    @staticmethod
-    def _shift(m: Module, register, enable: Value, h: Value, name: str) -> tuple[Signal, Signal]:
-        """Register direction (1: right) and limited distance of a shift."""
-        right = h < 0
-        distance = Mux(
-            right,
-            Mux(h < -MAX_RIGHT_SHIFT, MAX_RIGHT_SHIFT, -h),
-            Mux(h > MAX_LEFT_SHIFT, MAX_LEFT_SHIFT, h),
-        )
-        return register(enable, right, f"right_{name}"), register(enable, distance[:SHIFT_BITS], f"distance_{name}")
+def _shift(register, enable: Value, h: Value, name: str) -> tuple[Signal, Signal]:
+    """Register direction (1: right) and limited distance of a shift."""
+    right = h < 0
+    distance = Mux(
+        right,
+        Mux(h < -MAX_RIGHT_SHIFT, MAX_RIGHT_SHIFT, -h),
+        Mux(h > MAX_LEFT_SHIFT, MAX_LEFT_SHIFT, h),
+    )
+    return register(enable, right, f"right_{name}"), register(enable, distance[:SHIFT_BITS], f"distance_{name}")
 
 
 def _fp16(bits: Value) -> tuple[Value, Value]:
@@ -275,7 +272,7 @@ def _fp16(bits: Value) -> tuple[Value, Value]:
 def _half_up(product: Value, right: Value, distance: Value) -> Value:
     """Add half a unit of the result before a shift to the right."""
     half = ((Const(1, 1) << distance) >> 1)[:MAX_RIGHT_SHIFT]
-    return (product + Mux(right, half, 0))[: ACC_BITS].as_signed()
+    return (product + Mux(right, half, 0))[:ACC_BITS].as_signed()
 
 
 def _shifted(product: Value, right: Value, distance: Value) -> Value:

@@ -38,6 +38,7 @@ class AxiSlave {
       : read_(pins.read), write_(pins.write), memory_(memory), index_(index), stalls_(stalls), error_(protocol_error) {
     beat_bytes_ = memory.port(index).beat_bytes;
     wdata_.resize(size_t(beat_bytes_));
+    wstrb_.resize(size_t(beat_bytes_ + 7) / 8);
   }
 
   // Sets the design's inputs for the coming cycle.
@@ -85,14 +86,15 @@ class AxiSlave {
   }
 
   void sample_read() {
-    const Address now = sample_address(*read_.arvalid, read_.araddr, read_.arlen, read_.arsize, read_.arburst, read_.arid);
-    check_held(held_read_, now, "read");
-    if (now.valid && *read_.arready) {
-      check_address(now, "read");
-      memory_.accept_read(index_, aligned(now.address), int(now.beats), uint32_t(now.id), stalls_());
-      held_read_ = {};
-    } else {
-      held_read_ = now;
+    if (*read_.arvalid || held_read_.valid) {
+      const Address now = sample_address(*read_.arvalid, read_.araddr, read_.arlen, read_.arsize, read_.arburst, read_.arid);
+      check_held(held_read_, now, "read");
+      const bool taken = now.valid && *read_.arready;
+      if (taken) {
+        check_address(now, "read");
+        memory_.accept_read(index_, aligned(now.address), int(now.beats), uint32_t(now.id), stalls_());
+      }
+      held_read_ = taken ? Address{} : now;
     }
     if (*read_.rvalid) {
       if (*read_.rready) {
@@ -117,30 +119,40 @@ class AxiSlave {
   }
 
   void sample_write() {
-    const Address now = sample_address(*write_.awvalid, write_.awaddr, write_.awlen, write_.awsize, write_.awburst, write_.awid);
-    check_held(held_write_, now, "write");
-    if (*write_.wvalid) {
-      if (held_data_ && std::memcmp(wdata_.data(), write_.wdata, size_t(beat_bytes_))) fail("write data changed while it waited");
-    } else if (held_data_) {
-      fail("wvalid fell before wready");
-    }
-    held_data_ = *write_.wvalid && !*write_.wready;
-    if (held_data_) {
-      std::memcpy(wdata_.data(), write_.wdata, size_t(beat_bytes_));
-    } else if (*write_.wvalid) {
-      const bool last = memory_.accept_write_data(index_, write_.wdata, write_.wstrb);
-      if (last != bool(*write_.wlast)) fail("wlast is not at the last beat of the write burst");
-    }
-    if (now.valid && *write_.awready) {
-      check_address(now, "write");
-      memory_.accept_write(index_, aligned(now.address), int(now.beats), uint32_t(now.id));
-      held_write_ = {};
-    } else {
-      held_write_ = now;
+    if (*write_.wvalid || held_data_) sample_write_data();
+    if (*write_.awvalid || held_write_.valid) {
+      const Address now = sample_address(*write_.awvalid, write_.awaddr, write_.awlen, write_.awsize, write_.awburst, write_.awid);
+      check_held(held_write_, now, "write");
+      const bool taken = now.valid && *write_.awready;
+      if (taken) {
+        check_address(now, "write");
+        memory_.accept_write(index_, aligned(now.address), int(now.beats), uint32_t(now.id));
+      }
+      held_write_ = taken ? Address{} : now;
     }
     if (*write_.bvalid && *write_.bready) {
       memory_.finish_write(index_);
       response_taken_ = true;
+    }
+  }
+
+  void sample_write_data() {
+    const size_t bytes = size_t(beat_bytes_), strobes = (bytes + 7) / 8;
+    const bool valid = *write_.wvalid;
+    if (held_data_ && !valid) fail("wvalid fell before wready");
+    if (held_data_ && valid) {
+      const bool same = !std::memcmp(wdata_.data(), write_.wdata, bytes) &&
+                        !std::memcmp(wstrb_.data(), write_.wstrb, strobes) && wlast_ == *write_.wlast;
+      if (!same) fail("write data changed while it waited");
+    }
+    held_data_ = valid && !*write_.wready;
+    if (held_data_) {
+      std::memcpy(wdata_.data(), write_.wdata, bytes);
+      std::memcpy(wstrb_.data(), write_.wstrb, strobes);
+      wlast_ = *write_.wlast;
+    } else if (valid) {
+      const bool last = memory_.accept_write_data(index_, write_.wdata, write_.wstrb);
+      if (last != bool(*write_.wlast)) fail("wlast is not at the last beat of the write burst");
     }
   }
 
@@ -181,7 +193,8 @@ class AxiSlave {
   int beat_bytes_;
   Address held_read_, held_write_;
   bool held_data_ = false, read_taken_ = false, response_taken_ = false;
-  std::vector<uint8_t> wdata_;
+  std::vector<uint8_t> wdata_, wstrb_;
+  Flag wlast_ = 0;
 };
 
 }  // namespace rtlm

@@ -71,7 +71,7 @@ def test_gates_match_model(name, tmp_path, monkeypatch):
         sources=[source],
         hdl_toplevel="attention_unit",
         build_dir=tmp_path / "build",
-        build_args=["-Wno-fatal", "-Wno-lint", "--no-assert", "-CFLAGS", "-O1"],
+        build_args=["-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "--public-depth", "1", "-O3", "-CFLAGS", "-O1"],
     )
     results = runner.test(
         hdl_toplevel="attention_unit",

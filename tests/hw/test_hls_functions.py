@@ -98,3 +98,13 @@ def test_recip_exact_is_correctly_rounded():
     exact = np.where(np.abs(exact) < np.float32(2.0**-126), np.copysign(np.float32(0), exact), exact)
     assert np.array_equal(to_bits(y[finite], F32), to_bits(exact, F32))
     assert np.all(y[x == 0] == 0) and np.all(y[np.isinf(x)] == 0) and np.all(np.isnan(y[np.isnan(x)]))
+
+
+def test_exp2_rounded_argument():
+    """Arguments with more fraction bits than exp2 keeps."""
+    rng = np.random.default_rng(5)
+    print("seed 5")
+    x = (rng.uniform(-0.5, 0.5, size=1 << 20) * 2.0 ** rng.integers(-12, 1, size=1 << 20)).astype(np.float32)
+    worst = ulps(kernels(F32)["exp2"].model(x), np.exp2(x.astype(np.float64)), F32).max()
+    print(f"exp2: largest error {worst:.3f} ulp")
+    assert worst <= 1.05

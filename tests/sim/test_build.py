@@ -116,7 +116,7 @@ def test_a_failed_build_is_tried_again(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ToolError, match=r"cache .* cannot be written: Not a directory\."):
+    with pytest.raises(ToolError, match=r"cache .* cannot be used: Not a directory\."):
         cached("key", lambda folder: None, cache=tmp_path / "file" / "cache")
 
 
