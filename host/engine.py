@@ -18,6 +18,9 @@ from rtlm.hw.control.registers import (
 from rtlm.hw.memory import RegisterAccess
 from rtlm.hw.params import AcceleratorParams
 
+RESET_POLLS = 1000
+"""Looks at STATUS before a reset counts as failed; outstanding bus transfers end long before."""
+
 
 class Device(Protocol):
     """Registers and memory of an accelerator: simulated gates, the golden model, or a board."""
@@ -111,11 +114,11 @@ class Engine:
         self.vocabulary = vocabulary
         self.columns = params.columns
         self.context = context
-        self._registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
+        self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
         self._check_identity()
-        self._registers.write("PROGRAM_BASE", memory.address("program"))
-        self._registers.write("PROGRAM_WORDS", memory.regions["program"].words)
-        self._registers.write("LIMIT", memory.beats)
+        self.registers.write("PROGRAM_BASE", memory.address("program"))
+        self.registers.write("PROGRAM_WORDS", memory.regions["program"].words)
+        self.registers.write("LIMIT", memory.beats)
 
     def step(
         self, columns: Sequence[ColumnInput], *, want_logits: bool = True, read_logits: bool = False
@@ -138,7 +141,7 @@ class Engine:
         """
         if not 1 <= len(columns) <= self.params.columns:
             raise AcceleratorError(f"{len(columns)} columns are asked for; the accelerator has {self.params.columns}")
-        write = self._registers.write
+        write = self.registers.write
         write("COLUMNS", len(columns))
         for c, column in enumerate(columns):
             write("TOKEN", column.token, c)
@@ -146,11 +149,11 @@ class Engine:
             write("HISTORY", column.history, c)
             write("LOCAL_FIRST", column.local_first, c)
             write("KV_BASE", self.memory.address(f"kv{column.slot}"), c)
-        control = self._registers.registers["CONTROL"]
+        control = self.registers.registers["CONTROL"]
         write("CONTROL", control.encode(start=1, no_logits=not want_logits, store_logits=read_logits))
         self.device.run()
-        self._check_error()
-        best = [self._registers.read("BEST", c) for c in range(len(columns))] if want_logits else None
+        self.check_error()
+        best = [self.registers.read("BEST", c) for c in range(len(columns))] if want_logits else None
         logits = self.read_logits(len(columns)) if want_logits and read_logits else None
         return StepResult(best=best, logits=logits, counters=self.counters())
 
@@ -163,26 +166,36 @@ class Engine:
 
     def counters(self) -> dict[str, int]:
         """Read the counters of the last step."""
-        return {name: self._registers.read(name) for name in COUNTERS}
+        return {name: self.registers.read(name) for name in COUNTERS}
 
     def _check_identity(self) -> None:
-        if (value := self._registers.read("ID")) != ID_VALUE:
+        if (value := self.registers.read("ID")) != ID_VALUE:
             raise AcceleratorError(
                 f"the device's ID register is {value:#010x}; that of an accelerator is {ID_VALUE:#010x}"
             )
-        if (value := self._registers.read("VERSION")) != VERSION_VALUE:
+        if (value := self.registers.read("VERSION")) != VERSION_VALUE:
             raise AcceleratorError(
                 f"the accelerator has register map {value}; this driver knows version {VERSION_VALUE}"
             )
-        value = self._registers.read("CONFIG_HASH_LOW") | self._registers.read("CONFIG_HASH_HIGH") << 32
+        value = self.registers.read("CONFIG_HASH_LOW") | self.registers.read("CONFIG_HASH_HIGH") << 32
         if value != self.params.config_hash:
             raise AcceleratorError(
                 f"the accelerator was built from configuration {value:016x}, "
                 f"but the memory image is for {self.params.config_hash:016x}"
             )
 
-    def _check_error(self) -> None:
-        code = self._registers.read("ERROR")
+    def reset(self) -> None:
+        """Bring the accelerator back from an error, or out of a step; memory and registers stay."""
+        control, status = self.registers.registers["CONTROL"], self.registers.registers["STATUS"]
+        self.registers.write("CONTROL", control.encode(reset=1))
+        for _ in range(RESET_POLLS):
+            if not status.decode(self.registers.read("STATUS"))["resetting"]:
+                return
+        raise AcceleratorError(f"the accelerator has not come out of reset after {RESET_POLLS} looks at STATUS")
+
+    def check_error(self) -> None:
+        """Raise an `AcceleratorError` with a sentence if the accelerator has stopped with an error."""
+        code = self.registers.read("ERROR")
         if code:
             error = Error(code)
             raise AcceleratorError(f"the accelerator stopped with error {code} ({error.name.lower()}): {error.meaning}")

@@ -125,6 +125,7 @@ def estimate_power(
     *,
     elements: Mapping[str, Mapping[str, float]],
     activity: Mapping[str, float] | None,
+    busy: Mapping[str, float],
     clock_mhz: float,
     dram: str,
     bytes_per_s: float,
@@ -138,7 +139,9 @@ def estimate_power(
     elements
         ``luts``, ``ffs``, ``dsps``, ``brams`` of each unit.
     activity
-        Toggles for each net bit and cycle of each unit; None assumes `DSP_TOGGLE_RATE` everywhere.
+        Toggles for each net bit and cycle of each unit; None assumes `DSP_TOGGLE_RATE` while a unit is busy.
+    busy
+        Share of the cycles in which a unit is busy; 1 where it is not given.
     clock_mhz
         Clock.
     dram
@@ -154,16 +157,16 @@ def estimate_power(
     components: list[PowerComponent] = []
     hz = clock_mhz * 1e6
     known = [rate for unit, rate in (activity or {}).items() if unit in elements]
-    fallback = sum(known) / len(known) if known else DSP_TOGGLE_RATE
+    assumed = sum(known) / len(known) if known else DSP_TOGGLE_RATE
     if not known:
-        notes.append(f"No switching activity was measured: a toggle rate of {DSP_TOGGLE_RATE:.1%} is assumed.")
+        notes.append(f"No toggles were counted: a rate of {DSP_TOGGLE_RATE:.1%} is assumed while a unit is busy.")
     for unit, counts in sorted(elements.items()):
-        rate = (activity or {}).get(unit, fallback)
         measured = unit in (activity or {})
-        watt = _unit_pj(counts, rate) * 1e-12 * hz
-        if watt:
-            how = f"{'measured' if measured else 'assumed'} toggle rate {rate:.1%}, estimated elements, {FPGA_SOURCE}"
-            components.append(_logic(unit, watt, how))
+        rate = activity[unit] if activity and measured else assumed * busy.get(unit, 1.0)
+        if watt := _unit_pj(counts, rate) * 1e-12 * hz:
+            share = f" while busy ({busy[unit]:.1%} of the cycles)" if unit in busy and not measured else ""
+            how = f"measured toggle rate {rate:.1%}" if measured else f"assumed toggle rate {assumed:.1%}{share}"
+            components.append(_logic(unit, watt, f"{how}, estimated elements, {FPGA_SOURCE}"))
     total = {name: sum(counts.get(name, 0) for counts in elements.values()) for name in ELEMENTS}
     sinks = total["ffs"] + total["dsps"] + total["brams"]
     tree = (CLOCK_ROOT_PJ + CLOCK_SINK_PJ * sinks + FF_CLOCK_PJ * total["ffs"]) * 1e-12 * hz

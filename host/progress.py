@@ -1,5 +1,6 @@
 """What a command says while it works: a status line on standard error, the answer on standard output."""
 
+import re
 import sys
 import time
 from typing import Protocol, TextIO
@@ -60,8 +61,8 @@ class TerminalProgress(SilentProgress):
         super().__init__(out)
         self._status = status or sys.stderr
         self._terminal = self._status.isatty()
-        # On a terminal that shows both, a status line would overwrite the line on which the answer grows.
-        self._shared = self._terminal and out is not None and out.isatty()
+        # Where answer and status end up in the same place, a status line would land inside the answer.
+        self._shared = out is not None and out.isatty() == self._terminal
         self._answering = False
         self._name = ""
         self._started = self._drawn = 0.0
@@ -70,14 +71,16 @@ class TerminalProgress(SilentProgress):
     def stage(self, name: str, done: int = 0, total: int = 0) -> None:
         """Show it, with the seconds it has taken."""
         now = time.monotonic()
-        fresh = name != self._name
+        # "compiled 7 of 80 files" and "compiled 8 of 80 files" are one stage.
+        kind = re.sub(r"\d+", "", name)
+        fresh = kind != self._name
         if fresh:
-            self._name, self._started = name, now
+            self._name, self._started = kind, now
+        if self._answering and self._shared:
+            return
         if not self._terminal:
             if fresh:
                 print(f"{name} ...", file=self._status, flush=True)
-            return
-        if self._answering and self._shared:
             return
         if not fresh and now - self._drawn < REDRAW_SECONDS and done != total:
             return

@@ -251,6 +251,7 @@ def _estimate(run: RunMeasurements, decode: Sequence[StepMeasurement], performan
     return estimate_power(
         elements=run.elements,
         activity=run.activity,
+        busy={unit["name"]: unit["busy"] for unit in _units(decode) if "busy" in unit},
         clock_mhz=run.config["clock_mhz"],
         dram=memory.name,
         bytes_per_s=moved * scale,

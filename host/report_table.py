@@ -46,7 +46,7 @@ def render(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _summary(report: Report) -> Table:
+def _summary(report: Report) -> RenderableType:
     run, speed, power = report.run, report.performance, report.power
     bandwidth = DASH
     if speed.bandwidth_utilisation is not None and speed.stream_ceiling is not None and run.memory:
@@ -76,13 +76,15 @@ def _summary(report: Report) -> Table:
     return _table(None, ("", ""), rows, text_columns=2)
 
 
-def _table(title: str | None, header: Iterable[str], rows: Iterable[Iterable[str]], *, text_columns: int = 1) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=title is not None, box=None)
+def _table(
+    title: str | None, header: Iterable[str], rows: Iterable[Iterable[str]], *, text_columns: int = 1
+) -> RenderableType:
+    table = Table(show_header=title is not None, box=None)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i < text_columns else "right")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    return table
+    return Group(Text(), Text(title, style="bold"), table) if title else table
 
 
 def _number(value: float | None, form: str) -> str:

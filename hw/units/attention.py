@@ -197,22 +197,19 @@ class AttentionUnit(wiring.Component):
         ]
         with m.If(store.row_enable):
             m.d.sync += row.eq(store.row_address + params.kv_heads)
-        width = 8 * params.bytes_per_cycle
-        word, local_row = self.i_words.payload, store.row
-        if params.chunks > 1:
-            word = word.word_select(chunk, width)
-        if params.steps > 1:
-            local_row = local_row.word_select(step, width)
         m.d.comb += [
             array.q_valid.eq(loader.q_valid),
             array.q_head.eq(loader.q_head),
-            array.q.eq(store.row),
             array.valid.eq(fire | loader.calibrate),
             array.axpy.eq(values),
             array.calibrate.eq(loader.calibrate),
             array.first.eq(Mux(values, first_value, Mux(loader.calibrate, loader.step, step) == 0)),
             array.last.eq(Mux(loader.calibrate, loader.step, step) == params.steps - 1),
-            array.x.eq(Mux(loader.calibrate, Const(0, width), Mux(in_history, word, local_row))),
+            array.from_word.eq(in_history),
+            array.chunk.eq(chunk),
+            array.step.eq(step),
+            array.word.eq(self.i_words.payload),
+            array.row.eq(store.row),
             array.w.eq(scores.w),
             array.shift.eq(output.shift),
             self.i_words.ready.eq(takes_scale | (can_step & in_history & word_end)),

@@ -11,6 +11,12 @@ OFFSET = 128
 RADIX = 4
 """Operands of an adder between two registers of the tree."""
 
+PIECE = 4
+"""Bytes of an operand register."""
+
+FLIP = 0x80808080
+"""Adds the offset to four bytes: x + 128 is x with its top bit inverted."""
+
 PRODUCT_BITS = 24
 TREE_BITS = 24
 
@@ -18,11 +24,10 @@ TREE_BITS = 24
 class AttentionArray(wiring.Component):
     """`group` x `bytes_per_cycle` multipliers, used for query x key and for weight x value.
 
-    Protocol: `q_valid` loads one query head. Each step (`valid`) brings `bytes_per_cycle` bytes `x` of keys
-    (``axpy = 0``) or values (``axpy = 1``); a beat has `steps` of them. ``first`` marks the first step of a key
+    Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys (``axpy = 0``)
+    or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `steps` of them. ``first`` marks the first step of a key
     beat, and all steps of the first value beat of a sum; ``last`` the last step of a key beat. ``calibrate``
-    marks a key beat of zeros (bytes 0) that must precede the keys after each change of queries, at least two cycles before them:
-    it measures the queries' offset. `shift` moves the sums by `vector_lanes` to the front; it must not come within
+    marks a key beat of zeros that must precede the keys after each change of queries: it measures the queries' offset. `shift` moves the sums by `vector_lanes` to the front; it must not come within
     `axpy_latency` cycles of a value step. Nothing stalls.
 
     Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
@@ -39,10 +44,12 @@ class AttentionArray(wiring.Component):
 
     Ports
     -----
-    q_valid, q_head, q
-        A query head, the first value in the lowest byte.
-    valid, axpy, first, last, calibrate, x, w
+    q_valid, q_head
+        Loads a query head.
+    valid, axpy, first, last, calibrate, from_word, chunk, step, w
         A step; `w` are the weights of group x positions.
+    word, row
+        A word of the history, and a head of the local store; the first value in the lowest byte.
     dot_soon, dot_valid, dot
         `dot_soon` comes two cycles before `dot_valid`; dot products of group x positions.
     shift, acc
@@ -52,18 +59,22 @@ class AttentionArray(wiring.Component):
     def __init__(self, params: AttentionParams):
         self._params = params
         lanes = data.ArrayLayout(data.ArrayLayout(unsigned(WEIGHT_BITS), params.positions), params.group)
+        steps = params.steps
         dots = data.ArrayLayout(data.ArrayLayout(signed(DOT_BITS), params.positions), params.group)
         super().__init__(
             {
                 "q_valid": In(1),
                 "q_head": In(range(max(2, params.group))),
-                "q": In(8 * params.head_dim),
                 "valid": In(1),
                 "axpy": In(1),
                 "first": In(1),
                 "last": In(1),
                 "calibrate": In(1),
-                "x": In(8 * params.bytes_per_cycle),
+                "from_word": In(1),
+                "chunk": In(range(max(2, params.chunks))),
+                "step": In(range(max(2, steps))),
+                "word": In(params.word_bits),
+                "row": In(8 * params.head_dim),
                 "w": In(lanes),
                 "dot_soon": Out(1),
                 "dot_valid": Out(1),
@@ -100,31 +111,31 @@ class AttentionArray(wiring.Component):
         def data_register(shape, name: str) -> Signal:
             return Signal(shape, name=name, reset_less=True)
 
-        # Operands. x + 128 is x with its top bit inverted.
-        flip = OFFSET * (((1 << 8 * taken) - 1) // 255)
-        x = data_register(8 * taken, "x_operand")
+        # Operands in pieces of 32 bits: the same wires in hardware, but a simulator reads a byte of a short register faster.
+        x = [data_register(32, f"x_{i}") for i in range(taken // PIECE)]
         w = [[data_register(WEIGHT_BITS, f"w_{g}_{p}") for p in positions] for g in group]
         first, last, calibrate = (Signal(name=f"operand_{n}") for n in ("first", "last", "calibrate"))
         dot_valid, axpy_valid = after(self.valid & ~self.axpy, "x_dot"), after(self.valid & self.axpy, "x_axpy")
         with m.If(self.valid):
-            m.d.sync += [
-                x.eq(self.x ^ flip),
-                first.eq(self.first),
-                last.eq(self.last),
-                calibrate.eq(self.calibrate),
-            ]
+            m.d.sync += [first.eq(self.first), last.eq(self.last), calibrate.eq(self.calibrate)]
+            with m.If(self.calibrate):
+                m.d.sync += [piece.eq(FLIP) for piece in x]
+            with m.Elif(self.from_word):
+                choose(m, self.chunk, params.chunks, self.word, x, taken)
+            with m.Else():
+                choose(m, self.step, steps, self.row, x, taken)
         with m.If(self.valid & self.axpy):
             m.d.sync += [w[g][p].eq(self.w[g][p]) for g in group for p in positions]
         # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
-        flip_q = OFFSET * (((1 << 8 * params.head_dim) - 1) // 255)
-        q = [data_register(8 * params.head_dim, f"q_{g}") for g in group]
+        pieces = params.head_dim // PIECE
+        q = [[data_register(32, f"q_{g}_{i}") for i in range(pieces)] for g in group]
         if steps > 1:
             with m.If(dot_valid):
-                m.d.sync += [row.eq(row.rotate_right(8 * taken)) for row in q]
+                m.d.sync += [row[i].eq(row[(i + taken // PIECE) % pieces]) for row in q for i in range(pieces)]
         with m.If(self.q_valid), m.Switch(self.q_head):
             for g in group:
                 with m.Case(g):
-                    m.d.sync += q[g].eq(self.q ^ flip_q)
+                    choose(m, None, 1, self.row, q[g], params.head_dim)
 
         # Products, unsigned: 16 x 8 bits.
         product = [[data_register(PRODUCT_BITS, f"product_{g}_{a}") for a in range(taken)] for g in group]
@@ -132,12 +143,12 @@ class AttentionArray(wiring.Component):
             for g in group:
                 for a in range(taken):
                     p, i = divmod(a, span)
-                    operand = Mux(axpy_valid, w[g][p], q[g][8 * i : 8 * i + 8])
-                    m.d.sync += product[g][a].eq(operand * x[8 * a : 8 * a + 8])
+                    operand = Mux(axpy_valid, w[g][p], byte(q[g], i))
+                    m.d.sync += product[g][a].eq(operand * byte(x, a))
         # The sum of the bytes, for the correction, keeps pace with the products.
-        x_late = data_register(8 * taken, "x_late")
+        x_late = [data_register(32, f"x_late_{i}") for i in range(len(x))]
         with m.If(dot_valid):
-            m.d.sync += x_late.eq(x)
+            m.d.sync += [late.eq(piece) for late, piece in zip(x_late, x, strict=True)]
         product_dot, product_axpy = after(dot_valid, "product_dot"), after(axpy_valid, "product_axpy")
         product_first, product_last, product_calibrate = (
             after(flag, f"product_{n}")
@@ -172,14 +183,14 @@ class AttentionArray(wiring.Component):
         m.d.comb += [self.acc[i].eq(chain[i]) for i in range(lanes)]
 
     def _dots(
-        self, m: Module, product: list, x: Signal, valid: Signal, first: Signal, last: Signal, calibrate: Signal
+        self, m: Module, product: list, x: list, valid: Signal, first: Signal, last: Signal, calibrate: Signal
     ) -> None:
         """Adder trees over the products and over the bytes, then both corrections."""
         params = self._params
         positions = range(params.positions)
         span = params.bytes_per_cycle // params.positions
         trees = [row[p * span : (p + 1) * span] for row in product for p in positions]
-        trees += [[x[8 * a : 8 * a + 8] for a in range(p * span, (p + 1) * span)] for p in positions]
+        trees += [[byte(x, a) for a in range(p * span, (p + 1) * span)] for p in positions]
         stage = 0
         while len(trees[0]) > 1:
             following = [
@@ -217,6 +228,29 @@ class AttentionArray(wiring.Component):
         with m.If(raw_last):
             m.d.sync += [dots[i].eq(raw[i] - offset[i // params.positions]) for i in range(len(raw))]
         m.d.comb += self.dot.as_value().eq(Cat(*dots))
+
+
+def byte(pieces: list[Signal], index: int) -> Value:
+    """One byte of an operand."""
+    i, place = divmod(index, PIECE)
+    return pieces[i][8 * place : 8 * place + 8]
+
+
+def choose(m: Module, select: Value | None, count: int, source: Value, pieces: list[Signal], size: int) -> None:
+    """Load an operand with one of the source's `count` parts of `size` bytes."""
+
+    def load(part: int) -> None:
+        for i, piece in enumerate(pieces):
+            start = 8 * (part * size + PIECE * i)
+            m.d.sync += piece.eq(source[start : start + 32] ^ FLIP if start < len(source) else 0)
+
+    if count == 1:
+        load(0)
+    else:
+        with m.Switch(select):
+            for part in range(count):
+                with m.Case(part):
+                    load(part)
 
 
 def total(terms: list[Value]) -> Value:

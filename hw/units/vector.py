@@ -46,9 +46,9 @@ class VectorEngine(wiring.Component):
     LOAD_ROPE    words         `rows` F32 (cos, sin, cos, sin ...) become the rotations of `column`
     ============ ============= ==============================================================================
 
-    `rows` counts the values that arrive for each column. Results come in packets of 32 rows (RESIDUAL, LOGITS), head_dim
-    rows (ROPE, VALUE) or 64 rows (SWIGLU), each packet in turn for each of the `columns_active` columns; attention gives
-    whole columns after each other.
+    `rows` counts the values that arrive for each column. Results come in packets of 32 rows (RESIDUAL, LOGITS),
+    head_dim rows (ROPE, VALUE) or 64 rows (SWIGLU), each packet in turn for each of the `columns_active` columns;
+    attention gives whole columns after each other.
 
     Protocol: a command begins when the pipelines before the quantiser are empty and nothing is in flight that it would
     overtake; a load also begins beside a command that does not use what it loads. `columns_active`, `position` and
@@ -200,9 +200,7 @@ class VectorEngine(wiring.Component):
             self.i_attention.ready.eq(active & attend & value.ready),
             dequantise.o.ready.eq(active & embed & value.ready),
             operands.uses_x.eq(is_kind(Epilogue.RESIDUAL)),
-            operands.uses_table.eq(
-                is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ROPE_Q, Epilogue.ROPE_K)
-            ),
+            operands.uses_table.eq(is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ROPE_Q, Epilogue.ROPE_K)),
         ]
         wiring.connect(m, tagger.o, operands.i_tags)
 
@@ -258,9 +256,9 @@ class VectorEngine(wiring.Component):
         """Take commands; give the pulse that begins one that is no load."""
         command = self.i_command.p
         packets = Signal(IN_FLIGHT_BITS)
-        rows = {Epilogue.ROPE_K: Signal(IN_FLIGHT_BITS, name="keys"), Epilogue.VALUE: Signal(IN_FLIGHT_BITS, name="values")}
+        keys, values = Signal(IN_FLIGHT_BITS), Signal(IN_FLIGHT_BITS)
         _count(m, packets, routes.packet, collector.done)
-        for epilogue, counter in rows.items():
+        for epilogue, counter in ((Epilogue.ROPE_K, keys), (Epilogue.VALUE, values)):
             ended = kv.done & (kv.done_value == (epilogue is Epilogue.VALUE))
             _count(m, counter, routes.packet & (kind == epilogue), ended)
         self._packets_pending = Signal()
@@ -283,9 +281,9 @@ class VectorEngine(wiring.Component):
                 m.d.comb += free.eq(~loader.busy)
             with m.Case(Epilogue.ROPE_K):
                 # The layer's address serves all keys in flight.
-                m.d.comb += free.eq(~loader.busy & (rows[Epilogue.ROPE_K] == 0))
+                m.d.comb += free.eq(~loader.busy & (keys == 0))
             with m.Case(Epilogue.VALUE):
-                m.d.comb += free.eq(rows[Epilogue.VALUE] == 0)
+                m.d.comb += free.eq(values == 0)
             with m.Default():
                 m.d.comb += free.eq(1)
         load_ready, main_ready = Signal(), Signal()

@@ -43,7 +43,9 @@ class PacketCollector(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(beat)),
-                "o_bank": Out(stream.Signature(block_write_layout(params.columns, params.max_blocks), always_ready=True)),
+                "o_bank": Out(
+                    stream.Signature(block_write_layout(params.columns, params.max_blocks), always_ready=True)
+                ),
                 "o_local": Out(stream.Signature(params.local_write, always_ready=True)),
                 "o_row": Out(stream.Signature(params.local_write)),
                 "done": Out(1),

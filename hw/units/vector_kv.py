@@ -16,7 +16,8 @@ class KvWriter(wiring.Component):
     Protocol: one row at a time; the words of the row leave first, then the word with its scale, each with strobes for
     what it carries and `last` on the final one of a run. `position`, `kv_base` and the layer addresses hold still
     meanwhile (`busy`).
-    Latency: 4 cycles to the first word. Throughput: a row in 6 cycles, if its words are taken at once and a head fits a word.
+    Latency: 4 cycles to the first word. Throughput: a row in 6 cycles, if its words are taken at once and a head fits
+    a word.
 
     Parameters
     ----------
@@ -124,7 +125,8 @@ class KvWriter(wiring.Component):
             self.o.p.last.eq(in_scale | (words_left == 0)),
         ]
         codes = row.data.as_value()[: 8 * row_bytes]
-        row_strobe = _one_of(position[: exact_log2(rows_per_word)], rows_per_word, Const((1 << row_bytes) - 1, row_bytes))
+        whole_row = Const((1 << row_bytes) - 1, row_bytes)
+        row_strobe = _one_of(position[: exact_log2(rows_per_word)], rows_per_word, whole_row)
         pair_strobe = Mux(is_value, 0b1100, 0b0011)
         scale_strobe = _one_of(position[: exact_log2(scales_per_word)], scales_per_word, Value.cast(pair_strobe))
         scale = Value.cast(row.s)

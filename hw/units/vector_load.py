@@ -10,8 +10,8 @@ from rtlm.hw.units.vector_params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, Vec
 class TableLoader(wiring.Component):
     """Write words into the normalisation weight or a column's rotations.
 
-    Protocol: `start` for one cycle, while `busy` is low, with the command's fields; then ``ceil(4 * rows / word_bytes)``
-    words are taken.
+    Protocol: `start` for one cycle, while `busy` is low, with the command's fields; then
+    ``ceil(4 * rows / word_bytes)`` words are taken.
     Latency: a word is written in the cycle in which it is taken. Throughput: one word a cycle.
 
     Parameters

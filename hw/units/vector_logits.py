@@ -96,8 +96,8 @@ class ArgMax(wiring.Component):
 class LogitWriter(wiring.Component):
     """Pack logits in words and write them, column after column apart, to memory.
 
-    Column ``c`` lies ``c * ceil(4 * rows / word_bytes)`` words behind `address`. Packets of several columns alternate, so
-    what is gathered before it leaves is at most a packet: a larger word is written in several parts.
+    Column ``c`` lies ``c * ceil(4 * rows / word_bytes)`` words behind `address`. Packets of several columns alternate,
+    so what is gathered before it leaves is at most a packet: a larger word is written in several parts.
 
     Protocol: `start` for one cycle with the command's fields, then exactly the command's beats. `last` marks the final
     word, and every word after which the address does not continue in the next one.

@@ -15,7 +15,7 @@ SUM_LIMIT = (1 << 64) - 1
 
 
 def quantise_packets(x: NDArray[np.float32], size: int) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
-    """Quantise the last axis in packets of `size`: codes (..., packets, size) and BF16 bits without sign (..., packets)."""
+    """Quantise the last axis in packets of `size`: codes (..., packets, size), BF16 bits (..., packets)."""
     packets = x.reshape(*x.shape[:-1], -1, size)
     q, scale = quantise.model(packets)
     return q.astype(np.int8), (to_bits(scale[..., 0], BF16) & 0x7FFF).astype(np.uint16)
@@ -115,7 +115,9 @@ class VectorModel:
         by_packet = epilogue is Epilogue.SWIGLU
         return Effects(bank=self._blocks(epilogue, x, list(range(len(y))), len(y), by_packet=by_packet))
 
-    def _blocks(self, epilogue: Epilogue, x: NDArray, columns: list[int], columns_active: int, *, by_packet: bool) -> list:
+    def _blocks(
+        self, epilogue: Epilogue, x: NDArray, columns: list[int], columns_active: int, *, by_packet: bool
+    ) -> list[tuple]:
         codes, scales = quantise_packets(x, BLOCK)
         order = [(i, b) for i in range(len(columns)) for b in range(codes.shape[1])]
         if by_packet:
@@ -147,7 +149,8 @@ class VectorModel:
         heads = y.reshape(len(y), -1, params.head_dim)
         if epilogue is not Epilogue.VALUE:
             heads = rotate(heads, self.rotations[: len(y), None])
-        codes, scales = (part[..., 0, :] if part.ndim == 4 else part[..., 0] for part in quantise_packets(heads, params.head_dim))
+        codes, scales = quantise_packets(heads, params.head_dim)
+        codes, scales = codes[:, :, 0], scales[:, :, 0]
         kind = DESTINATIONS[epilogue].value & 3
         effects = Effects()
         for h in range(heads.shape[1]):

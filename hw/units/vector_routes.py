@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.control.isa import Epilogue
@@ -43,8 +43,8 @@ class EpilogueRoutes(wiring.Component):
     """Send beats through the kernels of the present epilogue, then all through one quantiser.
 
     Protocol: `kind` may change only when every beat of the earlier kind has entered the quantiser (`final`).
-    Latency: `latency`, by epilogue, from a packet's last beat to its first quantised beat. Throughput: one beat a cycle;
-    SWIGLU makes one beat of two.
+    Latency: `latency`, by epilogue, from a packet's last beat to its first quantised beat.
+    Throughput: one beat a cycle; SWIGLU makes one beat of two.
     Numerics: those of the kernels.
 
     Parameters

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.gen import rtl
@@ -78,6 +78,23 @@ def test_element_rules():
     assert Elements(luts=1.4, ffs=2) + Elements(luts=1.4, dsps=1) == Elements(luts=2.8, ffs=2, dsps=1)
     assert Elements(luts=2.8).to_json()["luts"] == 3
     assert count_elements("") == {}
+
+
+def test_constants_cost_nothing():
+    class Wiring(wiring.Component):
+        a: In(16)
+        amount: In(3)
+        o: Out(16)
+        shifted: Out(16)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.comb += [self.o.eq((self.a << Const(3)) & 0xFF0), self.shifted.eq(self.a >> self.amount)]
+            return m
+
+    unit = rtl.emit(Wiring(), "accelerator").elements["top"]
+    # Three stages of sixteen multiplexers, two stages in a table.
+    assert unit.luts == 24
 
 
 def test_verilog_is_clean_and_the_same_in_another_process():

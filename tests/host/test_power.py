@@ -8,6 +8,7 @@ def power(**changes):
     values = {
         "elements": {"matmul": {"luts": 1000, "ffs": 2000, "dsps": 100, "brams": 10}},
         "activity": {"matmul": 0.25},
+        "busy": {},
         "clock_mhz": 100,
         "dram": "ddr4-2400",
         "bytes_per_s": 1e9,
@@ -61,8 +62,11 @@ def test_optimistic_energy_is_said_to_be_so():
 
 
 def test_assumptions_are_named():
-    assert any("No switching activity was measured" in note for note in power(activity=None).notes)
+    assert any("No toggles were counted" in note for note in power(activity=None).notes)
     assert "assumed toggle rate 12.5%" in component(power(activity=None), "matmul").method
+    idle = component(power(activity=None, busy={"matmul": 0.01}), "matmul")
+    assert idle.w == pytest.approx(component(power(activity=None), "matmul").w / 100)
+    assert "while busy (1.0% of the cycles)" in idle.method
     assert any("DDR4 is used" in note for note in power(dram="ddr3-800").notes)
     assert any("Background power of hbm2-16" in note for note in power(dram="hbm2-16").notes)
     assert component(power(dram="ddr4-2400 (changed)"), "DRAM background")

@@ -38,9 +38,11 @@ def test_without_a_terminal_each_stage_is_one_line():
     progress = TerminalProgress(None, log)
     for done in range(5):
         progress.stage("packing", done, 5)
+    for done in range(5):
+        progress.stage(f"compiled {done} of 5 files")
     progress.stage("building")
     progress.text("nowhere")
-    assert log.getvalue() == "packing ...\nbuilding ...\n"
+    assert log.getvalue() == "packing ...\ncompiled 0 of 5 files ...\nbuilding ...\n"
 
 
 def test_silence():
@@ -50,3 +52,13 @@ def test_silence():
     progress.text("Paris")
     progress.close()
     assert out.getvalue() == "Paris"
+
+
+def test_log_that_holds_both_keeps_the_answer_whole():
+    log = io.StringIO()
+    progress = TerminalProgress(log, log)
+    progress.stage("reading the prompt")
+    progress.text("Par")
+    progress.stage("answering")
+    progress.text("is")
+    assert log.getvalue() == "reading the prompt ...\nParis"

@@ -159,6 +159,7 @@ class Bench:
             for side in (slave.read_if, slave.write_if):
                 side.log.setLevel("ERROR")
             slave.read_if.ar_channel.queue_occupancy_limit = 64
+            slave.write_if.aw_channel.queue_occupancy_limit = 64
             for channel in (
                 slave.read_if.ar_channel,
                 slave.read_if.r_channel,

@@ -77,7 +77,7 @@ def case_params(case):
     """Give reader and writer parameters of a case."""
     sizes = CASES[case]
     reader = ReaderParams(**sizes, prefetch_words=16384 // sizes["word_bytes"], outstanding=5)
-    return reader, WriterParams(**sizes, burst_beats=8, outstanding=3)
+    return reader, WriterParams(**sizes, burst_beats=8, outstanding=7)
 
 
 class Harness(wiring.Component):

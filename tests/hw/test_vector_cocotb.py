@@ -1,4 +1,4 @@
-"""Cocotb side of test_vector.py: drives every stream of the engine with gaps and compares all effects with the model."""
+"""Cocotb side of test_vector.py: drives every stream of the engine with gaps, compares all effects with the model."""
 
 import json
 import os
@@ -286,19 +286,54 @@ def compare(name, seen, expected):
     assert len(seen) == len(expected), f"{len(seen)} {name} instead of {len(expected)}"
 
 
-@cocotb.test()
-async def random_programs(dut):
+async def begin(dut):
+    """Reset; give parameters, random generator and the device's surroundings."""
     params = VectorParams(**json.loads(os.environ["VECTOR_PARAMS"]))
     seed = int(os.environ["VECTOR_SEED"])
     rng = np.random.default_rng(seed)
     dut._log.info("seed %d, %s", seed, params)
-    model = VectorModel(params)
     engine = Engine(dut, params, rng)
+    dut.columns_active.value = 1
+    dut.position.value = 0
+    dut.kv_base.value = 0
     dut.rst.value = 1
     cocotb.start_soon(Clock(dut.clk, 2, unit="ns").start())
     for _ in range(4):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
+    return params, rng, engine
+
+
+@cocotb.test()
+async def latency(dut):
+    """From the last beat of a packet to its write, without gaps."""
+    params, rng, engine = await begin(dut)
+    expected = json.loads(os.environ["VECTOR_LATENCY"])
+    rows = {"RESIDUAL": 32, "SWIGLU": 64, "QUANTISE": 32, "ROPE_Q": params.head_dim, "VALUE": params.head_dim}
+    for name, count in rows.items():
+        step = Step(params, VectorModel(params), rng, 1)
+        step.command(Epilogue[name], count)
+        source = engine.sources["i_attention" if name == "QUANTISE" else "i_results"]
+        source.queue = [floats(beat) for beat in step.values(count)[0].reshape(-1, params.lanes)]
+        engine.sources["i_command"].queue = step.commands
+        seen, last_in, last_out = Seen(), None, None
+        while last_out is None:
+            await RisingEdge(dut.clk)
+            engine.edge(seen)
+            if last_in is None and not source.queue:
+                last_in = engine.cycles
+            if seen.bank or seen.local:
+                last_out = engine.cycles
+        assert last_out - last_in == expected[name], f"{name}: {last_out - last_in} cycles instead of {expected[name]}"
+        while not dut.idle.value:
+            await RisingEdge(dut.clk)
+            engine.edge(seen)
+
+
+@cocotb.test()
+async def random_programs(dut):
+    params, rng, engine = await begin(dut)
+    model = VectorModel(params)
     for number in range(int(os.environ["VECTOR_STEPS"])):
         active = int(rng.integers(1, params.columns + 1)) if number else params.columns
         with np.errstate(all="ignore"):
@@ -313,7 +348,7 @@ async def random_programs(dut):
         for source in engine.sources.values():
             source.chance = GAPS[int(rng.integers(len(GAPS)))]
         engine.chance = GAPS[int(rng.integers(len(GAPS)))]
-        seen = Seen()
+        seen, commands = Seen(), len(step.commands)
         start, quiet = engine.cycles, 0
         while quiet < 3:
             await RisingEdge(dut.clk)
@@ -333,5 +368,6 @@ async def random_programs(dut):
         for c in range(active):
             index = int(dut.best_index.value) >> 20 * c & 0xFFFFF
             value = int(dut.best_value.value) >> 32 * c & 0xFFFFFFFF
-            assert (index, value) == (model.best_index[c], int(to_bits(model.best_value[c], F32))), f"arg-max of column {c}"
-        dut._log.info("step %d: %d columns, %d commands, %d cycles", number, active, len(step.scales), engine.cycles - start)
+            best = model.best_index[c], int(to_bits(model.best_value[c], F32))
+            assert (index, value) == best, f"arg-max of column {c}: {index, value} instead of {best}"
+        dut._log.info("step %d: %d columns, %d commands, %d cycles", number, active, commands, engine.cycles - start)
