@@ -20,6 +20,7 @@ from rtlm.gen.cache import cache_folder, finished_folder
 from rtlm.gen.elements import Elements
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.schema import Configuration, config_hash
+from rtlm.hw import clock_gate
 
 TOP = "accelerator"
 """Name of the top module."""
@@ -188,7 +189,7 @@ def _verilog(netlist: str) -> str:
     if run.returncode or not run.stdout:
         lines = run.stderr.strip().splitlines() or ["it gave no reason"]
         raise GenerateError(f"yosys could not write Verilog (exit code {run.returncode}): {lines[-1]}")
-    return run.stdout
+    return run.stdout + (clock_gate.VERILOG if clock_gate.MODULE in run.stdout else "")
 
 
 def _hardware(emitted: Emitted) -> dict[str, Any]:

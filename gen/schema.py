@@ -9,7 +9,7 @@ from rtlm.gen.fields import Choice, DramValue, Real, Whole
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.params import BLOCK_LANES, MAX_BURST_BEATS, MAX_BURST_BYTES, AcceleratorParams
 
-HASH_VERSION = 1
+HASH_VERSION = 2
 """Changes when the same values come to mean other hardware."""
 
 TECHNOLOGIES = ("generic", "xilinx-us+", "ecp5", "asic")
@@ -114,6 +114,8 @@ class Configuration(Section):
     """Operator delays that pipelines are scheduled with."""
     clock_mhz: Annotated[float, Real(low=1, high=1000, unit="MHz")]
     """Clock that pipelines are scheduled for and figures are stated at."""
+    clock_gating: Annotated[str, Choice(("off", "on"))] = "on"
+    """Whether attention and the float pipelines have gated clocks; each of the 8 takes a clock buffer."""
     matmul: MatmulConfig
     vector: VectorConfig
     attention: AttentionConfig
@@ -183,6 +185,7 @@ class Configuration(Section):
             address_bits=self.memory.address_bits,
             outstanding=self.memory.outstanding,
             prefetch_words=self.prefetch_words,
+            clock_gating=self.clock_gating == "on",
             config_hash=int(config_hash(self), 16),
         )
 

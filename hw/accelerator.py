@@ -1,8 +1,9 @@
 """The whole accelerator, from one configuration."""
 
-from amaranth.hdl import ClockDomain, Module, Mux, ResetInserter, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, ResetInserter, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.clock_gate import add_gated_domain
 from rtlm.hw.control.counters import COUNTERS, EVENTS, Counters
 from rtlm.hw.control.registers import ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.control.sequencer import Fault, Sequencer, SequencerParams
@@ -111,6 +112,7 @@ class Accelerator(wiring.Component):
             beats_per_word=params.beats_per_word,
             clock_mhz=params.clock_mhz,
             technology=params.technology,
+            clock_gating=params.clock_gating,
         )
         sequencer = SequencerParams(
             columns=params.columns,
@@ -147,7 +149,12 @@ class Accelerator(wiring.Component):
         units = self.units()
         for name, unit in units.items():
             # Reader and writer finish what is on the bus; they have their own way back.
-            m.submodules[name] = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
+            part = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
+            if params.clock_gating and name == "attention":
+                wakes = unit.i_command.valid | unit.i_local.valid | clear
+                add_gated_domain(m, name, ~unit.idle | wakes)
+                part = DomainRenamer(name)(part)
+            m.submodules[name] = part
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
         self._connect_ports(m, reader, writer)

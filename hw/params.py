@@ -43,6 +43,8 @@ class AcceleratorParams:
         Read bursts in flight for each port.
     prefetch_words
         Words of the prefetch buffer.
+    clock_gating
+        Whether units that rest most of the time (attention) have a gated clock.
     config_hash
         64-bit hash of the configuration, readable in a register.
     """
@@ -67,6 +69,7 @@ class AcceleratorParams:
     address_bits: int = 40
     outstanding: int = 8
     prefetch_words: int = 1024
+    clock_gating: bool = True
     config_hash: int = 0
 
     def __post_init__(self) -> None:

@@ -17,9 +17,9 @@ KEEP = 48  # finished folders that stay when a new one is added
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for rtlm, by the XDG base directory specification."""
+    """Return the folder for builds in the user's cache folder, by the XDG base directory specification."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "rtlm"
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "rtlm" / "sim"
 
 
 def digest(*parts: object) -> str:

@@ -150,9 +150,7 @@ class AttentionUnit(wiring.Component):
                 m.d.sync += [
                     history.eq(past),
                     beats.eq((past + params.positions - 1) >> params.position_shift),
-                    scales_left.eq(
-                        (past * SCALE_PAIR_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)
-                    ),
+                    scales_left.eq((past * SCALE_PAIR_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)),
                     locals_.eq(column - first + 1),
                     local_index.eq(first * params.kv_heads + kv_head),
                     begin.eq(1),
@@ -191,9 +189,7 @@ class AttentionUnit(wiring.Component):
         key_end = keys & group_end
         m.d.comb += [
             store.row_enable.eq(loader.first_row | use_row),
-            store.row_address.eq(
-                Mux(loader.first_row, first_key, Mux(key_end, first_value_row, row))
-            ),
+            store.row_address.eq(Mux(loader.first_row, first_key, Mux(key_end, first_value_row, row))),
         ]
         with m.If(store.row_enable):
             m.d.sync += row.eq(store.row_address + params.kv_heads)

@@ -1,6 +1,6 @@
 """The multiplier array of attention: dot products with the keys, weighted sums of the values."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.units.attention_params import DOT_BITS, WEIGHT_BITS, AttentionParams
@@ -167,19 +167,22 @@ class AttentionArray(wiring.Component):
             for g in range(params.group)
         ]
         chain = [register for row in acc for register in row]
-        with m.If(valid):
-            for g, row in enumerate(acc):
-                if params.steps == 1:
-                    for d in range(dim):
-                        terms = [product[g][p * dim + d] for p in range(params.positions)]
-                        m.d.sync += row[d].eq(Mux(first, 0, row[d]) + total(terms))
-                else:
-                    # Turns like the queries: a step always adds to the lowest.
-                    m.d.sync += [row[d].eq(row[d + taken]) for d in range(dim - taken)]
-                    for a in range(taken):
-                        m.d.sync += row[dim - taken + a].eq(Mux(first, 0, row[a]) + product[g][a])
-        with m.If(self.shift):
-            m.d.sync += [a.eq(b) for a, b in zip(chain, chain[lanes:], strict=False)]
+        added: list[Value] = []
+        for g, row in enumerate(acc):
+            kept = [Mux(first, 0, register) for register in row]
+            if params.steps == 1:
+                for d in range(dim):
+                    terms = [product[g][p * dim + d] for p in range(params.positions)]
+                    added.append(kept[d] + total(terms))
+            else:
+                # Turns like the queries: a step always adds to the lowest.
+                added += row[taken:]
+                added += [kept[a] + product[g][a] for a in range(taken)]
+        # One enable for both moves: a simulator then keeps no second copy of the registers.
+        following = [*chain[lanes:], *[Const(0, 1)] * lanes]
+        with m.If(valid | self.shift):
+            for register, next_, sum_ in reversed(list(zip(chain, following, added, strict=True))):
+                m.d.sync += register.eq(Mux(self.shift, next_, sum_))
         m.d.comb += [self.acc[i].eq(chain[i]) for i in range(lanes)]
 
     def _dots(

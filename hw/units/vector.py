@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.clock_gate import add_pipeline
 from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.kernels import dequantise_half
 from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
@@ -134,7 +135,7 @@ class VectorEngine(wiring.Component):
         m.submodules.logits = logits = LogitWriter(params)
         m.submodules.loader = loader = TableLoader(params)
         m.submodules.unpacker = unpacker = EmbedUnpacker(params)
-        m.submodules.dequantise = dequantise = self._dequantise
+        dequantise = add_pipeline(m, "dequantise", self._dequantise, gated=params.clock_gating)
 
         command = self.i_command.p
         active, settled = Signal(), Signal()

@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+from rtlm.hw.clock_gate import add_pipeline
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.kernels import argmax
 from rtlm.hw.units.vector_params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
@@ -56,13 +57,14 @@ class ArgMax(wiring.Component):
         m = Module()
         params = self.params
         packet = data.StructLayout({"column": params.column_bits, "first": 1, "final": 1})
-        m.submodules.kernel = kernel = argmax.component(
+        kernel = argmax.component(
             lanes=params.lanes,
             clock_mhz=params.clock_mhz,
             technology=params.technology,
             max_length=params.block_beats,
             tag=packet,
         )
+        add_pipeline(m, "kernel", kernel, gated=params.clock_gating)
         tag = self.i.p.tag
         within = Signal(range(max(2, params.block_beats)))
         with m.If(self.i.valid & self.i.ready):

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.clock_gate import add_pipeline
 from rtlm.hw.kernels import rms_scale
 from rtlm.hw.units.activations import vector_scale_layout
 from rtlm.hw.units.vector_params import VectorParams
@@ -68,9 +69,8 @@ class ColumnScale(wiring.Component):
         m = Module()
         params = self.params
         where = data.StructLayout({"column": params.column_bits, "last_column": 1})
-        m.submodules.scale = scale = rms_scale.component(
-            lanes=1, clock_mhz=params.clock_mhz, technology=params.technology, tag=where
-        )
+        scale = rms_scale.component(lanes=1, clock_mhz=params.clock_mhz, technology=params.technology, tag=where)
+        add_pipeline(m, "scale", scale, gated=params.clock_gating)
 
         terms: list[Value] = [self.i.p.square[lane] for lane in range(params.lanes)]
         control: Value = Cat(self.i.p.column, self.i.p.last_column, self.i.p.column_last)

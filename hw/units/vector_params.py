@@ -84,6 +84,8 @@ class VectorParams:
         Bits of a beat address, at most 32.
     clock_mhz, technology
         Clock and operator delays for which the pipelines are scheduled.
+    clock_gating
+        Whether each pipeline has a gated clock.
     """
 
     lanes: int
@@ -99,6 +101,7 @@ class VectorParams:
     address_bits: int = 32
     clock_mhz: float = 300.0
     technology: str = "generic"
+    clock_gating: bool = False
 
     def __post_init__(self) -> None:
         """Validate."""

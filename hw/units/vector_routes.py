@@ -5,6 +5,7 @@ from typing import NamedTuple
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.clock_gate import add_pipeline
 from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.hls import F32, UInt, kernel
 from rtlm.hw.kernels import norm_input, quantise, residual, rope, swiglu
@@ -110,10 +111,11 @@ class EpilogueRoutes(wiring.Component):
         m = Module()
         params = self.params
         lanes = params.lanes
-        m.submodules.residual = add = self._residual
-        m.submodules.rope = rotate = self._rope
-        m.submodules.swiglu = gate = self._swiglu
-        m.submodules.quantise = quantiser = self._quantise
+        gated = self.params.clock_gating
+        add = add_pipeline(m, "residual", self._residual, gated=gated)
+        rotate = add_pipeline(m, "rope", self._rope, gated=gated)
+        gate = add_pipeline(m, "swiglu", self._swiglu, gated=gated)
+        quantiser = add_pipeline(m, "quantise", self._quantise, gated=gated)
         i = self.i
         entry = stream.Signature(data.StructLayout({"x": params.floats, "tag": params.beat_tag})).create()
         to_add, to_rotate, to_gate, direct = (Signal(name=f"to_{n}") for n in ("add", "rotate", "gate", "quantiser"))

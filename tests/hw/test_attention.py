@@ -94,7 +94,9 @@ def test_model_is_attention():
     rng = np.random.default_rng(seed)
     dim, positions, queries = 64, 200, 3
     q, k, v = (rng.integers(-127, 128, (n, dim)).astype(np.int8) for n in (queries, positions, positions))
-    sq, sk, sv = (np.float32(2.0) ** rng.integers(-9, -4, n).astype(np.float32) for n in (queries, positions, positions))
+    sq, sk, sv = (
+        np.float32(2.0) ** rng.integers(-9, -4, n).astype(np.float32) for n in (queries, positions, positions)
+    )
     o = attention(q, sq, k, sk, v, sv, np.float32(np.log2(np.e) / np.sqrt(dim)))
     s = (q * sq[:, None].astype(float)) @ (k * sk[:, None].astype(float)).T / np.sqrt(dim)
     p = np.exp(s - s.max(axis=-1, keepdims=True))

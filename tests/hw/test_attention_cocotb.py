@@ -82,14 +82,18 @@ class Trial:
                 self.expected += [int.from_bytes(row.tobytes(), "little") for row in bits]
 
     def command(self):
-        return ATTENTION_COMMAND.const(
-            {
-                "kv_heads": self.kv_heads,
-                "group": self.group,
-                "columns_active": self.columns,
-                "c0": int(to_bits(self.c0, F32)),
-            }
-        ).as_value().value
+        return (
+            ATTENTION_COMMAND.const(
+                {
+                    "kv_heads": self.kv_heads,
+                    "group": self.group,
+                    "columns_active": self.columns,
+                    "c0": int(to_bits(self.c0, F32)),
+                }
+            )
+            .as_value()
+            .value
+        )
 
 
 async def source(dut, name, payloads, chance, rng):
@@ -168,7 +172,9 @@ async def trials(dut):
         cycles = 0
         while not (words.done() and results.done()):
             await RisingEdge(dut.clk)
-            assert not (dut.idle.value and not results.done() and cycles > 1), f"idle before the results of trial {number}"
+            assert not (dut.idle.value and not results.done() and cycles > 1), (
+                f"idle before the results of trial {number}"
+            )
             cycles += 1
             assert cycles < TIMEOUT, f"trial {number} ({trial.history}) does not end"
         taken = results.result()

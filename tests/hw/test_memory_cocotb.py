@@ -272,3 +272,12 @@ async def registers(dut):
     for index in range(REGISTERS["ARRAY"].count):
         offset = REGISTERS.address("ARRAY", index)
         assert (await read(offset))[1] == int(getattr(dut, f"array__{index}").value) == values[offset]
+
+    # Several at once: the next address may come while the answer to the last one is not taken.
+    array = [REGISTERS.address("ARRAY", index) for index in range(REGISTERS["ARRAY"].count)]
+    for _ in range(20):
+        data = [rng.randbytes(4) for _ in array]
+        tasks = [cocotb.start_soon(master.write(*pair)) for pair in zip(array, data, strict=True)]
+        assert [(await task).resp for task in tasks] == [AxiResp.OKAY] * len(array)
+        tasks = [cocotb.start_soon(master.read(offset, 4)) for offset in array]
+        assert [(await task).data for task in tasks] == data
