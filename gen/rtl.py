@@ -29,13 +29,18 @@ YOSYS_SCRIPT = """\
 read_rtlil <<end_of_rtlil
 {rtlil}
 end_of_rtlil
-proc -nomux -norom
+proc -norom
+opt_expr
+opt_clean
+opt_dff
+opt_clean
 memory_collect
 attrmap {removed}
 attrmap -modattr {removed}
 write_verilog -norename
 """
-"""What `amaranth.back.verilog` does, always with the yosys that is a Python package, never with an installed one."""
+"""Like `amaranth.back.verilog`, always with the yosys that is a Python package, and with clock enables made explicit: a
+register that nothing enables then costs a simulator nothing."""
 REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 Progress = Callable[[str], None]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-
 from rtlm.host.engine import ColumnInput, StepResult
 from rtlm.host.golden import GoldenModel
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-
 from rtlm.host.layout import PURPOSES, MemoryMap
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.memory.axi import AXI4Write, Burst, BusFault, forward
 from rtlm.hw.memory.striping import Striping, log2_exact
@@ -115,11 +115,32 @@ class _WritePort(wiring.Component):
         params, axi = self._params, self.axi
         offset_bits = log2_exact(params.burst_beats, "a burst in beats")
 
-        beat = Signal(data.StructLayout({"data": params.port_bits, "strobe": params.port_bits // 8}))
         burst = Signal(data.StructLayout({"address": params.beat_bits, "more": max(offset_bits, 1)}))
-        m.submodules.beats = beats = fifo.SyncFIFOBuffered(width=beat.shape().size, depth=2 * params.burst_beats)
         m.submodules.bursts = bursts = fifo.SyncFIFO(width=burst.shape().size, depth=BURST_QUEUE)
         m.submodules.lengths = lengths = fifo.SyncFIFO(width=max(offset_bits, 1), depth=BURST_QUEUE)
+
+        # Data and strobes have a memory each: cutting them apart would cost a simulator wide shifts in every cycle.
+        depth = 2 * params.burst_beats
+        stored, fetched = Signal(range(2 * depth)), Signal(range(2 * depth))
+        store, fetch, fetched_valid = Signal(), Signal(), Signal()
+        for name, value, out in (("data", self.data, axi.wdata), ("strobe", self.strobe, axi.wstrb)):
+            m.submodules[name] = kept = memory.Memory(shape=len(value), depth=depth, init=[])
+            write, read = kept.write_port(), kept.read_port()
+            m.d.comb += [
+                write.addr.eq(stored[:-1]),
+                write.data.eq(value),
+                write.en.eq(store),
+                read.addr.eq(fetched[:-1]),
+                read.en.eq(fetch),
+                out.eq(read.data),
+            ]
+        m.d.comb += fetch.eq((stored != fetched) & (~fetched_valid | (axi.wvalid & axi.wready)))
+        with m.If(store):
+            m.d.sync += stored.eq(stored + 1)
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(fetched + 1), fetched_valid.eq(1)]
+        with m.Elif(axi.wvalid & axi.wready):
+            m.d.sync += fetched_valid.eq(0)
 
         # A burst is closed by `last`, at a multiple of the longest burst (hence before a stripe ends) and by a beat
         # that does not follow. That beat waits for a cycle, as only one burst is closed in a cycle.
@@ -131,19 +152,16 @@ class _WritePort(wiring.Component):
             writes.eq(self.strobe.any()),
             follows.eq(self.address == start + count),
             early.eq((count != 0) & ((self.offer & writes & ~follows) | self.flush)),
-            self.ready.eq(beats.w_rdy & bursts.w_rdy & ~early),
-            beat.data.eq(self.data),
-            beat.strobe.eq(self.strobe),
-            beats.w_data.eq(beat),
-            beats.w_en.eq(self.push & writes),
+            self.ready.eq(((stored ^ fetched) != depth) & bursts.w_rdy & ~early),
+            store.eq(self.push & writes),
             burst.address.eq(Mux(count == 0, self.address, start)),
-            burst.more.eq(count + beats.w_en - 1),
+            burst.more.eq(count + store - 1),
             bursts.w_data.eq(burst),
             bursts.w_en.eq(early | (self.push & Mux(writes, self.last | at_end, self.last & (count != 0)))),
         ]
         with m.If(bursts.w_en & bursts.w_rdy):
             m.d.sync += count.eq(0)
-        with m.Elif(beats.w_en):
+        with m.Elif(store):
             m.d.sync += [count.eq(count + 1), start.eq(burst.address)]
 
         outstanding = Signal(range(params.outstanding + 1))
@@ -177,17 +195,14 @@ class _WritePort(wiring.Component):
 
         # Data follow their address: some slaves take no data before it.
         sent = Signal(max(offset_bits, 1))
-        oldest = data.View(beat.shape(), beats.r_data)
         m.d.comb += [
             lengths.w_data.eq(axi.awlen),
             lengths.w_en.eq(axi.awvalid & axi.awready),
-            axi.wvalid.eq(lengths.r_rdy & beats.r_rdy),
-            axi.wdata.eq(oldest.data),
-            axi.wstrb.eq(oldest.strobe),
+            axi.wvalid.eq(lengths.r_rdy & fetched_valid),
             axi.wlast.eq(sent == lengths.r_data),
         ]
         with m.If(axi.wvalid & axi.wready):
-            m.d.comb += [beats.r_en.eq(1), lengths.r_en.eq(axi.wlast)]
+            m.d.comb += lengths.r_en.eq(axi.wlast)
             m.d.sync += sent.eq(Mux(axi.wlast, 0, sent + 1))
         return m
 
@@ -255,7 +270,7 @@ class WordWriter(wiring.Component):
         m.d.comb += flush.eq(self.drain | draining)
 
         # The word being split; its lowest beat is the next to go.
-        held = Signal(params.payload)
+        held = Signal(params.payload, reset_less=True)
         valid = Signal()
         left = Signal(range(params.beats_per_word))
         go = Signal()
@@ -280,25 +295,33 @@ class WordWriter(wiring.Component):
             self.i.ready.eq(~flush & (~valid | (go & (left == 0)))),
             self.idle.eq(~valid & ~Cat(port.busy for port in ports).any()),
         ]
-        with m.If(go):
-            m.d.sync += valid.eq(left != 0)
-            if params.beats_per_word > 1:
+        word = self.i.payload
+        misaligned, outside, load = Signal(), Signal(), Signal()
+        m.d.comb += [
+            misaligned.eq(word.address[:beat_shift].any()),
+            outside.eq(word.address >= self.limit),
+            load.eq(self.i.valid & self.i.ready & (self.error == BusFault.NONE) & ~misaligned & ~outside),
+        ]
+        # One flat condition for the wide registers: a simulator then leaves them alone while nothing is written.
+        with m.If(load):
+            m.d.sync += [held.eq(word), left.eq(params.beats_per_word - 1)]
+        if params.beats_per_word > 1:
+            with m.Elif(go):
                 m.d.sync += [
                     left.eq(left - 1),
                     held.address.eq(held.address + 1),
                     held.data.eq(held.data >> (8 * beat_bytes)),
                     held.strobe.eq(held.strobe >> beat_bytes),
                 ]
-        with m.If(self.error == BusFault.NONE), m.If(Cat(port.failed for port in ports).any()):
-            m.d.sync += self.error.eq(BusFault.RESPONSE)
-        with m.If(self.i.valid & self.i.ready & (self.error == BusFault.NONE)):
-            word = self.i.payload
-            with m.If(word.address[:beat_shift].any()):
-                m.d.sync += self.error.eq(BusFault.ALIGNMENT)
-            with m.Elif(word.address >= self.limit):
-                m.d.sync += self.error.eq(BusFault.LIMIT)
-            with m.Else():
-                m.d.sync += [held.eq(word), left.eq(params.beats_per_word - 1), valid.eq(1)]
+        with m.If(load):
+            m.d.sync += valid.eq(1)
+        with m.Elif(go & (left == 0)):
+            m.d.sync += valid.eq(0)
+        with m.If(self.error == BusFault.NONE):
+            with m.If(Cat(port.failed for port in ports).any()):
+                m.d.sync += self.error.eq(BusFault.RESPONSE)
+            with m.Elif(self.i.valid & self.i.ready & (misaligned | outside)):
+                m.d.sync += self.error.eq(Mux(misaligned, BusFault.ALIGNMENT, BusFault.LIMIT))
         with m.If(flush):
             m.d.sync += [valid.eq(0), draining.eq(self.drain | ~self.idle)]
             with m.If(self.idle):

@@ -34,15 +34,17 @@ class AttentionPhase(enum.Enum, shape=unsigned(3)):
 class AttentionUnit(wiring.Component):
     """Attention over int8 keys and values.
 
-    Protocol: the queries, keys and values of this step are written through `i_local`, which never stalls; then one command
-    runs all KV heads of all active columns. For each column (outer) and KV head (inner) the unit takes from `i_words` the scales
-    of the history (sk, sv as BF16 for each position), its keys, then its values, each in whole words whose tail is ignored;
-    the keys and values of columns ``local_first`` to the column itself follow from the local store. `history` and `local_first`
-    hold during a command, `i_local` rests. `o` carries the results of column 0, head by head, then those of column 1, and may stall.
-    Results of a KV head leave while the next one's keys come in; only its values wait for them.
+    Protocol: the queries, keys and values of this step are written through `i_local`, which never stalls; then one
+    command runs all KV heads of all active columns. For each column (outer) and KV head (inner) the unit takes from
+    `i_words` the scales of the history (sk, sv as BF16 for each position), its keys, then its values, each in whole
+    words whose tail is ignored; the keys and values of columns ``local_first`` to the column itself follow from the
+    local store. `history` and `local_first` hold during a command, `i_local` rests. `o` carries the results of column
+    0, head by head, then those of column 1, and may stall. Results of a KV head leave while the next one's keys come
+    in; only its values wait for them.
 
-    Latency: between the last key and the first value of a head group ``dot_latency + scores.latency`` cycles in which no word
-    is taken; between the last value and the next scales 2 cycles, and at least ``group + steps + 3`` to the next keys.
+    Latency: between the last key and the first value of a head group ``dot_latency + scores.latency`` cycles in which
+    no word is taken; between the last value and the next scales 2 cycles, and at least ``group + steps + 3`` to the
+    next keys.
 
     Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
 
@@ -139,7 +141,7 @@ class AttentionUnit(wiring.Component):
             m.d.sync += scales_left.eq(scales_left - 1)
         reload = [beats_left.eq(beats), locals_left.eq(locals_), in_history.eq(beats != 0)]
 
-        with m.FSM() as fsm:
+        with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.i_command.ready.eq(1)
                 m.d.sync += [column.eq(0), kv_head.eq(0), query.eq(0), column_query.eq(0)]
@@ -298,7 +300,8 @@ class _LocalStore:
 class _QueryLoader:
     """Brings the queries of a head group into the array, calibrates it, and scales their scales by c0.
 
-    While `run`, one query a cycle; then the first local key row (`first_row`), then a calibration beat. `done` once all is there.
+    While `run`, one query a cycle; then the first local key row (`first_row`), then a calibration beat. `done` once
+    all is there.
     """
 
     def __init__(self, m: Module, params: AttentionParams, store: _LocalStore, query: Signal, command):

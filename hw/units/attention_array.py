@@ -24,18 +24,19 @@ TREE_BITS = 24
 class AttentionArray(wiring.Component):
     """`group` x `bytes_per_cycle` multipliers, used for query x key and for weight x value.
 
-    Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys (``axpy = 0``)
-    or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `steps` of them. ``first`` marks the first step of a key
-    beat, and all steps of the first value beat of a sum; ``last`` the last step of a key beat. ``calibrate``
-    marks a key beat of zeros that must precede the keys after each change of queries: it measures the queries' offset. `shift` moves the sums by `vector_lanes` to the front; it must not come within
-    `axpy_latency` cycles of a value step. Nothing stalls.
+    Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys
+    (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `steps` of
+    them. ``first`` marks the first step of a key beat, and all steps of the first value beat of a sum; ``last`` the
+    last step of a key beat. ``calibrate`` marks a key beat of zeros that must precede the keys after each change of
+    queries: it measures the queries' offset. `shift` moves the sums by `vector_lanes` to the front; it must not come
+    within `axpy_latency` cycles of a value step. Nothing stalls.
 
     Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
 
     Throughput: a step a cycle.
 
-    Numerics: exact. Products are unsigned. A dot product is corrected by ``128 * sum(x)`` and by the calibration; a sum holds
-    ``sum(w * (v + 128))``, from which the reader takes ``128 * sum(w)``.
+    Numerics: exact. Products are unsigned. A dot product is corrected by ``128 * sum(x)`` and by the calibration; a
+    sum holds ``sum(w * (v + 128))``, from which the reader takes ``128 * sum(w)``.
 
     Parameters
     ----------
@@ -111,7 +112,8 @@ class AttentionArray(wiring.Component):
         def data_register(shape, name: str) -> Signal:
             return Signal(shape, name=name, reset_less=True)
 
-        # Operands in pieces of 32 bits: the same wires in hardware, but a simulator reads a byte of a short register faster.
+        # Operands in pieces of 32 bits: the same wires in hardware, but a simulator reads a byte of a short register
+        # faster.
         x = [data_register(32, f"x_{i}") for i in range(taken // PIECE)]
         w = [[data_register(WEIGHT_BITS, f"w_{g}_{p}") for p in positions] for g in group]
         first, last, calibrate = (Signal(name=f"operand_{n}") for n in ("first", "last", "calibrate"))
@@ -178,7 +180,8 @@ class AttentionArray(wiring.Component):
                 # Turns like the queries: a step always adds to the lowest.
                 added += row[taken:]
                 added += [kept[a] + product[g][a] for a in range(taken)]
-        # One enable for both moves: a simulator then keeps no second copy of the registers.
+        # One enable for both moves, neighbours in an order in which each is read before it changes: a simulator then
+        # keeps no second copy of the registers.
         following = [*chain[lanes:], *[Const(0, 1)] * lanes]
         with m.If(valid | self.shift):
             for register, next_, sum_ in reversed(list(zip(chain, following, added, strict=True))):

@@ -40,12 +40,12 @@ def position_weight(s: F32, m: F32, sv: BF16, e: Shared[UInt(8)]) -> Weight:
 class AttentionScores(wiring.Component):
     """Scores, maxima and weights for the query heads that share a KV head.
 
-    Protocol: `start` begins a head group; then come the scale words of the history (`scale_valid`) and, beat by beat, dot products
-    (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local position. When the
-    last score is known the weights start by themselves, beat by beat in the same order, on `w_valid`/`w_ready`.
-    `l`, `w_sum` and `e` belong to the group until the next group's first weights are taken (`e`: until `start`); `l` and `w_sum`
-    are complete two cycles after the last weights have been taken. Scales of this step's keys and values are written through
-    `local_*` at any time before.
+    Protocol: `start` begins a head group; then come the scale words of the history (`scale_valid`) and, beat by beat,
+    dot products (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local
+    position. When the last score is known the weights start by themselves, beat by beat in the same order, on
+    `w_valid`/`w_ready`. `l`, `w_sum` and `e` belong to the group until the next group's first weights are taken (`e`:
+    until `start`); `l` and `w_sum` are complete two cycles after the last weights have been taken. Scales of this
+    step's keys and values are written through `local_*` at any time before.
 
     Latency: `latency` cycles from the last dot products to the first weights.
 
@@ -145,8 +145,8 @@ class AttentionScores(wiring.Component):
         with m.If(self._score.o.valid):
             m.d.sync += score_write.addr.eq(score_write.addr + 1)
 
-        # Fetch: scales (and for the weights scores) of a beat. In the score phase it moves with the dot products, in the
-        # weight phase when the weight pipeline takes.
+        # Fetch: scales (and for the weights scores) of a beat. In the score phase it moves with the dot products, in
+        # the weight phase when the weight pipeline takes.
         weights, left = Signal(), Signal(POSITION_BITS)
         row, history = Signal(range(params.rows + 1)), Signal(POSITION_BITS)
         local = Signal.like(self.local_index)

@@ -26,6 +26,9 @@ from rtlm.hw.units.vector_tags import BeatTagger
 IN_FLIGHT_BITS = 8
 """Width of counters of packets in flight: more packets than fit the quantiser."""
 
+FETCH_CYCLES = 3
+"""Latency of `OperandFetch`."""
+
 
 class VectorEngine(wiring.Component):
     """Residuals, norms, rotation, SwiGLU, quantisation, embedding, arg-max: one epilogue after another.
@@ -54,8 +57,8 @@ class VectorEngine(wiring.Component):
     Protocol: a command begins when the pipelines before the quantiser are empty and nothing is in flight that it would
     overtake; a load also begins beside a command that does not use what it loads. `columns_active`, `position` and
     `kv_base` hold still while `idle` is low. Only `o_writes` can stall the engine.
-    Latency: from a packet's last beat to its write into a bank: 4 cycles, the epilogue's kernels and the quantiser
-    (`latency`).
+    Latency: from a packet's last beat to its write into a bank: 3 cycles for the operands, the epilogue's kernels, the
+    quantiser, and as many cycles as the quantised packet has beats (`latency`).
     Throughput: one beat a cycle, one word of a load a cycle; about a dozen cycles between commands.
     Numerics: docs/numerics.md; the kernels define every rounding. `hw/units/vector_model.py` is the model.
 
@@ -119,7 +122,12 @@ class VectorEngine(wiring.Component):
     @property
     def latency(self) -> dict[Epilogue, int]:
         """Cycles from a packet's last beat in to the packet's write, by epilogue."""
-        return {epilogue: 4 + cycles for epilogue, cycles in self._routes.latency.items()}
+        heads = (Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.VALUE)
+        params = self.params
+        return {
+            epilogue: FETCH_CYCLES + cycles + (params.head_beats if epilogue in heads else params.block_beats)
+            for epilogue, cycles in self._routes.latency.items()
+        }
 
     def elaborate(self, platform: object) -> Module:
         """Build the gates."""
@@ -148,7 +156,9 @@ class VectorEngine(wiring.Component):
         def is_kind(*kinds: Epilogue) -> Value:
             return Cat(kind == k for k in kinds).any()
 
-        begin = self._accept(m, active, kind, scale=scale, loader=loader, kv=kv, collector=collector, routes=routes)
+        begin = self._accept(
+            m, active, kind, scale=scale, loader=loader, kv=kv, collector=collector, logits=logits, routes=routes
+        )
         with m.If(begin):
             m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]
             with m.Switch(command.epilogue):
@@ -253,7 +263,7 @@ class VectorEngine(wiring.Component):
         m.d.comb += self.idle.eq(~waiting & ~self._packets_pending)
         return m
 
-    def _accept(self, m, active, kind, *, scale, loader, kv, collector, routes) -> Signal:
+    def _accept(self, m, active, kind, *, scale, loader, kv, collector, logits, routes) -> Signal:
         """Take commands; give the pulse that begins one that is no load."""
         command = self.i_command.p
         packets = Signal(IN_FLIGHT_BITS)
@@ -285,6 +295,8 @@ class VectorEngine(wiring.Component):
                 m.d.comb += free.eq(~loader.busy & (keys == 0))
             with m.Case(Epilogue.VALUE):
                 m.d.comb += free.eq(values == 0)
+            with m.Case(Epilogue.LOGITS):
+                m.d.comb += free.eq(~logits.busy)
             with m.Default():
                 m.d.comb += free.eq(1)
         load_ready, main_ready = Signal(), Signal()

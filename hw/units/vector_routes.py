@@ -102,7 +102,7 @@ class EpilogueRoutes(wiring.Component):
             Epilogue.EMBED: self._residual.latency,
             Epilogue.ROPE_Q: self._rope.latency,
             Epilogue.ROPE_K: self._rope.latency,
-            Epilogue.SWIGLU: self._swiglu.latency + 1,
+            Epilogue.SWIGLU: self._swiglu.latency,
         }
         return {epilogue: kernels.get(epilogue, 0) + self._quantise.latency for epilogue in DESTINATIONS}
 

@@ -9,6 +9,7 @@ import pytest
 from amaranth.back import verilog
 from amaranth.hdl import Signal, Value
 from cocotb_tools.runner import get_runner
+from rtlm.hw import clock_gate
 from rtlm.hw.units.vector import VectorEngine
 from rtlm.hw.units.vector_params import VectorParams
 from rtlm.sim.verilator import find_verilator
@@ -17,7 +18,15 @@ HERE = pathlib.Path(__file__).parent
 SMALL = {"max_dim": 96, "max_hidden": 128, "heads": 4, "kv_heads": 2, "context_limit": 40}
 CONFIGURATIONS = {
     "narrow": {"lanes": 2, "columns": 1, "head_dim": 32, "word_bytes": 64, **SMALL},
-    "short-heads": {"lanes": 4, "columns": 2, "head_dim": 16, "word_bytes": 128, "beats_per_word": 2, **SMALL},
+    "short-heads": {
+        "lanes": 4,
+        "columns": 2,
+        "head_dim": 16,
+        "word_bytes": 128,
+        "beats_per_word": 2,
+        "clock_gating": True,
+        **SMALL,
+    },
     "long-heads": {"lanes": 2, "columns": 3, "head_dim": 128, "word_bytes": 64, "beats_per_word": 4, **SMALL},
     "wide-words": {"lanes": 4, "columns": 3, "head_dim": 64, "word_bytes": 256, **SMALL},
 }
@@ -35,13 +44,12 @@ def test_programs(name, tmp_path, monkeypatch):
     configuration = CONFIGURATIONS[name]
     engine = VectorEngine(VectorParams(**configuration))
     source = tmp_path / "vector_engine.v"
-    source.write_text(
-        verilog.convert(engine, name="vector_engine", ports=ports(engine), emit_src=False, strip_internal_attrs=True)
-    )
+    text = verilog.convert(engine, name="vector_engine", ports=ports(engine), emit_src=False, strip_internal_attrs=True)
+    source.write_text(text + (clock_gate.VERILOG if configuration.get("clock_gating") else ""))
     seed = int(os.environ.get("VECTOR_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"seed {seed}: set VECTOR_SEED to repeat")
     tool = find_verilator()
-    for key, value in tool.env.items():
+    for key, value in tool.environment:
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("PATH", f"{pathlib.Path(tool.command[-1]).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(HERE))

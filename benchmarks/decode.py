@@ -1,0 +1,75 @@
+"""Speed of decoding, in the accelerator's cycles and on this computer: the first tokens of a sequence, greedy.
+
+Usage: ``python benchmarks/decode.py [--config kv260] [--set key=value] [--tokens 4] [--check]``. With ``--check`` every
+logit is compared with the golden model. The simulator's speed is processor time of this process on one core.
+"""
+
+import resource
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+from rtlm.gen.config import load_config
+from rtlm.host.engine import ColumnInput
+from rtlm.host.fetch import fetch
+from rtlm.host.golden import GoldenModel
+from rtlm.host.golden_engine import GoldenEngine
+from rtlm.host.model import LlamaModel
+from rtlm.host.progress import TerminalProgress
+from rtlm.host.session import simulate
+from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.sim import stream_ceiling
+
+CONTEXT = 512
+FIRST_TOKEN = 504
+"""The word "The"."""
+
+
+@click.command()
+@click.option("--config", default="kv260", show_default=True, help="Preset or configuration file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change of a key.")
+@click.option("--tokens", default=4, show_default=True, help="Tokens to decode.")
+@click.option("--model", "path", type=click.Path(path_type=Path), help="GGUF file instead of SmolLM2.")
+@click.option("--check", is_flag=True, help="Compare every logit with the golden model.")
+def main(config: str, overrides: tuple[str, ...], tokens: int, path: Path | None, check: bool) -> None:
+    """Decode some tokens and print what each took."""
+    configuration = load_config(config, overrides)
+    progress = TerminalProgress()
+    model = LlamaModel.open(path or fetch(progress=progress.stage))
+    golden = GoldenEngine(GoldenModel(model), context=CONTEXT) if check else None
+    peak = configuration.port_bytes_per_s / (configuration.clock_mhz * 1e6)
+    token = FIRST_TOKEN
+    with simulate(configuration, model, context=CONTEXT, progress=progress) as simulation:
+        progress.close()
+        device = simulation.device
+        ceiling = stream_ceiling(
+            device.model.dram,
+            ports=configuration.memory.ports,
+            port_bytes=configuration.memory.port_bits // 8,
+            clock_mhz=configuration.clock_mhz,
+        )
+        print("token  cycles     tokens/s  utilisation  of ceiling  simulated cycles/s  tokens/s  equal to golden")
+        for position in range(tokens):
+            columns = [ColumnInput(token=token, position=position, history=position, local_first=0, slot=0)]
+            started = time.process_time()
+            result = simulation.engine.step(columns, read_logits=check)
+            seconds = time.process_time() - started
+            cycles = result.counters["CYCLES"]
+            needed = step_bytes(model, columns, weights=weight_bytes(model, logits=True), stored_logits=check)
+            utilisation = needed / (cycles * peak)
+            equal = "not checked"
+            if golden:
+                expected = golden.step(columns, read_logits=True).logits
+                equal = str(np.array_equal(expected.view(np.uint32), result.logits.view(np.uint32)))
+            print(
+                f"{position:5}  {cycles:9,}  {configuration.clock_mhz * 1e6 / cycles:8.1f}  {utilisation:11.2%}  "
+                f"{utilisation / ceiling:10.2%}  {cycles / seconds:18,.0f}  {1 / seconds:8.3f}  {equal}"
+            )
+            token = result.best[0]
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"memory {device.model.dram.name}, ceiling {ceiling:.2%} of peak; {memory:,.0f} MiB resident at most")
+
+
+if __name__ == "__main__":
+    main()
