@@ -94,7 +94,8 @@ def run(options: RunOptions, progress: Progress) -> Report:
         progress.stage("preparing the golden model")
         engine = GoldenEngine(GoldenModel(model), context=context)
         return _answer(engine, config, model, tokenizer, prompt, options, sampling, progress, None)
-    with simulate(config, model, context=context, progress=progress, trace="fst" if options.waves else None) as simulation:
+    trace = "fst" if options.waves else None
+    with simulate(config, model, context=context, progress=progress, trace=trace) as simulation:
         if options.waves:
             simulation.device.schedule_trace(Path("waves.fst"), *options.waves)
         return _answer(simulation.engine, config, model, tokenizer, prompt, options, sampling, progress, simulation)
@@ -147,9 +148,7 @@ def simulate(
         del image
         device.count_purposes(memory)
         engine = Engine(device, params, memory, vocabulary=model.vocab, context=context)
-        yield Simulation(
-            engine=engine, device=device, memory=memory, rtl=rtl, version=find_verilator().version
-        )
+        yield Simulation(engine=engine, device=device, memory=memory, rtl=rtl, version=find_verilator().version)
 
 
 def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompt: int) -> int:

@@ -1,11 +1,16 @@
 """The simulated accelerator as a device: registers and words in front of the Verilator model."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.layout import PURPOSES, MemoryMap
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel
+
+TRACE_STEP = 256
+"""Cycles between two looks at the interrupt while a waveform is written or awaited."""
 
 
 class SimulatedDevice:
@@ -25,6 +30,8 @@ class SimulatedDevice:
         self.striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
         self.write_register = model.write_register
         self.read_register = model.read_register
+        self._trace: tuple[Path, int, int] | None = None
+        self._tracing = False
 
     @staticmethod
     def memory_bytes(params: AcceleratorParams, memory: MemoryMap) -> int:
@@ -39,7 +46,7 @@ class SimulatedDevice:
     def count_purposes(self, memory: MemoryMap) -> None:
         """Count bytes by purpose from now on.
 
-        Each port's part of a region is a range of its own, and a range that begins or ends within a stripe is cut there.
+        Each port's part of a region is a range of its own, and one that begins or ends within a stripe is cut there.
         """
         purposes: dict[str, list[tuple[int, int]]] = {purpose: [] for purpose in PURPOSES}
         striping, beats = self.striping, self.params.beats_per_word
@@ -76,7 +83,27 @@ class SimulatedDevice:
 
     def run(self) -> None:
         """Wait until the accelerator has raised its interrupt."""
+        if self._trace:
+            self._run_traced(*self._trace)
         self.model.run()
+
+    def schedule_trace(self, path: Path, first: int, last: int) -> None:
+        """Write a waveform of the cycles from `first` to `last`, counted from the simulation's start."""
+        self._trace = (path, first, last)
+
+    def _run_traced(self, path: Path, first: int, last: int) -> None:
+        """Run to the end of a step or of the window, in pieces that end at the window's borders."""
+        while not self.model.irq and self.model.cycles < last:
+            inside = self.model.cycles >= first
+            if inside and not self._tracing:
+                self.model.trace_start(path)
+                self._tracing = True
+            border = last if inside else first
+            self.model.step(min(border - self.model.cycles, TRACE_STEP))
+        if self.model.cycles >= last:
+            if self._tracing:
+                self.model.trace_stop()
+            self._trace, self._tracing = None, False
 
     def _pieces(self, word: int, content: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.uint8]]]:
         """Cut linear bytes into what lies together in memory: one port's part of a beat."""
