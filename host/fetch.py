@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from rtlm.gen.cache import cache_folder
 from rtlm.host.errors import ModelError
 
 Progress = Callable[[str, int, int], None]
@@ -66,9 +67,7 @@ SMOLLM2 = ModelSource(
 
 def model_directory() -> Path:
     """Return where models are cached: ``rtlm/models`` in XDG_CACHE_HOME, or in ``~/.cache``."""
-    configured = os.environ.get("XDG_CACHE_HOME", "")  # the XDG specification ignores relative paths
-    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
-    return base / "rtlm" / "models"
+    return cache_folder("models")
 
 
 def cached(source: ModelSource = SMOLLM2, directory: Path | None = None) -> Path | None:

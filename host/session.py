@@ -233,31 +233,17 @@ def _answer(
 
 def _measure(step: Step, model: LlamaModel) -> StepMeasurement:
     """Turn a step's counters into what the report wants."""
-    counters = step.result.counters
-    logits = step.token is not None
-    units: dict[str, dict[str, int]] = {}
-    for name, value in counters.items():
-        kind, _, rest = name.lower().partition("_")
-        unit, _, state = rest.partition("_")
-        if kind == "event" and state:
-            units.setdefault(unit, {})[state] = value
-    return StepMeasurement(
+    return StepMeasurement.from_counters(
+        step.result.counters,
         phase=PREFILL if step.prefill else DECODE,
         tokens=len(step.inputs),
         context=step.inputs[-1].position + 1,
-        cycles=counters.get("CYCLES"),
         needed_bytes=step_bytes(
             model,
             step.inputs,
-            weights=weight_bytes(model, logits=logits),
+            weights=weight_bytes(model, logits=step.token is not None),
             stored_logits=step.result.logits is not None,
         ),
-        operators={
-            name.removeprefix("OPERATOR_").lower(): value
-            for name, value in counters.items()
-            if name.startswith("OPERATOR_")
-        },
-        units=units,
     )
 
 
