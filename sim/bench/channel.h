@@ -3,9 +3,13 @@
 // Address mapping inside a channel, from the low end: byte in burst, bank group, column, bank, row. Neighbouring
 // bursts lie in different bank groups, so that a linear stream pays tCCD_S and not tCCD_L.
 //
+// Every clock of the command timeline is in exactly one book: data, refresh, rows, turn-around, timing, or idle.
+//
 // Scheduling: among the requests in the window the oldest whose row is open and whose timing allows it goes first
-// (FR-FCFS); otherwise rows are opened for banks that nobody uses any more. Writes collect until `write_high`
-// wait or no read is left, then drain down to `write_low`, at most a window of them while reads wait. Refresh is all-bank, never postponed.
+// (FR-FCFS); otherwise rows are opened, for the oldest request first, in banks that nobody uses any more. Writes collect
+// until `write_high` wait or no read is left, then drain down to `write_low`, at most a window of them while reads wait.
+// Refresh is all-bank, never postponed, or bank by bank: then a bank for which nobody waits goes first, and a refresh is
+// postponed for want of one until `kMostOwed` are due (JEDEC allows eight refreshes of all banks).
 #pragma once
 #include <algorithm>
 #include <array>
@@ -21,7 +25,7 @@ namespace rtlm {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
-enum class Command : int32_t { kActivate, kPrecharge, kRead, kWrite, kPrechargeAll, kRefresh };
+enum class Command : int32_t { kActivate, kPrecharge, kRead, kWrite, kPrechargeAll, kRefresh, kRefreshBank };
 
 struct LogEntry {
   int64_t clock;
@@ -31,7 +35,9 @@ struct LogEntry {
 
 struct ChannelCounters {
   int64_t row_hits = 0, row_misses = 0, row_conflicts = 0;
-  int64_t data_clocks = 0, refresh_clocks = 0, turnaround_clocks = 0, idle_clocks = 0;
+  // Clocks in which a column command's data moves, and why none did: a refresh (with closing and reopening the rows), a
+  // row that had to be opened, the bus changing direction, another minimum distance, no request. They add up.
+  int64_t data_clocks = 0, refresh_clocks = 0, row_clocks = 0, turnaround_clocks = 0, timing_clocks = 0, idle_clocks = 0;
   int64_t refreshes = 0, bus_overlaps = 0;
 };
 
@@ -57,7 +63,7 @@ class Channel {
         column_shift_(log2_of(config.row_bytes / config.burst_bytes)),
         bank_shift_(log2_of(config.banks_per_group)),
         banks_(size_t(config.bank_groups * config.banks_per_group)) {
-    refresh_at_ = t_.refi ? t_.refi : kNever;
+    refresh_at_ = t_.refi ? next_refresh() : kNever;
     activations_.fill(-kFar);
   }
 
@@ -74,17 +80,36 @@ class Channel {
     request.arrival = now;
     request.done = done;
     request.queued = queued;
-    if (!reads_.count && !writes_.count) {
-      counters.idle_clocks += std::max<int64_t>(0, now - std::max(empty_since_, refresh_end_));
-    }
+    settle(now);
     (write ? writes_ : reads_).add(request, banks_[request.bank].row);
     if (queued) ++*queued;
     next_ = std::min(next_, std::max(now, last_command_ + 1));
   }
 
+  // No row is opened or closed before a clock, for a controller in front that does neither while it turns the bus round.
+  void hold_rows(int64_t until) { rows_held_until_ = until; }
+
   // Carries out every command before `limit`.
   void advance(int64_t limit) {
     while (next_ < limit) next_ = step(next_);
+  }
+
+  // Books the clocks before `now` in which nothing was queued; returns how many were not booked before.
+  int64_t settle(int64_t now) {
+    if (reads_.count || writes_.count || booked_ >= now) return 0;
+    const int64_t clocks = now - booked_;
+    counters.idle_clocks += clocks;
+    booked_ = now;
+    return clocks;
+  }
+
+  // The books at a clock: a gap whose end has not come counts as what it looks like, data that is still moving not yet.
+  ChannelCounters at(int64_t now) {
+    settle(now);
+    if (booked_ < now) book_gap(now, 0, last_write_, 0);
+    ChannelCounters result = counters;
+    result.data_clocks -= booked_ - now;
+    return result;
   }
 
   // Forgets queued requests, for a reset of the design under test.
@@ -101,9 +126,12 @@ class Channel {
   static constexpr int64_t kWriteIdle = 16;  // clocks without a read before a few collected writes go out
   static constexpr int64_t kReadTurn = 128;  // clocks that waiting reads have between two drains
 
+  static constexpr int kMostOwed = 8;
+
   struct Bank {
     int32_t row = -1;
     int64_t activate_ok = 0, precharge_ok = 0, column_ok = 0;
+    int64_t refresh_end = 0, used = -kFar;
   };
 
   // Requests by age, with the banks that have requests for their open row and those that have only others.
@@ -162,8 +190,14 @@ class Channel {
   }
 
   int64_t step(int64_t now) {
-    if (now >= refresh_at_) return refresh(now);
+    if (now >= refresh_at_ && !t_.rfc_bank) return refresh(now);
+    for (; now >= refresh_at_; refresh_at_ = next_refresh()) ++owed_;
     int64_t next = refresh_at_;
+    if (owed_) {
+      const int64_t at = refresh_bank(now);
+      if (at <= now) return now + 1;
+      next = std::min(next, at);
+    }
     if (!choose_direction(now, next)) return next;
     Queue& queue = draining_ ? writes_ : reads_;
     const int64_t* column_ok = draining_ ? write_ok_ : read_ok_;
@@ -189,8 +223,13 @@ class Channel {
         next = std::min(next, at);
       }
     }
-    for (uint64_t left = queue.pending_banks & ~hit_banks; left; left &= left - 1) {
-      const int64_t at = open_row(queue, __builtin_ctzll(left), now);
+    uint64_t waiting = queue.pending_banks & ~hit_banks;
+    if (waiting && now < rows_held_until_) return std::min(next, rows_held_until_);
+    for (int i = 0; waiting; ++i) {  // the oldest request of each bank, oldest first
+      const Request& request = queue[i];
+      if (!(waiting >> request.bank & 1) || request.row == banks_[request.bank].row) continue;
+      waiting &= ~(uint64_t(1) << request.bank);
+      const int64_t at = open_row(queue[i], now);
       if (at <= now) return now + 1;
       next = std::min(next, at);
     }
@@ -237,47 +276,61 @@ class Channel {
     }
     bank.precharge_ok = std::max(bank.precharge_ok, write ? end + t_.wr : now + t_.rtp);
     if (data < bus_free_) ++counters.bus_overlaps;
-    if (write != last_write_) counters.turnaround_clocks += std::max<int64_t>(0, data - std::max(bus_free_, refresh_end_));
+    book_gap(now, request.kind, write, bank.refresh_end);
+    bank.used = now;
+    counters.data_clocks += t_.burst_clocks;
+    booked_ = now + t_.burst_clocks;
     last_write_ = write;
     bus_free_ = end;
     last_column_ = now;
-    counters.data_clocks += t_.burst_clocks;
     ++(request.kind == 0 ? counters.row_hits : request.kind == 1 ? counters.row_misses : counters.row_conflicts);
     if (request.done) *request.done = clocks_.to_fabric(end) + t_.response_latency;
     if (request.queued) --*request.queued;
-    if (!reads_.count && !writes_.count) empty_since_ = now + t_.burst_clocks;
     record(write ? Command::kWrite : Command::kRead, now, request.bank, request.group, request.row);
   }
 
-  // One step towards an open row for the oldest request of a bank: returns when it can be done, `now` when it was.
-  int64_t open_row(Queue& queue, int index, int64_t now) {
+  // Books the clocks up to `now`, in which a request waited.
+  void book_gap(int64_t now, uint8_t kind, bool write, int64_t bank_refresh_end) {
+    const int64_t gap = now - booked_;
+    if (std::max(refresh_end_, bank_refresh_end) > booked_) {
+      counters.refresh_clocks += gap;
+    } else if (write != last_write_) {
+      counters.turnaround_clocks += gap;
+    } else if (kind) {
+      counters.row_clocks += gap;
+    } else {
+      counters.timing_clocks += gap;
+    }
+    booked_ = now;
+  }
+
+  // One step towards the row of a request: returns when it can be done, `now` when it was.
+  int64_t open_row(Request& request, int64_t now) {
+    const int index = request.bank;
     Bank& bank = banks_[index];
-    int position = 0;
-    while (queue[position].bank != index || queue[position].row == bank.row) ++position;
-    Request* request = &queue[position];
     if (bank.row >= 0) {
       if (bank.precharge_ok > now) return bank.precharge_ok;
       close(index);
       bank.activate_ok = std::max(bank.activate_ok, now + t_.rp);
-      request->kind = 2;
-      record(Command::kPrecharge, now, index, request->group, -1);
+      request.kind = 2;
+      record(Command::kPrecharge, now, index, request.group, -1);
       return now;
     }
-    const int64_t at = std::max({bank.activate_ok, activate_ok_[request->group], activations_[activation_] + t_.faw});
+    const int64_t at = std::max({bank.activate_ok, activate_ok_[request.group], activations_[activation_] + t_.faw});
     if (at > now) return at;
-    bank.row = request->row;
+    bank.row = request.row;
     reads_.open(index, bank.row);
     writes_.open(index, bank.row);
     bank.column_ok = now + t_.rcd;
     bank.precharge_ok = now + t_.ras;
     for (int group = 0; group < t_.bank_groups; ++group) {
-      const int64_t next = now + (group == request->group ? t_.rrd_l : t_.rrd_s);
+      const int64_t next = now + (group == request.group ? t_.rrd_l : t_.rrd_s);
       activate_ok_[group] = std::max(activate_ok_[group], next);
     }
     activations_[activation_] = now;
     activation_ = (activation_ + 1) & 3;
-    if (request->kind == 0) request->kind = 1;
-    record(Command::kActivate, now, index, request->group, bank.row);
+    if (request.kind == 0) request.kind = 1;
+    record(Command::kActivate, now, index, request.group, bank.row);
     return now;
   }
 
@@ -307,11 +360,49 @@ class Channel {
       close(int(i));
       banks_[i].activate_ok = std::max(banks_[i].activate_ok, end);
     }
-    counters.refresh_clocks += end - std::max(now, bus_free_);
     ++counters.refreshes;
     refresh_end_ = end;
-    refresh_at_ += t_.refi;
+    refresh_at_ = next_refresh();
     return end;
+  }
+
+  // When the next refresh is due, whose number goes up.
+  int64_t next_refresh() {
+    ++refresh_number_;
+    return t_.rfc_bank ? refresh_number_ * t_.refi / int64_t(banks_.size()) : refresh_number_ * t_.refi;
+  }
+
+  // One step towards the refresh of a bank: returns when it can be done, `now` when it was.
+  int64_t refresh_bank(int64_t now) {
+    if (!unrefreshed_) unrefreshed_ = (uint64_t(2) << (banks_.size() - 1)) - 1;
+    const uint64_t unused = unrefreshed_ & ~(reads_.pending_banks | writes_.pending_banks);
+    if (!unused && owed_ < kMostOwed) return kNever;
+    // The bank that was used last will be needed last by a stream.
+    int index = -1;
+    for (uint64_t left = unused ? unused : unrefreshed_; left; left &= left - 1) {
+      const int candidate = __builtin_ctzll(left);
+      if (index < 0 || banks_[size_t(candidate)].used > banks_[size_t(index)].used) index = candidate;
+    }
+    Bank& bank = banks_[size_t(index)];
+    const int group = index >> bank_shift_;
+    if (bank.row >= 0) {
+      if (bank.precharge_ok > now) return bank.precharge_ok;
+      close(index);
+      bank.activate_ok = std::max(bank.activate_ok, now + t_.rp);
+      record(Command::kPrecharge, now, index, group, -1);
+      return now;
+    }
+    const int64_t at = std::max({bank.activate_ok, activate_ok_[group], refresh_ok_});
+    if (at > now) return at;
+    record(Command::kRefreshBank, now, index, group, -1);
+    bank.refresh_end = now + t_.rfc_bank;
+    bank.activate_ok = std::max(bank.activate_ok, bank.refresh_end);
+    refresh_ok_ = now + t_.rrefd;
+    for (int64_t& activate_ok : activate_ok_) activate_ok = std::max(activate_ok, refresh_ok_);
+    unrefreshed_ &= ~(uint64_t(1) << index);
+    --owed_;
+    ++counters.refreshes;
+    return now;
   }
 
   const DramConfig t_;
@@ -327,7 +418,11 @@ class Channel {
   std::array<int64_t, 4> activations_;
   int activation_ = 0;
   int64_t next_ = 0, last_command_ = -1, last_column_ = -kFar, bus_free_ = 0;
-  int64_t refresh_at_, refresh_end_ = 0, empty_since_ = 0;
+  int64_t refresh_at_, refresh_end_ = 0, refresh_number_ = 0, refresh_ok_ = 0;
+  uint64_t unrefreshed_ = 0;  // banks that are still to be refreshed in this round
+  int owed_ = 0;              // refreshes of single banks that are due
+  int64_t rows_held_until_ = 0;
+  int64_t booked_ = 0;  // clocks before this one are in the books
 };
 
 }  // namespace rtlm
