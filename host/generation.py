@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rtlm.host.engine import ColumnInput, StepResult
 from rtlm.host.errors import ModelError
 from rtlm.host.sampling import Sampler, SamplingParams
+from rtlm.host.speculation import NgramDraft
 
 
 class Stepper(Protocol):
@@ -34,14 +35,22 @@ class Step:
         What came back.
     prefill
         Whether it fed tokens of the prompt.
-    token
-        The new token, None while the prompt is being fed.
+    tokens
+        The new tokens; none while the prompt is being fed, several where drafts were right.
+    drafted
+        How many of the inputs were drafts.
     """
 
     inputs: tuple[ColumnInput, ...]
     result: StepResult
     prefill: bool
-    token: int | None
+    tokens: tuple[int, ...] = ()
+    drafted: int = 0
+
+    @property
+    def token(self) -> int | None:
+        """The last new token, None where there is none."""
+        return self.tokens[-1] if self.tokens else None
 
 
 class LogitDigest:
@@ -71,11 +80,13 @@ def generate(
     sampling: SamplingParams,
     read_logits: bool = False,
     on_logits: Callable[[NDArray[np.float32]], None] = lambda logits: None,
+    draft: NgramDraft | None = None,
 ) -> Iterator[Step]:
     """Feed a prompt and generate tokens, one sequence in slot 0.
 
-    The columns take successive tokens of the prompt; generation uses one column. The output projection is left out for
-    prompt tokens whose logits nobody needs.
+    The columns take successive tokens of the prompt, then the last token and what is drafted to follow it. A draft
+    is kept where it is the token that would have been chosen anyway, so drafts change the number of steps and no bit
+    of text or logits. The output projection is left out for prompt tokens whose logits nobody needs.
 
     Parameters
     ----------
@@ -93,6 +104,8 @@ def generate(
         Whether logits are read back even if nothing needs them.
     on_logits
         Called with the logits of each generated token, where they are read.
+    draft
+        Guesses tokens; None for one token a step.
 
     Raises
     ------
@@ -107,30 +120,43 @@ def generate(
         )
     read_logits |= not sampling.greedy
     sampler = Sampler(sampling)
+    if draft:
+        draft.extend(prompt)
 
-    def run(tokens: Sequence[int], position: int, *, logits: bool, prefill: bool) -> Step:
+    def run(
+        tokens: Sequence[int], position: int, *, logits: bool, prefill: bool
+    ) -> tuple[tuple[ColumnInput, ...], StepResult]:
         inputs = tuple(
             ColumnInput(token=token, position=position + c, history=position, local_first=0, slot=0)
             for c, token in enumerate(tokens)
         )
-        result = stepper.step(inputs, want_logits=logits, read_logits=logits and read_logits)
-        token = None
-        if result.logits is not None:
-            on_logits(result.logits[-1])
-            token = sampler.choose(result.logits[-1])
-        elif result.best is not None:
-            token = result.best[-1]
-        return Step(inputs=inputs, result=result, prefill=prefill, token=token)
+        return inputs, stepper.step(inputs, want_logits=logits, read_logits=logits and read_logits)
 
-    position = 0
-    while position < len(prompt):
-        chunk = prompt[position : position + stepper.columns]
-        step = run(chunk, position, logits=position + len(chunk) == len(prompt) and max_tokens > 0, prefill=True)
-        position += len(chunk)
-        yield step
-    for _ in range(max_tokens - 1):
-        if step.token is None or step.token in stop:
-            return
-        step = run([step.token], position, logits=True, prefill=False)
-        position += 1
-        yield step
+    def choose(result: StepResult, column: int) -> int:
+        if result.logits is not None:
+            on_logits(result.logits[column])
+            return sampler.choose(result.logits[column])
+        assert result.best is not None, "a step whose token is wanted computes logits"
+        return result.best[column]
+
+    tokens: tuple[int, ...] = ()
+    for position in range(0, len(prompt), stepper.columns):
+        fed = prompt[position : position + stepper.columns]
+        last = position + len(fed) == len(prompt) and max_tokens > 0
+        inputs, result = run(fed, position, logits=last, prefill=True)
+        tokens = (choose(result, len(fed) - 1),) if last else ()
+        yield Step(inputs=inputs, result=result, prefill=True, tokens=tokens)
+    position, left = len(prompt), max_tokens - 1
+    while left > 0 and tokens[-1] not in stop:
+        guess: list[int] = []
+        if draft:
+            draft.extend(tokens)
+            guess = draft.propose(min(stepper.columns, left) - 1)
+        inputs, result = run([tokens[-1], *guess], position, logits=True, prefill=False)
+        tokens = ()
+        for column, following in enumerate([*guess, None]):
+            tokens += (choose(result, column),)
+            if tokens[-1] != following or tokens[-1] in stop:
+                break
+        position, left = position + len(tokens), left - len(tokens)
+        yield Step(inputs=inputs, result=result, prefill=False, tokens=tokens, drafted=len(guess))
