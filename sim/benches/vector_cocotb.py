@@ -1,4 +1,4 @@
-"""Cocotb side of test_vector.py: drives every stream of the engine with gaps, compares all effects with the model."""
+"""Cocotb side of vector.py: drives every stream of the engine with gaps, compares all effects with the model."""
 
 import json
 import os
@@ -290,8 +290,8 @@ def compare(name, seen, expected):
 
 async def begin(dut):
     """Reset; give parameters, random generator and the device's surroundings."""
-    params = VectorParams(**json.loads(os.environ["VECTOR_PARAMS"]))
-    seed = int(os.environ["VECTOR_SEED"])
+    params = VectorParams(**json.loads(os.environ["BENCH_PARAMS"]))
+    seed = int(os.environ["BENCH_SEED"])
     rng = np.random.default_rng(seed)
     dut._log.info("seed %d, %s", seed, params)
     engine = Engine(dut, params, rng)
@@ -310,7 +310,7 @@ async def begin(dut):
 async def latency(dut):
     """From the last beat of a packet to its write, without gaps."""
     params, rng, engine = await begin(dut)
-    expected = json.loads(os.environ["VECTOR_LATENCY"])
+    expected = json.loads(os.environ["BENCH_LATENCY"])
     rows = {"RESIDUAL": 32, "SWIGLU": 64, "QUANTISE": 32, "ROPE_Q": params.head_dim, "VALUE": params.head_dim}
     for name, count in rows.items():
         step = Step(params, VectorModel(params), rng, 1)
@@ -336,7 +336,7 @@ async def latency(dut):
 async def random_programs(dut):
     params, rng, engine = await begin(dut)
     model = VectorModel(params)
-    for number in range(int(os.environ["VECTOR_STEPS"])):
+    for number in range(int(os.environ["BENCH_COUNT"])):
         active = int(rng.integers(1, params.columns + 1)) if number else params.columns
         with np.errstate(all="ignore"):
             step = layers(params, model, rng, active, 2) if number % 2 == 0 else jumble(params, model, rng, active)

@@ -1,4 +1,4 @@
-"""Cocotb side of test_attention.py: drives the unit with gaps, compares its results with the model."""
+"""Cocotb side of attention.py: drives the unit with gaps, compares its results with the model."""
 
 import json
 import os
@@ -129,7 +129,8 @@ async def write_local(dut, params, heads, chance, rng):
 
 async def sink(dut, count, chance, rng):
     """Take results, and check that a payload holds until it is taken."""
-    taken, held = [], None
+    taken: list[int] = []
+    held = None
     while len(taken) < count:
         ready = int(rng.random() < chance)
         dut.o__ready.value = ready
@@ -147,8 +148,8 @@ async def sink(dut, count, chance, rng):
 
 @cocotb.test()
 async def trials(dut):
-    params = AttentionParams(**json.loads(os.environ["ATTENTION_PARAMS"]))
-    rng = np.random.default_rng(int(os.environ["ATTENTION_SEED"]))
+    params = AttentionParams(**json.loads(os.environ["BENCH_PARAMS"]))
+    rng = np.random.default_rng(int(os.environ["BENCH_SEED"]))
     for name in ("i_local__valid", "i_command__valid", "i_words__valid", "o__ready"):
         getattr(dut, name).value = 0
     dut.rst.value = 1
@@ -156,7 +157,7 @@ async def trials(dut):
     for _ in range(3):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
-    for number in range(int(os.environ["ATTENTION_TRIALS"])):
+    for number in range(int(os.environ["BENCH_COUNT"])):
         trial = Trial(params, rng)
         for c in range(params.columns):
             getattr(dut, f"history__{c}").value = trial.history[c]

@@ -1,6 +1,6 @@
 """cocotb side of the memory benches: reader, writer and registers between random streams and cocotbext-axi slaves.
 
-It defines no pytest tests; tests/hw/test_memory_hardware.py builds the harness and runs this in Verilator.
+It runs inside the simulator; memory.py makes the harness.
 """
 
 import itertools
@@ -10,8 +10,19 @@ import cocotb
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 from rtlm.hw.memory import Access, BusFault
-from test_memory_bench import BEATS, DATA, READER, STRIPE_WORDS, STRIPING, WORD, WORDS, WRITER, Bench, pauses
-from test_memory_hardware import REGISTERS
+from rtlm.sim.benches.memory import REGISTERS
+from rtlm.sim.benches.memory_peers import (
+    BEATS,
+    DATA,
+    READER,
+    STRIPE_WORDS,
+    STRIPING,
+    WORD,
+    WORDS,
+    WRITER,
+    Bench,
+    pauses,
+)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -231,10 +242,11 @@ async def registers(dut):
         answer = await master.read(offset, 4)
         return answer.resp, int.from_bytes(answer.data, "little")
 
-    values = {}
+    values: dict[int, int] = {}
     for register in REGISTERS.registers:
         for offset in register.offsets:
-            values[offset] = register.reset if register.access is Access.READ_WRITE else None
+            if register.access is Access.READ_WRITE:
+                values[offset] = register.reset
     assert await read(REGISTERS.address("CONFIG")) == (AxiResp.OKAY, REGISTERS["CONFIG"].reset)
     go_random()
     pulses = {"start": 0, "stop": 0}
@@ -269,15 +281,15 @@ async def registers(dut):
     for offset in (REGISTERS.size, 0x1C, 0xFFFC, 0x8000 + REGISTERS.address("CONFIG")):
         assert (await read(offset))[0] == AxiResp.SLVERR
         assert (await master.write(offset, bytes(4))).resp == AxiResp.SLVERR
-    for index in range(REGISTERS["ARRAY"].count):
+    for index in range(REGISTERS["ARRAY"].count or 0):
         offset = REGISTERS.address("ARRAY", index)
         assert (await read(offset))[1] == int(getattr(dut, f"array__{index}").value) == values[offset]
 
     # Several at once: the next address may come while the answer to the last one is not taken.
-    array = [REGISTERS.address("ARRAY", index) for index in range(REGISTERS["ARRAY"].count)]
+    array = [REGISTERS.address("ARRAY", index) for index in range(REGISTERS["ARRAY"].count or 0)]
     for _ in range(20):
-        data = [rng.randbytes(4) for _ in array]
-        tasks = [cocotb.start_soon(master.write(*pair)) for pair in zip(array, data, strict=True)]
+        written = [rng.randbytes(4) for _ in array]
+        tasks = [cocotb.start_soon(master.write(*pair)) for pair in zip(array, written, strict=True)]
         assert [(await task).resp for task in tasks] == [AxiResp.OKAY] * len(array)
         tasks = [cocotb.start_soon(master.read(offset, 4)) for offset in array]
-        assert [(await task).data for task in tasks] == data
+        assert [(await task).data for task in tasks] == written

@@ -9,12 +9,12 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBus, AxiReadBus, AxiSlave, AxiWriteBus
-from test_memory_hardware import CASES, case_params
+from rtlm.sim.benches.memory import MemoryParams
 
 PERIOD_NS = 10
-CASE = os.environ.get("MEMORY_CASE", next(iter(CASES)))
-SEED = int(os.environ.get("MEMORY_SEED", "1"))
-READER, WRITER = case_params(CASE)
+SEED = int(os.environ["BENCH_SEED"])
+PARAMS = MemoryParams.from_json(os.environ["BENCH_PARAMS"])
+READER, WRITER = PARAMS.reader, PARAMS.writer
 STRIPING = READER.striping
 WORD = READER.word_bytes
 BEATS = READER.beats_per_word
@@ -55,9 +55,11 @@ class Checker:
     def __init__(self, dut, port):
         self.dut, self.port = dut, port
         self.limit = FULL
-        self.reads, self.beats, self.most_outstanding, self.writes = deque(), 0, 0, 0
+        self.reads: deque = deque()
+        self.beats, self.most_outstanding, self.writes = 0, 0, 0
         self.unanswered = 0
-        self.lengths, self.sent = deque(), 0
+        self.lengths: deque = deque()
+        self.sent = 0
         self.held = {}
         cocotb.start_soon(self.run())
 
@@ -136,8 +138,8 @@ class Bench:
 
     def __init__(self, dut, name):
         self.dut = dut
-        self.rng = random.Random(f"{SEED} {CASE} {name}")
-        print(f"seed {SEED}, case {CASE}")
+        self.rng = random.Random(f"{SEED} {name}")
+        print(f"seed {SEED}")
         self.memory = SharedMemory(self.rng)
         self.data, self.program = [], []
         self.stall = 0.0
@@ -254,7 +256,7 @@ class Bench:
     async def read_back(self, segments, gap=0.0):
         """Read segments and compare every word."""
         sender = cocotb.start_soon(self.send_all(segments, gap))
-        expected = {DATA: [], PROGRAM: []}
+        expected: dict[int, list[int]] = {DATA: [], PROGRAM: []}
         for first, length, kind in segments:
             expected[kind] += [self.memory.word(first + n) for n in range(length)]
         want_data, want_program = len(expected[DATA]), len(expected[PROGRAM])
@@ -267,4 +269,5 @@ class Bench:
 
     async def send_all(self, segments, gap):
         for segment in segments:
-            await self.segment(*segment, gap=gap)
+            word, words, kind = segment
+            await self.segment(word, words, kind, gap)

@@ -1,5 +1,6 @@
-"""Cocotb side of test_matmul.py: random matrices through the unit, with gaps and back-pressure, bit for bit."""
+"""Cocotb side of matmul.py: random matrices through the unit, with gaps and back-pressure, bit for bit."""
 
+import itertools
 import json
 import os
 
@@ -7,7 +8,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
-from rtlm.hw.formats import BlockFormat, Blocks, pack_tiles
+from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.units.matmul import MATMUL_COMMAND, MatmulParams, MatrixUnit
@@ -16,10 +17,10 @@ TIMEOUT = 40_000
 CHANCES = (1.0, 0.6, 0.15)
 """Chances that a source offers, or the sink takes, in a cycle."""
 
-PARAMS = MatmulParams(**json.loads(os.environ["MATMUL_PARAMS"]))
-SEED = int(os.environ["MATMUL_SEED"])
-GROUPS = int(os.environ["MATMUL_GROUPS"])
-LATENCY = int(os.environ["MATMUL_LATENCY"])
+PARAMS = MatmulParams(**json.loads(os.environ["BENCH_PARAMS"]))
+SEED = int(os.environ["BENCH_SEED"])
+GROUPS = int(os.environ["BENCH_COUNT"])
+LATENCY = int(os.environ["BENCH_LATENCY"])
 EVENTS = ("busy", "starved", "blocked_activation", "blocked_output")
 FP16_EXTREMES = (0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0xFBFF, 0x7C00, 0xFFFF, 0x3C00)
 BF16_EXTREMES = (0x0000, 0x007F, 0x0080, 0x7F80, 0x7FFF, 0x3F80)
@@ -40,10 +41,12 @@ def scales(rng, shape, bits, extremes):
 class Group:
     """Activation vectors in a bank and the matrices that read them."""
 
-    def __init__(self, rng, bank, *, k_blocks=None, rows=None, format=None, commands=None):
+    def __init__(self, rng, bank, *, k_blocks=None, rows=None, format=None, group_shift=None, commands=None):
         self.bank = bank
         self.active = int(rng.integers(1, PARAMS.columns + 1))
         self.k_blocks = k_blocks or int(rng.integers(1, PARAMS.max_k_blocks + 1))
+        if k_blocks is None and rng.random() < 0.5:  # most numbers have no room for large groups
+            self.k_blocks = int(rng.choice([k for k in (4, 8, 12, 16) if k <= PARAMS.max_k_blocks]))
         shape = (self.active, self.k_blocks)
         self.a = rng.integers(-127, 128, (*shape, 32)).astype(np.int8)
         if rng.random() < 0.3:
@@ -54,23 +57,29 @@ class Group:
             self.r = (rng.normal(size=self.active) * 2.0 ** rng.integers(-100, 100, self.active)).astype(np.float32)
         self.commands, self.words, self.results = [], [], []
         for _ in range(commands or int(rng.integers(1, 4))):
-            self._matrix(rng, rows, format)
+            self._matrix(rng, rows, format, group_shift)
 
-    def _matrix(self, rng, rows, format):
+    def _matrix(self, rng, rows, format, group_shift):
         format = BlockFormat(int(rng.integers(0, 3))) if format is None else format
+        if group_shift is None:
+            possible = [shift for shift in range(MAX_GROUP_SHIFT + 1) if self.k_blocks % (1 << shift) == 0]
+            group_shift = int(rng.choice(possible))
         rows = rows or int(rng.integers(1, 200 // PARAMS.vector_lanes)) * PARAMS.vector_lanes
         shape = (rows, self.k_blocks)
         u = rng.integers(0, 1 << format.bits, (*shape, 32)).astype(np.uint8)
         if rng.random() < 0.3:
             u[:] = rng.choice([0, (1 << format.bits) - 1])
-        m = scales(rng, shape, 16, FP16_EXTREMES) if format.has_minimum else None
-        weights = Blocks(format=format, u=u, d=scales(rng, shape, 16, FP16_EXTREMES), m=m)
-        self.words += [int.from_bytes(word.tobytes(), "little") for word in pack_tiles(PARAMS.tile, weights)]
+        groups = (rows, self.k_blocks >> group_shift)
+        d, m = (scales(rng, groups, 16, FP16_EXTREMES).repeat(1 << group_shift, axis=1) for _ in range(2))
+        weights = Blocks(format=format, u=u, d=d, m=m if format.has_minimum else None)
+        packed = pack_tiles(PARAMS.tile, weights, group_shift)
+        self.words += [int.from_bytes(word.tobytes(), "little") for word in packed]
         packet_shift = int(rng.integers(5, PARAMS.max_packet_rows.bit_length()))
         self.commands.append(
             MATMUL_COMMAND.const(
                 {
                     "format": int(format),
+                    "group_shift": group_shift,
                     "k_blocks": self.k_blocks,
                     "rows": rows,
                     "bank": self.bank,
@@ -202,9 +211,10 @@ class Run:
             assert not dut.o__valid.value, "a result too many"
         assert dut.idle.value
 
-    async def go(self):
+    async def go(self, activations=None):
+        """Run the sources, that of the activations or another in its place, and the sink."""
         expected = [bits for group in self.groups for bits in group.results]
-        tasks = [cocotb.start_soon(task()) for task in (self.commands, self.words, self.activations)]
+        tasks = [cocotb.start_soon(task()) for task in (self.commands, self.words, activations or self.activations)]
         await self.sink(expected)
         for task in tasks:
             await task
@@ -248,9 +258,12 @@ async def full_rate(dut):
     await reset(dut)
     rng = np.random.default_rng(SEED + 1)
     always = dict.fromkeys(("i_command", "i_words", "i_write", "i_scale", "o"), 1.0)
-    for format in BlockFormat:
-        rows = 4 * PARAMS.tile.group_rows(format)
-        group = Group(rng, 1, k_blocks=PARAMS.max_k_blocks, rows=rows, format=format, commands=3)
+    for format, group_shift in itertools.product(BlockFormat, range(MAX_GROUP_SHIFT + 1)):
+        k_blocks = PARAMS.max_k_blocks >> MAX_GROUP_SHIFT << MAX_GROUP_SHIFT
+        run_tiles = PARAMS.tile.tiles_per_scale_word(format, group_shift)
+        row_groups = max(4, 3 * run_tiles // (2 * k_blocks))  # more than one scale word a matrix
+        rows = row_groups * PARAMS.tile.group_rows(format)
+        group = Group(rng, 1, k_blocks=k_blocks, rows=rows, format=format, group_shift=group_shift, commands=3)
         run = Run(dut, rng, [group], always)
         dut.clear.value = 2
         await run.edge()
@@ -258,15 +271,18 @@ async def full_rate(dut):
         # The bank is full before the first command.
         for payload in group.writes(rng):
             await run.offer("i_write", payload)
-        run.activations = run.edge
-        await run.go()
+        await run.go(run.edge)
         spacing = np.diff(run.word_cycles)
-        run_tiles = PARAMS.tile.tiles_per_scale_word(format)
         assert spacing.max() <= PARAMS.steps
-        tiles = 3 * 4 * group.k_blocks
+        tiles = row_groups * k_blocks
+        assert len(run.word_cycles) == 3 * (tiles + -(-tiles // run_tiles))
+        bits = len(run.word_cycles) * PARAMS.word_bits / (3 * rows * k_blocks * BLOCK)
+        cycles = run.word_cycles[-1] - run.word_cycles[0] + 1
+        told = "%s in groups of %d: %d words in %d cycles, %.4f bits a weight"
+        dut._log.info(told, format.name, BLOCK << group_shift, len(run.word_cycles), cycles, bits)
         events = dict(zip(EVENTS, np.sum(run.events, axis=0).tolist(), strict=True))
         assert np.sum(run.events, axis=1).max() <= 1
-        assert events["busy"] == tiles * PARAMS.steps
+        assert events["busy"] == 3 * tiles * PARAMS.steps
         assert events["blocked_activation"] == events["blocked_output"] == 0
         first_group_words = group.k_blocks + -(-group.k_blocks // run_tiles)
         latency = run.result_cycles[0] - run.word_cycles[first_group_words - 1]

@@ -1,0 +1,361 @@
+"""Mutation testing: breaks RTL, models and packer one way at a time, in a copy, and shows that some check notices.
+
+::
+
+    python benchmarks/mutations.py                    # all; about an hour on two idle cores
+    python benchmarks/mutations.py --check prove      # those that a proof must find, in minutes
+    python benchmarks/mutations.py --only limit-off-by-one --json mutations.json
+
+A mutation replaces one piece of source text. The check that covers it runs on the copy and must fail (exit code 1: a
+test or proof that is negative; anything else is an error of the script). Each check first runs on an unchanged copy.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("hw", "gen", "sim", "host")
+TIMEOUT_S = 3600
+FAILED = 1
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of the source, and the check that must notice it.
+
+    Parameters
+    ----------
+    name
+        What is broken.
+    file
+        Source file, from the top of the tree.
+    old, new
+        Text that is there once, and what takes its place.
+    check
+        Kind and argument, as in `command`.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    check: str
+
+
+def command(check: str) -> list[str]:
+    """Give the command of a check: ``prove NAME``, ``bench UNIT/SET [TESTS]`` or ``pytest ARGUMENT...``."""
+    kind, *words = check.split()
+    rtlm = [sys.executable, "-c", "from rtlm.host.cli import main; main()"]
+    if kind == "prove":
+        return [*rtlm, "prove", *words, "-o", "build/prove"]
+    if kind == "bench":
+        return [
+            *rtlm,
+            "test",
+            words[0],
+            "-o",
+            "build/test",
+            "--seed",
+            "1",
+            *(["--tests", words[1]] if words[1:] else []),
+        ]
+    return [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *words]
+
+
+BURSTS, ROUTER, SEQUENCER = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/sequencer.py"
+WRITER, REGISTERS = "hw/memory/writer.py", "hw/memory/registers.py"
+READER, EMIT, FUNCTIONS = "hw/memory/reader.py", "hw/hls/emit.py", "hw/hls/functions.py"
+ARRAY, SCALE = "hw/units/matmul_array.py", "hw/units/scale_accumulate.py"
+SCORES, NORM = "hw/units/attention_scores.py", "hw/units/vector_norm.py"
+ONE_PORT = "memory/one_port_two_beats"
+FUNCTION_TESTS = "pytest tests/hw/test_hls_functions.py"
+ARRAY_TESTS = "pytest tests/hw/test_matmul.py -k array_variants"
+FORMAT_TESTS = "pytest tests/hw/test_formats.py"
+
+MUTATIONS = (
+    Mutation(
+        "short burst at a stripe's end",
+        BURSTS,
+        "params.burst_words - 1)\n",
+        "params.burst_words - 2)\n",
+        "prove splitter",
+    ),
+    Mutation("one word too many", BURSTS, "first + segment.words - 1", "first + segment.words", "prove splitter"),
+    Mutation("skipped stripe", BURSTS, "address[offset_bits:] + 1)", "address[offset_bits:] + 2)", "prove splitter"),
+    Mutation(
+        "limit off by one",
+        BURSTS,
+        "final >= (self.limit >> beat_shift)",
+        "final > (self.limit >> beat_shift)",
+        "prove limit",
+    ),
+    Mutation("addresses wrap", BURSTS, " | final[params.word_address_bits :].any()", "", "prove fault"),
+    Mutation("outstanding unbounded", BURSTS, " & (outstanding != params.outstanding)", "", "prove port"),
+    Mutation(
+        "address withdrawn",
+        BURSTS,
+        "with m.Elif(axi.arready):\n            m.d.sync += axi.arvalid.eq(0)",
+        "with m.Else():\n            m.d.sync += axi.arvalid.eq(0)",
+        "prove port-single",
+    ),
+    Mutation("run a word short", ROUTER, "(moved & (remaining == 1))", "(moved & (remaining == 2))", "prove router"),
+    Mutation("run skips a word", ROUTER, "remaining.eq(remaining - 1)", "remaining.eq(remaining - 2)", "prove router"),
+    Mutation(
+        "words to two units",
+        ROUTER,
+        "(destination == code) & (remaining",
+        "(remaining",
+        "prove router",
+    ),
+    Mutation("prefetch beyond room", SEQUENCER, "(room >= per_word)", "(room != 0)", "prove prefetch"),
+    Mutation(
+        "room not taken back", SEQUENCER, "room - Mux(granted, per_word, 0) + taken", "room + taken", "prove prefetch"
+    ),
+    Mutation("pipeline does not wait", EMIT, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"),
+    Mutation(
+        "exponential without rounding",
+        FUNCTIONS,
+        "y = (y + (1 << (GUARD - 1))) >> GUARD",
+        "y = y >> GUARD",
+        FUNCTION_TESTS,
+    ),
+    Mutation(
+        "reciprocal's table truncated",
+        FUNCTIONS,
+        "((1 << 32) // (128 + f) + 1) // 2",
+        "((1 << 32) // (128 + f)) // 2",
+        FUNCTION_TESTS,
+    ),
+    Mutation(
+        "exact reciprocal of subnormals",
+        FUNCTIONS,
+        "(packed < 1 << 23) | (field == 0) |",
+        "(packed < 1 << 23) |",
+        "pytest tests/hw/test_hls_functions.py tests/hw/test_hls_float.py",
+    ),
+    Mutation(
+        "square root of odd exponents", FUNCTIONS, "odd = (field - type_.bias) & 1", "odd = field & 1", FUNCTION_TESTS
+    ),
+    Mutation(
+        "swapped nibbles",
+        ARRAY,
+        "Cat(low, spacing, high, Const(0, 4))",
+        "Cat(high, spacing, low, Const(0, 4))",
+        ARRAY_TESTS,
+    ),
+    Mutation(
+        "borrow between fields ignored",
+        ARRAY,
+        "p[params.field_bits :].as_signed() + p[params.field_bits - 1]",
+        "p[params.field_bits :].as_signed()",
+        ARRAY_TESTS,
+    ),
+    Mutation("partial sums kept", ARRAY, "total + Mux(first, 0, partial)", "total + partial", ARRAY_TESTS),
+    Mutation("last step too early", ARRAY, "step == params.steps - 1", "step == params.steps - 2", ARRAY_TESTS),
+    Mutation(
+        "padding of groups off",
+        "hw/formats/tiles.py",
+        "return -(-rows // group) * group",
+        "return rows // group * group",
+        FORMAT_TESTS,
+    ),
+    Mutation(
+        "zero of a format off",
+        "hw/formats/blocks.py",
+        "self.u.astype(np.int16) - self.format.zero",
+        "self.u.astype(np.int16) - self.format.zero + 1",
+        FORMAT_TESTS,
+    ),
+    Mutation(
+        "write burst one beat long",
+        WRITER,
+        "axi.awlen.eq(closed.more)",
+        "axi.awlen.eq(closed.more + 1)",
+        f"bench {ONE_PORT}",
+    ),
+    Mutation(
+        "last write beat too early",
+        WRITER,
+        "axi.wlast.eq(sent == lengths.r_data)",
+        "axi.wlast.eq(sent + 1 == lengths.r_data)",
+        f"bench {ONE_PORT}",
+    ),
+    Mutation(
+        "write limit off by one",
+        WRITER,
+        "word.address >= self.limit",
+        "word.address > self.limit",
+        f"bench {ONE_PORT} faults",
+    ),
+    Mutation(
+        "write error forgotten",
+        WRITER,
+        "axi.bvalid & (axi.bresp != 0)",
+        "axi.bvalid & (axi.bresp == 1)",
+        f"bench {ONE_PORT} faults",
+    ),
+    Mutation(
+        "read error forgotten",
+        BURSTS,
+        "axi.rvalid & (axi.rresp != 0)",
+        "axi.rvalid & (axi.rresp == 1)",
+        f"bench {ONE_PORT} faults",
+    ),
+    Mutation("strobes ignored", REGISTERS, "signal) & ~mask", "signal) & 0", f"bench {ONE_PORT} registers"),
+    Mutation(
+        "read-only registers written",
+        REGISTERS,
+        "bus.bresp.eq(RESPONSE_SLVERR)",
+        "bus.bresp.eq(RESPONSE_OKAY)",
+        f"bench {ONE_PORT} registers",
+    ),
+    Mutation(
+        "maximum of scores loses one",
+        SCORES,
+        "with m.If(key > register):",
+        "with m.If(key < register):",
+        "bench attention/steps",
+    ),
+    Mutation(
+        "score sum not begun anew", SCORES, "Mux(first, 0, running) + part", "running + part", "bench attention/steps"
+    ),
+    Mutation(
+        "minimum added to formats without", SCALE, "Mux(control.minimum, tm, 0)", "tm", "bench qmatmul/one-column"
+    ),
+    Mutation(
+        "half unit not added",
+        SCALE,
+        "(product + Mux(right, half, 0))",
+        "(product + Mux(right, 0, 0))",
+        "bench qmatmul/one-column",
+    ),
+    Mutation(
+        "accumulator not begun anew",
+        SCALE,
+        "term + Mux(control.first, 0, acc)",
+        "term + acc",
+        "bench qmatmul/one-column",
+    ),
+    Mutation(
+        "sum of squares not begun anew", NORM, "Mux(column_last, 0, following)", "following", "bench vector/narrow"
+    ),
+    Mutation(
+        "program unchecked",
+        SEQUENCER,
+        "(check.crc != self.program_crc)",
+        "(check.crc == ~self.program_crc)",
+        "pytest tests/faults -k program_bit",
+    ),
+    Mutation(
+        "program error not reported",
+        "hw/accelerator.py",
+        "(sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM)",
+        "(sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.NONE)",
+        "pytest tests/faults -k program_bit",
+    ),
+)
+"""All mutations; proofs and tests of models first, as they are the quickest."""
+
+
+def copy_tree(target: Path) -> None:
+    """Copy the sources so that Python imports the copy: PYTHONPATH comes before an editable installation."""
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, target / "rtlm" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", target / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", target)
+
+
+def mutate(folder: Path, mutation: Mutation) -> None:
+    """Make the change in a copy.
+
+    Raises
+    ------
+    ValueError
+        If the text is not there exactly once.
+    """
+    path = folder / "rtlm" / mutation.file
+    text = path.read_text(encoding="utf-8")
+    if (count := text.count(mutation.old)) != 1:
+        raise ValueError(
+            f"{mutation.name}: {mutation.file} holds {mutation.old!r} {count} times; it must be there once"
+        )
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+
+
+def run_check(folder: Path, check: str) -> tuple[int, str]:
+    """Run a check in a copy; give its exit code and its last lines."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            command(check), cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"no end within {TIMEOUT_S} s"
+    return done.returncode, "\n".join((done.stdout + done.stderr).strip().splitlines()[-6:])
+
+
+def examine(mutations: Iterable[Mutation], log: bool = True) -> list[dict[str, object]]:
+    """Try mutations; give, for each, its name, check, fate (killed, survived or invalid), seconds and last lines."""
+    records: list[dict[str, object]] = []
+    sound: dict[str, tuple[int, str]] = {}
+    for mutation in mutations:
+        started = time.perf_counter()
+        if mutation.check not in sound:
+            with tempfile.TemporaryDirectory() as name:
+                copy_tree(Path(name))
+                sound[mutation.check] = run_check(Path(name), mutation.check)
+        code, text = sound[mutation.check]
+        fate = "invalid"
+        if code == 0:
+            with tempfile.TemporaryDirectory() as name:
+                copy_tree(Path(name))
+                mutate(Path(name), mutation)
+                code, text = run_check(Path(name), mutation.check)
+            fate = {0: "survived", FAILED: "killed"}.get(code, "invalid")
+        else:
+            text = f"the check fails without the mutation (exit code {code}): {text}"
+        seconds = round(time.perf_counter() - started, 1)
+        records.append(
+            {
+                "mutation": mutation.name,
+                "file": mutation.file,
+                "check": mutation.check,
+                "fate": fate,
+                "seconds": seconds,
+            }
+            | ({"log": text} if fate != "killed" else {})
+        )
+        if log:
+            print(f"{fate:9}{mutation.name:38}{mutation.file:32}{mutation.check}  ({seconds} s)", flush=True)
+            if fate == "invalid":
+                print("\n".join(f"         {line}" for line in text.splitlines()), flush=True)
+    return records
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line; the exit code is 1 if a mutation survived, 2 if one could not be judged."""
+    parser = argparse.ArgumentParser(description="Break the source one way at a time; some check must notice.")
+    parser.add_argument("--check", metavar="TEXT", default="", help="only mutations whose check contains this")
+    parser.add_argument("--only", metavar="NAME", help="only the mutation of this name")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
+    options = parser.parse_args(arguments)
+    chosen = [m for m in MUTATIONS if options.check in m.check and options.only in (None, m.name)]
+    records = examine(chosen)
+    fates = [record["fate"] for record in records]
+    print(f"{fates.count('killed')} of {len(fates)} killed, {fates.count('survived')} survived")
+    if options.json:
+        options.json.write_text(json.dumps(records, indent=2) + "\n")
+    return 2 if "invalid" in fates else 1 if "survived" in fates else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""``rtlm test``."""
+
+import json
+import random
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rtlm.host.cli_common import set_option
+
+if TYPE_CHECKING:
+    from rtlm.sim.benches.bench import Bench
+    from rtlm.sim.cocotb_runner import CocotbRun
+
+DEFAULT_FOLDER = Path("build/test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What all benches of a call share."""
+
+    seed: int
+    folder: Path
+    waves: bool
+    coverage: bool
+    tests: str | None
+    config: str | None
+    overrides: tuple[str, ...]
+
+    def command(self, bench: "Bench") -> str:
+        """Give the command that repeats a bench, with a waveform."""
+        words = ["rtlm", "test", bench.unit if self.config else bench.full_name]
+        words += ["--config", self.config] if self.config else []
+        for override in self.overrides:
+            words += ["--set", override]
+        words += ["--tests", self.tests] if self.tests else []
+        return shlex.join([*words, "--seed", str(self.seed), "--waves"])
+
+
+@click.command()
+@click.argument("units", nargs=-1, metavar="[UNIT[/SET]]...")
+@click.option(
+    "--config",
+    "-c",
+    metavar="NAME|FILE",
+    help="Test units at the sizes they have in this configuration, instead of at the standard sets of parameters.",
+)
+@set_option
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Repeat a run; by default a new one, printed.")
+@click.option("--waves", is_flag=True, help="Write a waveform of every bench (VCD), not only of those that fail.")
+@click.option("--coverage", is_flag=True, help="Count line and toggle coverage of the RTL; several times slower.")
+@click.option(
+    "--output",
+    "-o",
+    "folder",
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for results, logs and waveforms.",
+)
+@click.option("--tests", metavar="REGEX", help="Only the tests of a bench whose names match.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--list", "list_only", is_flag=True, help="List units and sets, and run nothing.")
+def test(
+    units: tuple[str, ...],
+    config: str | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    waves: bool,
+    coverage: bool,
+    folder: Path,
+    tests: str | None,
+    as_json: bool,
+    list_only: bool,
+) -> int:
+    """Generate units, and test their gates in Verilator under cocotb against their models.
+
+    Without UNIT everything is tested. Each bench is built once and kept in the cache. It is given random data with
+    extremes, random gaps and random back-pressure, and must give the model's bits. One that fails runs again with a
+    waveform, and the command that repeats it is printed. The exit code is 1 if a bench failed.
+
+    \b
+    Examples:
+      rtlm test attention
+      rtlm test qmatmul --config kv260 --set matmul.columns=2
+      rtlm test attention/steps --seed 17 --waves
+      rtlm test --list
+    """
+    from rtlm.gen.config import load_config
+    from rtlm.host.cli import NEGATIVE, OK
+    from rtlm.host.progress import SilentProgress, TerminalProgress
+
+    if overrides and config is None:
+        raise click.UsageError("--set changes a configuration: give one with --config.")
+    loaded = load_config(config, overrides) if config else None
+    chosen = _choose(units, loaded)
+    if list_only:
+        for bench in chosen:
+            print(bench.full_name)
+        return OK
+    seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    request = _Request(
+        seed=seed,
+        folder=folder,
+        waves=waves,
+        coverage=coverage,
+        tests=tests,
+        config=config,
+        overrides=overrides,
+    )
+    progress = SilentProgress() if as_json else TerminalProgress()
+    records = []
+    for number, bench in enumerate(chosen):
+        progress.stage(f"bench {bench.full_name}", number, len(chosen))
+        records.append(_run(bench, request, progress))
+        if not as_json:
+            progress.close()
+            _print(records[-1])
+    failed = [record for record in records if not record["passed"]]
+    if as_json:
+        print(json.dumps({"seed": seed, "benches": records}, indent=2))
+    else:
+        print(f"{len(records) - len(failed)} of {len(records)} benches passed; seed {seed}; results in {folder}.")
+    return NEGATIVE if failed else OK
+
+
+def _choose(units: tuple[str, ...], config: Any) -> list["Bench"]:
+    from rtlm.host.accelerator_bench import UNIT, accelerator_benches
+    from rtlm.sim.benches.catalog import FAMILIES, benches
+
+    chosen = []
+    for name in units or (*FAMILIES, UNIT):
+        unit, _, wanted = name.partition("/")
+        try:
+            found = accelerator_benches(config) if unit == UNIT else benches(unit, config)
+        except KeyError as error:
+            raise click.BadParameter(f"{error.args[0]}, {UNIT}.") from None
+        some = [bench for bench in found if wanted in ("", bench.name)]
+        if not some:
+            sets = ", ".join(bench.name for bench in found)
+            raise click.BadParameter(f"{unit} has no set of parameters {wanted!r}; it has {sets}.")
+        chosen += some
+    return list({bench.full_name: bench for bench in chosen}.values())
+
+
+def _run(bench: "Bench", request: _Request, progress: Any) -> dict[str, Any]:
+    """Run a bench, and again with a waveform if it failed."""
+    folder = request.folder / bench.full_name
+    settings = {"seed": request.seed, "tests": request.tests, "progress": progress.stage}
+    run = bench.run(folder, waves=request.waves, coverage=request.coverage, **settings)
+    record = _record(bench, request, run)
+    if not run.passed and not request.waves:
+        again = bench.run(folder, waves=True, **settings)
+        record["waveform"] = str(again.waveform)
+    return record
+
+
+def _record(bench: "Bench", request: _Request, run: "CocotbRun") -> dict[str, Any]:
+    from rtlm.sim.coverage import read_coverage, total
+
+    record: dict[str, Any] = {
+        "bench": bench.full_name,
+        "passed": run.passed,
+        "tests": [
+            {"name": each.name, "passed": not each.failure, "cycles": each.cycles, "seconds": each.seconds}
+            for each in run.outcomes
+        ],
+        "cycles": sum(each.cycles for each in run.outcomes),
+        "seconds": round(sum(each.seconds for each in run.outcomes), 3),
+        "results": str(run.results),
+        "command": request.command(bench),
+    }
+    if run.waveform:
+        record["waveform"] = str(run.waveform)
+    if not run.passed:
+        record["complaint"] = run.complaint
+    if run.coverage and run.coverage.exists():
+        coverage = read_coverage([run.coverage])
+        kinds = sorted({kind for _, kind in coverage})
+        record["coverage_percent"] = {kind: round(total(coverage, kind).percent, 1) for kind in kinds}
+    return record
+
+
+def _print(record: dict[str, Any]) -> None:
+    """Print a bench's line, and what is needed to look into a failure."""
+    state = "ok" if record["passed"] else "FAILED"
+    count = len(record["tests"])
+    covered = "".join(f", {kind} {share} %" for kind, share in record.get("coverage_percent", {}).items())
+    print(
+        f"{state:7}{record['bench']:32}{count} test{'s' if count != 1 else ''}, {record['cycles']} cycles, "
+        f"{record['seconds']:.1f} s{covered}",
+        flush=True,
+    )
+    if not record["passed"]:
+        print("\n".join(f"       {line}" for line in record["complaint"].splitlines()[:8]))
+        print(f"       waveform: {record['waveform']}\n       again: {record['command']}", flush=True)

@@ -1,0 +1,299 @@
+"""Random single faults on a running accelerator: each must end in a documented error or in the right bits.
+
+After each, a reset and the same tokens again must give the right bits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from rtlm.host.engine import ColumnInput, Engine
+from rtlm.host.errors import AcceleratorError
+from rtlm.host.image_header import HEADER_BYTES
+from rtlm.hw.control.registers import Error
+
+TOKENS = (5, 17)
+"""What is fed; the second reads the first one's keys and values."""
+MOST_CYCLES = 1_000_000
+"""Far beyond a step and the watchdog; a step that takes longer hangs."""
+WATCHDOG = 3000
+BUS_ERRORS = ("SLVERR", "DECERR")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a fault: an error's name, "right" bits, or that the driver "refused" to start."""
+
+    kind: str
+    fault: str
+    end: str
+
+
+def name_of(error):
+    """Give an error's name as an outcome."""
+    return "right" if error is Error.NONE else error.name
+
+
+class CampaignError(AssertionError):
+    """A fault ended as none may: in a hang, in wrong bits, or in an error that is not the documented one."""
+
+
+class Campaign:
+    """A simulated accelerator, and what it must compute.
+
+    `image` is the linear memory image, `program_crc` what the program's check register holds.
+    """
+
+    def __init__(self, simulation, image, program_crc, rng):
+        self.device, self.engine, self.memory = simulation.device, simulation.engine, simulation.memory
+        self.model, self.registers = self.device.model, self.engine.registers
+        self.params = self.engine.params
+        self.image, self.rng, self.program_crc = image, rng, program_crc
+        self.registers.write("WATCHDOG", WATCHDOG)
+        self.device.run = lambda: self.model.run(MOST_CYCLES)
+        self.control = self.registers.registers["CONTROL"]
+        before = self.model.cycles
+        self.reference = [self.feed(0), self.feed(1)]
+        self.step_cycles = (self.model.cycles - before) // 2
+
+    def feed(self, position):
+        """Feed one token and give its logits."""
+        column = ColumnInput(token=TOKENS[position], position=position, history=position, local_first=0, slot=0)
+        return self.engine.step([column], read_logits=True).logits[0]
+
+    def is_right(self, position, logits):
+        return np.array_equal(logits.view(np.uint32), self.reference[position].view(np.uint32))
+
+    def run(self, kind):
+        """Inject a fault of a kind, check how it ends and that the accelerator recovers."""
+        fault, allowed, undo = getattr(self, kind)()
+        try:
+            error = self.end_of_step(fault)
+        finally:
+            undo()
+        if error.name not in allowed:
+            raise CampaignError(f"{kind}: {fault} ended with {error.name}; {', '.join(allowed)} may be")
+        self.recover(kind, fault)
+        return Outcome(kind, fault, name_of(error))
+
+    def end_of_step(self, fault):
+        """Run the second token; give the error it ended with, or NONE if its logits are right."""
+        try:
+            logits = self.feed(1)
+        except AcceleratorError:
+            return Error(self.registers.read("ERROR"))
+        if not self.is_right(1, logits):
+            raise CampaignError(f"{fault} changed logits without an error")
+        return Error.NONE
+
+    def recover(self, kind, fault):
+        """Reset, and compute both tokens again."""
+        self.engine.reset()
+        for position in range(len(TOKENS)):
+            if not self.is_right(position, self.feed(position)):
+                raise CampaignError(f"after {kind} ({fault}) and a reset, token {position} is wrong")
+
+    # --- kinds: each gives a description, the names of the errors that may come, and what undoes the fault ---
+
+    def read_response(self):
+        """An error response to a read of one beat of anything that the program may read."""
+        regions = [r for r in self.memory.regions.values() if r.purpose != "results" and r.words]
+        regions = [r for r in regions if not r.name.startswith("logits")]
+        weights = np.array([r.words for r in regions]) ** 0.5
+        region = regions[self.rng.choice(len(regions), p=weights / weights.sum())]
+        return self._bus_error(region, ("READ_RESPONSE", "WRITE_RESPONSE", "NONE"))
+
+    def program_response(self):
+        """An error response to a read of the program."""
+        return self._bus_error(self.memory.regions["program"], ("READ_RESPONSE",))
+
+    def write_response(self):
+        """An error response to a write of logits."""
+        return self._bus_error(self.memory.regions["logits"], ("WRITE_RESPONSE", "NONE"))
+
+    def _bus_error(self, region, allowed):
+        word = region.start + int(self.rng.integers(region.words))
+        beat = word * self.params.beats_per_word + int(self.rng.integers(self.params.beats_per_word))
+        port = int(self.rng.integers(self.params.ports))
+        answer = str(self.rng.choice(BUS_ERRORS))
+        start = self.device.striping.byte_address(beat, port)
+        self.model.inject_faults([(start, start + self.params.port_bytes, answer)])
+        return f"{answer} at {start:#x} ({region.name})", allowed, lambda: self.model.inject_faults([])
+
+    def program_bit(self):
+        """A flipped bit of the program: never unnoticed, whatever it makes of it."""
+        region = self.memory.regions["program"]
+        word = region.start + int(self.rng.integers(region.words))
+        content = self.image[word].copy()
+        bit = int(self.rng.integers(8 * content.size))
+        content[bit // 8] ^= 1 << bit % 8
+        self.device.write_words(word, content)
+        allowed = [error.name for error in Error if error not in (Error.NONE, Error.START_WHILE_BUSY)]
+        # What it wrote before it was noticed may lie anywhere.
+        return f"bit {bit} of program word {word - region.start}", allowed, lambda: self.device.load(self.image)
+
+    def program_registers(self):
+        """A program that is not where, or not as long as, the register says."""
+        name = str(self.rng.choice(["PROGRAM_BASE", "PROGRAM_WORDS", "PROGRAM_CRC"]))
+        right = self.registers.read(name)
+        wrong = right ^ 1 << int(self.rng.integers(16 if name == "PROGRAM_WORDS" else 32))
+        allowed = [error.name for error in Error if error not in (Error.NONE, Error.START_WHILE_BUSY)]
+        return self._register(name, wrong, allowed, self.image)
+
+    def limit(self):
+        """Memory that ends before what the program needs."""
+        beats = self.params.beats_per_word * int(self.rng.integers(self.memory.words))
+        return self._register("LIMIT", beats, ("READ_LIMIT", "WRITE_LIMIT", "NONE"))
+
+    def kv_base(self):
+        """A slot that does not begin at a word."""
+        wrong = self.memory.address("kv0") + int(self.rng.integers(1, self.params.beats_per_word))
+        original = self.engine.memory.address
+        self.engine.memory = _Shifted(self.memory, wrong)
+
+        def undo():
+            self.engine.memory = self.memory
+
+        assert original("kv0") != wrong
+        return f"KV_BASE = {wrong}", ("READ_ALIGNMENT", "WRITE_ALIGNMENT"), undo
+
+    def _register(self, name, value, allowed, image=None):
+        right = self.registers.read(name)
+        self.registers.write(name, value)
+
+        def undo():
+            self.registers.write(name, right)
+            if image is not None:
+                self.device.load(image)
+
+        return f"{name} = {value:#x} instead of {right:#x}", allowed, undo
+
+
+class _Shifted:
+    """A memory map whose KV slot lies elsewhere."""
+
+    def __init__(self, memory, kv0):
+        self._memory, self._kv0 = memory, kv0
+
+    def address(self, name):
+        return self._kv0 if name == "kv0" else self._memory.address(name)
+
+    def __getattr__(self, name):
+        return getattr(self._memory, name)
+
+
+def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
+    """Faults of the host: what it does in the middle of a step, at a random cycle, before it tries again."""
+    control, registers, model, rng = campaign.control, campaign.registers, campaign.model, campaign.rng
+
+    def begin():
+        cycle = int(rng.integers(1, campaign.step_cycles))
+        registers.write("CONTROL", control.encode(start=1, store_logits=1))
+        model.step(cycle)
+        return cycle
+
+    def finish(kind, fault, error):
+        campaign.recover(kind, fault)
+        return Outcome(kind, fault, error if isinstance(error, str) else name_of(error))
+
+    def reset():
+        return finish("reset", f"reset after {begin()} cycles", Error.NONE)
+
+    def hard_reset():
+        """The reset input; registers lose their values, so the host writes them again."""
+        cycle = begin()
+        model.reset(int(rng.integers(1, 20)))
+        for name, value in (
+            ("PROGRAM_BASE", campaign.memory.address("program")),
+            ("PROGRAM_WORDS", campaign.memory.regions["program"].words),
+            ("PROGRAM_CRC", campaign.program_crc),
+            ("LIMIT", campaign.memory.beats),
+            ("WATCHDOG", WATCHDOG),
+        ):
+            registers.write(name, value)
+        return finish("hard_reset", f"reset input after {cycle} cycles", Error.NONE)
+
+    def start_while_busy():
+        cycle = begin()
+        busy = registers.read_fields("STATUS")["busy"]
+        registers.write("CONTROL", control.encode(start=1))
+        error = Error(registers.read("ERROR"))
+        if error is not (Error.START_WHILE_BUSY if busy else Error.NONE) and busy:
+            raise CampaignError(f"a start after {cycle} cycles, while busy, ended with {error.name}")
+        return finish("start_while_busy", f"second start after {cycle} cycles", error)
+
+    def bad_columns():
+        value = int(rng.choice([0, campaign.params.columns + 1, 15, 1 << 31]))
+        registers.write("COLUMNS", value)
+        registers.write("CONTROL", control.encode(start=1))
+        error = Error(registers.read("ERROR"))
+        if error is not Error.BAD_COLUMNS:
+            raise CampaignError(f"COLUMNS = {value} ended with {error.name}")
+        return finish("bad_columns", f"COLUMNS = {value}", error)
+
+    def watchdog():
+        """A watchdog shorter than any step's first read."""
+        value = int(rng.integers(1, 12))
+        registers.write("WATCHDOG", value)
+        registers.write("CONTROL", control.encode(start=1))
+        model.run(MOST_CYCLES)
+        error = Error(registers.read("ERROR"))
+        registers.write("WATCHDOG", WATCHDOG)
+        if error is not Error.WATCHDOG:
+            raise CampaignError(f"WATCHDOG = {value} ended with {error.name}")
+        return finish("watchdog", f"WATCHDOG = {value}", error)
+
+    def identity():
+        """A device that says it is another: no step is made."""
+        name = str(rng.choice(["ID", "VERSION", "CONFIG_HASH_LOW", "CONFIG_HASH_HIGH"]))
+        bit, engine, address = int(rng.integers(32)), campaign.engine, registers.registers.address(name)
+        device = _Flipped(campaign.device, address, bit)
+        try:
+            Engine(
+                device,
+                engine.params,
+                campaign.memory,
+                vocabulary=engine.vocabulary,
+                context=engine.context,
+                program_crc=campaign.program_crc,
+            )
+        except AcceleratorError:
+            return finish("identity", f"bit {bit} of {name}", "refused")
+        raise CampaignError(f"a device with bit {bit} of {name} flipped was accepted")
+
+    def header():
+        """A flipped bit of the image's header: no step is made."""
+        region, engine = campaign.memory.regions["header"], campaign.engine
+        content = campaign.image[region.start : region.start + region.words].reshape(-1).copy()
+        bit = int(rng.integers(8 * HEADER_BYTES))
+        content[bit // 8] ^= 1 << bit % 8
+        campaign.device.write_words(region.start, content)
+        try:
+            Engine(
+                campaign.device,
+                engine.params,
+                campaign.memory,
+                vocabulary=engine.vocabulary,
+                context=engine.context,
+                program_crc=campaign.program_crc,
+            )
+        except AcceleratorError:
+            campaign.device.load(campaign.image)
+            return finish("header", f"bit {bit} of the image's header", "refused")
+        raise CampaignError(f"an image with bit {bit} of its header flipped was accepted")
+
+    kinds = (reset, hard_reset, start_while_busy, bad_columns, watchdog, identity, header)
+    return {function.__name__: function for function in kinds}
+
+
+class _Flipped:
+    """A device with one bit of one register flipped."""
+
+    def __init__(self, device, address, bit):
+        self._device, self._address, self._bit = device, address, bit
+
+    def read_register(self, address):
+        return self._device.read_register(address) ^ ((1 << self._bit) if address == self._address else 0)
+
+    def __getattr__(self, name):
+        return getattr(self._device, name)

@@ -1,0 +1,78 @@
+"""At least 200 random single faults: never a hang, never wrong bits without an error, always a way back."""
+
+import collections
+import random
+
+import numpy as np
+import pytest
+from campaign import Campaign, CampaignError, interruptions
+from rtlm.gen.config import load_config
+from rtlm.host.image import build_image
+from rtlm.host.model import LlamaModel, write_random_model
+from rtlm.host.program import compile_model, program_crc
+from rtlm.host.progress import SilentProgress
+from rtlm.host.session import simulate
+from rtlm.hw.control.registers import Error
+
+CONTEXT = 16
+FAULTS = {
+    "read_response": 40,
+    "program_response": 12,
+    "write_response": 12,
+    "program_bit": 60,
+    "program_registers": 20,
+    "limit": 16,
+    "kv_base": 4,
+    "reset": 16,
+    "hard_reset": 12,
+    "start_while_busy": 12,
+    "bad_columns": 4,
+    "watchdog": 6,
+    "identity": 8,
+    "header": 8,
+}
+"""How many of each kind; `--faults N` multiplies them."""
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory, request):
+    seed = request.config.getoption("--fault-seed")
+    seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    print(f"seed {seed}: pytest tests/faults --fault-seed {seed}")
+    path = tmp_path_factory.mktemp("model") / "random.gguf"
+    write_random_model(path, layers=1, dim=128, hidden_dim=128, heads=4, kv_heads=2, vocab=272, context=CONTEXT)
+    model, config = LlamaModel.open(path), load_config("tiny")
+    params = config.to_params()
+    memory, program = compile_model(params, model, context=CONTEXT)
+    with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        image = build_image(params, model, memory, program)
+        yield Campaign(simulation, image, program_crc(params, program), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_single_faults(campaign, kind, request):
+    act = interruptions(campaign).get(kind, lambda: campaign.run(kind))
+    outcomes = [act() for _ in range(FAULTS[kind] * request.config.getoption("--faults"))]
+    counts = collections.Counter(outcome.end for outcome in outcomes)
+    print(f"{kind}: {len(outcomes)} faults, {dict(counts)}")
+    if kind not in ("reset", "hard_reset"):
+        # A kind of fault that never shows tests nothing.
+        assert counts.keys() - {"right"}, f"none of {len(outcomes)} faults was noticed"
+
+
+def test_enough_faults():
+    assert sum(FAULTS.values()) >= 200
+
+
+def test_without_the_check_a_flipped_bit_goes_unnoticed(campaign):
+    """The campaign sees wrong bits: with the program's check off, some flipped bit changes logits silently."""
+    campaign.registers.write("PROGRAM_CRC", 0)
+    try:
+        with pytest.raises(CampaignError, match=r"ended with NONE|without an error"):
+            for _ in range(200):
+                campaign.run("program_bit")
+    finally:
+        campaign.device.load(campaign.image)
+        campaign.registers.write("PROGRAM_CRC", campaign.program_crc)
+    campaign.recover("no check", "the last one")
+    assert campaign.registers.read("ERROR") == Error.NONE.value

@@ -1,0 +1,50 @@
+"""Every unit's gates in Verilator under cocotb, at every standard set of parameters, and benches that turn red."""
+
+import os
+import random
+import re
+
+import pytest
+import rtlm.hw.kernels as kernels
+from rtlm.hw import hls
+from rtlm.hw.hls import F32
+from rtlm.sim.benches.bench import Bench
+from rtlm.sim.benches.catalog import FAMILIES, benches
+from rtlm.sim.benches.kernels import KernelSet, prepare
+
+BENCHES = [bench for unit in FAMILIES for bench in benches(unit)]
+
+
+@pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.full_name)
+def test_bench(bench, tmp_path):
+    seed = int(os.environ.get("BENCH_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"seed {seed}: rtlm test {bench.full_name} --seed {seed}")
+    run = bench.run(tmp_path, seed=seed)
+    assert run.passed, run.complaint
+
+
+@hls.kernel
+def difference(x: F32, y: F32) -> F32:
+    return x - y
+
+
+@pytest.mark.parametrize(("broken", "complaint"), [("sign", "the model says"), ("stall", "was not taken")])
+def test_bench_turns_red(tmp_path, monkeypatch, broken, complaint):
+    """A flipped sign, and a pipeline that moves on while its output waits."""
+
+    def no_stall(text):
+        changed = re.sub(r"assign enable = [^;]*;", "assign enable = 1'h1;", text)
+        assert changed != text
+        return changed
+
+    if broken == "sign":
+        monkeypatch.setattr(kernels.residual, "component", difference.component)
+    bench = Bench(
+        unit="kernels",
+        name="residual",
+        module="rtlm.sim.benches.kernels_cocotb",
+        prepare=lambda: prepare(KernelSet(names=("residual",), lanes=1, clock_mhz=300)),
+    )
+    run = bench.run(tmp_path, seed=1, mutate=no_stall if broken == "stall" else lambda text: text)
+    assert not run.passed
+    assert complaint in run.complaint

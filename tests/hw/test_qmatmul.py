@@ -1,0 +1,58 @@
+"""Quantised products as one streaming unit, with their own activation banks."""
+
+import dataclasses
+import json
+import pathlib
+import random
+
+import pytest
+from rtlm.gen.rtl import emit
+from rtlm.hw.units.matmul_params import MatmulParams
+from rtlm.hw.units.qmatmul import GemvParams, QMatmul
+from rtlm.sim.cocotb_runner import build_cocotb, run_cocotb
+
+HERE = pathlib.Path(__file__).parent
+CONFIGURATIONS = {
+    "one-column": MatmulParams(lanes=32, columns=1, vector_lanes=2, max_k_blocks=5),
+    "three-columns": MatmulParams(lanes=128, columns=3, vector_lanes=2, max_k_blocks=6),
+}
+
+
+def run(name, folder, monkeypatch, change=lambda text: text, slow=""):
+    params = CONFIGURATIONS[name]
+    seed = random.SystemRandom().randrange(1 << 31)
+    print(f"seed {seed}")
+    monkeypatch.syspath_prepend(str(HERE))
+    verilog = change(emit(QMatmul(params), "qmatmul").verilog)
+    values = json.dumps(dataclasses.asdict(params))
+    build = build_cocotb(verilog, top="qmatmul")
+    environment = {"QMATMUL_PARAMS": values, "QMATMUL_SLOW": slow}
+    return run_cocotb(build, module="test_qmatmul_cocotb", folder=folder, seed=seed, environment=environment)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_products(name, tmp_path, monkeypatch):
+    for slow in ("", "i_activations"):
+        outcome = run(name, tmp_path / slow, monkeypatch, slow=slow)
+        assert outcome.passed, outcome.complaint
+
+
+def test_stale_bank_is_seen(tmp_path, monkeypatch):
+    """A bank that is not emptied lets the next matrix meet the vector before."""
+
+    def never_clear(text):
+        before, name, rest = text.partition("module \\qmatmul.banks (")
+        body, end, after = rest.partition("endmodule")
+        changed = body.replace("clear[0]", "1'h0").replace("clear[1]", "1'h0")
+        assert changed != body
+        return before + name + changed + end + after
+
+    outcome = run("one-column", tmp_path, monkeypatch, never_clear, slow="i_activations")
+    assert not outcome.passed
+    assert "results" in outcome.complaint
+
+
+def test_sizes_are_checked():
+    assert GemvParams(lanes=256).word_bytes == 128
+    with pytest.raises(ValueError, match="48 lanes are not possible"):
+        GemvParams(lanes=48)

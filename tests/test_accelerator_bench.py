@@ -1,0 +1,43 @@
+"""The whole accelerator in cocotb over cocotbext-axi, and in the native bench: the same logits, the same work."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from rtlm.gen.config import load_config
+from rtlm.host.accelerator_bench import CONTEXT, TOKENS, accelerator_benches, column, write_bench_model
+from rtlm.host.progress import SilentProgress
+from rtlm.host.session import simulate
+
+WORK = ("EVENT_MATMUL_BUSY", "EVENT_ATTENTION_BUSY", "EVENT_WORDS")
+"""Counters of work: the same whatever the memory's timing. The others count cycles of waiting, or in between."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}: rtlm test accelerator --seed {seed}")
+    folder = tmp_path_factory.mktemp("accelerator")
+    (bench,) = accelerator_benches()
+    return folder, bench.run(folder, seed=seed)
+
+
+def test_cocotb_gives_the_golden_bits(run):
+    _, outcome = run
+    assert outcome.passed, outcome.complaint
+    assert {each.name for each in outcome.outcomes} == {"flat_out", "random_ready", "bus_faults"}
+
+
+def test_native_bench_gives_the_same(run, tmp_path):
+    folder, _ = run
+    logits = np.frombuffer((folder / "logits.bin").read_bytes(), "<u4").reshape(len(TOKENS), -1)
+    theirs = json.loads((folder / "counters.json").read_text())
+    config = load_config("tiny")
+    model = write_bench_model(tmp_path / "random.gguf", config.to_params())
+    with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        for n in range(len(TOKENS)):
+            result = simulation.engine.step([column(n)], read_logits=True)
+            np.testing.assert_array_equal(result.logits[0].view(np.uint32), logits[n])
+            assert {name: result.counters[name] for name in WORK} == {name: theirs[n][name] for name in WORK}
+            assert all(result.counters[name] for name in WORK)
