@@ -22,6 +22,8 @@ __all__ = ["DEFAULT_PRESET", "Configuration", "config_hash", "load_config", "pre
 
 DEFAULT_PRESET = "kv260"
 MAX_FILE_BYTES = 1 << 16
+MAX_NESTING = 16
+"""Levels of YAML; a configuration has four."""
 
 
 def preset_names() -> list[str]:
@@ -117,8 +119,33 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key that occurs twice is an error instead of a surprise."""
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that occurs twice is an error instead of a surprise.
+
+    Aliases, with which a small file can stand for a huge value, tags, and deep nesting are errors too.
+    """
+
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        problem = None
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases (*name) are not supported"
+        elif event.tag is not None:
+            problem = f"tags such as {shown(event.tag)} are not supported"
+        elif isinstance(event, yaml.ScalarEvent) and any("\ud800" <= c <= "\udfff" for c in event.value):
+            problem = f"{shown(event.value)} holds half a character"
+        elif self._depth == MAX_NESTING:
+            problem = f"it is nested too deeply, more than {MAX_NESTING} levels"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -135,7 +162,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _parse(text: str, source: str) -> Any:
     """Read YAML."""
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
+        return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(source, [f"the YAML is not valid{where}: {error.problem}."]) from None
@@ -143,8 +170,6 @@ def _parse(text: str, source: str) -> Any:
         raise ConfigError(
             source, ["the YAML is not valid: it holds characters or values that YAML does not allow."]
         ) from None
-    except RecursionError:
-        raise ConfigError(source, ["the YAML is nested too deeply."]) from None
 
 
 def _load_yaml(text: str, source: str) -> dict[str, Any]:

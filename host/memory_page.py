@@ -1,0 +1,182 @@
+"""The page that says what lies where in the accelerator's memory, for one configuration or for all."""
+
+from dataclasses import dataclass, fields
+from types import SimpleNamespace
+
+from rtlm.gen.pages import table
+from rtlm.gen.schema import Configuration
+from rtlm.host.image_header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
+from rtlm.host.layout import MemoryMap, memory_map
+from rtlm.hw.formats import BLOCK, BlockFormat
+from rtlm.hw.params import AcceleratorParams
+
+EXAMPLE_LAYERS = 2
+EXAMPLE_INSTRUCTIONS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LargestModel:
+    """As much of a model as the layout needs: the largest that a configuration allows, of floats."""
+
+    dim: int
+    hidden_dim: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    layers: int
+
+    def matrix(self, name: str, layer: int | None = None) -> SimpleNamespace:
+        """Give a matrix; only the name of its format is asked for. Floats are stored as Q8_0."""
+        return SimpleNamespace(type=SimpleNamespace(name="F32"))
+
+
+def memory_page(config: Configuration) -> str:
+    """Describe the memory of a configuration.
+
+    Parameters
+    ----------
+    config
+        The configuration; sizes in the page are its.
+    """
+    params = config.to_params()
+    parts = (
+        _head(config, params),
+        _header(),
+        _tiles(params),
+        _vectors(params),
+        _kv(params),
+        _regions(params),
+        _striping(config),
+    )
+    return "\n".join(parts)
+
+
+def _head(config: Configuration, params: AcceleratorParams) -> str:
+    return (
+        "# Memory image\n\n"
+        f"Sizes are those of configuration `{config.name}`. All numbers are little-endian. Memory is a sequence of "
+        f"words of {params.word_bytes} bytes, each {params.beats_per_word} "
+        f"beat{'s' if params.beats_per_word > 1 else ''} of {params.beat_bytes} bytes. Registers and instructions "
+        "address beats. The image holds everything up to the KV cache; KV cache and result buffer follow it and start "
+        "as zeros.\n"
+    )
+
+
+def _header() -> str:
+    """Describe the header; places are found in a packed one, so that they are those that the packer writes."""
+    names = [field.name for field in fields(ImageHeader)]
+    marks = {name: 0xA0 + number for number, name in enumerate(names)}
+    raw = ImageHeader(**marks).pack().tobytes()
+    starts = [(0, "magic", repr(MAGIC.decode())[1:-1]), (len(MAGIC), "version", str(VERSION))]
+    starts += [(raw.index(mark), name, "") for name, mark in marks.items()]
+    ends = [start for start, _, _ in starts[1:]] + [HEADER_BYTES - 4]
+    rows = [(start, end - start, f"`{name}`", value) for (start, name, value), end in zip(starts, ends, strict=True)]
+    rows.append((HEADER_BYTES - 4, 4, "`checksum`", "CRC-32 (zlib) of the bytes before it"))
+    return (
+        "## Header\n\nThe first words; numbers are unsigned.\n\n"
+        f"{table(('byte', 'bytes', 'field', 'value'), rows)}\n"
+        "`words` counts all memory that is used, KV cache and result buffer included; `content_words` the image.\n"
+    )
+
+
+def _tiles(params: AcceleratorParams) -> str:
+    tile = params.tile_shape
+    rows = [
+        (
+            format.name,
+            format.bits,
+            tile.group_rows(format),
+            tile.tiles_per_scale_word(format),
+            f"`d{' , m' if format.has_minimum else ''}`".replace(" ,", ","),
+            f"{tile.words(format, 1024, 1024 // BLOCK) * tile.word_bytes * 8 / 1024**2:.3f}",
+        )
+        for format in BlockFormat
+    ]
+    head = ("format", "bits", "rows of a tile", "tiles for a scale word", "scales", "bits a weight, 1024 x 1024")
+    return (
+        "## Matrices\n\n"
+        f"A matrix is cut into tiles of some rows x one block of {BLOCK} columns; a tile is a word of "
+        f"{tile.rows} nibble rows x {BLOCK} nibbles. Byte `16·r + i` of a word holds columns `2i` (low nibble) and `2i "
+        "+ 1` (high nibble) of nibble row `r`. In a 4-bit format nibble row `r` is matrix row `r` of the tile; in an "
+        "8-bit format nibble rows `2r` and `2r + 1` are the low and the high nibbles of matrix row `r`. Codes are "
+        "unsigned (docs/numerics.md); rows that fill the last tile up have weight 0.\n\n"
+        "Tiles follow each other row group by row group, in a row group block by block. Before each run of tiles "
+        "(fewer at the end) lies a scale word: for each tile of the run, for each of its rows, the fp16 scale `d`, "
+        "then the minimum `m` where the format has one. Scales shared by 2, 4 or 8 blocks (`group_shift` 1 to 3) stand "
+        "once for each such group of tiles, so that a scale word serves as many times more tiles.\n\n"
+        f"{table(head, rows)}\n"
+        "Rows of gate and up alternate in one matrix: gate 0, up 0, gate 1, up 1 ...\n"
+    )
+
+
+def _vectors(params: AcceleratorParams) -> str:
+    rope_words = -(-4 * params.head_dim // params.word_bytes)
+    return (
+        "## Other tables\n\n"
+        "* Norm weights: float32, padded to whole words.\n"
+        f"* Embedding: a row for each token; the fp16 scales of its blocks of {BLOCK} from a word's start, then its "
+        "int8 values from a word's start.\n"
+        f"* RoPE: for each position {rope_words} word{'s' if rope_words > 1 else ''}: cosine and sine (float32) of "
+        "pair 0, of pair 1, and so on.\n"
+        "* Program: instructions of 32 bytes, padded with zeros to whole words.\n"
+        "* Logits: for each column a float32 for each token, from a word's start.\n"
+    )
+
+
+def _kv(params: AcceleratorParams) -> str:
+    rows = (
+        ("scales", params.kv_scale_words, "for each position BF16 of the key, BF16 of the value"),
+        ("keys", params.kv_row_words, f"for each position {params.head_dim} int8"),
+        ("values", params.kv_row_words, f"for each position {params.head_dim} int8"),
+    )
+    return (
+        "## KV cache\n\n"
+        "A slot holds one sequence: layer by layer, in a layer KV head by KV head, for each head three regions of "
+        f"whole words for {params.context_limit} positions ({params.kv_head_words} words in all):\n\n"
+        f"{table(('region', 'words', 'content'), rows)}"
+    )
+
+
+def _regions(params: AcceleratorParams) -> str:
+    memory = largest_map(params)
+    rows = ((f"`{r.name}`", r.purpose, r.start, r.words) for r in memory.regions.values())
+    return (
+        "## Regions\n\n"
+        "Regions lie in the order in which a step reads them. As an example, the largest model of this configuration "
+        f"with {EXAMPLE_LAYERS} layers in Q8_0 and {params.context_limit} positions:\n\n"
+        f"{table(('region', 'counts as', 'first word', 'words'), rows)}\n"
+        f"In all {memory.words} words, {memory.words * params.word_bytes} bytes; the register `LIMIT` is "
+        f"{memory.beats}.\n"
+    )
+
+
+def largest_map(params: AcceleratorParams) -> MemoryMap:
+    """Lay the largest model of a configuration out, with two layers."""
+    model = _LargestModel(
+        dim=params.dim,
+        hidden_dim=params.hidden_dim,
+        heads=params.heads,
+        kv_heads=-(-params.heads // params.group),
+        head_dim=params.head_dim,
+        vocab=params.vocabulary,
+        layers=EXAMPLE_LAYERS,
+    )
+    return memory_map(
+        params,
+        model,  # type: ignore[arg-type]  # what the layout asks a model for
+        instructions=EXAMPLE_INSTRUCTIONS,
+        context=params.context_limit,
+    )
+
+
+def _striping(config: Configuration) -> str:
+    ports, width, burst = config.memory.ports, config.memory.port_bits // 8, config.burst_beats
+    return (
+        "## Ports\n\n"
+        f"{ports} port{'s' if ports > 1 else ''} of {width} bytes. Beat `n` lies, for port `p`, at byte address\n\n"
+        f"    (n div {burst}) · {ports * burst * width} + p · {burst * width} + (n mod {burst}) · {width}\n\n"
+        f"so that each port reads linear bursts of {burst} beats ({burst * width} bytes, never across 4 KiB), and "
+        f"{ports} neighbouring chunks make a stripe. `rtlm.hw.memory.Striping.scatter` puts a linear image in this "
+        "order.\n"
+    )

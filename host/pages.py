@@ -1,0 +1,33 @@
+"""Writes the generated pages of docs/: ``python -m rtlm.host.pages`` (from the repository's folder)."""
+
+from pathlib import Path
+
+from rtlm.gen.config import DEFAULT_PRESET, load_config
+from rtlm.gen.pages import instructions_page, parameters_page, registers_page
+from rtlm.host.memory_page import memory_page
+
+NOTE = "\n---\nGenerated from the source by `python -m rtlm.host.pages`; a test compares.\n"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def generated_pages() -> dict[str, str]:
+    """Give the text of each generated page of docs/, by file name."""
+    config = load_config(DEFAULT_PRESET)
+    pages = {
+        "registers.md": registers_page(config.matmul.columns),
+        "instructions.md": instructions_page(),
+        "memory-image.md": memory_page(config),
+        "parameters.md": parameters_page(config),
+    }
+    return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, text in generated_pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

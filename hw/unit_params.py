@@ -1,0 +1,95 @@
+"""Sizes of each unit, derived from those of the accelerator: one definition for the whole and for units alone."""
+
+from dataclasses import dataclass
+
+from rtlm.hw.control.sequencer import SequencerParams
+from rtlm.hw.memory import ReaderParams, WriterParams
+from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.units.attention_params import AttentionParams
+from rtlm.hw.units.matmul_params import MatmulParams
+from rtlm.hw.units.vector_params import VectorParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitParams:
+    """Parameters of the units of one accelerator.
+
+    Parameters
+    ----------
+    reader, writer, sequencer, matmul, attention, vector
+        Those of the unit of that name.
+    """
+
+    reader: ReaderParams
+    writer: WriterParams
+    sequencer: SequencerParams
+    matmul: MatmulParams
+    attention: AttentionParams
+    vector: VectorParams
+
+
+def unit_params(params: AcceleratorParams) -> UnitParams:
+    """Derive the parameters of every unit.
+
+    Raises
+    ------
+    ValueError
+        If a unit cannot have the size that follows; the sentence names value and range.
+    """
+    bus = {
+        "ports": params.ports,
+        "port_bits": params.port_bits,
+        "address_bits": params.address_bits,
+        "word_bytes": params.word_bytes,
+    }
+    return UnitParams(
+        reader=ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus),
+        writer=WriterParams(**bus),
+        sequencer=SequencerParams(
+            columns=params.columns,
+            word_bytes=params.word_bytes,
+            beats_per_word=params.beats_per_word,
+            head_dim=params.head_dim,
+            scale_words=params.kv_scale_words,
+            row_words=params.kv_row_words,
+            vector_lanes=params.vector_lanes,
+            max_k_blocks=params.max_k_blocks,
+            max_packet_rows=params.max_packet_rows,
+            kv_heads=params.kv_heads,
+            group=params.group,
+        ),
+        matmul=MatmulParams(
+            lanes=params.lanes,
+            columns=params.columns,
+            vector_lanes=params.vector_lanes,
+            max_k_blocks=params.max_k_blocks,
+            max_packet_rows=params.max_packet_rows,
+        ),
+        attention=AttentionParams(
+            head_dim=params.head_dim,
+            group=params.group,
+            kv_heads=params.kv_heads,
+            columns=params.columns,
+            context_limit=params.context_limit,
+            word_bytes=params.word_bytes,
+            bytes_per_cycle=params.attention_bytes,
+            vector_lanes=params.vector_lanes,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+        ),
+        vector=VectorParams(
+            lanes=params.vector_lanes,
+            columns=params.columns,
+            max_dim=params.dim,
+            max_hidden=params.hidden_dim,
+            head_dim=params.head_dim,
+            heads=params.heads,
+            kv_heads=params.kv_heads,
+            context_limit=params.context_limit,
+            word_bytes=params.word_bytes,
+            beats_per_word=params.beats_per_word,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+            clock_gating=params.clock_gating,
+        ),
+    )

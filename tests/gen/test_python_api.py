@@ -1,0 +1,43 @@
+"""docs/python-api.md runs: a user's top with our GEMV inside equals its model, and a broken one does not."""
+
+import pathlib
+import re
+
+import pytest
+import rtlm.hw
+from rtlm.gen.rtl import emit
+from rtlm.hw import Gemv, GemvParams
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "python-api.md"
+
+
+def run_page(folder, change=lambda text: text):
+    text = change(PAGE.read_text())
+    names = {}
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL)):
+        path = folder / f"block{number}.py"
+        path.write_text(block)
+        exec(compile(block, str(path), "exec"), names)
+    return names
+
+
+def test_page(tmp_path):
+    names = run_page(tmp_path)
+    assert len(names["received"]) == names["rows"]
+    assert "module dense_layer(" in emit(names["DenseLayer"](names["params"]), "dense_layer").verilog
+
+
+def test_page_sees_a_wrong_design(tmp_path):
+    """The vector's scales doubled on the way in."""
+    with pytest.raises(AssertionError) as caught:
+        run_page(tmp_path, lambda text: text.replace('"s": int(s)}', '"s": int(s) + 128}'))
+    assert str(caught.traceback[-1].statement).startswith("assert received == ")
+
+
+def test_names_of_the_package():
+    assert Gemv(GemvParams(lanes=32)).latency > 0
+    for name in rtlm.hw.__all__:
+        assert getattr(rtlm.hw, name).__name__ == name
+    assert "Gemv" in dir(rtlm.hw)
+    with pytest.raises(AttributeError, match="no attribute Gemm"):
+        _ = rtlm.hw.Gemm

@@ -1,0 +1,185 @@
+"""Synthesis: what is counted, where it is attributed, and what place and route says, on a design of known size."""
+
+import json
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from rtlm.gen import yosys
+from rtlm.gen.errors import GenerateError, ToolMissingError
+from rtlm.gen.netlist import cut, down_to
+from rtlm.gen.place import Placement, signal_name
+from rtlm.gen.synth import cells_by_module, synthesise
+from rtlm.gen.synth_asic import read_areas
+from rtlm.gen.synth_report import markdown
+from rtlm.gen.synth_targets import TARGETS
+
+WORDS, WORD_BITS = 1024, 18
+"""Exactly one block memory of 18 Kbit."""
+PRODUCT_BITS, SUM_BITS = 24, 32
+
+
+class Products(wiring.Component):
+    """Multiplies and registers the product."""
+
+    a: In(signed(12))
+    b: In(signed(12))
+    o: Out(signed(PRODUCT_BITS))
+
+    def elaborate(self, platform):
+        m = Module()
+        product = Signal(signed(PRODUCT_BITS), name="product", reset_less=True)
+        m.d.sync += product.eq(self.a * self.b)
+        m.d.comb += self.o.eq(product)
+        return m
+
+
+class Design(wiring.Component):
+    """A multiplier in a part of its own, an accumulator, and a memory that keeps the sums."""
+
+    a: In(signed(12))
+    b: In(signed(12))
+    address: In(10)
+    o: Out(WORD_BITS)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.products = products = Products()
+        total = Signal(SUM_BITS, name="total")
+        m.submodules.store = store = Memory(shape=WORD_BITS, depth=WORDS, init=[])
+        write, read = store.write_port(), store.read_port()
+        m.d.comb += [products.a.eq(self.a), products.b.eq(self.b), self.o.eq(read.data ^ total[-WORD_BITS:])]
+        m.d.comb += [write.addr.eq(self.address), write.data.eq(total), write.en.eq(self.a[0])]
+        m.d.comb += [read.addr.eq(self.b[:10]), read.en.eq(1)]
+        m.d.sync += total.eq(total + products.o)
+        return m
+
+
+@pytest.fixture(scope="module")
+def netlist() -> str:
+    return rtlil.convert(Design(), name="top", emit_src=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_fpga_counts_are_those_of_the_design_and_attributed_to_its_parts(netlist):
+    result = synthesise(netlist, target="ecp5")
+    top, parts = result.modules[0], {module.path: module for module in result.modules}
+    assert list(parts) == ["", "products"]
+    # On ECP5 a block memory cannot read the word that is being written: yosys adds registers that pass it on.
+    assert SUM_BITS <= top.own["ff"] <= SUM_BITS + 3 * WORD_BITS
+    assert parts["products"].own["ff"] == PRODUCT_BITS
+    assert parts["products"].own["dsp"] == 1
+    assert top.own["bram"] == 1
+    assert top.total == {name: sum(m.own[name] for m in result.modules) for name in top.total}
+    # The sum is as many bits of carry chain, two to a cell.
+    assert top.own["carry"] >= SUM_BITS / 2
+    text = markdown(result)
+    assert "| **all** |" in text and "products" in text
+
+
+def test_depth_flattens_parts_into_their_parent(netlist):
+    flat = synthesise(netlist, target="ecp5", depth=0)
+    assert [module.path for module in flat.modules] == [""]
+    assert flat.total["ff"] == synthesise(netlist, target="ecp5").total["ff"]
+
+
+def test_xilinx_memory_goes_into_half_a_block(netlist):
+    total = synthesise(netlist, target="xilinx-us+", depth=0).total
+    assert (total["bram"], total["dsp"], total["ff"]) == (0.5, 1, SUM_BITS + PRODUCT_BITS)
+
+
+def test_asic_counts_registers_and_leaves_the_memory_as_bits(netlist):
+    total = synthesise(netlist, target="asic", depth=0).total
+    assert total["memory_bits"] == WORDS * WORD_BITS
+    assert total["ff"] == SUM_BITS + PRODUCT_BITS
+    # Registers of 4 to 8 gates, a 12 x 12 multiplier of 500 to 2500, two adders.
+    assert 800 < total["ge"] < 5000
+
+
+def test_place_and_route_reaches_a_clock_and_names_our_registers(netlist):
+    result = synthesise(netlist, target="ecp5", depth=0, placement=Placement(clock_mhz=20))
+    timing = result.timing
+    assert timing.met and 20 < timing.fmax_mhz < 1000
+    assert timing.used["TRELLIS_FF"] == result.total["ff"]
+    known = ("total", "product", "store", "o")
+    assert any(name in timing.source for name in known) and any(name in timing.target for name in known)
+    assert sum(step.delay_ns for step in timing.steps) == pytest.approx(1000 / timing.fmax_mhz, rel=0.02)
+    missed = synthesise(netlist, target="ecp5", depth=0, placement=Placement(clock_mhz=900))
+    assert not missed.timing.met and "missed" in markdown(missed)
+
+
+def test_a_unit_is_cut_out_and_results_are_cached_by_content(netlist):
+    first = synthesise(netlist, target="ecp5", unit="products", depth=0)
+    again = synthesise(netlist, target="ecp5", unit="products", depth=0)
+    assert (first.cached, again.cached) == (False, True)
+    assert again.to_json() == first.to_json()
+    assert first.total["ff"] == PRODUCT_BITS
+    json.dumps(first.to_json())
+
+
+def test_unknown_names_are_refused_with_what_there_is(netlist):
+    with pytest.raises(GenerateError, match=r"no unit 'product': below the top there are products\."):
+        synthesise(netlist, target="ecp5", unit="product")
+    with pytest.raises(GenerateError, match="choose one of xilinx-us"):
+        synthesise(netlist, target="spartan")
+    with pytest.raises(GenerateError, match="no open place and route"):
+        synthesise(netlist, target="xilinx-us+", placement=Placement(clock_mhz=100))
+    with pytest.raises(GenerateError, match="Speed grade 9 is not known; ecp5 has 6, 7, 8"):
+        synthesise(netlist, target="ecp5", placement=Placement(clock_mhz=100, speed="9"))
+
+
+def test_a_missing_package_and_a_refused_design_are_one_sentence(monkeypatch, tmp_path):
+    with pytest.raises(yosys.YosysError, match=r"exit code 1: No such command"):
+        yosys.run(["no_such_command"], tmp_path)
+    monkeypatch.setattr(yosys.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolMissingError, match=r"pyosys is missing.*pip install"):
+        yosys.run([], tmp_path)
+
+
+def test_netlists_are_cut_by_hierarchy(netlist):
+    text, top = cut(netlist, "products")
+    assert top == "top.products" and text.count("\nmodule \\") + text.startswith("module \\") == 1
+    assert down_to(netlist, "top", 0) == ["top"]
+    assert down_to(netlist, "top", 1) == ["top", "top.products"]
+
+
+@pytest.mark.parametrize(
+    ("target", "cells", "resource", "amount"),
+    [
+        ("xilinx-us+", {"RAM32M16": 2, "LUT6": 3, "FDRE": 9}, "lut", 19),
+        ("xilinx-us+", {"RAMB18E2": 3, "RAMB36E2": 1}, "bram", 2.5),
+        ("ecp5", {"CCU2C": 2, "LUT4": 1, "TRELLIS_DPR16X4": 1}, "lut", 11),
+        ("ice40", {"SB_DFFESR": 2, "SB_DFF": 1}, "ff", 3),
+        ("gowin", {"DFFRE": 2, "ALU": 4}, "ff", 2),
+    ],
+)
+def test_cells_count_as_resources(target, cells, resource, amount):
+    assert TARGETS[target].resources(cells)[resource] == amount
+
+
+@pytest.mark.parametrize(
+    ("name", "signal"),
+    [
+        ("matmul.array.p_0_0_3_TRELLIS_FF_Q_12", "matmul/array: p_0_0_3"),
+        ("matmul.array.p_0_0_3[5]", "matmul/array: p_0_0_3[5]"),
+        ("total_CCU2C_S0_COUT_3", "total"),
+        ("vector.routes.rope.t_4_LUT4_Z_1_PFUMX_Z", "vector/routes/rope: t_4"),
+    ],
+)
+def test_names_of_cells_become_module_and_signal(name, signal):
+    assert signal_name(name) == signal
+
+
+def test_statistics_and_liberty_are_read():
+    text = json.dumps({"modules": {"\\top.a": {"num_cells_by_type": {"LUT4": 2}}, "\\top": {}}})
+    assert cells_by_module(text) == {"top.a": {"LUT4": 2}, "top": {}}
+    assert read_areas("cell (NAND2X1) {\n  cell_footprint : x;\n  area : 24;\n  pin(A) {} }") == {"NAND2X1": 24.0}

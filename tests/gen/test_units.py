@@ -1,0 +1,32 @@
+"""Every unit on its own: it builds from a preset's sizes and from its own parameters."""
+
+import dataclasses
+
+import pytest
+from rtlm.gen.config import load_config
+from rtlm.gen.errors import ConfigError
+from rtlm.gen.units import UNITS, KernelParams
+from rtlm.hw.unit_params import unit_params
+
+
+@pytest.mark.parametrize("preset", ["tiny", "kv260", "u280"])
+def test_defaults_are_those_of_the_accelerator(preset):
+    config = load_config(preset)
+    sizes = unit_params(config.to_params())
+    for name, unit in UNITS.items():
+        params = unit.defaults(config)
+        assert isinstance(params, unit.params), name
+        assert unit.summary.endswith("."), name
+    assert UNITS["qmatmul"].defaults(config) == sizes.matmul
+    assert UNITS["gemv"].defaults(config).matmul.lanes == config.matmul.lanes
+    assert UNITS["softmax"].defaults(config).max_length * config.vector.lanes >= config.attention.context_limit
+
+
+def test_impossible_sizes_are_one_sentence():
+    config = load_config("tiny")
+    broken = config.model_copy(update={"memory": config.memory.model_copy(update={"prefetch_kib": 1})})
+    with pytest.raises(ConfigError, match="axi-reader: a prefetch buffer of 16 words is too small"):
+        UNITS["axi-reader"].defaults(broken)
+    with pytest.raises(ValueError, match="0 lanes"):
+        KernelParams(lanes=0)
+    assert dataclasses.replace(UNITS["gemv"].defaults(config), lanes=64).matmul.steps == 2
