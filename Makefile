@@ -1,7 +1,7 @@
 # make run: a language model answers through simulated gates. make test: all tests. Both set everything up themselves.
 
 PYTHON ?= python3
-PROMPT ?= What is the capital of France?
+PROMPT ?= Why is the sky blue?
 # Words that go to rtlm run as they are, such as: make run ARGS="--max-tokens 8 --config tiny"
 ARGS ?=
 PYTEST_ARGS ?=
@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml requirements.lock
 		{ echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv." >&2; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[test]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[test,synth]'
 	@touch $@
 
 clean:

@@ -17,8 +17,8 @@ _TOKEN = re.compile(
 )
 _COUNT = re.compile(r"\(TC\s+(\d+)\)")
 CLOCK = "clk"
-UNCOUNTED = (CLOCK, "rst")
-"""Nets that are no data."""
+_UNCOUNTED = re.compile(r"clk|rst|gated|\w+_clk|\$auto\$.*")
+"""Nets that are no data: clocks, gated ones too (their power is the clock tree's), reset, and yosys' temporaries."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Toggles:
     Parameters
     ----------
     bits
-        Net bits, clock and reset excluded.
+        Net bits, clocks and reset excluded.
     count
         Toggles of them all.
     """
@@ -85,7 +85,7 @@ def parse_saif(text: str) -> Activity:
             count = int(match[1]) if match else 0
             if name == CLOCK:
                 edges = max(edges, count)
-            elif name not in UNCOUNTED and not name.startswith("$auto$"):
+            elif not _UNCOUNTED.fullmatch(name):
                 toggles = instances.setdefault(here, Toggles())
                 toggles.bits += 1
                 toggles.count += count

@@ -9,14 +9,15 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 
 import click
 
 OK = 0
-USER_ERROR = 1
-USAGE_ERROR = 2
+NEGATIVE = 1
+USER_ERROR = USAGE_ERROR = 2
 ENVIRONMENT_ERROR = 3
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
@@ -24,8 +25,12 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": ("rtlm.host.cli_run:run", "Let a language model answer through the simulated accelerator."),
     "generate": ("rtlm.host.cli_generate:generate", "Write RTL to a folder."),
-    "list": ("rtlm.host.cli_config:list_", "List presets, boards, memories and parameters."),
+    "list": ("rtlm.host.cli_config:list_", "List units, presets, boards and parameters."),
     "show": ("rtlm.host.cli_config:show", "Print a configuration with everything that follows from it."),
+    "schema": ("rtlm.host.cli_config:schema", "Print the JSON Schema of configuration files, for editors."),
+    "synth": ("rtlm.host.cli_synth:synth", "Measure size and clock with yosys and nextpnr."),
+    "test": ("rtlm.host.cli_test:test", "Test units in Verilator under cocotb against their models."),
+    "prove": ("rtlm.host.cli_prove:prove", "Prove properties of the RTL with an SMT solver."),
     "doctor": ("rtlm.host.cli_doctor:doctor", "Check the surroundings and say what is missing."),
 }
 """Name, place and one line of help for each command."""
@@ -33,6 +38,9 @@ COMMANDS = {
 EXPECTED = (
     ("rtlm.gen.errors", "ConfigError", USER_ERROR),
     ("rtlm.gen.errors", "GenerateError", USER_ERROR),
+    ("rtlm.gen.errors", "ToolMissingError", ENVIRONMENT_ERROR),
+    ("rtlm.gen.yosys", "YosysError", USER_ERROR),
+    ("rtlm.gen.place", "PlaceError", NEGATIVE),
     ("rtlm.host.errors", "ModelError", USER_ERROR),
     ("rtlm.host.errors", "AcceleratorError", USER_ERROR),
     ("rtlm.sim.verilator", "ToolError", ENVIRONMENT_ERROR),
@@ -66,8 +74,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 something given is wrong (one sentence says what), 2 usage, 3 a tool is missing, "
-    "70 a defect of rtlm, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 the result is negative, 2 something given is wrong (one sentence says what), "
+    "3 a tool is missing, 70 a defect of rtlm, 130 interrupted.",
 )
 @click.version_option(package_name="rtlm", message="%(package)s %(version)s")
 def cli() -> None:
@@ -99,7 +107,9 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        print("\nInterrupted. What was finished is kept; the next run starts from there.", file=sys.stderr)
+        # Amaranth warns of each half-built component that goes away now; the sentence is all that counts.
+        warnings.simplefilter("ignore")
+        print("Interrupted. What was finished is kept; the next run starts from there.", file=sys.stderr)
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # The reader of a pipe (head, less) has gone; click turns that into an exit, and no command of rtlm exits by

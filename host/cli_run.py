@@ -1,12 +1,13 @@
 """``rtlm run``."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 from rtlm.host.cli_common import config_option, set_option
-from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, RunOptions
+from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, POWER, RunOptions
 
 NO_TEXT = "\0"
 """Value of a bare ``--chat``, whose text is then the prompt."""
@@ -31,7 +32,14 @@ class Window(click.ParamType):
     epilog="The report goes to the terminal, and with --json to a file (docs/report.md). "
     "With --quiet only the answer is printed."
 )
-@click.option("--prompt", "-p", metavar="TEXT", help="Text that the model continues.")
+@click.option(
+    "--prompt",
+    "-p",
+    "prompts",
+    multiple=True,
+    metavar="TEXT",
+    help="Text that the model continues. Several decode together, each in a column of its own.",
+)
 @click.option(
     "--chat",
     is_flag=False,
@@ -46,6 +54,11 @@ class Window(click.ParamType):
     default=DEFAULT_MAX_TOKENS,
     show_default=True,
     help="Tokens to generate at most.",
+)
+@click.option(
+    "--speculate",
+    is_flag=True,
+    help="Guess tokens from the text so far and verify them together, with matmul.columns above 1; same text.",
 )
 @config_option
 @set_option
@@ -70,11 +83,33 @@ class Window(click.ParamType):
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--context", type=click.IntRange(min=1), help="Positions of the KV cache; default: what is needed.")
-@click.option("--waves", type=Window(), metavar="FROM:TO", help="Write a waveform (FST) of these clock cycles.")
+@click.option(
+    "--waves", type=Window(), metavar="FROM:TO", help="Write a waveform (FST) of these clock cycles of the simulation."
+)
+@click.option(
+    "--waves-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Where the waveform goes, replacing what is there; default: {DEFAULT_WAVES}, unless it exists.",
+)
+@click.option(
+    "--power",
+    type=click.Choice(POWER),
+    default=POWER[0],
+    show_default=True,
+    help="Toggles behind the power estimate: counted in this run (a simulator build of its own, 10 % slower; kept for "
+    "later runs of the same hardware and model), assumed, or auto: counted if an earlier run has, else assumed.",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the answer and nothing else.")
 def run(
-    prompt: str | None, chat: str | None, json_file: str | None, quiet: bool, overrides: tuple[str, ...], **options: Any
+    prompts: tuple[str, ...],
+    chat: str | None,
+    json_file: str | None,
+    quiet: bool,
+    overrides: tuple[str, ...],
+    waves_file: Path | None,
+    **options: Any,
 ) -> None:
     """Let a language model answer through the simulated accelerator.
 
@@ -86,13 +121,15 @@ def run(
       rtlm run --prompt "The capital of France is" --max-tokens 8 --quiet
       rtlm run --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
       rtlm run --chat "Hello" --backend golden
-      rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000
+      rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
+      rtlm run --chat "Hello" --max-tokens 4 --power measured
+      rtlm run --chat -p "What is gravity?" -p "Why is the sky blue?" --set matmul.columns=2
+      rtlm run --prompt "one two three one two three" --speculate --set matmul.columns=4
     """
-    text = _text(prompt, chat)
+    texts = _texts(prompts, chat)
     if json_file and json_file != "-":
-        _check_writable(Path(json_file))
-    if options["waves"] and options["backend"] != BACKENDS[0]:
-        raise click.UsageError("--waves needs --backend verilator: the golden model has no signals.")
+        _check_writable("--json", Path(json_file))
+    options["waves_file"] = _waves_file(waves_file, **options)
 
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
@@ -102,11 +139,17 @@ def run(
     from rtlm.host.session import run as run_session
 
     try:
-        report = run_session(RunOptions(text=text, chat=chat is not None, overrides=overrides, **options), progress)
+        # Reading logits back takes simulated writes and the host's time; without --json nobody would see their digest.
+        wanted = RunOptions(
+            texts=texts, chat=chat is not None, overrides=overrides, read_logits=json_file is not None, **options
+        )
+        report = run_session(wanted, progress)
     finally:
         progress.close()
     if not to_stdout:
         print(flush=True)
+    if options["waves"] and report.run.memory:
+        _tell_waves(options["waves"], options["waves_file"], report.run.memory.counters["cycles"])
     if json_file:
         _write(report.dumps(), json_file)
     if not quiet and not to_stdout:
@@ -117,23 +160,56 @@ def run(
         print_report(report, Console(width=None if sys.stdout.isatty() else 100))
 
 
-def _text(prompt: str | None, chat: str | None) -> str:
-    """Give the text that was asked for."""
+def _texts(prompts: tuple[str, ...], chat: str | None) -> tuple[str, ...]:
+    """Give the texts that were asked for."""
     if chat is not None and chat != NO_TEXT:
-        if prompt is not None:
+        if prompts:
             raise click.UsageError("--prompt and --chat both hold a text; give one of them.")
-        return chat
-    if prompt is None:
+        prompts = (chat,)
+    if not prompts or not all(prompts):
         raise click.UsageError('Nothing to say. Try: rtlm run --chat "What is the capital of France?"')
-    return prompt
+    return prompts
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse a report that could not be written before minutes of simulation, not after."""
+def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: str, power: str, **others: Any) -> Path:
+    """Give the waveform's file, or refuse what cannot work."""
+    if backend != BACKENDS[0] and (waves or power == "measured"):
+        option = "--waves" if waves else "--power measured"
+        raise click.UsageError(f"{option} needs --backend verilator: the golden model has no signals.")
+    if not waves:
+        if path:
+            raise click.UsageError(f"--waves-file {path} needs --waves FROM:TO, the clock cycles to write.")
+        return Path(DEFAULT_WAVES)
+    if power == "measured":
+        raise click.UsageError("--waves and --power measured trace differently; ask for them in two runs.")
+    if path is None and Path(DEFAULT_WAVES).exists():
+        raise click.UsageError(f"{DEFAULT_WAVES} exists; remove it or name another file with --waves-file.")
+    path = path or Path(DEFAULT_WAVES)
+    _check_writable("--waves-file", path)
+    return path
+
+
+def _tell_waves(window: tuple[int, int], path: Path, cycles: int) -> None:
+    """Say where the waveform is, or why there is none."""
+    if cycles <= window[0]:
+        print(f"No waveform was written: the simulation ended in cycle {cycles:,}.", file=sys.stderr)
+    else:
+        last = min(window[1], cycles)
+        print(f"The waveform of the cycles {window[0]:,} to {last:,} is in {path}.", file=sys.stderr)
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Refuse a file that could not be written before minutes of simulation, not after."""
     folder = path.parent
-    if path.is_dir() or not folder.is_dir():
-        reason = "is a folder" if path.is_dir() else f"cannot be written: there is no folder {folder}"
-        raise click.UsageError(f"--json {path} {reason}.")
+    reason = ""
+    if path.is_dir():
+        reason = "is a folder"
+    elif not folder.is_dir():
+        reason = f"cannot be written: there is no folder {folder}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        reason = "cannot be written: permission denied"
+    if reason:
+        raise click.UsageError(f"{option} {path} {reason}.")
 
 
 def _write(text: str, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.errors import AcceleratorError
+from rtlm.host.image_header import ImageHeader
 from rtlm.host.layout import F32_BYTES, MemoryMap
 from rtlm.hw.control.registers import (
     COUNTERS,
@@ -66,6 +67,44 @@ class ColumnInput:
     slot: int
 
 
+def check_inputs(columns: Sequence[ColumnInput], *, limit: int, vocabulary: int, context: int) -> None:
+    """Refuse what no step can compute, before anything is written.
+
+    Parameters
+    ----------
+    columns
+        The step.
+    limit
+        Columns of the accelerator, which has as many KV slots.
+    vocabulary
+        Number of tokens.
+    context
+        Positions of a sequence.
+
+    Raises
+    ------
+    AcceleratorError
+        Naming the first value that is not possible.
+    """
+    if not 1 <= len(columns) <= limit:
+        raise AcceleratorError(f"{len(columns)} columns are asked for; the accelerator has {limit}")
+    written = {(column.slot, column.position) for column in columns}
+    if len(written) < len(columns):
+        raise AcceleratorError("two columns of a step have the same position of the same KV slot")
+    for c, column in enumerate(columns):
+        # History ends before the first position of its slot that this step writes: memory is never read after a write.
+        first = min(position for slot, position in written if slot == column.slot)
+        for what, value, high in (
+            ("token", column.token, vocabulary - 1),
+            ("slot", column.slot, limit - 1),
+            ("position", column.position, context - 1),
+            ("history", column.history, first),
+            ("local_first", column.local_first, c),
+        ):
+            if not 0 <= value <= high:
+                raise AcceleratorError(f"{what} {value} of column {c} is not possible: 0 to {high} is")
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
     """What a step gave.
@@ -100,14 +139,25 @@ class Engine:
         Number of logits.
     context
         Positions of a sequence for which the memory image has tables.
+    program_crc
+        From `rtlm.host.program.program_crc`; 0 leaves the program unchecked.
 
     Raises
     ------
     AcceleratorError
-        If the device is no accelerator of this configuration.
+        If the device is no accelerator of this configuration, or its memory holds no image for it.
     """
 
-    def __init__(self, device: Device, params: AcceleratorParams, memory: MemoryMap, *, vocabulary: int, context: int):
+    def __init__(
+        self,
+        device: Device,
+        params: AcceleratorParams,
+        memory: MemoryMap,
+        *,
+        vocabulary: int,
+        context: int,
+        program_crc: int = 0,
+    ):
         self.device = device
         self.params = params
         self.memory = memory
@@ -116,8 +166,10 @@ class Engine:
         self.context = context
         self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
         self._check_identity()
+        self._check_image()
         self.registers.write("PROGRAM_BASE", memory.address("program"))
         self.registers.write("PROGRAM_WORDS", memory.regions["program"].words)
+        self.registers.write("PROGRAM_CRC", program_crc)
         self.registers.write("LIMIT", memory.beats)
 
     def step(
@@ -137,10 +189,9 @@ class Engine:
         Raises
         ------
         AcceleratorError
-            If the accelerator stopped with an error.
+            If an input is not possible, or the accelerator stopped with an error.
         """
-        if not 1 <= len(columns) <= self.params.columns:
-            raise AcceleratorError(f"{len(columns)} columns are asked for; the accelerator has {self.params.columns}")
+        check_inputs(columns, limit=self.columns, vocabulary=self.vocabulary, context=self.context)
         write = self.registers.write
         write("COLUMNS", len(columns))
         for c, column in enumerate(columns):
@@ -182,6 +233,15 @@ class Engine:
             raise AcceleratorError(
                 f"the accelerator was built from configuration {value:016x}, "
                 f"but the memory image is for {self.params.config_hash:016x}"
+            )
+
+    def _check_image(self) -> None:
+        region = self.memory.regions["header"]
+        header = ImageHeader.parse(self.device.read_words(region.start, region.words))
+        header.check(self.params)
+        if header.words != self.memory.words:
+            raise AcceleratorError(
+                f"the memory image in the device takes {header.words} words; that of this model {self.memory.words}"
             )
 
     def reset(self) -> None:

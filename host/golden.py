@@ -4,7 +4,7 @@ Operators are the kernels' own models and weights are the blocks of the memory i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from rtlm.hw import kernels
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.formats.matmul import ACC_BITS, TERM_BIAS, accumulate, bf16_parts, fp16_parts
 from rtlm.hw.hls import BF16, to_bits
+from rtlm.hw.units.attention_model import attention
 
 CHUNK = 1 << 17
 """Block sums evaluated at once, so that the temporaries stay in the processor's cache."""
@@ -23,6 +24,9 @@ BATCH = 64
 """Tokens evaluated at once, which bounds the working memory; the result does not depend on it."""
 
 F32 = NDArray[np.float32]
+
+Attend = Callable[[int, "Quantised", "Quantised", "Quantised"], F32]
+"""From a layer and its queries, keys, values (heads, tokens, 1, head_dim) to results (KV heads, queries, head_dim)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,28 @@ class Quantised:
 
     codes: NDArray[np.int8]
     scale: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnView:
+    """What one of several tokens that are evaluated together sees and writes.
+
+    Parameters
+    ----------
+    cache
+        Keys and values of its sequence.
+    position
+        Where it stands in its sequence.
+    history
+        Positions of the cache that it attends to.
+    local_first
+        The first of the tokens evaluated together that it attends to; the last is itself.
+    """
+
+    cache: "KVCache"
+    position: int
+    history: int
+    local_first: int
 
 
 class KVCache:
@@ -69,6 +95,12 @@ class KVCache:
         self.v = np.zeros_like(self.k)
         self.k_scale = np.zeros(shape, np.float32)
         self.v_scale = np.zeros_like(self.k_scale)
+
+    def write(self, layer: int, position: int, k: "Quantised", v: "Quantised") -> None:
+        """Store keys and values (KV heads, tokens, 1, head_dim) of a layer from a position on."""
+        for codes, scale, vectors in ((self.k, self.k_scale, k), (self.v, self.v_scale, v)):
+            part = slice(position, position + vectors.codes.shape[1])
+            codes[layer, :, part], scale[layer, :, part] = vectors.codes[..., 0, :], vectors.scale[..., 0]
 
 
 class PreparedMatrix:
@@ -179,33 +211,73 @@ class GoldenModel:
         ValueError
             If a token is outside the vocabulary or the cache is full.
         """
+        ids = self._ids(tokens)
+        if cache.length + len(ids) > cache.positions:
+            raise ValueError(f"{cache.length} + {len(ids)} tokens do not fit a cache of {cache.positions} positions")
+        logits = []
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            first, end = cache.length, cache.length + len(part)
+            x = self._forward(part, self.model.rope_table(first, len(part)), self._attend_in_order(cache, first, end))
+            cache.length = end
+            if not last_only:
+                logits.append(self._logits(x))
+        return self._logits(x[-1:]) if last_only else np.concatenate(logits)
+
+    def evaluate_columns(
+        self, tokens: Sequence[int] | NDArray[np.integer], columns: Sequence[ColumnView], *, logits: bool = True
+    ) -> F32 | None:
+        """Evaluate one token in each column, as one step of the accelerator does.
+
+        A column attends to the history that its view names, in the cache, and to the columns from ``local_first`` to
+        itself; its key and value are written to its cache. The caches' lengths are neither used nor changed.
+
+        Parameters
+        ----------
+        tokens
+            Token ids, one for each column.
+        columns
+            What each column sees.
+        logits
+            Whether to compute the logits.
+
+        Returns
+        -------
+        ndarray of float32 or None
+            Logits, shape (columns, vocab).
+
+        Raises
+        ------
+        ValueError
+            If a token is outside the vocabulary.
+        """
+        ids = self._ids(tokens)
+        tables = [self.model.rope_table(column.position, 1) for column in columns]
+        cos, sin = (np.concatenate(part) for part in zip(*tables, strict=True))
+        x = self._forward(ids, (cos, sin), self._attend_in_columns(columns))
+        return self._logits(x) if logits else None
+
+    def _ids(self, tokens: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
         ids = np.asarray(tokens, dtype=np.int64)
         if ids.ndim != 1 or not len(ids):
             raise ValueError(f"tokens of shape {ids.shape} are given; a sequence of at least one is needed")
         if ids.min() < 0 or ids.max() >= self.model.vocab:
             raise ValueError(f"tokens from {ids.min()} to {ids.max()} are outside the vocabulary of {self.model.vocab}")
-        if cache.length + len(ids) > cache.positions:
-            raise ValueError(f"{cache.length} + {len(ids)} tokens do not fit a cache of {cache.positions} positions")
-        logits = []
-        for start in range(0, len(ids), BATCH):
-            x = self._forward(ids[start : start + BATCH], cache)
-            if not last_only:
-                logits.append(self._logits(x))
-        return self._logits(x[-1:]) if last_only else np.concatenate(logits)
+        return ids
 
-    def _forward(self, ids: NDArray[np.int64], cache: KVCache) -> F32:
-        table = self.model.rope_table(cache.length, len(ids))
+    def _forward(self, ids: NDArray[np.int64], table: tuple[F32, F32], attend: Attend) -> F32:
         x = self._embed(ids)
         for index, (layer, norms) in enumerate(zip(self._layers, self._norms, strict=True)):
             normalised, r = self._normalise(x, norms["attn_norm"])
             q, k, v = (self._heads(product(layer[name], normalised, r)) for name in ("attn_q", "attn_k", "attn_v"))
-            o = self._attend(index, _rotate(q, table), _rotate(k, table), v, cache)
+            heads = (quantise(y, self.model.head_dim) for y in (_rotate(q, table), _rotate(k, table), v))
+            # Queries of a KV head come head by head, and in a head token by token.
+            o = attend(index, *heads).reshape(self.model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
             x = kernels.residual.model(x, product(layer["attn_output"], quantise(o, BLOCK)))
             normalised, r = self._normalise(x, norms["ffn_norm"])
             gate, up = (product(layer[name], normalised, r) for name in ("ffn_gate", "ffn_up"))
             hidden = quantise(kernels.swiglu.model(gate, up), BLOCK)
             x = kernels.residual.model(x, product(layer["ffn_down"], hidden))
-        cache.length += len(ids)
         return x
 
     def _logits(self, x: F32) -> F32:
@@ -226,30 +298,46 @@ class GoldenModel:
     def _heads(self, y: F32) -> F32:
         return y.reshape(len(y), -1, self.model.head_dim).transpose(1, 0, 2)
 
-    def _attend(self, layer: int, q: F32, k: F32, v: F32, cache: KVCache) -> F32:
-        """Attention of queries (heads, tokens, head_dim) to the cache and to the tokens up to their own."""
-        model, count = self.model, q.shape[1]
-        start, end = cache.length, cache.length + count
-        for codes, scale, x in ((cache.k, cache.k_scale, k), (cache.v, cache.v_scale, v)):
-            vectors = quantise(x, model.head_dim)
-            codes[layer, :, start:end], scale[layer, :, start:end] = vectors.codes[..., 0, :], vectors.scale[..., 0]
-        shared = (model.kv_heads, -1, model.head_dim)  # the queries of a KV head, head by head
-        shape = (model.kv_heads, model.heads // model.kv_heads, count, end)
-        query = quantise(q, model.head_dim)
-        keys = cache.k[layer, :, :end].astype(np.float32)  # products of int8 vectors are exact in float32
-        dot = (query.codes.reshape(shared).astype(np.float32) @ keys.transpose(0, 2, 1)).astype(np.int64)
-        factor = kernels.scale.model(query.scale, self._score_factor).reshape(*shape[:3], 1)
-        factor = kernels.score_scale.model(factor, cache.k_scale[layer, :, None, None, :end])
-        future = np.arange(end) > np.arange(start, end)[:, None]
-        s = np.where(future, np.float32(-np.inf), kernels.score.model(dot.reshape(shape), factor))
-        sv = cache.v_scale[layer, :, None, None, :end]
-        exponent = np.where(future, 1, np.maximum(to_bits(sv, BF16) >> 7, 1)).max(axis=-1, keepdims=True)
-        p, w = kernels.softmax_weight.model(s, s.max(axis=-1, keepdims=True), sv, exponent)
-        factor = kernels.attention_norm.model(p.sum(axis=-1, keepdims=True), exponent)
-        values = cache.v[layer, :, :end].astype(np.float64)  # weighted sums are below 2^53
-        acc = (w.reshape(model.kv_heads, -1, end).astype(np.float64) @ values).astype(np.int64)
-        o = kernels.attention_output.model(acc.reshape(*shape[:3], -1), factor)
-        return o.reshape(model.heads, count, -1).transpose(1, 0, 2).reshape(count, -1)
+    def _shared(self, q: Quantised) -> tuple[NDArray[np.int8], F32]:
+        """Group queries (heads, tokens, 1, head_dim) by the KV head that they share."""
+        kv_heads = self.model.kv_heads
+        return q.codes.reshape(kv_heads, -1, self.model.head_dim), q.scale.reshape(kv_heads, -1)
+
+    def _attend_in_order(self, cache: KVCache, start: int, end: int) -> Attend:
+        """Give the attention of the tokens `start` to `end` of one sequence to all up to themselves."""
+        group = self.model.heads // self.model.kv_heads
+        seen = np.tile(np.arange(end) <= np.arange(start, end)[:, None], (group, 1))
+
+        def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
+            cache.write(layer, start, k, v)
+            keys, values = cache.k[layer, :, :end], cache.v[layer, :, :end]
+            scales = cache.k_scale[layer, :, :end], cache.v_scale[layer, :, :end]
+            return attention(*self._shared(q), keys, scales[0], values, scales[1], self._score_factor, seen)
+
+        return attend
+
+    def _attend_in_columns(self, columns: Sequence[ColumnView]) -> Attend:
+        """Give the attention of columns, each to its own history and to the columns that it sees."""
+
+        def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
+            results = []
+            for c, column in enumerate(columns):
+                here = slice(column.local_first, c + 1)
+                past = (layer, slice(None), slice(column.history))
+                cache = column.cache
+                codes, scales = self._shared(Quantised(q.codes[:, c], q.scale[:, c]))
+                keys = np.concatenate([cache.k[past], k.codes[:, here, 0]], axis=1)
+                sk = np.concatenate([cache.k_scale[past], k.scale[:, here, 0]], axis=1)
+                values = np.concatenate([cache.v[past], v.codes[:, here, 0]], axis=1)
+                sv = np.concatenate([cache.v_scale[past], v.scale[:, here, 0]], axis=1)
+                results.append(attention(codes, scales, keys, sk, values, sv, self._score_factor))
+            for c, column in enumerate(columns):
+                own = slice(c, c + 1)
+                new = (Quantised(x.codes[:, own], x.scale[:, own]) for x in (k, v))
+                column.cache.write(layer, column.position, *new)
+            return np.stack(results, axis=2)
+
+        return attend
 
 
 def quantise(x: F32, block: int) -> Quantised:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from rtlm.host.engine import ColumnInput, StepResult
-from rtlm.host.golden import GoldenModel
+from numpy.typing import NDArray
+from rtlm.host.engine import ColumnInput, StepResult, check_inputs
+from rtlm.host.golden import ColumnView, GoldenModel
+from rtlm.hw import kernels
 
 
 class GoldenEngine:
@@ -15,23 +17,38 @@ class GoldenEngine:
     golden
         The model.
     context
-        Positions of the sequence.
+        Positions of a sequence.
+    columns
+        Tokens of a step at most, and KV slots, as the accelerator has them.
     """
 
-    columns = 1
-
-    def __init__(self, golden: GoldenModel, *, context: int):
+    def __init__(self, golden: GoldenModel, *, context: int, columns: int = 1):
         self.context = context
+        self.columns = columns
         self._golden = golden
-        self._cache = golden.cache(context)
+        self._slots = [golden.cache(context) for _ in range(columns)]
 
     def step(
         self, columns: Sequence[ColumnInput], *, want_logits: bool = True, read_logits: bool = False
     ) -> StepResult:
-        """Feed one token; it must follow the one before."""
-        (column,) = columns
-        self._cache.length = column.position
-        logits = self._golden.evaluate([column.token], self._cache, last_only=True)
-        if not want_logits:
+        """Feed one token for each column; parameters and errors as in `rtlm.host.engine.Engine.step`."""
+        check_inputs(columns, limit=self.columns, vocabulary=self._golden.model.vocab, context=self.context)
+        views = [
+            ColumnView(
+                cache=self._slots[column.slot],
+                position=column.position,
+                history=column.history,
+                local_first=column.local_first,
+            )
+            for column in columns
+        ]
+        logits = self._golden.evaluate_columns([column.token for column in columns], views, logits=want_logits)
+        if logits is None:
             return StepResult(best=None, logits=None, counters={})
-        return StepResult(best=[int(np.argmax(logits[0]))], logits=logits if read_logits else None, counters={})
+        return StepResult(best=_best(logits), logits=logits if read_logits else None, counters={})
+
+
+def _best(logits: NDArray[np.float32]) -> list[int]:
+    """Give the arg-max of each row as the accelerator defines it."""
+    tokens = np.broadcast_to(np.arange(logits.shape[1]), logits.shape)
+    return [int(index) for index in kernels.argmax.model(logits, tokens).index]

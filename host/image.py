@@ -1,20 +1,14 @@
 """The memory image: weights, tables and program as the accelerator reads them."""
 
-import struct
-
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
-from rtlm.host.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words, stored_format
-from rtlm.host.model import LlamaModel
+from rtlm.host.image_header import ImageHeader
+from rtlm.host.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words
+from rtlm.host.model import FLOAT_DTYPES, LlamaModel, check_q8_0_range
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.formats import Blocks, pack_tiles
 from rtlm.hw.params import AcceleratorParams
-
-MAGIC = b"RTLMIMG\0"
-VERSION = 1
-HEADER = struct.Struct("<8sIIQQQ")
-"""Magic, version, word bytes, configuration hash, words, first program word."""
 
 PACK_ROWS = 4096
 """Rows packed at once, to bound working memory; a multiple of every array's row group."""
@@ -22,17 +16,20 @@ PACK_ROWS = 4096
 
 def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None) -> Blocks:
     """Give a matrix in the blocks that go to memory: its own, or Q8_0 made from floats."""
-    format = stored_format(model, name, layer)
-    tensor = model.matrix(name, layer)
-    if tensor.type.name == format.name:
-        return model.blocks(name, layer)
-    return Blocks.quantise_q8_0(tensor.data.view({"F32": "<f4", "F16": "<f2"}[tensor.type.name]).reshape(tensor.shape))
+    if model.matrix(name, layer).type in FLOAT_DTYPES:
+        return Blocks.quantise_q8_0(model.float_matrix(name, layer))
+    return model.blocks(name, layer)
 
 
 def embedding_blocks(model: LlamaModel) -> Blocks:
     """Give the embedding as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0."""
     blocks = matrix_blocks(model, "token_embd")
-    return Blocks.quantise_q8_0(blocks.dequantise()) if blocks.format.has_minimum else blocks
+    if not blocks.format.has_minimum:
+        return blocks
+    with np.errstate(invalid="ignore"):  # Infinite scales: refused in the next line.
+        values = blocks.dequantise()
+    check_q8_0_range(model.tensor_name("token_embd"), values)
+    return Blocks.quantise_q8_0(values)
 
 
 def build_image(
@@ -59,21 +56,22 @@ def build_image(
         run = tile.tiles_per_scale_word(blocks.format) * tile.group_rows(blocks.format)
         step = -(-PACK_ROWS // run) * run
         for row in range(0, blocks.rows, step):
-            words = pack_tiles(tile, blocks.select(np.arange(row, min(row + step, blocks.rows))))
+            part = blocks.select(np.arange(row, min(row + step, blocks.rows)))
+            words = pack_tiles(tile, part, region.group_shift)
             image[start : start + len(words)] = words
             start += len(words)
         if start != region.start + region.words:
             raise ModelError(f"{name} takes {start - region.start} words where {region.words} are planned")
 
-    header = HEADER.pack(
-        MAGIC,
-        VERSION,
-        params.word_bytes,
-        params.config_hash,
-        memory.words,
-        memory.regions["program"].start,
+    header = ImageHeader(
+        word_bytes=params.word_bytes,
+        config_hash=params.config_hash,
+        words=memory.words,
+        content_words=len(image),
+        program_start=memory.regions["program"].start,
+        program_words=memory.regions["program"].words,
     )
-    put(memory.regions["header"], np.frombuffer(header, dtype=np.uint8))
+    put(memory.regions["header"], header.pack())
     put(memory.regions["program"], assemble(program))
     _put_embedding(params, model, memory, image)
     _put_rope(params, model, memory, image)

@@ -20,7 +20,7 @@ class StepMeasurement:
     phase
         ``prefill`` for the steps up to and including the one that gives the first new token, then ``decode``.
     tokens
-        Tokens that were fed, one for each active column.
+        Tokens that the step is worth: tokens of the prompt that were fed, then new tokens.
     context
         Positions in the longest sequence after the step.
     cycles
@@ -28,6 +28,8 @@ class StepMeasurement:
     needed_bytes
         Bytes that the step cannot do without: each weight, scale, norm and embedding row once, the KV cache of the
         positions that exist, what is written; no padding, nothing read twice.
+    drafted
+        Columns that were fed with guesses.
     operators
         Cycles by operator.
     units
@@ -39,12 +41,20 @@ class StepMeasurement:
     context: int
     cycles: int | None
     needed_bytes: int = 0
+    drafted: int = 0
     operators: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def from_counters(
-        cls, counters: Mapping[str, int], *, phase: str, tokens: int, context: int, needed_bytes: int
+        cls,
+        counters: Mapping[str, int],
+        *,
+        phase: str,
+        tokens: int,
+        context: int,
+        needed_bytes: int,
+        drafted: int = 0,
     ) -> Self:
         """Sort the accelerator's counters (``CYCLES``, ``OPERATOR_QKV``, ``EVENT_MATMUL_BUSY`` ...)."""
         operators: dict[str, int] = {}
@@ -64,6 +74,7 @@ class StepMeasurement:
             context=context,
             cycles=counters.get("CYCLES"),
             needed_bytes=needed_bytes,
+            drafted=drafted,
             operators=operators,
             units=units,
         )
@@ -121,6 +132,54 @@ class SimulatorMeasurement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActivityMeasurement:
+    """Switching activity, counted in samples of the simulation.
+
+    Parameters
+    ----------
+    toggles
+        Toggles for each net bit and cycle by unit; ``top`` is what lies between the units.
+    cycles
+        Cycles that were counted.
+    samples
+        Samples that they lie in, spread over one decoding step.
+    context
+        Positions of the sequence in that step.
+    earlier
+        Whether it was counted in an earlier run of the same hardware and model, with another text.
+    """
+
+    toggles: Mapping[str, float]
+    cycles: float
+    samples: int
+    context: int
+    earlier: bool = False
+
+    @property
+    def source(self) -> str:
+        """Where the figures come from, in words."""
+        run = " of an earlier run" if self.earlier else ""
+        return f"counted in {self.samples} samples, {self.cycles:,.0f} cycles in all, of a decoding step{run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedText:
+    """One sequence.
+
+    Parameters
+    ----------
+    prompt_ids, token_ids
+        Tokens fed as the prompt, tokens generated.
+    text
+        What was generated.
+    """
+
+    prompt_ids: Sequence[int]
+    token_ids: Sequence[int]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunMeasurements:
     """Everything that the report is made from.
 
@@ -132,10 +191,10 @@ class RunMeasurements:
         Its hash.
     model
         Name of the model.
-    prompt_ids, token_ids
-        Tokens fed as the prompt, tokens generated.
-    text
-        What was generated.
+    sequences
+        What was generated, one or more sequences that decoded together.
+    speculation
+        Whether tokens were guessed and verified.
     logits_sha256
         SHA-256 of all logits read back, in order, as little-endian float32; None where none were.
     steps
@@ -147,18 +206,17 @@ class RunMeasurements:
     elements
         Estimated LUT, FF, DSP and BRAM counts by unit, from the manifest.
     activity
-        Toggles for each net bit and cycle by unit, from a traced window; None where none was traced.
+        Switching activity; None where none was counted.
     """
 
     config: Mapping[str, Any]
     config_hash: str
     model: str
-    prompt_ids: Sequence[int]
-    token_ids: Sequence[int]
-    text: str
+    sequences: Sequence[GeneratedText]
     logits_sha256: str | None
     steps: Sequence[StepMeasurement]
     simulator: SimulatorMeasurement
     memory: MemoryMeasurement | None = None
     elements: Mapping[str, Mapping[str, float]] | None = None
-    activity: Mapping[str, float] | None = None
+    activity: ActivityMeasurement | None = None
+    speculation: bool = False

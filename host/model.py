@@ -1,5 +1,6 @@
 """The hyper-parameters and tensors of a llama-architecture model, and a writer of small random ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,12 @@ from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks
 ARCHITECTURE = gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.LLAMA]
 LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 LAYER_NORMS = ("attn_norm", "ffn_norm")
+
+FLOAT_DTYPES = {GGMLQuantizationType.F32: "<f4", GGMLQuantizationType.F16: "<f2"}
+"""Tensor types without blocks: norms, and matrices that are quantised to Q8_0 when they are packed."""
+
+Q8_0_LARGEST = 127 * float(np.finfo(np.float16).max)
+"""The largest weight that an fp16 scale and a code of at most 127 can stand for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +137,25 @@ class LlamaModel:
         return Blocks.from_gguf(BlockFormat[tensor.type.name], tensor.data, *tensor.shape)
 
     def norm(self, name: str, layer: int | None = None) -> np.ndarray:
-        """Return the float32 weights of ``output_norm``, or of ``attn_norm`` or ``ffn_norm`` of a layer."""
-        return self.file.tensors[self.tensor_name(name, layer)].data.view("<f4").astype(np.float32)
+        """Return the float32 weights of ``output_norm``, or of ``attn_norm`` or ``ffn_norm`` of a layer.
+
+        Norms that the file holds as F16 are widened, which is exact.
+        """
+        tensor = self.file.tensors[self.tensor_name(name, layer)]
+        return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
+
+    def float_matrix(self, name: str, layer: int | None = None) -> np.ndarray:
+        """Return a matrix (named as for :meth:`matrix`) that the file holds as F32 or F16, as float32 (rows, columns).
+
+        Raises
+        ------
+        ModelError
+            If a weight is not a number, or too large for Q8_0.
+        """
+        tensor = self.matrix(name, layer)
+        values = tensor.data.view(FLOAT_DTYPES[tensor.type]).reshape(tensor.shape).astype(np.float32)
+        check_q8_0_range(tensor.name, values)
+        return values
 
     def rope_table(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.
@@ -194,10 +218,26 @@ class LlamaModel:
             tensor = self._find(self.file, name)
             if tensor.shape != shape:
                 raise ModelError(f"the tensor {name} has the shape {tensor.shape}; {shape} is expected")
-            if len(shape) == 1 and tensor.type is not GGMLQuantizationType.F32:
-                raise ModelError(f"the tensor {name} has the type {tensor.type.name}; a vector is F32")
+            if len(shape) == 1 and tensor.type not in FLOAT_DTYPES:
+                raise ModelError(f"the tensor {name} has the type {tensor.type.name}; a vector is F32 or F16")
         if unknown := self.file.tensors.keys() - expected.keys():
             raise ModelError(f"the model has the tensor {min(unknown)!r:.70}, which is not part of a plain llama model")
+
+
+def check_q8_0_range(name: str, values: np.ndarray) -> None:
+    """Refuse the float weights of the tensor ``name`` that Q8_0 blocks cannot hold.
+
+    Raises
+    ------
+    ModelError
+        Naming the first such weight.
+    """
+    fits = np.abs(values) <= Q8_0_LARGEST  # false for NaN
+    if not fits.all():
+        raise ModelError(
+            f"the tensor {name} holds the weight {values[~fits][0]:g}; "
+            f"Q8_0 blocks, which it is quantised to, hold at most {Q8_0_LARGEST:g}"
+        )
 
 
 def write_random_model(
@@ -213,6 +253,8 @@ def write_random_model(
     context: int = 64,
     matrix_type: GGMLQuantizationType = GGMLQuantizationType.Q4_1,
     embedding_type: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+    norm_type: GGMLQuantizationType = GGMLQuantizationType.F32,
+    types: Mapping[str, GGMLQuantizationType] | None = None,
     tied: bool = True,
     rope_theta: float = 10000.0,
 ) -> Path:
@@ -227,8 +269,18 @@ def write_random_model(
     layers, dim, hidden_dim, heads, kv_heads, vocab, context, tied, rope_theta
         As in :class:`LlamaModel`; a head is ``dim / heads`` wide. A vocabulary of 259 or more can encode any text.
     matrix_type, embedding_type
-        Block formats of the layers' matrices, and of the embedding and output matrices.
+        Types of the layers' matrices, and of the embedding and output matrices: a block format, F16 or F32.
+    norm_type
+        Type of the norms, F16 or F32.
+    types
+        Types of single tensors, by their names in the file (``blk.1.ffn_down.weight``), that differ from these.
+
+    Raises
+    ------
+    ModelError
+        If the vocabulary has an impossible size, or `types` names a tensor that the model does not have.
     """
+    types = dict(types or {})
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
     writer.add_name(f"random {seed}")
@@ -244,13 +296,17 @@ def write_random_model(
     writer.add_vocab_size(vocab)
     _add_vocabulary(writer, vocab)
 
+    def add(name: str, weights: np.ndarray, kind: GGMLQuantizationType) -> None:
+        kind = types.pop(name, kind)
+        writer.add_tensor(name, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+
     def matrix(name: str, rows: int, columns: int, kind: GGMLQuantizationType, layer: int | None = None) -> None:
         weights = random.standard_normal((rows, columns), np.float32) * np.float32(columns**-0.5)
-        writer.add_tensor(LlamaModel.tensor_name(name, layer), gguf.quants.quantize(weights, kind), raw_dtype=kind)
+        add(LlamaModel.tensor_name(name, layer), weights, kind)
 
     def norm(name: str, layer: int | None = None) -> None:
         weights = 1 + 0.2 * random.standard_normal(dim, np.float32)
-        writer.add_tensor(LlamaModel.tensor_name(name, layer), weights.astype(np.float32))
+        add(LlamaModel.tensor_name(name, layer), weights.astype(np.float32), norm_type)
 
     keys = dim // heads * kv_heads
     matrix("token_embd", vocab, dim, embedding_type)
@@ -270,6 +326,8 @@ def write_random_model(
     norm("output_norm")
     if not tied:
         matrix("output", vocab, dim, embedding_type)
+    if types:
+        raise ModelError(f"a type is given for the tensor {min(types)!r:.70}, which the model does not have")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

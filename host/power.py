@@ -7,6 +7,8 @@ energies from another FPGA family of similar node, and published DRAM energies d
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rtlm.host.measurements import ActivityMeasurement
+
 FPGA_SOURCE = "os-fpga Rapid Power Estimator, 22 nm, 0.8 V"
 LUT_TOGGLE_PJ = 0.19
 FF_TOGGLE_PJ = 0.22
@@ -124,7 +126,7 @@ class Power:
 def estimate_power(
     *,
     elements: Mapping[str, Mapping[str, float]],
-    activity: Mapping[str, float] | None,
+    activity: ActivityMeasurement | None,
     busy: Mapping[str, float],
     clock_mhz: float,
     dram: str,
@@ -139,7 +141,8 @@ def estimate_power(
     elements
         ``luts``, ``ffs``, ``dsps``, ``brams`` of each unit.
     activity
-        Toggles for each net bit and cycle of each unit; None assumes `DSP_TOGGLE_RATE` while a unit is busy.
+        Counted toggles; None assumes `DSP_TOGGLE_RATE` while a unit is busy. A unit that was not counted gets the mean
+        of those that were.
     busy
         Share of the cycles in which a unit is busy; 1 where it is not given.
     clock_mhz
@@ -156,16 +159,23 @@ def estimate_power(
     notes: list[str] = []
     components: list[PowerComponent] = []
     hz = clock_mhz * 1e6
-    known = [rate for unit, rate in (activity or {}).items() if unit in elements]
+    toggles = activity.toggles if activity else {}
+    known = [rate for unit, rate in toggles.items() if unit in elements]
     assumed = sum(known) / len(known) if known else DSP_TOGGLE_RATE
-    if not known:
-        notes.append(f"No toggles were counted: a rate of {DSP_TOGGLE_RATE:.1%} is assumed while a unit is busy.")
+    if known:
+        assert activity is not None
+        notes.append(f"Toggles for the power of the logic were {activity.source}.")
+    else:
+        notes.append(
+            f"No toggles were counted: a rate of {DSP_TOGGLE_RATE:.1%} is assumed while a unit is busy. "
+            "`rtlm run --power measured` counts them once for a configuration and a model."
+        )
     for unit, counts in sorted(elements.items()):
-        measured = unit in (activity or {})
-        rate = activity[unit] if activity and measured else assumed * busy.get(unit, 1.0)
+        measured = unit in toggles
+        rate = toggles[unit] if measured else assumed * busy.get(unit, 1.0)
         if watt := _unit_pj(counts, rate) * 1e-12 * hz:
             share = f" while busy ({busy[unit]:.1%} of the cycles)" if unit in busy and not measured else ""
-            how = f"measured toggle rate {rate:.1%}" if measured else f"assumed toggle rate {assumed:.1%}{share}"
+            how = f"toggle rate {rate:.1%} counted in RTL" if measured else f"assumed toggle rate {assumed:.1%}{share}"
             components.append(_logic(unit, watt, f"{how}, estimated elements, {FPGA_SOURCE}"))
     total = {name: sum(counts.get(name, 0) for counts in elements.values()) for name in ELEMENTS}
     sinks = total["ffs"] + total["dsps"] + total["brams"]

@@ -1,10 +1,12 @@
 """The compiler: from a model's shape to the accelerator's program."""
 
 import math
+import zlib
+from typing import Any
 
 from rtlm.host.layout import MemoryMap, embedding_row_words, layer_formats, memory_map, stored_format
 from rtlm.host.model import LlamaModel
-from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode, Operator, f32_bits
+from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode, Operator, assemble, f32_bits
 from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 
@@ -18,6 +20,12 @@ PAIR_PACKET_SHIFT = 6
 def instruction_count(params: AcceleratorParams, model: LlamaModel) -> int:
     """Give the length of a model's program: it is needed before the program's addresses are."""
     return 1 + 2 * params.columns + 9 * model.layers + 2
+
+
+def program_crc(params: AcceleratorParams, program: list[Instruction]) -> int:
+    """Give the CRC-32 of a program's words, by which the accelerator knows that it fetched what was compiled."""
+    raw = assemble(program).tobytes()
+    return zlib.crc32(raw + bytes(-len(raw) % params.word_bytes))
 
 
 def compile_model(params: AcceleratorParams, model: LlamaModel, *, context: int) -> tuple[MemoryMap, list[Instruction]]:
@@ -39,7 +47,7 @@ def compile_model(params: AcceleratorParams, model: LlamaModel, *, context: int)
     """
     memory = memory_map(params, model, instructions=instruction_count(params, model), context=context)
     beats = params.beats_per_word
-    inverse = {"imm0": f32_bits(1 / model.dim), "imm1": f32_bits(model.rms_eps)}
+    inverse: dict[str, Any] = {"imm0": f32_bits(1 / model.dim), "imm1": f32_bits(model.rms_eps)}
 
     def load_norm(name: str) -> Instruction:
         return Instruction(
@@ -52,7 +60,7 @@ def compile_model(params: AcceleratorParams, model: LlamaModel, *, context: int)
         )
 
     def matmul(
-        name: str, format: BlockFormat, rows: int, columns: int, *, bank: int, epilogue: Epilogue, **more: object
+        name: str, format: BlockFormat, rows: int, columns: int, *, bank: int, epilogue: Epilogue, **more: Any
     ) -> Instruction:
         return Instruction(
             opcode=Opcode.MATMUL,
@@ -63,10 +71,12 @@ def compile_model(params: AcceleratorParams, model: LlamaModel, *, context: int)
             words=memory.regions[name].words,
             rows=rows,
             k_blocks=columns // BLOCK,
+            group_shift=memory.regions[name].group_shift,
             **more,
         )
 
-    head, block = {"packet_shift": params.head_packet_shift}, {"packet_shift": BLOCK_PACKET_SHIFT}
+    head: dict[str, Any] = {"packet_shift": params.head_packet_shift}
+    block: dict[str, Any] = {"packet_shift": BLOCK_PACKET_SHIFT}
     program = [load_norm("layer0.attn_norm")]
     for column in range(params.columns):
         program.append(
@@ -101,7 +111,12 @@ def compile_model(params: AcceleratorParams, model: LlamaModel, *, context: int)
     attention, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     for i in range(model.layers):
         formats = layer_formats(model, i)
-        kv = {"aux": i * model.kv_heads * params.kv_head_words * beats, **head, "operator": Operator.QKV, "bank": 0}
+        kv: dict[str, Any] = {
+            "aux": i * model.kv_heads * params.kv_head_words * beats,
+            **head,
+            "operator": Operator.QKV,
+            "bank": 0,
+        }
         following = f"layer{i + 1}.attn_norm" if i + 1 < model.layers else "output_norm"
         name = f"layer{i}"
         program += [

@@ -32,6 +32,7 @@ PEDIGREE = {
     "operators": f"{MEASURED}: each cycle counts to one operator",
     "units": f"{MEASURED}: cycles in which the state held",
     "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
+    "activity": f"{MEASURED}: toggles in samples of a decoding step",
     "power": f"{ESTIMATED}: see the method of each component",
     "simulator": HOST,
 }
@@ -61,7 +62,9 @@ class Performance:
     bandwidth
         Where the peak went while decoding, as shares that add up to 1.
     batch, context
-        Tokens in a decoding step, positions at the end.
+        Sequences that decoded together, positions at the end of the longest.
+    speculation
+        Tokens guessed and how many of them were right, where they were guessed.
     """
 
     cycles_per_token: float | None = None
@@ -75,6 +78,7 @@ class Performance:
     bandwidth: Mapping[str, float] | None = None
     batch: int
     context: int
+    speculation: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +117,12 @@ class Report:
             "version": SCHEMA_VERSION,
             "config": {**run.config, "hash": run.config_hash},
             "model": run.model,
-            "prompt_tokens": len(run.prompt_ids),
-            "tokens": len(run.token_ids),
-            "prompt_ids": list(run.prompt_ids),
-            "token_ids": list(run.token_ids),
-            "text": run.text,
+            "prompt_tokens": sum(len(sequence.prompt_ids) for sequence in run.sequences),
+            "tokens": sum(len(sequence.token_ids) for sequence in run.sequences),
+            "prompt_ids": list(run.sequences[0].prompt_ids),
+            "token_ids": list(run.sequences[0].token_ids),
+            "text": run.sequences[0].text,
+            "sequences": [asdict(sequence) for sequence in run.sequences],
             "logits_sha256": run.logits_sha256,
             "performance": asdict(self.performance),
             "bytes": _bytes(memory),
@@ -125,6 +130,7 @@ class Report:
             "operators": list(self.operators),
             "units": list(self.units),
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
+            "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
             "power": None if self.power is None else _power(self.power),
             "simulator": self.simulator,
             "steps": [_step(step) for step in run.steps],
@@ -149,6 +155,8 @@ def make_report(run: RunMeasurements) -> Report:
         notes.append("The memory was ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
     if performance.cycles_per_token and not any(step.phase == DECODE for step in run.steps):
         notes.append("Only the step that gives the first token was run: its speed stands for decoding.")
+    if run.activity and not run.activity.earlier:
+        notes.append("Toggles were counted in this run, which slows the simulator: its speed is that of such a run.")
     wall = run.simulator.wall_s
     tokens = sum(step.tokens for step in run.steps)
     power = _estimate(run, decode, performance)
@@ -174,7 +182,7 @@ def _decoding(steps: Sequence[StepMeasurement]) -> list[StepMeasurement]:
 
 
 def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Performance:
-    batch = max((step.tokens for step in decode), default=1)
+    batch = len(run.sequences)
     context = max((step.context for step in run.steps), default=0)
     counted = [step.cycles for step in decode if step.cycles]
     if not counted or len(counted) < len(decode):
@@ -199,7 +207,18 @@ def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Per
         bandwidth=_bandwidth(run, utilisation) if memory and utilisation is not None else None,
         batch=batch,
         context=context,
+        speculation=_speculation(decode) if run.speculation else None,
     )
+
+
+def _speculation(decode: Sequence[StepMeasurement]) -> dict[str, int]:
+    """Count guesses; a step gives one token of its own."""
+    steps = [step for step in decode if step.phase == DECODE]
+    return {
+        "steps": len(steps),
+        "drafted": sum(step.drafted for step in steps),
+        "accepted": sum(step.tokens for step in steps) - len(steps),
+    }
 
 
 def _bandwidth(run: RunMeasurements, utilisation: float) -> dict[str, float]:

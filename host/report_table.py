@@ -40,7 +40,8 @@ def render(report: Report) -> RenderableType:
         parts.append(_table("bytes by purpose, whole run (measured in RTL)", ("purpose", "MB", "share"), rows))
     if report.power:
         rows = ((c.name, _watt(c.w), f"{_watt(c.low_w)} to {_watt(c.high_w)}") for c in report.power.components)
-        parts.append(_table("power while decoding (estimated)", ("component", "W", "range"), rows))
+        toggles = "toggles counted in RTL" if report.run.activity else "toggles assumed"
+        parts.append(_table(f"power while decoding (estimated, {toggles})", ("component", "W", "range"), rows))
     notes = [*report.notes, *(report.power.notes if report.power else ())]
     parts += [Text(f"Note: {note}") for note in notes]
     return Group(*parts)
@@ -57,12 +58,16 @@ def _summary(report: Report) -> RenderableType:
     rows = [
         ("configuration", f"{run.config['name']} ({run.config_hash}), {run.config['clock_mhz']:g} MHz"),
         ("model", run.model),
-        ("tokens", f"{len(run.prompt_ids)} of the prompt, {len(run.token_ids)} generated, context {speed.context}"),
+        ("tokens", _tokens(report)),
         ("time to first token", _number(speed.ttft_s, "{:.3g} s")),
         ("cycles a token", _number(speed.cycles_per_token, "{:,.0f}")),
         ("tokens/s", _number(speed.tokens_per_s, "{:.4g}") + f" (batch {speed.batch}, at the configured clock)"),
         ("bandwidth utilisation", bandwidth),
     ]
+    if speed.speculation:
+        rows.append(
+            ("guessed tokens", "{drafted} guessed, {accepted} right, in {steps} steps".format(**speed.speculation))
+        )
     if speed.bandwidth:
         shares = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in speed.bandwidth.items())
         rows.append(("where the peak went", shares))
@@ -74,6 +79,13 @@ def _summary(report: Report) -> RenderableType:
     rate += _number(simulator["cycles_per_s"], ", {:,.0f} cycles/s") if simulator["cycles_per_s"] else ""
     rows.append((f"{simulator['backend']} on this computer", rate))
     return _table(None, ("", ""), rows, text_columns=2)
+
+
+def _tokens(report: Report) -> str:
+    sequences = report.run.sequences
+    fed, new = (sum(len(getattr(s, ids)) for s in sequences) for ids in ("prompt_ids", "token_ids"))
+    prompts = "the prompt" if len(sequences) == 1 else f"{len(sequences)} prompts"
+    return f"{fed} of {prompts}, {new} generated, context {report.performance.context}"
 
 
 def _table(

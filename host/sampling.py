@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.host.errors import ModelError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +57,29 @@ class Sampler:
         self._random = np.random.default_rng(params.seed)
 
     def choose(self, logits: NDArray[np.float32]) -> int:
-        """Draw a token from one step's logits, shape (vocabulary,)."""
+        """Draw a token from one step's logits, shape (vocabulary,).
+
+        The distribution is the softmax of the logits divided by the temperature, cut to the `top_k` largest logits (the
+        lowest token ids among equals), then to the nucleus (arXiv:1904.09751) of those, and renormalised.
+
+        Raises
+        ------
+        ModelError
+            If the largest logit is infinite or not a number, so that there is no distribution.
+        """
         if self.params.greedy:
             return int(np.argmax(logits))
         order = np.argsort(-logits, kind="stable")
         if self.params.top_k:
             order = order[: self.params.top_k]
-        scaled = logits[order].astype(np.float64) / self.params.temperature
-        probabilities = np.exp(scaled - scaled[0])
+        kept = logits[order].astype(np.float64)
+        # NaN is sorted behind all numbers.
+        if not np.isfinite(kept[0]) or np.isnan(kept[-1]):
+            raise ModelError(f"logits from {kept[-1]} to {kept[0]} cannot be sampled; the largest has to be finite")
+        with np.errstate(over="ignore"):  # Small temperatures make distances infinite, hence probabilities zero.
+            probabilities = np.exp((kept - kept[0]) / self.params.temperature)
         probabilities /= probabilities.sum()
         if self.params.top_p < 1:
-            kept = int(np.searchsorted(np.cumsum(probabilities), self.params.top_p)) + 1
-            order, probabilities = order[:kept], probabilities[:kept] / probabilities[:kept].sum()
+            count = int(np.searchsorted(np.cumsum(probabilities), self.params.top_p)) + 1
+            order, probabilities = order[:count], probabilities[:count] / probabilities[:count].sum()
         return int(self._random.choice(order, p=probabilities))

@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from rtlm.gen.cache import cache_folder
 from rtlm.gen.config import load_config
 from rtlm.gen.rtl import Rtl, build_rtl
 from rtlm.gen.schema import Configuration, config_hash
+from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
+from rtlm.host.batch import generate_batch
 from rtlm.host.engine import Engine
 from rtlm.host.errors import ModelError
 from rtlm.host.fetch import fetch
@@ -21,22 +25,28 @@ from rtlm.host.layout import MemoryMap, check_fit
 from rtlm.host.measurements import (
     DECODE,
     PREFILL,
+    ActivityMeasurement,
+    GeneratedText,
     MemoryMeasurement,
     RunMeasurements,
     SimulatorMeasurement,
     StepMeasurement,
 )
 from rtlm.host.model import LlamaModel
-from rtlm.host.program import compile_model
+from rtlm.host.program import compile_model, program_crc
 from rtlm.host.progress import Progress
 from rtlm.host.report import Report, make_report
 from rtlm.host.sampling import SamplingParams
 from rtlm.host.session_options import RunOptions
 from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.host.simulated_memory import simulated_memory
+from rtlm.host.speculation import NgramDraft
 from rtlm.host.tokenizer import Tokenizer
+from rtlm.host.trace import Trace
 from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel, build_model, find_verilator, stream_ceiling
+from rtlm.sim.verilator import ToolError, find_compiler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,19 @@ class Simulation:
     version: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What is asked of which model on which accelerator."""
+
+    options: RunOptions
+    config: Configuration
+    path: Path
+    model: LlamaModel
+    tokenizer: Tokenizer
+    prompts: list[list[int]]
+    sampling: SamplingParams
+
+
 def run(options: RunOptions, progress: Progress) -> Report:
     """Answer a prompt and report.
 
@@ -86,19 +109,93 @@ def run(options: RunOptions, progress: Progress) -> Report:
     path = options.model or fetch(progress=progress.stage)
     model = LlamaModel.open(path)
     tokenizer = Tokenizer(model.file)
-    text = tokenizer.chat([{"role": "user", "content": options.text}]) if options.chat else options.text
-    prompt = tokenizer.encode(text)
-    context = _context(options, config, model, len(prompt))
+    chat = [tokenizer.chat([{"role": "user", "content": text}]) for text in options.texts] if options.chat else None
+    prompts = [tokenizer.encode(text) for text in chat or options.texts]
+    params = config.to_params()
+    check_fit(params, model)
+    _check_columns(options, params)
+    context = min(_context(options, config, model, len(prompt)) for prompt in prompts)
+    request = _Request(
+        options=options,
+        config=config,
+        path=path,
+        model=model,
+        tokenizer=tokenizer,
+        prompts=prompts,
+        sampling=sampling,
+    )
     if options.backend == "golden":
-        check_fit(config.to_params(), model)
         progress.stage("preparing the golden model")
-        engine = GoldenEngine(GoldenModel(model), context=context)
-        return _answer(engine, config, model, tokenizer, prompt, options, sampling, progress, None)
-    trace = "fst" if options.waves else None
+        engine = GoldenEngine(GoldenModel(model), context=context, columns=params.columns)
+        return _answer(request, engine, progress)
+    return _simulated(request, context, progress)
+
+
+def _simulated(request: _Request, context: int, progress: Progress) -> Report:
+    """Answer with the simulated accelerator, with a waveform or a count of toggles if they are wanted."""
+    options, config, model = request.options, request.config, request.model
+    # What is missing is said at once, not after the RTL has been generated.
+    find_verilator()
+    find_compiler()
+    _check_cache()
+    activity = key = None
+    if options.power != "assumed":
+        rtl = build_rtl(config, lambda text: progress.stage(text))
+        key = activity_key(rtl.manifest["verilog_sha256"], request.path)
+        activity = stored_activity(key)
+    sampled = options.power == "measured" and activity is None
+    trace = "fst" if options.waves else "saif" if sampled else None
     with simulate(config, model, context=context, progress=progress, trace=trace) as simulation:
         if options.waves:
-            simulation.device.schedule_trace(Path("waves.fst"), *options.waves)
-        return _answer(simulation.engine, config, model, tokenizer, prompt, options, sampling, progress, simulation)
+            simulation.device.trace = Trace(simulation.device.model, options.waves_file, [options.waves])
+        if not sampled or key is None:
+            return _answer(request, simulation.engine, progress, simulation, activity)
+        sampler = ActivitySampler(
+            simulation.engine,
+            simulation.device,
+            expected_cycles=_expected_cycles(config, simulation, model),
+            skip=int(options.max_tokens > 1),
+        )
+        report = _answer(request, sampler, progress, simulation)
+        if sampler.measurement:
+            # A cache that cannot be written costs the next run some seconds; it is no reason to lose this report.
+            with suppress(OSError):
+                store_activity(key, sampler.measurement)
+        return report
+
+
+def _check_columns(options: RunOptions, params: AcceleratorParams) -> None:
+    """Refuse what needs more columns than there are, before anything is built."""
+    count = len(options.texts)
+    if count > params.columns:
+        raise ModelError(
+            f"{count} prompts together need {count} columns, but configuration {params.name} has {params.columns}: "
+            f"--set matmul.columns={count}"
+        )
+    if options.speculate and (params.columns == 1 or count > 1):
+        raise ModelError(
+            f"speculation with {count} prompts and {params.columns} columns is not possible: guesses of one prompt "
+            "are verified on further columns; try --set matmul.columns=8"
+        )
+
+
+def _check_cache() -> None:
+    """Refuse a cache folder that cannot be written: of the tools that use it, not all say what is wrong."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise ToolError(
+            f"The cache folder {folder} cannot be written: {error.strerror}; set XDG_CACHE_HOME to one that can be."
+        ) from error
+
+
+def _expected_cycles(config: Configuration, simulation: Simulation, model: LlamaModel) -> int:
+    """Give the cycles that the weights of a token take at the memory's peak."""
+    peak = min(simulation.device.model.dram.peak_bytes_per_second, config.port_bytes_per_s)
+    return round(weight_bytes(model, logits=True) / peak * config.clock_mhz * 1e6)
 
 
 @contextmanager
@@ -147,12 +244,21 @@ def simulate(
         device.load(image)
         del image
         device.count_purposes(memory)
-        engine = Engine(device, params, memory, vocabulary=model.vocab, context=context)
+        engine = Engine(
+            device,
+            params,
+            memory,
+            vocabulary=model.vocab,
+            context=context,
+            program_crc=program_crc(params, program),
+        )
         yield Simulation(engine=engine, device=device, memory=memory, rtl=rtl, version=find_verilator().version)
 
 
 def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompt: int) -> int:
     """Give the positions that are provided for."""
+    if not prompt:
+        raise ModelError("the prompt is empty; at least one token is needed")
     limit = min(config.attention.context_limit, model.context)
     context = options.context or limit
     if context > limit:
@@ -168,58 +274,30 @@ def _context(options: RunOptions, config: Configuration, model: LlamaModel, prom
 
 
 def _answer(
+    request: _Request,
     stepper: Stepper,
-    config: Configuration,
-    model: LlamaModel,
-    tokenizer: Tokenizer,
-    prompt: list[int],
-    options: RunOptions,
-    sampling: SamplingParams,
     progress: Progress,
-    simulation: Simulation | None,
+    simulation: Simulation | None = None,
+    activity: ActivityMeasurement | None = None,
 ) -> Report:
     """Generate, show the text as it comes, and collect what was measured."""
+    options, config = request.options, request.config
     digest = LogitDigest()
-    tokens: list[int] = []
-    steps: list[Step] = []
-    pieces: list[str] = []
-    stream = tokenizer.stream(special=False)
-
-    def show(piece: str) -> None:
-        pieces.append(piece)
-        progress.text(piece)
-
-    progress.stage("reading the prompt", 0, len(prompt))
+    progress.stage("reading the prompt")
     started = time.perf_counter()
-    for step in generate(
-        stepper,
-        prompt,
-        max_tokens=options.max_tokens,
-        stop=tokenizer.stop,
-        sampling=sampling,
-        read_logits=options.read_logits,
-        on_logits=digest.add,
-    ):
-        steps.append(step)
-        if step.prefill:
-            progress.stage("reading the prompt", steps[-1].inputs[-1].position + 1, len(prompt))
-        if step.token is not None:
-            tokens.append(step.token)
-            show(stream.push(step.token))
-            progress.stage("answering", len(tokens), options.max_tokens)
-    show(stream.finish())
+    steps, sequences = (_together if len(request.prompts) > 1 else _alone)(request, stepper, progress, digest)
     wall_s = time.perf_counter() - started
-    measured = [_measure(step, model) for step in steps]
+    weights = {logits: weight_bytes(request.model, logits=logits) for logits in (False, True)}
+    if isinstance(stepper, ActivitySampler):
+        activity = stepper.measurement
     return make_report(
         RunMeasurements(
             config=config.model_dump(mode="json"),
             config_hash=config_hash(config),
-            model=Path(options.model).name if options.model else "SmolLM2-135M-Instruct.Q4_1.gguf",
-            prompt_ids=prompt,
-            token_ids=tokens,
-            text="".join(pieces),
+            model=request.path.name,
+            sequences=sequences,
             logits_sha256=digest.hex,
-            steps=measured,
+            steps=[_measure(step, request.model, weights) for step in steps],
             simulator=SimulatorMeasurement(
                 backend=options.backend,
                 version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",
@@ -227,21 +305,91 @@ def _answer(
             ),
             memory=_memory(config, simulation) if simulation else None,
             elements=simulation.rtl.manifest["elements"] if simulation else None,
+            activity=activity,
+            speculation=options.speculate,
         )
     )
 
 
-def _measure(step: Step, model: LlamaModel) -> StepMeasurement:
+def _alone(
+    request: _Request, stepper: Stepper, progress: Progress, digest: LogitDigest
+) -> tuple[list[Step], list[GeneratedText]]:
+    """Answer one prompt, piece by piece."""
+    options, (prompt,) = request.options, request.prompts
+    tokens: list[int] = []
+    steps: list[Step] = []
+    pieces: list[str] = []
+    stream = request.tokenizer.stream(special=False)
+
+    def show(piece: str) -> None:
+        pieces.append(piece)
+        progress.text(piece)
+
+    for step in generate(
+        stepper,
+        prompt,
+        max_tokens=options.max_tokens,
+        stop=request.tokenizer.stop,
+        sampling=request.sampling,
+        read_logits=options.read_logits,
+        on_logits=digest.add,
+        draft=NgramDraft() if options.speculate else None,
+    ):
+        steps.append(step)
+        if step.prefill:
+            progress.stage("reading the prompt", step.inputs[-1].position + 1, len(prompt))
+        for token in step.tokens:
+            tokens.append(token)
+            show(stream.push(token))
+            progress.stage("answering", len(tokens), options.max_tokens)
+    show(stream.finish())
+    return steps, [GeneratedText(prompt_ids=prompt, token_ids=tokens, text="".join(pieces))]
+
+
+def _together(
+    request: _Request, stepper: Stepper, progress: Progress, digest: LogitDigest
+) -> tuple[list[Step], list[GeneratedText]]:
+    """Answer several prompts in a batch, and show the answers at the end."""
+    options, prompts = request.options, request.prompts
+    tokens: list[list[int]] = [[] for _ in prompts]
+    steps: list[Step] = []
+    for step in generate_batch(
+        stepper,
+        prompts,
+        max_tokens=options.max_tokens,
+        stop=request.tokenizer.stop,
+        sampling=request.sampling,
+        read_logits=options.read_logits,
+        on_logits=digest.add,
+    ):
+        steps.append(step)
+        for column, token in zip(step.inputs, step.tokens, strict=False):
+            tokens[column.slot].append(token)
+        if step.prefill:
+            progress.stage(f"reading prompt {step.inputs[0].slot + 1} of {len(prompts)}")
+        else:
+            progress.stage("answering", max(len(ids) for ids in tokens), options.max_tokens)
+    sequences = []
+    for i, (prompt, ids) in enumerate(zip(prompts, tokens, strict=True)):
+        stream = request.tokenizer.stream(special=False)
+        text = "".join([*(stream.push(token) for token in ids), stream.finish()])
+        sequences.append(GeneratedText(prompt_ids=prompt, token_ids=ids, text=text))
+        progress.text(f"[{i + 1}] {text.strip()}" + "\n" * (i + 1 < len(prompts)))
+    return steps, sequences
+
+
+def _measure(step: Step, model: LlamaModel, weights: dict[bool, int]) -> StepMeasurement:
     """Turn a step's counters into what the report wants."""
     return StepMeasurement.from_counters(
         step.result.counters,
         phase=PREFILL if step.prefill else DECODE,
-        tokens=len(step.inputs),
+        tokens=len(step.inputs) if step.prefill else len(step.tokens),
         context=step.inputs[-1].position + 1,
+        drafted=step.drafted,
         needed_bytes=step_bytes(
             model,
             step.inputs,
-            weights=weight_bytes(model, logits=step.token is not None),
+            weights=weights[step.result.best is not None],
             stored_logits=step.result.logits is not None,
         ),
     )
@@ -256,9 +404,9 @@ def _memory(config: Configuration, simulation: Simulation) -> MemoryMeasurement:
         name=dram.name,
         source=dram.source,
         peak_bytes_per_s=min(dram.peak_bytes_per_second, config.port_bytes_per_s),
-        stream_ceiling=stream_ceiling(
-            dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz
-        ),
+        stream_ceiling=1.0
+        if dram.ideal
+        else stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz),
         ideal=dram.ideal,
         read_bytes=counters.read_bytes,
         written_bytes=counters.write_bytes,

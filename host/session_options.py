@@ -6,6 +6,8 @@ from pathlib import Path
 BACKENDS = ("verilator", "golden")
 DEFAULT_CONFIG = "kv260"
 DEFAULT_MAX_TOKENS = 64
+DEFAULT_WAVES = "waves.fst"
+POWER = ("auto", "measured", "assumed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,12 +16,14 @@ class RunOptions:
 
     Parameters
     ----------
-    text
-        The prompt, or what the user says.
+    texts
+        Prompts, or what the user says; several decode together, each in a column of its own.
     chat
-        Whether it goes through the model's chat template.
+        Whether they go through the model's chat template.
     max_tokens
-        Tokens to generate at most.
+        Tokens to generate for each at most.
+    speculate
+        Whether tokens are guessed from the text so far and verified on the columns.
     config
         Preset or path of a configuration file.
     overrides
@@ -34,13 +38,19 @@ class RunOptions:
         Positions of the KV cache; None takes what prompt and answer need.
     waves
         First and last clock cycle of the waveform window.
+    waves_file
+        Where the waveform goes.
+    power
+        ``auto`` (toggles that an earlier run has counted, else an assumed rate), ``measured`` (they are counted in this
+        run, if no earlier one has) or ``assumed``.
     read_logits
         Whether logits are read back even where nothing needs them, for `logits_sha256`.
     """
 
-    text: str
+    texts: tuple[str, ...]
     chat: bool = False
     max_tokens: int = DEFAULT_MAX_TOKENS
+    speculate: bool = False
     config: str = DEFAULT_CONFIG
     overrides: tuple[str, ...] = ()
     backend: str = BACKENDS[0]
@@ -51,4 +61,6 @@ class RunOptions:
     seed: int = 0
     context: int | None = None
     waves: tuple[int, int] | None = None
-    read_logits: bool = True
+    waves_file: Path = Path(DEFAULT_WAVES)
+    power: str = POWER[0]
+    read_logits: bool = False

@@ -1,16 +1,13 @@
 """The simulated accelerator as a device: registers and words in front of the Verilator model."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.host.image_header import check_image
 from rtlm.host.layout import PURPOSES, MemoryMap
+from rtlm.host.trace import Trace
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel
-
-TRACE_STEP = 256
-"""Cycles between two looks at the interrupt while a waveform is written or awaited."""
 
 
 class SimulatedDevice:
@@ -28,10 +25,7 @@ class SimulatedDevice:
         self.model = model
         self.params = params
         self.striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
-        self.write_register = model.write_register
-        self.read_register = model.read_register
-        self._trace: tuple[Path, int, int] | None = None
-        self._tracing = False
+        self.trace: Trace | None = None
 
     @staticmethod
     def memory_bytes(params: AcceleratorParams, memory: MemoryMap) -> int:
@@ -40,7 +34,8 @@ class SimulatedDevice:
         return -(-memory.words * params.word_bytes // stripe) * stripe
 
     def load(self, image: NDArray[np.uint8]) -> None:
-        """Write a linear image to address 0."""
+        """Check a linear image and write it to address 0."""
+        check_image(self.params, image)
         self.model.write(0, self.striping.scatter(image))
 
     def count_purposes(self, memory: MemoryMap) -> None:
@@ -69,48 +64,40 @@ class SimulatedDevice:
         self.model.set_purposes(purposes)
 
     def write_words(self, word: int, content: NDArray[np.uint8]) -> None:
-        """Write whole words (bytes in linear order) at a word address."""
-        for address, piece in self._pieces(word, content.reshape(-1)):
-            self.model.write(address, piece)
+        """Write whole words (bytes in linear order) at a word address: the stripes they lie in are read and changed."""
+        flat = content.reshape(-1)
+        first = word * self.params.word_bytes
+        start, linear = self._stripes(first, flat.size)
+        linear[first - start : first - start + flat.size] = flat
+        self.model.write(start, self.striping.scatter(linear))
 
     def read_words(self, word: int, count: int) -> NDArray[np.uint8]:
         """Read whole words as bytes in linear order."""
+        first, size = word * self.params.word_bytes, count * self.params.word_bytes
+        start, linear = self._stripes(first, size)
+        return linear[first - start : first - start + size]
+
+    def _stripes(self, first: int, size: int) -> tuple[int, NDArray[np.uint8]]:
+        """Read the stripes around some linear bytes; give where they begin, and their bytes in linear order."""
         stripe = self.striping.stripe_bytes
-        first = word * self.params.word_bytes
-        start, end = first // stripe * stripe, -(-(first + count * self.params.word_bytes) // stripe) * stripe
-        linear = self.striping.gather(self.model.read(start, end - start))
-        return linear[first - start : first - start + count * self.params.word_bytes]
+        start, end = first // stripe * stripe, -(-(first + size) // stripe) * stripe
+        return start, self.striping.gather(self.model.read(start, end - start))
+
+    def write_register(self, address: int, value: int) -> None:
+        """Write 32 bits over AXI4-Lite."""
+        if self.trace:
+            self.trace.update()
+        self.model.write_register(address, value)
+
+    def read_register(self, address: int) -> int:
+        """Read 32 bits over AXI4-Lite."""
+        if self.trace:
+            self.trace.update()
+        return self.model.read_register(address)
 
     def run(self) -> None:
         """Wait until the accelerator has raised its interrupt."""
-        if self._trace:
-            self._run_traced(*self._trace)
-        self.model.run()
-
-    def schedule_trace(self, path: Path, first: int, last: int) -> None:
-        """Write a waveform of the cycles from `first` to `last`, counted from the simulation's start."""
-        self._trace = (path, first, last)
-
-    def _run_traced(self, path: Path, first: int, last: int) -> None:
-        """Run to the end of a step or of the window, in pieces that end at the window's borders."""
-        while not self.model.irq and self.model.cycles < last:
-            inside = self.model.cycles >= first
-            if inside and not self._tracing:
-                self.model.trace_start(path)
-                self._tracing = True
-            border = last if inside else first
-            self.model.step(min(border - self.model.cycles, TRACE_STEP))
-        if self.model.cycles >= last:
-            if self._tracing:
-                self.model.trace_stop()
-            self._trace, self._tracing = None, False
-
-    def _pieces(self, word: int, content: NDArray[np.uint8]) -> list[tuple[int, NDArray[np.uint8]]]:
-        """Cut linear bytes into what lies together in memory: one port's part of a beat."""
-        width, beats = self.striping.port_bytes, self.params.beats_per_word
-        parts = content.reshape(-1, self.striping.ports, width)
-        return [
-            (self.striping.byte_address(word * beats + beat, port), parts[beat, port])
-            for beat in range(len(parts))
-            for port in range(self.striping.ports)
-        ]
+        if self.trace:
+            self.trace.advance()
+        else:
+            self.model.run()

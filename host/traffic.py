@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rtlm.host.engine import ColumnInput
-from rtlm.host.layout import F32_BYTES, MATRICES, stored_format
+from rtlm.host.layout import F32_BYTES, MATRICES, stored_format, stored_group_shift
 from rtlm.host.model import LlamaModel
 from rtlm.hw.formats import BLOCK
 
@@ -16,7 +16,9 @@ def weight_bytes(model: LlamaModel, *, logits: bool) -> int:
 
     def matrix(name: str, layer: int | None) -> int:
         rows, columns = model.matrix(name, layer).shape
-        return rows * columns // BLOCK * stored_format(model, name, layer).block_bytes
+        format = stored_format(model, name, layer)
+        blocks, groups = rows * columns // BLOCK, stored_group_shift(model, name, layer)
+        return blocks * (format.block_bytes - format.scale_bytes) + (blocks >> groups) * format.scale_bytes
 
     total = sum(matrix(name, i) for i in range(model.layers) for name in MATRICES.values())
     total += matrix("output", None) if logits else 0
@@ -38,7 +40,9 @@ def step_bytes(model: LlamaModel, columns: Sequence[ColumnInput], *, weights: in
         Whether logits are written to memory.
     """
     row = KV_SCALE_BYTES + 2 * model.head_dim
-    cached = sum(column.history + 1 for column in columns) * model.layers * model.kv_heads * row
+    # Columns of one sequence attend to the same history, which is needed once however often it is read.
+    history = {column.slot: column.history for column in columns}
+    cached = (sum(history.values()) + len(columns)) * model.layers * model.kv_heads * row
     embedding = model.dim + 2 * (model.dim // BLOCK)
     rope = F32_BYTES * model.head_dim
     logits = F32_BYTES * model.vocab if stored_logits else 0

@@ -1,29 +1,27 @@
 """The whole accelerator, from one configuration."""
 
-from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, ResetInserter, ResetSignal, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, ResetInserter, ResetSignal, Shape, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.clock_gate import add_gated_domain
-from rtlm.hw.control.counters import COUNTERS, EVENTS, Counters
+from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
 from rtlm.hw.control.registers import ID_VALUE, VERSION_VALUE, Error, register_map
-from rtlm.hw.control.sequencer import Fault, Sequencer, SequencerParams
+from rtlm.hw.control.sequencer import Fault, Sequencer
 from rtlm.hw.memory import (
     AXI4,
     AXI4Lite,
     BusFault,
-    ReaderParams,
     RegisterFile,
     StreamReader,
     WordWriter,
-    WriterParams,
     forward,
 )
 from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.unit_params import unit_params
 from rtlm.hw.units.activations import ActivationBanks
-from rtlm.hw.units.attention import AttentionParams, AttentionUnit
-from rtlm.hw.units.matmul import MatmulParams, MatrixUnit
+from rtlm.hw.units.attention import AttentionUnit
+from rtlm.hw.units.matmul import MatrixUnit
 from rtlm.hw.units.vector import VectorEngine
-from rtlm.hw.units.vector_params import VectorParams
 
 REGISTER_ADDRESS_BITS = 16
 
@@ -55,6 +53,8 @@ class Accelerator(wiring.Component):
         Registers (`rtlm.hw.control.registers`).
     m0_axi, m1_axi ... : Out(AXI4)
         Memory ports.
+    activity : Out
+        What it is doing in this cycle, for a logic analyser or a simulator: `rtlm.hw.control.counters.ACTIVITY`.
     irq : Out(1)
         High from the end of a step until CONTROL.clear_done, .start or .reset.
     """
@@ -68,6 +68,7 @@ class Accelerator(wiring.Component):
                 "rst": In(1),
                 "s_axi": In(AXI4Lite(address_bits=REGISTER_ADDRESS_BITS)),
                 **{f"m{index}_axi": Out(port) for index in range(params.ports)},
+                "activity": Out(Shape.cast(ACTIVITY)),
                 "irq": Out(1),
             }
         )
@@ -75,63 +76,15 @@ class Accelerator(wiring.Component):
     def units(self) -> dict[str, wiring.Component]:
         """Make the accelerator's units, by the names that they have in the Verilog."""
         params = self.params
-        bus = {
-            "ports": params.ports,
-            "port_bits": params.port_bits,
-            "address_bits": params.address_bits,
-            "word_bytes": params.word_bytes,
-        }
-        matmul = MatmulParams(
-            lanes=params.lanes,
-            columns=params.columns,
-            vector_lanes=params.vector_lanes,
-            max_k_blocks=params.max_k_blocks,
-            max_packet_rows=max(64, params.head_dim),
-        )
-        attention = AttentionParams(
-            head_dim=params.head_dim,
-            group=params.group,
-            kv_heads=params.kv_heads,
-            columns=params.columns,
-            context_limit=params.context_limit,
-            word_bytes=params.word_bytes,
-            bytes_per_cycle=params.attention_bytes,
-            vector_lanes=params.vector_lanes,
-            clock_mhz=params.clock_mhz,
-        )
-        vector = VectorParams(
-            lanes=params.vector_lanes,
-            columns=params.columns,
-            max_dim=params.dim,
-            max_hidden=params.hidden_dim,
-            head_dim=params.head_dim,
-            heads=params.heads,
-            kv_heads=params.kv_heads,
-            context_limit=params.context_limit,
-            word_bytes=params.word_bytes,
-            beats_per_word=params.beats_per_word,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-            clock_gating=params.clock_gating,
-        )
-        sequencer = SequencerParams(
-            columns=params.columns,
-            word_bytes=params.word_bytes,
-            beats_per_word=params.beats_per_word,
-            head_dim=params.head_dim,
-            scale_words=params.kv_scale_words,
-            row_words=params.kv_row_words,
-        )
+        sizes = unit_params(params)
         return {
-            "reader": StreamReader(
-                ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus)
-            ),
-            "writer": WordWriter(WriterParams(**bus)),
-            "sequencer": Sequencer(sequencer),
+            "reader": StreamReader(sizes.reader),
+            "writer": WordWriter(sizes.writer),
+            "sequencer": Sequencer(sizes.sequencer),
             "banks": ActivationBanks(columns=params.columns, max_k_blocks=params.max_k_blocks),
-            "matmul": MatrixUnit(matmul, clock_mhz=params.clock_mhz),
-            "attention": AttentionUnit(attention),
-            "vector": VectorEngine(vector),
+            "matmul": MatrixUnit(sizes.matmul, clock_mhz=params.clock_mhz, technology=params.technology),
+            "attention": AttentionUnit(sizes.attention),
+            "vector": VectorEngine(sizes.vector),
         }
 
     def elaborate(self, platform: object) -> Module:
@@ -165,6 +118,7 @@ class Accelerator(wiring.Component):
             sequencer.columns_active.eq(registers.columns),
             sequencer.program_base.eq(registers.program_base),
             sequencer.program_words.eq(registers.program_words),
+            sequencer.program_crc.eq(registers.program_crc),
             sequencer.matmul_idle.eq(matmul.idle),
             sequencer.matmul_blocked.eq(matmul.blocked_activation),
             sequencer.vector_idle.eq(vector.idle),
@@ -203,6 +157,12 @@ class Accelerator(wiring.Component):
             "reader_no_request": reader.no_segment,
         }
         m.d.comb += [counters.events[name].eq(events[name]) for name in EVENTS]
+        activity = data.View(ACTIVITY, self.activity)
+        m.d.comb += [activity.running.eq(counters.running), activity.operator.eq(counters.operator)]
+        with m.If(reader.starved_credit):
+            m.d.comb += activity.requests.eq(Requests.NO_ROOM)
+        with m.Elif(reader.no_segment):
+            m.d.comb += activity.requests.eq(Mux(sequencer.ended, Requests.ENDED, Requests.NOTHING))
         for i, name in enumerate(COUNTERS):
             m.d.comb += getattr(registers, name.lower()).eq(counters.values[i])
         return m
@@ -307,7 +267,8 @@ class Accelerator(wiring.Component):
         progress = (reader.o_words.valid & reader.o_words.ready) | (writer.i.valid & writer.i.ready) | ~sequencer.busy
         m.d.sync += idle_cycles.eq(Mux(progress, 0, idle_cycles + 1))
         causes = [
-            (sequencer.fault != Fault.NONE, Error.ILLEGAL_INSTRUCTION),
+            (sequencer.fault == Fault.ILLEGAL_INSTRUCTION, Error.ILLEGAL_INSTRUCTION),
+            (sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM),
             (reader.error == BusFault.RESPONSE, Error.READ_RESPONSE),
             (reader.error == BusFault.LIMIT, Error.READ_LIMIT),
             (reader.error == BusFault.ALIGNMENT, Error.READ_ALIGNMENT),

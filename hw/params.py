@@ -125,6 +125,11 @@ class AcceleratorParams:
         return max(self.dim, self.hidden_dim, self.heads * self.head_dim) // BLOCK_LANES
 
     @property
+    def max_packet_rows(self) -> int:
+        """Rows of the largest result packet: a head, or the gate and up rows of a block."""
+        return max(2 * BLOCK_LANES, self.head_dim)
+
+    @property
     def kv_scale_words(self) -> int:
         """Words of a KV head's scale region: two BF16 for each position."""
         return -(-4 * self.context_limit // self.word_bytes)

@@ -8,12 +8,14 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .verilator import ToolError
 
 KEEP = 48  # finished folders that stay when a new one is added
+STALE_SECONDS = 24 * 3600  # age of an unfinished folder whose process was certainly killed
 
 
 def cache_folder() -> Path:
@@ -102,6 +104,10 @@ def _touch(folder: Path) -> None:
 
 
 def _prune(cache: Path, newest: Path) -> None:
+    for part in cache.glob("*.part-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(part)
     folders = [entry for entry in cache.iterdir() if entry.is_dir() and "." not in entry.name and entry != newest]
     folders.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
     for folder in folders[KEEP:]:

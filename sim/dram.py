@@ -41,6 +41,8 @@ class Dram:
         Geometry of a channel; ``row_bytes`` over all its devices.
     cl, cwl, rcd, ... : Timing
         JEDEC timings.
+    rfc_bank, rrefd : Timing
+        Not 0: banks are refreshed one at a time, each once in ``refi_ns``, when nobody needs them, if possible.
     window, write_high, write_low, patience : int
         The controller: requests it sees per direction, when writes drain, and how many command clocks the oldest
         request waits before others stop passing it.
@@ -81,6 +83,8 @@ class Dram:
     rtp: Timing
     rfc: Timing
     refi_ns: str
+    rfc_bank: Timing = Timing()
+    rrefd: Timing = Timing()
     window: int = 32
     write_high: int = 24
     write_low: int = 4
@@ -175,6 +179,8 @@ _TIMINGS = [
     "wtr_l",
     "rtp",
     "rfc",
+    "rfc_bank",
+    "rrefd",
 ]
 _PLAIN = [
     "channels",
@@ -193,8 +199,8 @@ _PLAIN = [
 ]
 FIELDS = (
     "ideal memory_khz fabric_khz channels interleave_bytes burst_bytes burst_clocks bank_groups banks_per_group "
-    "row_bytes cl cwl rcd rp ras rrd_s rrd_l faw ccd_s ccd_l wr wtr_s wtr_l rtp rtw rfc refi window write_high "
-    "write_low patience request_latency response_latency outstanding port_buffer_bytes"
+    "row_bytes cl cwl rcd rp ras rrd_s rrd_l faw ccd_s ccd_l wr wtr_s wtr_l rtp rtw rfc refi rfc_bank rrefd window "
+    "write_high write_low patience request_latency response_latency outstanding port_buffer_bytes"
 )  # the order of RTLM_DRAM_FIELDS in bench/dram_config.h, compared when a library is loaded
 
 

@@ -16,6 +16,7 @@ from .stream import check_fields
 
 _CHUNK = 100_000  # cycles between two chances for Ctrl-C
 _PORT_COUNTERS = ("read_bytes", "write_bytes", "read_beats", "write_beats", "read_idle_cycles", "read_stalled_cycles")
+_RUNNING = ("cycles", "clocks", "data", "refresh", "rows", "turnaround", "timing")
 
 _HANDLE = ctypes.c_void_p
 _I64, _U64, _U32, _INT = ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int
@@ -43,8 +44,11 @@ _FUNCTIONS = {
     "rtlm_purpose_bytes": (None, [_HANDLE, _ARRAY, _ARRAY]),
     "rtlm_counters": (None, [_HANDLE, _ARRAY]),
     "rtlm_port_counters": (None, [_HANDLE, _ARRAY]),
+    "rtlm_activity_codes": (_INT, []),
+    "rtlm_activity": (None, [_HANDLE, _ARRAY]),
     "rtlm_trace_start": (_INT, [_HANDLE, _TEXT]),
     "rtlm_trace_stop": (None, [_HANDLE]),
+    "rtlm_trace_pause": (None, [_HANDLE, _INT]),
 }
 
 
@@ -61,18 +65,25 @@ class Counters:
     totals : dict
         ``cycles`` and ``read_idle_cycles`` (no read burst was open on any port: the memory idled because nobody asked)
         in fabric cycles; ``row_hits``, ``row_misses``, ``row_conflicts``, ``refreshes`` over all channels; in memory
-        clocks over all channels: ``data_clocks`` (data bus busy), ``refresh_clocks``, ``turnaround_clocks``,
-        ``idle_clocks`` (no request queued).
+        clocks over all channels, which add up to all clocks: ``data_clocks`` (data moved), and why none did:
+        ``refresh_clocks`` (with closing and reopening the rows), ``row_clocks`` (another row was opened),
+        ``turnaround_clocks`` (between reads and writes), ``timing_clocks`` (other minimum distances), ``idle_clocks``
+        (no request queued).
     read_bytes, write_bytes : dict
         Bytes by purpose; ``"other"`` for what no purpose covers. Writes count enabled strobes.
     ports : list of dict
         Bytes and beats of each port, cycles without an open read, cycles in which read data was not taken.
+    running : dict
+        Only while the design said that a step was running, and only up to the last step's end: ``cycles``; ``clocks``
+        over all channels; ``data``, ``refresh``, ``rows``, ``turnaround``, ``timing`` as in `totals`; ``idle_N``: idle
+        clocks while the design's activity code was N. The clocks add up to ``clocks`` exactly.
     """
 
     totals: dict[str, int]
     read_bytes: dict[str, int]
     write_bytes: dict[str, int]
     ports: list[dict[str, int]]
+    running: dict[str, int]
 
     def since(self, earlier: Counters) -> Counters:
         """Return the difference to earlier counters.
@@ -91,6 +102,7 @@ class Counters:
             minus(self.read_bytes, earlier.read_bytes),
             minus(self.write_bytes, earlier.write_bytes),
             [minus(now, then) for now, then in zip(self.ports, earlier.ports, strict=True)],
+            minus(self.running, earlier.running),
         )
 
 
@@ -260,11 +272,22 @@ class AcceleratorModel:
         max_cycles : int
             Raise `SimulationError` when ``irq`` is still low after so many.
         """
+        total = self.advance(max_cycles)
+        if not self.irq:
+            raise SimulationError(f"The accelerator did not finish within {max_cycles} cycles.")
+        return total
+
+    def advance(self, cycles: int) -> int:
+        """Run until ``irq`` is high or some cycles are over, and return the cycles it took.
+
+        Parameters
+        ----------
+        cycles : int
+            How many at most.
+        """
         total = 0
-        while not self.irq:
-            if total >= max_cycles:
-                raise SimulationError(f"The accelerator did not finish within {max_cycles} cycles.")
-            total += self._call("run", min(max_cycles - total, _CHUNK))
+        while total < cycles and not self.irq:
+            total += self._call("run", min(cycles - total, _CHUNK))
             self._check_protocol()
         return total
 
@@ -331,7 +354,14 @@ class AcceleratorModel:
             dict(zip(names, read.tolist(), strict=True)),
             dict(zip(names, written.tolist(), strict=True)),
             [dict(zip(_PORT_COUNTERS, row, strict=True)) for row in ports.tolist()],
+            self._running(),
         )
+
+    def _running(self) -> dict[str, int]:
+        names = [*_RUNNING, *(f"idle_{code}" for code in range(self._library.rtlm_activity_codes()))]
+        values = np.zeros(len(names), np.int64)
+        self._call("activity", values.ctypes.data)
+        return dict(zip(names, values.tolist(), strict=True))
 
     def trace_start(self, path: str | Path) -> None:
         """Begin a trace; the build must have been made with ``trace``.
@@ -339,9 +369,32 @@ class AcceleratorModel:
         Parameters
         ----------
         path : str or Path
-            File to write, FST or SAIF as the build says.
+            File to write, FST or SAIF as the build says; an existing one is replaced.
+
+        Raises
+        ------
+        SimulationError
+            If the build has no trace support, or the file cannot be written.
         """
+        if self.build.trace is not None:
+            # Verilator's writers do not say why a file cannot be made, and the one of SAIF does not notice.
+            try:
+                Path(path).open("wb").close()
+            except OSError as problem:
+                raise SimulationError(f"The trace {path} cannot be written: {problem.strerror}.") from problem
         self._check("trace_start", str(path).encode())
+
+    def trace_pause(self, paused: bool) -> None:
+        """Leave out cycles of a trace, or go on.
+
+        What changed meanwhile is recorded as one change in the first cycle afterwards.
+
+        Parameters
+        ----------
+        paused : bool
+            Whether nothing is recorded from now on.
+        """
+        self._call("trace_pause", paused)
 
     def trace_stop(self) -> None:
         """End the trace and close its file."""

@@ -11,7 +11,7 @@ import numpy as np
 from .build import memory_library
 from .dram import FIELDS, Dram
 
-COMMANDS = ("activate", "precharge", "read", "write", "precharge_all", "refresh")
+COMMANDS = ("activate", "precharge", "read", "write", "precharge_all", "refresh", "refresh_bank")
 LOG_TYPE = np.dtype(
     [("clock", "i8"), ("command", "i4"), ("channel", "i4"), ("bank", "i4"), ("group", "i4"), ("row", "i8")]
 )
@@ -24,7 +24,9 @@ _RESULT = (
     "row_conflicts",
     "data_clocks",
     "refresh_clocks",
+    "row_clocks",
     "turnaround_clocks",
+    "timing_clocks",
     "idle_clocks",
     "bus_overlaps",
     "host_ns",

@@ -1,9 +1,11 @@
 """The whole accelerator in Verilator against the golden model, bit for bit, and its ways out of errors."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from gguf import GGMLQuantizationType as Type
 from rtlm.gen.config import load_config
 from rtlm.host.engine import ColumnInput
 from rtlm.host.errors import AcceleratorError
@@ -12,9 +14,14 @@ from rtlm.host.generation import generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel, write_random_model
+from rtlm.host.program import compile_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.sampling import SamplingParams
 from rtlm.host.session import simulate
+from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Opcode
+from rtlm.hw.control.legality import RULES, broken_rules
+from rtlm.hw.formats import BlockFormat
+from rtlm.hw.unit_params import unit_params
 
 CONTEXT = 64
 PROMPT = [5, 17, 300, 42, 8, 111, 3]
@@ -39,11 +46,33 @@ CONFIGURATIONS = {
 }
 
 
+SIZES = {"layers": 2, "dim": 128, "hidden_dim": 256, "heads": 4, "kv_heads": 2, "vocab": 320, "context": CONTEXT}
+
+OTHER_TYPES = {
+    "float matrices and F16 norms": {
+        "matrix_type": Type.F16,
+        "norm_type": Type.F16,
+        "types": {"blk.0.attn_v.weight": Type.F32, "blk.1.ffn_up.weight": Type.F32, "token_embd.weight": Type.F32},
+    },
+    "every format in one model": {
+        "types": {
+            "blk.0.attn_q.weight": Type.Q4_0,
+            "blk.0.attn_v.weight": Type.Q8_0,
+            "blk.0.attn_output.weight": Type.F16,
+            "blk.1.attn_k.weight": Type.Q8_0,
+            "blk.1.ffn_gate.weight": Type.Q4_0,
+            "blk.1.ffn_up.weight": Type.Q4_0,
+            "blk.1.ffn_down.weight": Type.F32,
+            "token_embd.weight": Type.Q4_1,
+        }
+    },
+    "symmetric nibbles, separate output": {"matrix_type": Type.Q4_0, "embedding_type": Type.Q4_0, "tied": False},
+}
+
+
 @pytest.fixture(scope="module")
 def small_model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    write_random_model(path, layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=CONTEXT)
-    return LlamaModel.open(path)
+    return LlamaModel.open(write_random_model(tmp_path_factory.mktemp("model") / "random.gguf", **SIZES))
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +103,31 @@ def test_every_configuration_gives_the_golden_bits(small_model, expected, name):
         tokens, logits = run(simulation.engine)
     assert tokens == expected[0]
     np.testing.assert_array_equal(logits.view(np.uint32), expected[1].view(np.uint32))
+
+
+@pytest.mark.parametrize("name", OTHER_TYPES)
+def test_every_tensor_type_gives_the_golden_bits(tmp_path, name):
+    model = LlamaModel.open(write_random_model(tmp_path / "random.gguf", seed=2, **SIZES, **OTHER_TYPES[name]))
+    expected = run(GoldenEngine(GoldenModel(model), context=CONTEXT))
+    with simulate(load_config("tiny"), model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        tokens, logits = run(simulation.engine)
+    assert tokens == expected[0]
+    np.testing.assert_array_equal(logits.view(np.uint32), expected[1].view(np.uint32))
+
+
+def test_columns_give_the_same_steps_on_both_back_ends(small_model):
+    """Prompt in columns, then decoding: inputs, arg-max of every column and logits, step by step."""
+    config = load_config("tiny", CONFIGURATIONS["narrow array, two columns"])
+    golden = GoldenEngine(GoldenModel(small_model), context=CONTEXT, columns=2)
+    options = {"max_tokens": 3, "stop": frozenset(), "sampling": SamplingParams(), "read_logits": True}
+    with simulate(config, small_model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        ours = list(generate(simulation.engine, PROMPT, **options))
+    theirs = list(generate(golden, PROMPT, **options))
+    assert [step.inputs for step in ours] == [step.inputs for step in theirs]
+    assert [step.result.best for step in ours] == [step.result.best for step in theirs]
+    for a, b in zip(ours, theirs, strict=True):
+        if a.result.logits is not None:
+            np.testing.assert_array_equal(a.result.logits.view(np.uint32), b.result.logits.view(np.uint32))
 
 
 def test_stalls_on_the_bus_change_nothing(small_model, expected):
@@ -188,13 +242,104 @@ def test_errors_stop_readably_and_reset_recovers(small_model, expected):
 def test_an_image_for_another_configuration_is_refused(small_model):
     config = load_config("tiny")
     with simulate(config, small_model, context=CONTEXT, progress=SilentProgress()) as simulation:
-        from dataclasses import replace
-
         from rtlm.host.engine import Engine
 
         other = replace(simulation.engine.params, config_hash=1)
         with pytest.raises(AcceleratorError, match="built from configuration"):
             Engine(simulation.device, other, simulation.memory, vocabulary=320, context=CONTEXT)
+
+
+def share_scales(path, shifts):
+    """Give neighbouring blocks of a file's matrices the scale of their group, as AWQ and GPTQ do."""
+    raw = np.memmap(path, np.uint8, "r+")
+    for name, tensor in LlamaModel.open(path).file.tensors.items():
+        if tensor.type.name in BlockFormat.__members__:
+            format = BlockFormat[tensor.type.name]
+            blocks = raw[tensor.offset :][: tensor.size].reshape(tensor.shape[0], -1, format.block_bytes)
+            group = 1 << shifts[name.split(".")[-2]]
+            scales = blocks[:, ::group, : format.scale_bytes]
+            blocks[..., : format.scale_bytes] = np.repeat(scales, group, axis=1)
+    raw.flush()
+
+
+def test_group_weights_give_the_golden_bits(tmp_path):
+    """int4, int8 and 4 bit with minimum, scales for groups of 32 to 256 weights: smaller in memory, same bits."""
+    shifts = {"attn_q": 0, "attn_k": 1, "attn_v": 2, "attn_output": 2, "ffn_gate": 1, "ffn_up": 2, "ffn_down": 3}
+    types = {f"blk.0.{name}.weight": Type.Q4_0 for name in shifts} | {"blk.1.ffn_down.weight": Type.Q8_0}
+    path = write_random_model(tmp_path / "random.gguf", seed=3, **SIZES, types=types)
+    plain = LlamaModel.open(path)
+    config = load_config("tiny")
+    without, _ = compile_model(config.to_params(), plain, context=CONTEXT)
+    share_scales(path, {**shifts, "token_embd": 2})
+    model = LlamaModel.open(path)
+    expected = run(GoldenEngine(GoldenModel(model), context=CONTEXT))
+    with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        regions = simulation.engine.memory.regions
+        assert [regions[f"layer0.{m}"].group_shift for m in ("wq", "wk", "wv", "wo", "gate_up", "down")] == [
+            0, 1, 2, 2, 1, 3,
+        ]  # fmt: skip
+        # 4 bits and 16 / 256 a weight, in whole words of 64 bytes.
+        assert regions["layer0.down"].words == 256 + 4
+        assert regions["output"].words < without.regions["output"].words
+        tokens, logits = run(simulation.engine)
+    assert tokens == expected[0]
+    np.testing.assert_array_equal(logits.view(np.uint32), expected[1].view(np.uint32))
+
+
+ILLEGAL_VALUES = {
+    Opcode.LOAD: [("opcode", 15), ("words", 0), ("rows", 0), ("epilogue", Epilogue.EMBED)],
+    Opcode.EMBED: [("words", 0), ("rows", 129), ("epilogue", Epilogue.LOAD_NORM)],
+    Opcode.MATMUL: [
+        ("words", 0),
+        ("rows", 0),
+        ("rows", 127),
+        ("k_blocks", 0),
+        ("k_blocks", 0xFFFF),
+        ("format", 3),
+        ("group_shift", 3),
+        ("packet_shift", 0),
+        ("packet_shift", 15),
+        ("epilogue", Epilogue.EMBED),
+        ("epilogue", 15),
+    ],
+    Opcode.ATTENTION: [
+        ("rows", 0),
+        ("kv_heads", 0),
+        ("kv_heads", 255),
+        ("group", 0),
+        ("group", 15),
+        ("epilogue", Epilogue.RESIDUAL),
+    ],
+}
+
+
+def test_illegal_values_are_refused(small_model):
+    """Each rule, broken in a program that is legal otherwise, stops the step; a reset recovers."""
+    config = load_config("tiny")
+    params = config.to_params()
+    _, program = compile_model(params, small_model, context=CONTEXT)
+    limits = unit_params(params).sequencer.limits
+    assert not any(broken_rules(instruction, limits) for instruction in program)
+    with simulate(config, small_model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        engine, device = simulation.engine, simulation.device
+        region = engine.memory.regions["program"]
+        legal = device.read_words(region.start, region.words)
+        reference = feed(engine, PROMPT[0], 0).logits
+        broken = set()
+        for opcode, cases in ILLEGAL_VALUES.items():
+            place = next(i for i, instruction in enumerate(program) if instruction.opcode is opcode)
+            for field, value in cases:
+                wrong = replace(program[place], **{field: value})
+                broken.update((opcode, rule) for rule in broken_rules(wrong, limits))
+                content = legal.copy()
+                content[place * INSTRUCTION_BYTES :][:INSTRUCTION_BYTES] = np.frombuffer(wrong.encode(), np.uint8)
+                device.write_words(region.start, content)
+                with pytest.raises(AcceleratorError, match="illegal_instruction"):
+                    feed(engine, PROMPT[0], 0)
+                engine.reset()
+        assert broken == {(opcode, rule.doc) for rule in RULES for opcode in rule.opcodes}
+        device.write_words(region.start, legal)
+        np.testing.assert_array_equal(feed(engine, PROMPT[0], 0).logits, reference)
 
 
 def test_smollm2_on_kv260_gives_the_golden_bits():

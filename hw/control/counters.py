@@ -1,7 +1,7 @@
 """Performance counters: where the cycles of a step went."""
 
-from amaranth.hdl import Module
-from amaranth.lib import data, wiring
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.control.isa import Operator
 
@@ -27,6 +27,23 @@ COUNTERS = (
     *(f"EVENT_{name.upper()}" for name in EVENTS),
 )
 """Names of the counter registers, in their order."""
+
+
+class Requests(enum.Enum, shape=unsigned(2)):
+    """What the reader is doing about new requests."""
+
+    MADE = 0
+    """It makes them, as fast as the ports and the limit of outstanding ones allow."""
+    NO_ROOM = 1
+    """The prefetch buffer is full: the operator that takes words holds them up."""
+    NOTHING = 2
+    """No instruction asks for words."""
+    ENDED = 3
+    """The program's last words have been requested."""
+
+
+ACTIVITY = data.StructLayout({"running": 1, "requests": Requests, "operator": Operator})
+"""What the accelerator is doing in a cycle: a step is running; what becomes of requests; the operator that counts."""
 
 
 class Counters(wiring.Component):

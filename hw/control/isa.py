@@ -4,6 +4,7 @@ An instruction is 32 bytes, little-endian. Fields that an opcode does not use ar
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Shape, unsigned
@@ -91,6 +92,12 @@ FIELDS = (
     Field(name="packet_shift", start=15, shape=unsigned(4), doc="MATMUL: log2 of the rows in a result packet"),
     Field(name="column", start=19, shape=unsigned(4), doc="LOAD, EMBED: the column; skipped when it is not active"),
     Field(name="operator", start=23, shape=Operator, doc="operator whose cycles are counted"),
+    Field(
+        name="group_shift",
+        start=27,
+        shape=unsigned(2),
+        doc="MATMUL: log2 of the blocks that share a scale; they divide a row",
+    ),
     Field(name="words", start=32, shape=unsigned(32), doc="words that are read (not for ATTENTION)"),
     Field(name="rows", start=64, shape=unsigned(20), doc="values that reach the epilogue for each column"),
     Field(name="k_blocks", start=84, shape=unsigned(16), doc="MATMUL: blocks of 32 in a row"),
@@ -128,6 +135,7 @@ class Instruction:
     packet_shift: int = 0
     column: int = 0
     operator: Operator = Operator.CONTROL
+    group_shift: int = 0
     words: int = 0
     rows: int = 0
     k_blocks: int = 0
@@ -167,7 +175,13 @@ class Instruction:
         if len(raw) != INSTRUCTION_BYTES:
             raise ValueError(f"{len(raw)} bytes given where an instruction has {INSTRUCTION_BYTES}")
         word = int.from_bytes(raw, "little")
-        kinds = {"opcode": Opcode, "epilogue": Epilogue, "format": BlockFormat, "index": Index, "operator": Operator}
+        kinds: dict[str, Any] = {
+            "opcode": Opcode,
+            "epilogue": Epilogue,
+            "format": BlockFormat,
+            "index": Index,
+            "operator": Operator,
+        }
         values = {f.name: (word >> f.start) & ((1 << f.width) - 1) for f in FIELDS}
         instruction = cls(**{name: kinds.get(name, int)(value) for name, value in values.items()})
         if instruction.opcode is Opcode.ILLEGAL:

@@ -32,6 +32,7 @@ class Error(enum.Enum, shape=unsigned(4)):
     WATCHDOG = 8
     START_WHILE_BUSY = 9
     BAD_COLUMNS = 10
+    PROGRAM_CHECKSUM = 11
 
     @property
     def meaning(self) -> str:
@@ -41,7 +42,8 @@ class Error(enum.Enum, shape=unsigned(4)):
 
 ERROR_MEANINGS = {
     Error.NONE: "no error.",
-    Error.ILLEGAL_INSTRUCTION: "the program holds an instruction with an unknown opcode.",
+    Error.ILLEGAL_INSTRUCTION: "the program holds an instruction with an unknown opcode, "
+    "or with a value that its opcode does not allow.",
     Error.READ_RESPONSE: "the memory answered a read with an error response.",
     Error.READ_LIMIT: "a read beyond LIMIT was asked for.",
     Error.READ_ALIGNMENT: "a read that does not begin at a word was asked for.",
@@ -50,6 +52,8 @@ ERROR_MEANINGS = {
     Error.WRITE_ALIGNMENT: "a write that does not begin at a word was asked for.",
     Error.WATCHDOG: "nothing moved for WATCHDOG cycles; the program does not fit the data.",
     Error.START_WHILE_BUSY: "a step was started while one was running.",
+    Error.PROGRAM_CHECKSUM: "the program that was fetched is not the one that PROGRAM_CRC stands for; "
+    "what it wrote may be wrong, so load the memory image again.",
     Error.BAD_COLUMNS: "COLUMNS is zero or larger than the accelerator's number of columns.",
 }
 
@@ -99,6 +103,12 @@ def register_map(columns: int) -> RegisterMap:
         Register(name="ERROR", doc="First error since reset (see the table of errors).", offset=0x18),
         Register(name="PROGRAM_BASE", doc="Beat address of the program.", offset=0x20, access=Access.READ_WRITE),
         Register(name="PROGRAM_WORDS", doc="Words of the program.", offset=0x24, access=Access.READ_WRITE),
+        Register(
+            name="PROGRAM_CRC",
+            doc="CRC-32 (that of zlib) of the program's words, checked before a step ends; 0 turns it off.",
+            offset=0x34,
+            access=Access.READ_WRITE,
+        ),
         Register(name="LIMIT", doc="First beat that may not be accessed.", offset=0x28, access=Access.READ_WRITE),
         Register(
             name="WATCHDOG",

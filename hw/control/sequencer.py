@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, enum, fifo, stream, wiring
+from amaranth.lib import crc, data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.control.isa import INSTRUCTION, INSTRUCTION_BYTES, Epilogue, Index, Opcode, Operator
+from rtlm.hw.control.legality import RULES, InstructionLimits
 from rtlm.hw.control.router import Destination, WordRouter
 from rtlm.hw.units.attention import ATTENTION_COMMAND
 from rtlm.hw.units.matmul import MATMUL_COMMAND
@@ -17,6 +18,9 @@ ADDRESS_BITS = 32
 
 SETTLE_CYCLES = 7
 """Cycles that all units must have been idle before a step counts as done: more than a hand-over between two takes."""
+
+PROGRAM_CRC = crc.catalog.CRC32_ISO_HDLC(data_width=8 * INSTRUCTION_BYTES)
+"""Check of a program: that of zlib's crc32 over its words, an instruction at a time."""
 
 SEGMENT = data.StructLayout({"address": ADDRESS_BITS, "words": 32, "kind": 1})
 """A read request: beat address, number of words, 0 for data or 1 for program."""
@@ -38,6 +42,8 @@ class SequencerParams:
         Values in a head, a power of two.
     scale_words, row_words
         Words of a KV head's scale region, and of its key and of its value region.
+    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group
+        What instructions must keep to, see `InstructionLimits`.
     """
 
     columns: int
@@ -46,6 +52,11 @@ class SequencerParams:
     head_dim: int
     scale_words: int
     row_words: int
+    vector_lanes: int
+    max_k_blocks: int
+    max_packet_rows: int
+    kv_heads: int
+    group: int
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -53,6 +64,17 @@ class SequencerParams:
             raise ValueError(f"a word of {self.word_bytes} bytes holds no instruction of {INSTRUCTION_BYTES} bytes")
         if self.head_dim & (self.head_dim - 1):
             raise ValueError(f"head_dim {self.head_dim} is not a power of two")
+
+    @property
+    def limits(self) -> InstructionLimits:
+        """What instructions must keep to."""
+        return InstructionLimits(
+            vector_lanes=self.vector_lanes,
+            max_k_blocks=self.max_k_blocks,
+            max_packet_rows=self.max_packet_rows,
+            kv_heads=self.kv_heads,
+            group=self.group,
+        )
 
     @property
     def instructions_per_word(self) -> int:
@@ -65,11 +87,12 @@ class SequencerParams:
         return max(16, 2 * self.instructions_per_word)
 
 
-class Fault(enum.Enum, shape=unsigned(1)):
+class Fault(enum.Enum, shape=unsigned(2)):
     """Why the sequencer stopped."""
 
     NONE = 0
     ILLEGAL_INSTRUCTION = 1
+    PROGRAM_CHECKSUM = 2
 
 
 class Sequencer(wiring.Component):
@@ -77,7 +100,8 @@ class Sequencer(wiring.Component):
 
     Protocol: `start` for one cycle while `busy` is low. Instructions are fetched in order; each becomes read segments
     (at once, bounded by the reader's credit) and, when the units take them, commands. `done` pulses when END has been
-    reached and every unit is idle. `fault` holds its value until reset.
+    reached, every unit is idle and all words of the program have been fetched; if `program_crc` is not zero and not
+    their CRC, there is a fault instead. `fault` holds its value until reset.
     Latency: an instruction's first segment leaves 3 cycles after the instruction heads the queue.
     Throughput: one instruction in 3 cycles, one attention segment a cycle.
 
@@ -99,6 +123,7 @@ class Sequencer(wiring.Component):
                 "columns_active": In(4),
                 "program_base": In(ADDRESS_BITS),
                 "program_words": In(16),
+                "program_crc": In(32),
                 "token": In(data.ArrayLayout(32, columns)),
                 "position": In(data.ArrayLayout(32, columns)),
                 "history": In(data.ArrayLayout(32, columns)),
@@ -107,6 +132,7 @@ class Sequencer(wiring.Component):
                 "done": Out(1),
                 "fault": Out(Fault),
                 "operator": Out(Operator),
+                "ended": Out(1),
                 "o_segments": Out(stream.Signature(SEGMENT)),
                 "i_program": In(stream.Signature(word)),
                 "i_words": In(stream.Signature(word)),
@@ -159,6 +185,7 @@ class Sequencer(wiring.Component):
         left = Signal(16, name="program_left")
         room = Signal(range(params.queue_depth + 1), init=params.queue_depth, name="queue_room")
         self._program_wanted, self._program_granted = wanted, granted
+        self._program_passed, self._program_wrong = Signal(name="program_passed"), Signal(name="program_wrong")
         address = Signal(ADDRESS_BITS, name="program_address")
         m.d.comb += [
             wanted.eq((left != 0) & (room >= per_word)),
@@ -181,6 +208,14 @@ class Sequencer(wiring.Component):
             queue.w_data.eq(word[: INSTRUCTION.size]),
             queue.w_en.eq(full),
             self.i_program.ready.eq(~full),
+        ]
+        m.submodules.check = check = PROGRAM_CRC.create()
+        m.d.comb += [
+            check.start.eq(self.start),
+            check.data.eq(queue.w_data),
+            check.valid.eq(full & queue.w_rdy),
+            self._program_passed.eq((left == 0) & (room == params.queue_depth)),
+            self._program_wrong.eq((self.program_crc != 0) & (check.crc != self.program_crc)),
         ]
         with m.If(full & queue.w_rdy):
             m.d.sync += unpacked.eq(unpacked - 1)
@@ -232,8 +267,10 @@ class Sequencer(wiring.Component):
         for_column = (head.epilogue == Epilogue.LOAD_ROPE) | (head.epilogue == Epilogue.EMBED)
         skipped = (head.logits & self.no_logits) | (for_column & (head.column >= self.columns_active))
         walk = _AttentionWalk(m, params, self, current)
+        illegal = Signal(name="instruction_illegal")
         with m.FSM(name="decode"):
             with m.State("between programs"):
+                m.d.comb += self.ended.eq(1)
                 # What follows END in its word is thrown away.
                 m.d.comb += queue.r_en.eq(1)
                 with m.If(self.start):
@@ -252,21 +289,21 @@ class Sequencer(wiring.Component):
                     with m.Default():
                         m.d.sync += index.eq(0)
                 m.d.comb += walk.begin.eq(1)
+                m.d.sync += illegal.eq(self._is_illegal(m, current))
                 m.next = "compute the address"
             with m.State("compute the address"):
                 m.d.sync += base.eq(current.address + index * current.aux)
-                m.d.comb += [issued.w_data.eq(current), issued.w_en.eq(1)]
+                m.d.comb += [issued.w_data.eq(current), issued.w_en.eq(~illegal)]
                 with m.Switch(current.opcode):
                     with m.Case(Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL):
                         m.next = "request words"
                     with m.Case(Opcode.ATTENTION):
                         m.next = "request keys and values"
-                    with m.Case(Opcode.END):
-                        m.next = "between programs"
                     with m.Default():
-                        m.d.comb += issued.w_en.eq(0)
-                        m.d.sync += self.fault.eq(Fault.ILLEGAL_INSTRUCTION)
                         m.next = "between programs"
+                with m.If(illegal):
+                    m.d.sync += self.fault.eq(Fault.ILLEGAL_INSTRUCTION)
+                    m.next = "between programs"
             with m.State("request words"):
                 m.d.comb += [offered.eq(1), segment.address.eq(base), segment.words.eq(current.words)]
                 with m.If(accepted):
@@ -280,6 +317,20 @@ class Sequencer(wiring.Component):
                 ]
                 with m.If(walk.finished):
                     m.next = "wait for an instruction"
+
+    def _is_illegal(self, m: Module, instruction: data.View) -> Signal:
+        """Say whether no unit can execute an instruction: unknown opcode, or a broken rule."""
+        illegal = Signal(name="rules_broken")
+        with m.Switch(instruction.opcode):
+            for opcode in (Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL, Opcode.ATTENTION):
+                with m.Case(opcode):
+                    broken = [rule.broken(instruction, self.params.limits) for rule in RULES if opcode in rule.opcodes]
+                    m.d.comb += illegal.eq(Cat(broken).any())
+            with m.Case(Opcode.END):
+                pass
+            with m.Default():
+                m.d.comb += illegal.eq(1)
+        return illegal
 
     def _dispatch(self, m: Module, issued: fifo.SyncFIFOBuffered) -> None:
         """Hand commands to the units in program order."""
@@ -297,7 +348,15 @@ class Sequencer(wiring.Component):
             self.o_attention.valid.eq(to_attention & ~sent_unit),
             self.o_vector.valid.eq(to_vector & ~sent_vector),
             self.o_matmul.payload.eq(
-                Cat(head.format, head.k_blocks, head.rows, head.bank, head.packet_shift, self.columns_active)
+                Cat(
+                    head.format,
+                    head.group_shift,
+                    head.k_blocks,
+                    head.rows,
+                    head.bank,
+                    head.packet_shift,
+                    self.columns_active,
+                )
             ),
             self.o_attention.payload.eq(Cat(head.kv_heads, head.group, self.columns_active, head.imm0)),
             self.o_vector.payload.eq(
@@ -342,10 +401,14 @@ class Sequencer(wiring.Component):
                     with m.If(quiet):
                         m.next = "send"
                 with m.Case(Opcode.END):
-                    m.d.sync += settled.eq(Mux(quiet & self.writer_idle, settled + 1, 0))
+                    m.d.sync += settled.eq(Mux(quiet & self.writer_idle & self._program_passed, settled + 1, 0))
                     with m.If(settled == SETTLE_CYCLES):
-                        m.d.comb += [self.done.eq(1), issued.r_en.eq(1)]
                         m.d.sync += settled.eq(0)
+                        # A flipped bit may have made another END, or a legal instruction with other data.
+                        with m.If(self._program_wrong):
+                            m.d.sync += self.fault.eq(Fault.PROGRAM_CHECKSUM)
+                        with m.Else():
+                            m.d.comb += [self.done.eq(1), issued.r_en.eq(1)]
             with m.State("send"):
                 m.d.comb += [
                     to_vector.eq(1),
@@ -368,7 +431,7 @@ class Sequencer(wiring.Component):
         """Say to which operator this cycle counts: what takes words now, or what it waits for."""
         held = Signal(Operator)
         m.d.comb += self.operator.eq(held)
-        m.d.sync += held.eq(self.operator)
+        m.d.sync += held.eq(Mux(self.start, Operator.CONTROL, self.operator))
         with m.If(~self.attention_idle):
             with m.Switch(self.attention_phase):
                 with m.Case(2):

@@ -1,7 +1,8 @@
 """Weight blocks: 32 weights that share a scale and, in some formats, a minimum.
 
 The layouts are those of ggml (``ggml-common.h``: ``block_q4_0``, ``block_q4_1``, ``block_q8_0``). A weight is
-``d * (u - zero) + m`` with an unsigned integer ``u``; see docs/numerics.md.
+``d * (u - zero) + m`` with an unsigned integer ``u``; see docs/numerics.md. Weights with a scale for each group of 64,
+128 or 256 (AWQ, arXiv:2306.00978; GPTQ, arXiv:2210.17323) are blocks of which 2, 4 or 8 have the same scale.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,44 @@ from numpy.typing import NDArray
 
 BLOCK = 32
 """Weights in a block, and activations that share a scale."""
+
+MAX_GROUP_SHIFT = 3
+"""log2 of the blocks that share a scale at most: groups of 256 weights."""
+
+
+def check_group(k_blocks: int, group_shift: int) -> None:
+    """Refuse groups of ``1 << group_shift`` blocks that are too large or do not divide a row of `k_blocks` blocks.
+
+    Raises
+    ------
+    ValueError
+        Saying which.
+    """
+    if not 0 <= group_shift <= MAX_GROUP_SHIFT:
+        raise ValueError(f"group_shift = {group_shift} is not possible: the number is from 0 to {MAX_GROUP_SHIFT}")
+    if k_blocks % (1 << group_shift):
+        raise ValueError(
+            f"a row of {k_blocks} blocks does not divide into groups of {1 << group_shift} blocks "
+            f"({BLOCK << group_shift} weights)"
+        )
+
+
+def find_group_shift(scales: NDArray) -> int:
+    """Give log2 of the neighbouring blocks that have the same scales everywhere, at most 3.
+
+    Parameters
+    ----------
+    scales
+        What is stored for each block beside its weights, shape (rows, blocks, values).
+    """
+    shift = 0
+    while shift < MAX_GROUP_SHIFT and scales.shape[1] % (2 << shift) == 0:
+        firsts = scales[:, :: 1 << shift]
+        # The first row tells most matrices without groups apart.
+        if not all(np.array_equal(part[:, ::2], part[:, 1::2]) for part in (firsts[:1], firsts)):
+            break
+        shift += 1
+    return shift
 
 
 class BlockFormat(IntEnum):
@@ -78,6 +117,62 @@ class Blocks:
         """Blocks in a row."""
         return self.u.shape[1]
 
+    @property
+    def group_shift(self) -> int:
+        """log2 of the neighbouring blocks that have the same scale and minimum everywhere, at most 3."""
+        return find_group_shift(np.stack([self.d] if self.m is None else [self.d, self.m], axis=-1))
+
+    @classmethod
+    def from_groups(
+        cls,
+        format: BlockFormat,
+        u: NDArray[np.uint8],
+        d: NDArray[np.float16],
+        m: NDArray[np.float16] | None = None,
+    ) -> "Blocks":
+        """Take a matrix whose scales serve groups of 32, 64, 128 or 256 weights along k.
+
+        Parameters
+        ----------
+        format
+            `Q4_0` for int4 (code 8 is zero), `Q8_0` for int8 (code 128 is zero), `Q4_1` for 4 bit with minimum.
+        u
+            Unsigned codes, shape (rows, k).
+        d
+            Scales, shape (rows, groups).
+        m
+            Minima, shape (rows, groups); None where the format has none.
+
+        Raises
+        ------
+        ValueError
+            If the groups do not divide a row into 32, 64, 128 or 256 weights, or minima are missing or too many.
+        """
+        rows, columns = u.shape
+        groups = d.shape[1]
+        shift = (columns // (BLOCK * max(1, groups))).bit_length() - 1
+        if d.shape[0] != rows or not 0 <= shift <= MAX_GROUP_SHIFT or groups * (BLOCK << shift) != columns:
+            raise ValueError(
+                f"scales of shape {d.shape} do not fit codes of shape {u.shape}: "
+                f"a group has {', '.join(str(BLOCK << i) for i in range(MAX_GROUP_SHIFT))} "
+                f"or {BLOCK << MAX_GROUP_SHIFT} weights of a row"
+            )
+        if (m is not None) != format.has_minimum or (m is not None and m.shape != d.shape):
+            raise ValueError(
+                f"minima of shape {None if m is None else m.shape} do not fit "
+                f"{format.name} with scales of shape {d.shape}"
+            )
+
+        def for_blocks(values: NDArray[np.float16]) -> NDArray[np.uint16]:
+            return np.repeat(values.astype(np.float16).view(np.uint16), 1 << shift, axis=1)
+
+        return cls(
+            format=format,
+            u=u.reshape(rows, columns // BLOCK, BLOCK),
+            d=for_blocks(d),
+            m=None if m is None else for_blocks(m),
+        )
+
     @classmethod
     def from_gguf(cls, format: BlockFormat, data: NDArray[np.uint8], rows: int, columns: int) -> "Blocks":
         """Take the raw bytes of a GGUF tensor apart.
@@ -108,15 +203,22 @@ class Blocks:
 
     @classmethod
     def quantise_q8_0(cls, values: NDArray[np.float32]) -> "Blocks":
-        """Quantise a float matrix to Q8_0 (ggml's ``quantize_row_q8_0_ref``), for files that hold float matrices."""
+        """Quantise a float matrix to Q8_0, for files that hold float matrices.
+
+        The result stands for the same weights as that of ggml's ``quantize_row_q8_0_ref``: codes are rounded, halves
+        away from zero, against the float32 scale, which is then rounded to fp16.
+        """
         rows, columns = values.shape
         if columns % BLOCK:
             raise ValueError(f"a row of {columns} weights does not divide into blocks of {BLOCK}")
         blocks = values.reshape(rows, columns // BLOCK, BLOCK).astype(np.float32)
-        scale = (np.abs(blocks).max(axis=-1) / np.float32(127)).astype(np.float16)
-        divisor = scale.astype(np.float32)
-        inverse = np.divide(1, divisor, out=np.zeros_like(divisor), where=divisor > 0)
-        q = np.clip(np.rint(blocks * inverse[..., None]), -127, 127).astype(np.int16)
+        divisor = np.abs(blocks).max(axis=-1) / np.float32(127)
+        scale = divisor.astype(np.float16)
+        # Blocks whose scale vanishes in fp16 are zero whatever their codes, and their inverse could overflow.
+        inverse = np.divide(np.float32(1), divisor, out=np.zeros_like(divisor), where=scale > 0)
+        magnitude = np.abs(blocks) * inverse[..., None]
+        rounded = np.floor(magnitude) + (magnitude % 1 >= 0.5)
+        q = np.copysign(rounded, blocks).astype(np.int16)
         return cls(format=BlockFormat.Q8_0, u=(q + 128).astype(np.uint8), d=scale.view(np.uint16), m=None)
 
     def dequantise(self) -> NDArray[np.float32]:

@@ -36,7 +36,8 @@ an ``ArrayLayout(bits, lanes)`` of plain bits (always an array, also for one lan
 and a result that is the same in all lanes (it comes from reductions or ``Shared`` arguments only) is a plain field;
 then ``last`` (kernels that reduce, or ``framing=True``), then ``tag`` (any Amaranth shape, passed along beside the
 data) when given. A single result is called ``result``, those of a plain tuple ``result0``, ``result1`` ... .
-``max_length`` is the longest packet in beats. Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``.
+``max_length`` is the longest packet in beats; of a longer one nothing comes out
+(output ``too_long``). Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``.
 Results that depend on reductions only come once a packet if all do, else in each beat. One beat a cycle; ``.latency``
 is in cycles (for kernels that reduce: from the last beat in to the first beat out).
 """

@@ -19,7 +19,8 @@ class KernelComponent(wiring.Component):
 
     Protocol: streams with valid and ready; a phase moves when its last register is empty or taken, so that ``o``
     stalls all of
-    it; bubbles stay. ``valid`` never depends on ``ready``.
+    it; bubbles stay. ``valid`` never depends on ``ready``. A packet that goes on after ``max_length`` beats raises
+    ``too_long`` and nothing more is taken until reset: packets before it come out, nothing of it does.
 
     Latency: ``latency`` cycles; for a kernel that reduces, from a packet's last beat in to its first beat out, if
     both flow freely
@@ -34,7 +35,7 @@ class KernelComponent(wiring.Component):
     plan
         The scheduled kernel.
     max_length
-        Longest packet in beats (kernels that use elements again after a reduction). A longer packet never comes out.
+        Longest packet in beats, for kernels that use elements again after a reduction.
     tag
         Shape of a tag passed along beside the data, or None.
     framing
@@ -46,6 +47,13 @@ class KernelComponent(wiring.Component):
         Arguments by name, ``last``, ``tag``.
     o : Out(stream.Signature(StructLayout))
         Results by name, ``last``, ``tag`` (of the packet's last beat, when there is one beat a packet).
+    too_long : Out(1)
+        ``max_length`` beats came without ``last``; holds until reset. Only where there is a longest packet.
+
+    Raises
+    ------
+    ValueError
+        If the kernel needs ``max_length`` and it is missing or not positive.
     """
 
     def __init__(self, plan: Plan, *, max_length: int | None = None, tag: Any = None, framing: bool = False):
@@ -53,10 +61,12 @@ class KernelComponent(wiring.Component):
         self.tag_shape = None if tag is None else Shape.cast(tag)
         self.framing = framing or plan.graph.reduces
         self.max_length = max_length
-        if max_length is None and any(p.elements for p in plan.phases):
+        self._longest = max_length or 0
+        self._limited = any(p.elements for p in plan.phases)
+        if self._limited and (max_length is None or max_length < 1):
             raise ValueError(
                 f"Kernel {plan.kernel.name} uses elements again after a reduction: "
-                "give max_length, the longest packet in beats."
+                f"give max_length, the longest packet in beats, as a positive number, not {max_length}."
             )
         extra: dict[str, Any] = ({"last": 1} if self.framing else {}) | ({} if tag is None else {"tag": tag})
         arguments = {v.attrs["name"]: self._field(v) for v in plan.graph.args}
@@ -65,6 +75,7 @@ class KernelComponent(wiring.Component):
             {
                 "i": In(stream.Signature(data.StructLayout(arguments | extra))),
                 "o": Out(stream.Signature(data.StructLayout(results | extra))),
+                **({"too_long": Out(1)} if self._limited else {}),
             }
         )
 
@@ -88,7 +99,8 @@ class KernelComponent(wiring.Component):
             for lane in plan.lane_indices(v):
                 source = self.i.payload[v.attrs["name"]]
                 m.d.comb += first.ports[id(v), lane].eq(source if lane is None else source[lane])
-        m.d.comb += [first.i_valid.eq(self.i.valid), self.i.ready.eq(first.i_ready)]
+        refused = self._count_beats(m) if self._limited else Const(0, 1)
+        m.d.comb += [first.i_valid.eq(self.i.valid & ~refused), self.i.ready.eq(first.i_ready & ~refused)]
         for name in ("last", "tag"):
             if hasattr(first, name):
                 m.d.comb += getattr(first, name).eq(Value.cast(self.i.payload[name]))
@@ -107,6 +119,18 @@ class KernelComponent(wiring.Component):
             m.d.comb += self.o.payload.last.eq(1)
         return m
 
+    def _count_beats(self, m: Module) -> Signal:
+        """Watch the length of packets: one that outgrew the FIFO would wait for its own end for ever."""
+        length = Signal(range(max(2, self._longest)), name="packet_beats")
+        with m.If(self.i.valid & self.i.ready):
+            with m.If(self.i.payload.last):
+                m.d.sync += length.eq(0)
+            with m.Elif(length == self._longest - 1):
+                m.d.sync += self.too_long.eq(1)
+            with m.Else():
+                m.d.sync += length.eq(length + 1)
+        return self.too_long
+
     def _join(self, m: Module, a: _PhaseUnit, b: _PhaseUnit) -> None:
         """Between two phases: directly once a packet, or FIFOs for the elements and for the reductions."""
         phase, plan = a.phase, self.plan
@@ -121,7 +145,7 @@ class KernelComponent(wiring.Component):
             return
         tail = [getattr(a, f"o_{name}") for name in ("last", "tag") if hasattr(a, name)]
         into = Cat(*(a.result(key) for key in elements), *tail)
-        depth = 2 * self.max_length + phase.stages + b.phase.stages
+        depth = 2 * self._longest + phase.stages + b.phase.stages
         index = plan.phases.index(phase)
         beats = m.submodules[f"elements{index}"] = fifo.SyncFIFOBuffered(width=len(into), depth=depth)
         packed = Cat(*(a.result(key) for key in constants))
@@ -225,8 +249,9 @@ class _PhaseUnit(wiring.Component):
             if id(net) in keys:
                 value = self.ports[keys[id(net)]]
             elif net.rom is not None:
-                value = self._rom(m, net, number)
+                value = self._rom(m, net, net.rom, number)
             else:
+                assert net.function, "a net that is neither input nor table is computed"
                 value = Value.cast(net.function(*(self._value(a, net.stage) for a in net.args)))
                 if net.time > 0 and net.uses > 1:
                     signal = Signal(net.shape, name=f"{net.name}_{number}")
@@ -238,8 +263,8 @@ class _PhaseUnit(wiring.Component):
                 updates[stage].append(register.eq(value))
                 value = self.at[id(net), stage + 1] = register
 
-    def _rom(self, m: Module, net: Net, number: int) -> Value:
-        table = memory.Memory(shape=net.shape, depth=len(net.rom), init=net.rom)
+    def _rom(self, m: Module, net: Net, words: list[int], number: int) -> Value:
+        table = memory.Memory(shape=net.shape, depth=len(words), init=words)
         m.submodules[f"table_{number}"] = table
         port = table.read_port(domain="comb")
         m.d.comb += port.addr.eq(self._value(net.args[0], net.stage))

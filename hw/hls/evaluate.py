@@ -33,9 +33,10 @@ def _packets(kernel: Kernel, inputs: list[np.ndarray], last: np.ndarray) -> Any:
     ends = np.flatnonzero(last) + 1
     if len(ends) == 0 or ends[-1] != len(last):
         raise ValueError(f"The last of {len(last)} beats must carry the last flag: a packet is incomplete.")
-    pieces, start = [], 0
+    pieces: list[list[np.ndarray]] = []
+    start = 0
     lanes = max((a.shape[1] for a in inputs if a.ndim == 2), default=1)
-    for end in ends:
+    for end in ends.tolist():
         chunk = []
         for a, (_, shared) in zip(inputs, kernel.arguments.values(), strict=True):
             a = a[start:end] if a.ndim else a

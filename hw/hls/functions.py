@@ -80,8 +80,8 @@ def _interpolator(
             c1 = ab - c2 * (a + b)
             rows.append((fa - c1 * a - c2 * a * a, c1, c2))
         integers = [tuple(int((x * 2**fraction).to_integral_value()) for x in row) for row in rows]
-    c0, c1, c2 = zip(*integers, strict=True)
-    return Interpolator(c0, c1, c2, width, fraction)
+    i0, i1, i2 = zip(*integers, strict=True)
+    return Interpolator(i0, i1, i2, width, fraction)
 
 
 @cache

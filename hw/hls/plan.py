@@ -102,7 +102,7 @@ class Plan:
                     phase.reductions.append((v, self._across_lanes(phase, v)))
                     continue
                 for lane in self.lane_indices(v):
-                    args = [phase.nets.get((id(a), lane), phase.nets.get((id(a), None))) for a in v.args]
+                    args = [phase.nets[id(a), lane if a.per_lane else None] for a in v.args]
                     phase.nets[id(v), lane] = self._expand(b, v, args)
         if index == self.last_phase:
             for r in self.graph.results:

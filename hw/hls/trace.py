@@ -26,9 +26,12 @@ class Value:
     __array_ufunc__ = None  # NumPy scalars must leave mixed expressions to the operators below
     __hash__ = object.__hash__
 
+    type: Any
+    """A `Type`; the operation settles whether it is a float or an integer, so a union would be asked at every use."""
+
     def __init__(self, op: str, args: tuple[Value, ...], type_: Type, **attrs: Any):
         self.op, self.args, self.type, self.attrs = op, args, type_, attrs
-        self.phase = max((a.phase for a in args), default=0) + (op in REDUCTIONS)
+        self.phase: int = max((a.phase for a in args), default=0) + (op in REDUCTIONS)
         if op == "arg":
             self.per_beat, self.per_lane = True, not attrs["shared"]
         else:

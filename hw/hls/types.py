@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from amaranth.hdl import Shape, signed, unsigned
@@ -141,12 +141,15 @@ BOOL = UInt(1)
 _NAMES = {(8, 23): "F32", (8, 7): "BF16", (5, 10): "F16"}
 
 
+Item = TypeVar("Item")
+
+
 @dataclass(frozen=True)
 class _SharedType:
     type: Type
 
 
-class Shared:
+class Shared(Generic[Item]):
     """Annotation ``Shared[F32]``: one value a beat, the same for all lanes."""
 
     def __class_getitem__(cls, item: Type) -> _SharedType:
@@ -218,8 +221,8 @@ def from_bits(bits: Any, type_: Type) -> np.ndarray:
         if type_.width == 64:
             raw = np.asarray(bits).astype(np.uint64)
             return raw if isinstance(type_, UInt) else raw.view(np.int64)
-        raw = np.asarray(bits).astype(np.int64) & np.int64((1 << type_.width) - 1)
-        return raw if isinstance(type_, UInt) else raw - ((raw >> (type_.width - 1)) << type_.width)
+        narrow = np.asarray(bits).astype(np.int64) & np.int64((1 << type_.width) - 1)
+        return narrow if isinstance(type_, UInt) else narrow - ((narrow >> (type_.width - 1)) << type_.width)
     raw = np.asarray(bits).astype(np.int64)
     sign, field = raw >> (type_.width - 1) & 1, raw >> type_.mantissa & type_.special
     fraction = (raw & ((1 << type_.mantissa) - 1)) << (_F32_FRACTION - type_.mantissa)

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.memory.axi import AXI4Read, Burst, BusFault
 from rtlm.hw.memory.striping import Striping, log2_exact
+
+FORMAL = "formal"
+"""Platform for which units state invariants of their inside, for proofs."""
 
 
 class SegmentKind(enum.Enum, shape=1):
@@ -155,7 +158,8 @@ class BurstSplitter(wiring.Component):
         with m.If(split):
             with m.If(misaligned):
                 m.d.comb += self.fault.eq(BusFault.ALIGNMENT)
-            with m.Elif(final >= (self.limit >> beat_shift)):
+            # Beyond the address space the limit does not help: addresses would begin again at zero.
+            with m.Elif((final >= (self.limit >> beat_shift)) | final[params.word_address_bits :].any()):
                 m.d.comb += self.fault.eq(BusFault.LIMIT)
             with m.Else():
                 m.d.sync += self.o.valid.eq(1)
@@ -168,6 +172,9 @@ class BurstSplitter(wiring.Component):
             ]
             with m.If(last):
                 m.d.sync += self.active.eq(0)
+        if platform == FORMAL:
+            # What an induction over the bursts needs to know about the inside.
+            m.d.comb += Assert(~self.active | self.stop | (address <= final))
         with m.If(self.i.valid & self.i.ready):
             segment = self.i.payload
             first = segment.address[beat_shift:]

@@ -1,6 +1,6 @@
 """The multiplier array of attention: dot products with the keys, weighted sums of the values."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.units.attention_params import DOT_BITS, WEIGHT_BITS, AttentionParams
@@ -18,6 +18,8 @@ FLIP = 0x80808080
 """Adds the offset to four bytes: x + 128 is x with its top bit inverted."""
 
 PRODUCT_BITS = 24
+DOT_PRODUCT_BITS = 16
+"""Of a query's and a key's byte; a weight has more bits."""
 TREE_BITS = 24
 
 
@@ -28,7 +30,7 @@ class AttentionArray(wiring.Component):
     (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `steps` of
     them. ``first`` marks the first step of a key beat, and all steps of the first value beat of a sum; ``last`` the
     last step of a key beat. ``calibrate`` marks a key beat of zeros that must precede the keys after each change of
-    queries: it measures the queries' offset. `shift` moves the sums by `vector_lanes` to the front; it must not come
+    queries: it measures the queries' offset. `shift` goes on to the next `vector_lanes` sums; it must not come
     within `axpy_latency` cycles of a value step. Nothing stalls.
 
     Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
@@ -54,7 +56,7 @@ class AttentionArray(wiring.Component):
     dot_soon, dot_valid, dot
         `dot_soon` comes two cycles before `dot_valid`; dot products of group x positions.
     shift, acc
-        The first `vector_lanes` sums.
+        `vector_lanes` sums: the first after a value step, then the next with each `shift`.
     """
 
     def __init__(self, params: AttentionParams):
@@ -85,8 +87,8 @@ class AttentionArray(wiring.Component):
             }
         )
 
-    axpy_latency = 3
-    """Operand, product, sum."""
+    axpy_latency = 4
+    """Operand, product, sum, selection."""
 
     @staticmethod
     def dot_latency(params: AttentionParams) -> int:
@@ -161,32 +163,39 @@ class AttentionArray(wiring.Component):
         return m
 
     def _sums(self, m: Module, product: list, valid: Signal, first: Signal) -> None:
-        """Accumulators of the weighted values, a chain from which results are shifted out."""
+        """Accumulators of the weighted values, and the selection of those that leave.
+
+        Selecting costs a third of the tables that shifting the accumulators along a chain would: a chain needs a
+        multiplexer behind every adder.
+        """
         params = self._params
         dim, lanes, taken = params.head_dim, params.vector_lanes, params.bytes_per_cycle
         acc = [
             [Signal(params.acc_bits, name=f"sum_{g}_{d}", reset_less=True) for d in range(dim)]
             for g in range(params.group)
         ]
-        chain = [register for row in acc for register in row]
-        added: list[Value] = []
         for g, row in enumerate(acc):
             kept = [Mux(first, 0, register) for register in row]
             if params.steps == 1:
-                for d in range(dim):
-                    terms = [product[g][p * dim + d] for p in range(params.positions)]
-                    added.append(kept[d] + total(terms))
+                terms = [[product[g][p * dim + d] for p in range(params.positions)] for d in range(dim)]
+                # The register stands second: the first operand also enters the carry chain beside the tables.
+                added = [total(values) + old for values, old in zip(terms, kept, strict=True)]
             else:
                 # Turns like the queries: a step always adds to the lowest.
-                added += row[taken:]
-                added += [kept[a] + product[g][a] for a in range(taken)]
-        # One enable for both moves, neighbours in an order in which each is read before it changes: a simulator then
-        # keeps no second copy of the registers.
-        following = [*chain[lanes:], *[Const(0, 1)] * lanes]
-        with m.If(valid | self.shift):
-            for register, next_, sum_ in reversed(list(zip(chain, following, added, strict=True))):
-                m.d.sync += register.eq(Mux(self.shift, next_, sum_))
-        m.d.comb += [self.acc[i].eq(chain[i]) for i in range(lanes)]
+                added = [*row[taken:], *(product[g][a] + kept[a] for a in range(taken))]
+            with m.If(valid):
+                m.d.sync += [register.eq(sum_) for register, sum_ in zip(row, added, strict=True)]
+
+        sums = [register for row in acc for register in row]
+        beats = [Cat(sums[i : i + lanes]) for i in range(0, len(sums), lanes)]
+        beat = Signal(range(len(beats)))
+        following = Signal.like(beat)
+        stale = Signal()
+        m.d.comb += following.eq(beat + self.shift)
+        with m.If(valid):
+            m.d.sync += [beat.eq(0), stale.eq(1)]
+        with m.Elif(stale | self.shift):
+            m.d.sync += [beat.eq(following), stale.eq(0), self.acc.as_value().eq(pick(following, beats))]
 
     def _dots(
         self, m: Module, product: list, x: list, valid: Signal, first: Signal, last: Signal, calibrate: Signal
@@ -195,7 +204,7 @@ class AttentionArray(wiring.Component):
         params = self._params
         positions = range(params.positions)
         span = params.bytes_per_cycle // params.positions
-        trees = [row[p * span : (p + 1) * span] for row in product for p in positions]
+        trees = [[v[:DOT_PRODUCT_BITS] for v in row[p * span : (p + 1) * span]] for row in product for p in positions]
         trees += [[byte(x, a) for a in range(p * span, (p + 1) * span)] for p in positions]
         stage = 0
         while len(trees[0]) > 1:
@@ -257,6 +266,15 @@ def choose(m: Module, select: Value | None, count: int, source: Value, pieces: l
             for part in range(count):
                 with m.Case(part):
                     load(part)
+
+
+def pick(index: Value, values: list[Value]) -> Value:
+    """Select one of several values: a tree of multiplexers, one level for each bit of the index."""
+    for bit in index:
+        values = [
+            Mux(bit, values[i + 1], values[i]) if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)
+        ]
+    return values[0]
 
 
 def total(terms: list[Value]) -> Value:

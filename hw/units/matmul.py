@@ -1,11 +1,11 @@
 """The matrix unit: streams a blocked matrix past the activation vectors of a bank."""
 
 import numpy as np
-from amaranth.hdl import Array, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
-from rtlm.hw.formats import BlockFormat, Blocks, accumulate
+from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks, accumulate
 from rtlm.hw.units.activations import ONE, ActivationRead
 from rtlm.hw.units.matmul_array import DotArray
 from rtlm.hw.units.matmul_params import MatmulParams
@@ -17,6 +17,7 @@ __all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit"]
 MATMUL_COMMAND = data.StructLayout(
     {
         "format": unsigned(2),
+        "group_shift": unsigned(2),
         "k_blocks": unsigned(16),
         "rows": unsigned(20),
         "bank": unsigned(1),
@@ -24,8 +25,10 @@ MATMUL_COMMAND = data.StructLayout(
         "columns_active": unsigned(4),
     }
 )
-"""A matrix product: `BlockFormat`, blocks in a row (not 0), rows (a multiple of the vector lanes, not 0), bank
-that holds the activations, log2 of the rows of a result packet, active columns."""
+"""A matrix product: `BlockFormat`, log2 of the blocks that share a scale, blocks in a row (not 0, a multiple of
+``1 << group_shift``), rows (a multiple of the vector lanes, not 0), bank that holds the activations, log2 of the rows
+of a result packet, active columns. The unit relies on it; the sequencer refuses other values
+(`rtlm.hw.control.legality`)."""
 
 MAX_IN_FLIGHT = 7
 """Matrices between their command and their last result."""
@@ -45,7 +48,8 @@ class MatrixUnit(wiring.Component):
     Latency: `latency` cycles from the last word of a row group to its first result.
 
     Throughput: a word a cycle (a word each `steps` cycles with fewer than 128 lanes), also across commands;
-    a scale word takes a cycle (none where it hides behind the steps of a word).
+    a scale word takes a cycle (none where it hides behind the steps of a word). Of the words 1 in 5, 9 or 17 holds
+    scales (`Q4_1`, `Q4_0`, `Q8_0`), with scales for groups of 128 weights 1 in 17, 33 or 65.
 
     Numerics: see docs/numerics.md, "Matrix product"; `model`.
 
@@ -53,8 +57,8 @@ class MatrixUnit(wiring.Component):
     ----------
     params
         Size of the unit.
-    clock_mhz
-        Clock that the float pipeline is scheduled for.
+    clock_mhz, technology
+        Clock and operator delays that the float pipeline is scheduled for.
 
     Ports
     -----
@@ -73,10 +77,9 @@ class MatrixUnit(wiring.Component):
         No command waits and no result is on its way.
     """
 
-    def __init__(self, params: MatmulParams, *, clock_mhz: float = 300):
+    def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
-        self._clock_mhz = clock_mhz
-        self._results = ResultOrder(params, clock_mhz=clock_mhz)
+        self._results = ResultOrder(params, clock_mhz=clock_mhz, technology=technology)
         super().__init__(
             {
                 "i_command": In(stream.Signature(MATMUL_COMMAND)),
@@ -206,12 +209,14 @@ class MatrixUnit(wiring.Component):
         block = Signal(params.block_bits)
         last_block, last_group, first_group = Signal(), Signal(), Signal()
         remaining = Signal(len(current.rows))
-        tile = Signal(4)
+        # Tiles of the scale word that are done count in groups, those of a group apart.
+        tile, in_group, group_end = Signal(4), Signal(MAX_GROUP_SHIFT), Signal()
         want_scales = Signal()
         group_rows = Mux(eight, params.rows // 2, params.rows)
         m.d.comb += [
             eight.eq(current.format == BlockFormat.Q8_0),
             minimum.eq(current.format == BlockFormat.Q4_1),
+            group_end.eq((in_group | ~((Const(1) << current.group_shift) - 1)[:MAX_GROUP_SHIFT]).all()),
         ]
         word_valid, step, last_step = Signal(), Signal.like(array.i_step), Signal()
         take_scales, take_tile = Signal(), Signal()
@@ -234,10 +239,12 @@ class MatrixUnit(wiring.Component):
             m.d.sync += want_scales.eq(0)
         load_command = Signal()
         with m.If(take_tile):
-            m.d.sync += [block.eq(block + 1), last_block.eq(block + 2 == current.k_blocks), tile.eq(tile + 1)]
+            m.d.sync += [block.eq(block + 1), last_block.eq(block + 2 == current.k_blocks), in_group.eq(in_group + 1)]
             run_end = Mux(eight, tile == 15, Mux(minimum, tile[:2] == 3, tile[:3] == 7))
-            with m.If(run_end):
-                m.d.sync += [want_scales.eq(1), tile.eq(0)]
+            with m.If(group_end):
+                m.d.sync += [tile.eq(tile + 1), in_group.eq(0)]
+                with m.If(run_end):
+                    m.d.sync += [want_scales.eq(1), tile.eq(0)]
             with m.If(last_block):
                 m.d.sync += [
                     block.eq(0),
@@ -265,6 +272,7 @@ class MatrixUnit(wiring.Component):
                     ),
                     want_scales.eq(1),
                     tile.eq(0),
+                    in_group.eq(0),
                 ]
 
         # A word and its activation block stand side by side.
@@ -282,7 +290,7 @@ class MatrixUnit(wiring.Component):
             m.d.sync += [
                 word.eq(self.i_words.payload),
                 part.eq(tile[:2]),
-                advance.eq(Mux(eight, tile[:2] == 3, minimum | tile[0])),
+                advance.eq(group_end & Mux(eight, tile[:2] == 3, minimum | tile[0])),
                 control.eight.eq(eight),
                 control.minimum.eq(minimum),
                 control.zero.eq(~minimum),

@@ -95,7 +95,7 @@ class DotArray(wiring.Component):
         # Operand registers. Two nibble rows interleaved by pieces of four positions: wiring in hardware, and in a
         # simulator every packed operand is then one shift and one mask of a 32-bit register.
         rows = [select(self.word[r * ROW_BITS : (r + 1) * ROW_BITS]) for r in range(params.rows)]
-        nibbles = [[] for _ in rows]
+        nibbles: list[list[Value]] = [[] for _ in rows]
         for r in range(0, params.rows, 2):
             for k in range(0, params.positions, PIECE):
                 piece = slice(4 * k, 4 * (k + PIECE))

@@ -47,8 +47,8 @@ class ResultOrder(wiring.Component):
     ----------
     params
         Size of the matrix unit.
-    clock_mhz
-        Clock that the float pipeline is scheduled for.
+    clock_mhz, technology
+        Clock and operator delays that the float pipeline is scheduled for.
 
     Ports
     -----
@@ -64,9 +64,11 @@ class ResultOrder(wiring.Component):
         Pulse for each matrix.
     """
 
-    def __init__(self, params: MatmulParams, *, clock_mhz: float):
+    def __init__(self, params: MatmulParams, *, clock_mhz: float, technology: str = "generic"):
         self._params = params
-        self._floats = scaled_result.component(lanes=params.vector_lanes, clock_mhz=clock_mhz, tag=unsigned(1))
+        self._floats = scaled_result.component(
+            lanes=params.vector_lanes, clock_mhz=clock_mhz, technology=technology, tag=unsigned(1)
+        )
         super().__init__(
             {
                 "room": Out(1),

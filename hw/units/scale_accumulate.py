@@ -207,12 +207,12 @@ class ScaleAccumulate(wiring.Component):
 
         here, with_minimum = valid, valid & control.minimum
         rounded = []
-        for i, (product, shift_d, minimum, shift_m) in enumerate(terms):
+        for i, (product, by_d, minimum, by_m) in enumerate(terms):
             rounded.append(
                 (
-                    register(here, _half_up(product, *shift_d), f"rd_{i}"),
-                    [register(here, v, f"shift_d_{i}") for v in shift_d],
-                    register(with_minimum, _shifted(minimum, *shift_m), f"tm_{i}"),
+                    register(here, _half_up(product, *by_d), f"rd_{i}"),
+                    [register(here, v, f"shift_d_{i}") for v in by_d],
+                    register(with_minimum, _shifted(minimum, *by_m), f"tm_{i}"),
                 )
             )
         control = register(here, control, "control")
@@ -220,10 +220,10 @@ class ScaleAccumulate(wiring.Component):
 
         here, with_minimum = valid, valid & control.minimum
         shifted = []
-        for i, (product, shift_d, minimum) in enumerate(rounded):
+        for i, (product, by_d, minimum) in enumerate(rounded):
             shifted.append(
                 (
-                    register(here, _shifted(product, *shift_d), f"td_{i}"),
+                    register(here, _shifted(product, *by_d), f"td_{i}"),
                     register(with_minimum, minimum, f"tm_{i}"),
                 )
             )

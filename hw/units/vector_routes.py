@@ -1,6 +1,6 @@
 """The epilogues' kernels, side by side between the operands and the quantiser they share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -70,7 +70,7 @@ class EpilogueRoutes(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         lanes = params.lanes
-        build = {"clock_mhz": params.clock_mhz, "technology": params.technology}
+        build: dict[str, Any] = {"clock_mhz": params.clock_mhz, "technology": params.technology}
         self._residual = residual_norm.component(lanes=lanes, tag=params.beat_tag, **build)
         self._rope = rope.component(lanes=lanes // 2, tag=params.beat_tag, **build)
         self._swiglu = swiglu.component(lanes=lanes // 2, tag=params.beat_tag, **build)

@@ -1,5 +1,6 @@
 // The bench around a Verilated accelerator, behind a C interface for ctypes. Status 0 is success; otherwise
 // rtlm_error() has a sentence.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -34,6 +35,7 @@ class Bench {
       ports_.emplace_back(pins, memory_, p, stalls_, protocol_error_);
     }
     bench_bind_lite(*top_, lite_);
+    bench_bind_activity(*top_, activity_);
     top_->rst = 1;
     idle();
   }
@@ -117,6 +119,7 @@ class Bench {
 #if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
     if (trace_) throw std::runtime_error("a trace is already being written");
     trace_ = std::make_unique<TraceFile>();
+    paused_ = false;
     top_->trace(trace_.get(), 99);
     trace_->open(path.c_str());
     if (!trace_->isOpen()) {
@@ -132,6 +135,15 @@ class Bench {
 #if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
     if (trace_) trace_->close();
     trace_.reset();
+#endif
+  }
+
+  // While paused nothing is recorded; what changes meanwhile shows as one change when the trace goes on.
+  void trace_pause(bool paused) {
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+    paused_ = paused;
+#else
+    static_cast<void>(paused);
 #endif
   }
 
@@ -174,8 +186,10 @@ class Bench {
     dump();
     for (AxiSlave& port : ports_) port.sample();
     sample();
+    const bool running = activity_.running();
+    const int code = activity_.code();
     rise();
-    memory_.tick();
+    memory_.tick(running, code);
   }
 
   void need_lite() const {
@@ -190,7 +204,7 @@ class Bench {
 
   void dump() {
 #if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
-    if (trace_) trace_->dump(context_.time());
+    if (trace_ && !paused_) trace_->dump(context_.time());
 #endif
   }
 
@@ -202,15 +216,17 @@ class Bench {
   std::string protocol_error_;
   std::vector<AxiSlave> ports_;
   LitePins lite_;
+  ActivityPin activity_;
 #if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
   std::unique_ptr<TraceFile> trace_;
+  bool paused_ = false;
 #endif
 };
 
 struct Counters {
 #define RTLM_COUNTERS(X)                                                                                       \
   X(cycles) X(read_idle_cycles) X(row_hits) X(row_misses) X(row_conflicts) X(data_clocks) X(refresh_clocks)    \
-  X(turnaround_clocks) X(idle_clocks) X(refreshes) X(bus_overlaps)
+  X(row_clocks) X(turnaround_clocks) X(timing_clocks) X(idle_clocks) X(refreshes) X(bus_overlaps)
 #define X(name) int64_t name = 0;
   RTLM_COUNTERS(X)
 #undef X
@@ -305,18 +321,29 @@ void rtlm_counters(Bench* bench, int64_t* values) {
   sum.cycles = bench->memory().cycle();
   sum.read_idle_cycles = bench->memory().read_idle_cycles;
   for (const auto& channel : bench->memory().channels()) {
-    const ChannelCounters& counters = channel->counters;
+    const ChannelCounters counters = channel->at(bench->memory().now());
     sum.row_hits += counters.row_hits;
     sum.row_misses += counters.row_misses;
     sum.row_conflicts += counters.row_conflicts;
     sum.data_clocks += counters.data_clocks;
     sum.refresh_clocks += counters.refresh_clocks;
+    sum.row_clocks += counters.row_clocks;
     sum.turnaround_clocks += counters.turnaround_clocks;
+    sum.timing_clocks += counters.timing_clocks;
     sum.idle_clocks += counters.idle_clocks;
     sum.refreshes += counters.refreshes;
     sum.bus_overlaps += counters.bus_overlaps;
   }
   std::memcpy(values, &sum, sizeof(sum));
+}
+int rtlm_activity_codes() { return kActivityCodes; }
+// While steps ran: cycles, memory clocks over all channels, where they went, idle ones by code.
+void rtlm_activity(Bench* bench, int64_t* values) {
+  const Books& books = bench->memory().books();
+  for (int64_t value : {books.cycles, books.clocks, books.data, books.refresh, books.rows, books.turnaround, books.timing}) {
+    *values++ = value;
+  }
+  std::copy(books.idle.begin(), books.idle.end(), values);
 }
 // Per port: bytes read, bytes written, read beats, write beats, cycles without a read, cycles with data not taken.
 void rtlm_port_counters(Bench* bench, int64_t* values) {
@@ -333,5 +360,6 @@ int rtlm_trace_start(Bench* bench, const char* path) {
   return guarded([&] { bench->trace_start(path); });
 }
 void rtlm_trace_stop(Bench* bench) { bench->trace_stop(); }
+void rtlm_trace_pause(Bench* bench, int paused) { bench->trace_pause(paused); }
 
 }  // extern "C"

@@ -16,6 +16,8 @@
   X(row_bytes)         /* bytes of one open row over the width of the channel */                              \
   X(cl) X(cwl) X(rcd) X(rp) X(ras) X(rrd_s) X(rrd_l) X(faw) X(ccd_s) X(ccd_l)                                 \
   X(wr) X(wtr_s) X(wtr_l) X(rtp) X(rtw) X(rfc) X(refi)                                                        \
+  X(rfc_bank)          /* refresh of one bank; 0: all banks together, after `rfc` */                          \
+  X(rrefd)             /* from the refresh of a bank to the next command of that kind or an activation */     \
   X(window)            /* requests per channel and direction that the scheduler sees, at most 64 */           \
   X(write_high)        /* writes queued before a drain begins */                                              \
   X(write_low)         /* writes left when a drain ends while reads wait */                                   \

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "activity.h"
 #include "channel.h"
 #include "storage.h"
 
@@ -230,14 +231,17 @@ class MemorySystem {
   }
 
   // --- time ------------------------------------------------------------------------------------------------------
-  void tick() {
+  // `running` and `code`: what the design was doing in this cycle.
+  void tick(bool running = false, int code = 0) {
     if (!reading_) ++read_idle_cycles;
     for (auto& port : ports_) port->read_idle_cycles += port->reads.empty();
+    activity_.begin_cycle(running, code, channels_, now_);
     issue();
     ++cycle_;
     if (config_.ideal) return;
     now_ = clocks_.to_memory(cycle_);
     for (auto& channel : channels_) channel->advance(now_);
+    activity_.end_cycle(channels_, now_);
   }
 
   void clear() {
@@ -253,6 +257,8 @@ class MemorySystem {
   }
 
   int64_t cycle() const { return cycle_; }
+  int64_t now() const { return now_; }
+  const Books& books() const { return activity_.books(); }
   int64_t outstanding_reads() const { return reading_; }
   Port& port(int p) { return *ports_[p]; }
   int ports() const { return int(ports_.size()); }
@@ -337,6 +343,7 @@ class MemorySystem {
   Storage* const storage_;
   std::vector<std::unique_ptr<Channel>> channels_;
   std::vector<std::unique_ptr<Port>> ports_;
+  ActivityBooks activity_;
   const int shift_;
   int64_t now_ = 0;  // first memory clock of this cycle
   int64_t cycle_ = 0, share_ = 0, hold_ = 0, reading_ = 0;

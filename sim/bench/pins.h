@@ -59,6 +59,14 @@ struct LitePins {
   Flag *bready = nullptr, *arvalid = nullptr, *arready = nullptr, *rvalid = nullptr, *rready = nullptr;
 };
 
+// What the design says it is doing: whether a step runs, and a code (`rtlm.hw.control.counters.ACTIVITY`).
+struct ActivityPin {
+  Pin activity;
+
+  bool running() const { return activity.get() & 1; }
+  int code() const { return int(activity.get() >> 1); }
+};
+
 template <class Signal>
 Pin pin(Signal& signal) {
   static_assert(sizeof(Signal) <= 8, "this port has at most 64 bits");

@@ -32,7 +32,7 @@ struct StreamRequest {
 
 struct StreamResult {
   int64_t cycles, bytes, row_hits, row_misses, row_conflicts;
-  int64_t data_clocks, refresh_clocks, turnaround_clocks, idle_clocks, bus_overlaps, host_ns, log_entries;
+  int64_t data_clocks, refresh_clocks, row_clocks, turnaround_clocks, timing_clocks, idle_clocks, bus_overlaps, host_ns, log_entries;
 };
 
 extern "C" {
@@ -85,13 +85,15 @@ void rtlm_stream(const DramConfig* config, const StreamRequest* request, StreamR
   result->cycles = memory.cycle();
   result->bytes = per_port * ports * burst;
   for (const auto& channel : memory.channels()) {
-    const ChannelCounters& counters = channel->counters;
+    const ChannelCounters counters = channel->at(memory.now());
     result->row_hits += counters.row_hits;
     result->row_misses += counters.row_misses;
     result->row_conflicts += counters.row_conflicts;
     result->data_clocks += counters.data_clocks;
     result->refresh_clocks += counters.refresh_clocks;
+    result->row_clocks += counters.row_clocks;
     result->turnaround_clocks += counters.turnaround_clocks;
+    result->timing_clocks += counters.timing_clocks;
     result->idle_clocks += counters.idle_clocks;
     result->bus_overlaps += counters.bus_overlaps;
   }

@@ -3,6 +3,8 @@
 from rtlm.host.measurements import (
     DECODE,
     PREFILL,
+    ActivityMeasurement,
+    GeneratedText,
     MemoryMeasurement,
     RunMeasurements,
     SimulatorMeasurement,
@@ -33,9 +35,7 @@ def sample(**changes) -> RunMeasurements:
         "config": {"name": "sample", "clock_mhz": 100.0},
         "config_hash": "0123456789abcdef",
         "model": "made-up",
-        "prompt_ids": [1, 2, 3, 4],
-        "token_ids": [5, 6, 7, 8],
-        "text": "Grüße [bold]",
+        "sequences": [GeneratedText(prompt_ids=[1, 2, 3, 4], token_ids=[5, 6, 7, 8], text="Grüße [bold]")],
         "logits_sha256": "00" * 32,
         "steps": steps,
         "simulator": SimulatorMeasurement(backend="verilator", version="5", wall_s=2.0),
@@ -47,9 +47,9 @@ def sample(**changes) -> RunMeasurements:
             ideal=False,
             read_bytes={"weights": 300_000, "kv": 30_000},
             written_bytes={"kv": 6_000},
-            counters={"row_misses": 12},
+            counters={"row_misses": 12, "cycles": 5_000},
         ),
         "elements": {"matmul": {"luts": 1000, "ffs": 2000, "dsps": 64, "brams": 0}},
-        "activity": {"matmul": 0.125},
+        "activity": ActivityMeasurement(toggles={"matmul": 0.125}, cycles=2048, samples=2, context=6),
     }
     return RunMeasurements(**{**values, **changes})

@@ -43,7 +43,9 @@ def test_help_teaches_and_loads_no_command():
     assert out.rstrip().endswith("[]")
 
 
-@pytest.mark.parametrize("command", [*cli.COMMANDS, "generate accelerator"])
+@pytest.mark.parametrize(
+    "command", [*cli.COMMANDS, "generate accelerator", "generate kernel", "generate gemv", "generate softmax"]
+)
 def test_every_command_has_help(command, capsys):
     assert cli.run_command([*command.split(), "--help"]) == cli.OK
     assert "Usage: rtlm" in capsys.readouterr().out
@@ -59,13 +61,55 @@ def test_run_passes_options_and_prints_answer_and_report(session, capsys, tmp_pa
     arguments = ["run", "--chat", "Hi", "--set", "matmul.lanes=256", "--set", "clock_mhz=250", "--json", str(report)]
     assert cli.run_command([*arguments, "--max-tokens", "3", "--waves", "10:20", "--seed", "4"]) == cli.OK
     options = session.options
-    assert (options.text, options.chat, options.max_tokens, options.waves) == ("Hi", True, 3, (10, 20))
+    assert (options.texts, options.chat, options.max_tokens, options.waves) == (("Hi",), True, 3, (10, 20))
     assert (options.overrides, options.config, options.seed) == (("matmul.lanes=256", "clock_mhz=250"), "kv260", 4)
     out, err = capsys.readouterr()
     assert out.startswith("Paris.\n")
     assert "bandwidth utilisation" in out
     assert "thinking ..." in err
     assert json.loads(report.read_text())["text"] == "Grüße [bold]"
+
+
+def test_logits_are_read_back_for_the_json_only(session, tmp_path):
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == cli.OK
+    assert not session.options.read_logits
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--json", str(tmp_path / "a.json")]) == cli.OK
+    assert session.options.read_logits
+
+
+def test_waveform_replaces_only_a_file_that_was_named(session, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == cli.OK
+    assert str(session.options.waves_file) == "waves.fst"
+    (tmp_path / "waves.fst").touch()
+    session.options = None
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == cli.USAGE_ERROR
+    assert "waves.fst exists" in capsys.readouterr().err
+    assert session.options is None
+    named = ["--waves", "4999:9000", "--waves-file", "waves.fst"]
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", *named]) == cli.OK
+    assert capsys.readouterr().err == "The waveform of the cycles 4,999 to 5,000 is in waves.fst.\n"
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "5000:9000", *named[2:]]) == cli.OK
+    assert capsys.readouterr().err == "No waveform was written: the simulation ended in cycle 5,000.\n"
+
+
+def test_interrupt_leaves_no_warnings(tmp_path):
+    """Amaranth warns of half-built components when they go away; the user sees one sentence."""
+    code = (
+        "from rtlm.host import cli, cli_doctor, doctor\n"
+        "def interrupted():\n"
+        "    from amaranth.hdl import Fragment, Module\n"
+        "    Fragment.get(Module(), None)  # before the first conversion Amaranth does not warn\n"
+        "    unused = Module()\n"
+        "    raise KeyboardInterrupt\n"
+        "doctor.checks = interrupted\n"
+        "code = cli.run_command(['doctor'])\n"
+        "import gc; gc.collect()\n"
+        "raise SystemExit(code)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == cli.INTERRUPTED
+    assert run.stderr == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
 
 
 def test_quiet_prints_the_answer_only(session, capsys):
@@ -76,7 +120,7 @@ def test_quiet_prints_the_answer_only(session, capsys):
 
 def test_bare_chat_sends_the_prompt_through_the_template(session):
     assert cli.run_command(["run", "--chat", "--prompt", "Hi", "--quiet"]) == cli.OK
-    assert (session.options.text, session.options.chat) == ("Hi", True)
+    assert (session.options.texts, session.options.chat) == (("Hi",), True)
 
 
 def test_json_on_standard_output_is_nothing_else(session, capsys):
@@ -94,6 +138,12 @@ def test_json_on_standard_output_is_nothing_else(session, capsys):
         (["--prompt", "a", "--waves", "1:3", "--backend", "golden"], "needs --backend verilator"),
         (["--prompt", "a", "--json", "no/such/folder/x.json"], "there is no folder"),
         (["--prompt", "a", "--json", "."], "is a folder"),
+        (["--prompt", ""], "Nothing to say"),
+        (["--chat", ""], "Nothing to say"),
+        (["--prompt", "a", "--power", "measured", "--backend", "golden"], "needs --backend verilator"),
+        (["--prompt", "a", "--power", "measured", "--waves", "1:3"], "in two runs"),
+        (["--prompt", "a", "--waves-file", "x.fst"], "needs --waves FROM:TO"),
+        (["--prompt", "a", "--waves", "1:3", "--waves-file", "no/such/folder/x.fst"], "there is no folder"),
         (["--prompt", "a", "--top-p", "0"], "--top-p"),
         (["--promt", "a"], "--prompt"),
     ],

@@ -93,3 +93,33 @@ def test_path_is_named(tmp_path):
 def test_impossible_vocabulary(tmp_path):
     with pytest.raises(ModelError, match="not 3"):
         write_random_model(tmp_path / "m.gguf", vocab=3)
+
+
+def test_norms_in_half_precision_are_widened(tmp_path):
+    half = LlamaModel.open(write_random_model(tmp_path / "half.gguf", norm_type=Type.F16))
+    full = LlamaModel.open(write_random_model(tmp_path / "full.gguf"))
+    for name, layer in (("attn_norm", 0), ("ffn_norm", 1), ("output_norm", None)):
+        weights = half.norm(name, layer)
+        assert weights.dtype == np.float32 and weights.shape == (64,)
+        np.testing.assert_array_equal(weights, full.norm(name, layer).astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", [Type.F16, Type.F32])
+def test_float_matrices(tmp_path, kind):
+    model = LlamaModel.open(write_random_model(tmp_path / "m.gguf", types={"blk.1.attn_k.weight": kind}))
+    matrix = model.float_matrix("attn_k", 1)
+    tensor = model.matrix("attn_k", 1)
+    assert matrix.dtype == np.float32 and matrix.shape == (32, 64) and tensor.type is kind
+    np.testing.assert_array_equal(matrix, gguf.quants.dequantize(tensor.data, kind).reshape(32, 64))
+    with pytest.raises(ModelError, match=rf"blk\.1\.attn_k\.weight has the type {kind.name}, which has no blocks"):
+        model.blocks("attn_k", 1)
+
+
+def test_vectors_are_floats(tmp_path):
+    with pytest.raises(ModelError, match=r"output_norm\.weight has the type Q8_0; a vector is F32 or F16"):
+        LlamaModel.open(write_random_model(tmp_path / "m.gguf", types={"output_norm.weight": Type.Q8_0}))
+
+
+def test_types_of_unknown_tensors_are_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"'blk\.7\.attn_q\.weight', which the model does not have"):
+        write_random_model(tmp_path / "m.gguf", types={"blk.7.attn_q.weight": Type.F16})

@@ -1,13 +1,14 @@
 """Power: each summand by hand, ranges, warnings."""
 
 import pytest
+from rtlm.host.measurements import ActivityMeasurement
 from rtlm.host.power import DRAM_BACKGROUND, estimate_power
 
 
 def power(**changes):
     values = {
         "elements": {"matmul": {"luts": 1000, "ffs": 2000, "dsps": 100, "brams": 10}},
-        "activity": {"matmul": 0.25},
+        "activity": ActivityMeasurement(toggles={"matmul": 0.25}, cycles=4096, samples=4, context=9),
         "busy": {},
         "clock_mhz": 100,
         "dram": "ddr4-2400",
@@ -27,7 +28,7 @@ def test_unit_is_elements_times_activity_times_energy():
     unit = component(power(), "matmul")
     assert unit.w == pytest.approx(expected_pj * 1e-12 * 100e6)
     assert (unit.low_w, unit.high_w) == pytest.approx((unit.w / 2, unit.w * 2))
-    assert "measured toggle rate 25.0%" in unit.method
+    assert "toggle rate 25.0% counted in RTL" in unit.method
 
 
 def test_clock_tree_and_static():
@@ -59,6 +60,13 @@ def test_optimistic_energy_is_said_to_be_so():
     assert any("more optimistic than every published FPGA board" in note for note in result.notes)
     assert not any("optimistic" in note for note in power(weight_bytes_per_s=1e6).notes)
     assert power(weight_bytes_per_s=None).pj_per_weight_bit is None
+
+
+def test_counted_toggles_say_where_they_come_from():
+    counted = "Toggles for the power of the logic were counted in 4 samples, 4,096 cycles in all, of a decoding step"
+    assert f"{counted}." in power().notes
+    earlier = ActivityMeasurement(toggles={"matmul": 0.25}, cycles=4096, samples=4, context=9, earlier=True)
+    assert f"{counted} of an earlier run." in power(activity=earlier).notes
 
 
 def test_assumptions_are_named():

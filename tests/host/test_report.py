@@ -44,7 +44,7 @@ def test_figures_are_what_the_definitions_say():
 
 def test_batch_counts_all_tokens():
     step = StepMeasurement.from_counters(COUNTERS, phase=DECODE, tokens=8, context=5, needed_bytes=1)
-    performance = make_report(sample(steps=[step])).performance
+    performance = make_report(sample(steps=[step], sequences=sample().sequences * 8)).performance
     assert (performance.batch, performance.cycles_per_token) == (8, 125)
     assert performance.tokens_per_s == pytest.approx(800_000)
     assert performance.ttft_s is None
@@ -97,9 +97,20 @@ def test_ideal_memory_is_named():
     assert any("takes no energy" in note for note in report.power.notes)
 
 
+def test_guesses_are_counted():
+    steps = [
+        StepMeasurement.from_counters(COUNTERS, phase=DECODE, tokens=new, context=9, needed_bytes=1, drafted=drafted)
+        for new, drafted in ((1, 0), (3, 3), (4, 3))
+    ]
+    report = make_report(sample(steps=steps, speculation=True))
+    assert report.to_json()["performance"]["speculation"] == {"steps": 3, "drafted": 6, "accepted": 5}
+    assert report.performance.cycles_per_token == pytest.approx(3000 / 8)
+    assert make_report(sample(steps=steps)).performance.speculation is None
+
+
 def test_single_token_stands_for_decoding():
     run = sample()
-    report = make_report(sample(steps=run.steps[:1], token_ids=[5]))
+    report = make_report(sample(steps=run.steps[:1]))
     assert report.performance.tokens_per_s == pytest.approx(200_000)
     assert any("first token" in note for note in report.notes)
 

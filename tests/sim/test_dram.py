@@ -20,6 +20,7 @@ def check_commands(memory, clock_mhz, log):
     t = memory.compile(clock_mhz)
     rows, activated, precharged, last_read, last_write = {}, {}, {}, {}, {}
     activations, columns, bus_free, refreshed = [], [], 0, -t.rfc
+    bank_refreshed, last_bank_refresh = {}, -t.rrefd
     clocks = log["clock"].tolist()
     assert all(a < b for a, b in itertools.pairwise(clocks)), "two commands in one clock"
     for now, command, _, bank, group, row in log.tolist():
@@ -28,6 +29,8 @@ def check_commands(memory, clock_mhz, log):
         if name == "activate":
             assert bank not in rows
             assert now >= precharged.get(bank, -t.rp) + t.rp
+            assert now >= bank_refreshed.get(bank, -t.rfc_bank) + t.rfc_bank
+            assert now >= last_bank_refresh + t.rrefd
             for then, other in activations:
                 assert now >= then + (t.rrd_l if other == group else t.rrd_s)
             if len(activations) >= 4:
@@ -42,6 +45,14 @@ def check_commands(memory, clock_mhz, log):
                 assert now >= last_write.get(each, -(10**9)) + t.cwl + t.burst_clocks + t.wr
                 del rows[each]
                 precharged[each] = now
+        elif name == "refresh_bank":
+            assert bank not in rows
+            assert now >= precharged.get(bank, -t.rp) + t.rp
+            assert now >= bank_refreshed.get(bank, -t.rfc_bank) + t.rfc_bank
+            assert now >= last_bank_refresh + t.rrefd
+            for then, other in activations:
+                assert now >= then + (t.rrd_l if other == group else t.rrd_s)
+            bank_refreshed[bank] = last_bank_refresh = now
         elif name == "refresh":
             assert not rows
             assert all(now >= then + t.rp for then in precharged.values())
@@ -90,6 +101,55 @@ def test_every_command_obeys_the_timing_table(name, pattern):
     data = np.isin(result.log["command"], [COMMANDS.index("read"), COMMANDS.index("write")]).sum()
     posted = memory.channels * memory.window  # writes that are answered and still wait in the controller
     assert data + posted >= result.counters["bytes"] // memory.burst_bytes
+
+
+@pytest.mark.parametrize("pattern", ["linear", "random", "mixed"])
+@pytest.mark.parametrize("name", GRADES)
+def test_every_clock_is_in_one_book(name, pattern):
+    memory, port = dram.named(name), GRADES[name]
+    counters = stream(
+        memory,
+        **port,
+        total_bytes=1 << 19,
+        burst_bytes=4096 if pattern == "linear" else 1024,
+        span_bytes=0 if pattern == "linear" else 1 << 26,
+        write_percent=30 if pattern == "mixed" else 0,
+        seed=7,
+    ).counters
+    books = {key: value for key, value in counters.items() if key.endswith("_clocks")}
+    cycles = Fraction(memory.clock_mhz) / Fraction(port["clock_mhz"]) * counters["cycles"]
+    assert sum(books.values()) == -(-cycles // 1) * memory.channels
+    assert all(value >= 0 for value in books.values())
+    assert books["data_clocks"] <= counters["bytes"] // memory.burst_bytes * memory.burst_length // 2
+    assert books["refresh_clocks"] > 0
+    assert (books["turnaround_clocks"] > 0) == (pattern == "mixed")
+    assert pattern == "linear" or books["row_clocks"] > 0
+
+
+@pytest.mark.parametrize("pattern", ["linear", "random"])
+def test_banks_are_refreshed_one_by_one_and_each_in_time(pattern):
+    memory = dram.named("hbm2-4", rfc_bank=dram.Timing(0, "160"), rrefd=dram.Timing(0, "8"))
+    span = 0 if pattern == "linear" else 1 << 24
+    port = GRADES["hbm2-4"]
+    result = stream(memory, **port, total_bytes=1 << 21, burst_bytes=1024, span_bytes=span, seed=3, log_entries=1 << 18)
+    banks = memory.bank_groups * memory.banks_per_group
+    elapsed = result.counters["cycles"] * 1000 / port["clock_mhz"]
+    rounds = elapsed / float(memory.refi_ns)
+    assert rounds > 5
+    for channel in range(memory.channels):
+        log = result.log[result.log["channel"] == channel]
+        check_commands(memory, port["clock_mhz"], log)
+        assert not (log["command"] == COMMANDS.index("refresh")).any()
+        refreshed = log["bank"][log["command"] == COMMANDS.index("refresh_bank")]
+        assert abs(len(refreshed) - rounds * banks) <= 9
+        for first in range(0, len(refreshed) - banks, banks):
+            assert len(set(refreshed[first : first + banks])) == banks
+
+
+def test_refresh_of_single_banks_hides_behind_a_linear_stream():
+    together = stream_ceiling(dram.named("hbm2-4"), **GRADES["hbm2-4"])
+    alone = dram.named("hbm2-4", rfc_bank=dram.Timing(0, "160"), rrefd=dram.Timing(0, "8"))
+    assert stream_ceiling(alone, **GRADES["hbm2-4"]) > together + 0.05
 
 
 def test_the_command_check_sees_a_broken_distance():

@@ -1,0 +1,83 @@
+"""Cycles by cause: what the memory's data bus did in each cycle of a step, and if nothing, why.
+
+The memory is what bounds decoding, so its data bus is where time is lost or not. Every memory clock of a step is booked
+once by the DRAM model; a clock without any request in its queue is booked to what the accelerator was doing then.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from rtlm.hw.control.counters import ACTIVITY, Requests
+from rtlm.hw.control.isa import Operator
+from rtlm.sim.dram import Dram
+
+MEMORY_CAUSES = {
+    "refresh": "memory refresh, with closing and reopening the rows",
+    "rows": "opening another row",
+    "turnaround": "the bus changed between reading and writing",
+    "timing": "other minimum distances between commands",
+}
+"""What keeps the memory from moving data although it has been asked."""
+
+CAUSES = {
+    "needed": "bytes that the step cannot do without moved",
+    "other_bytes": "other bytes moved: the program, padding, parts of memory bursts that nobody wanted",
+    **MEMORY_CAUSES,
+    "latency": "requests were on their way, or bound for other channels",
+    "dependency": "the prefetch buffer was full, since the operator that takes words waited",
+    "control": "no instruction had asked for words yet",
+    "drain": "all words had been requested: the last results were computed and written",
+}
+"""Every cause; `dependency` is split by operator, as `dependency_softmax`."""
+
+_IDLE = {
+    Requests.MADE: "latency",
+    Requests.NO_ROOM: "dependency",
+    Requests.NOTHING: "control",
+    Requests.ENDED: "drain",
+}
+
+
+def cycles_by_cause(running: Mapping[str, int], dram: Dram, needed_bytes: int) -> dict[str, Fraction]:
+    """Divide a step's cycles among the causes.
+
+    Parameters
+    ----------
+    running
+        `rtlm.sim.model.Counters.running` of the step.
+    dram
+        The memory.
+    needed_bytes
+        Bytes that the step cannot do without.
+
+    Returns
+    -------
+    dict
+        Cycles by cause, exact; their sum is ``running["cycles"]``. Empty for an ideal memory, which has no clocks.
+    """
+    if not running["clocks"] or dram.ideal:
+        return {}
+    needed = Fraction(needed_bytes * (dram.burst_length // 2), dram.burst_bytes)
+    clocks: dict[str, Fraction] = {"needed": needed, "other_bytes": running["data"] - needed}
+    clocks |= {name: Fraction(running[name]) for name in MEMORY_CAUSES}
+    for name, value in running.items():
+        if name.startswith("idle_") and value:
+            cause = idle_cause(int(name.removeprefix("idle_")))
+            clocks[cause] = clocks.get(cause, Fraction(0)) + value
+    return {cause: value * running["cycles"] / running["clocks"] for cause, value in clocks.items()}
+
+
+def idle_cause(code: int) -> str:
+    """Give the cause of a clock without a request, from the accelerator's activity code (its pins above `running`)."""
+    view = ACTIVITY.from_bits(code << 1)
+    cause = _IDLE[Requests(view.requests)]
+    return f"{cause}_{Operator(view.operator).name.lower()}" if cause == "dependency" else cause
+
+
+def whole_cycles(cycles: Mapping[str, Fraction]) -> dict[str, int]:
+    """Round to whole cycles that still add up: the largest remainders are rounded up."""
+    rounded = {cause: value.__floor__() for cause, value in cycles.items()}
+    missing = round(sum(cycles.values()) - sum(rounded.values()))
+    for cause in sorted(cycles, key=lambda cause: rounded[cause] - cycles[cause])[:missing]:
+        rounded[cause] += 1
+    return rounded

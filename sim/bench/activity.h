@@ -1,0 +1,79 @@
+// Where the memory's clocks went while a step ran: the channels' books, and idle clocks by what the design was doing.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "channel.h"
+
+namespace rtlm {
+
+constexpr int kActivityCodes = 64;
+
+struct Books {
+  int64_t cycles = 0, clocks = 0;  // fabric cycles, and memory clocks over all channels
+  int64_t data = 0, refresh = 0, rows = 0, turnaround = 0, timing = 0;
+  std::array<int64_t, kActivityCodes> idle{};
+};
+
+// The design says in each cycle whether a step is running, and a code for what it is doing.
+class ActivityBooks {
+ public:
+  using Channels = std::vector<std::unique_ptr<Channel>>;
+
+  // Before the cycle's memory clocks have passed; `now` is the first of them.
+  void begin_cycle(bool running, int code, Channels& channels, int64_t now) {
+    code_ = code;
+    if (running != running_) {
+      if (running) {
+        start_ = totals(channels, now);
+        started_ = now;
+      } else {
+        add(totals(channels, now), (now - started_) * int64_t(channels.size()));
+      }
+      running_ = running;
+    }
+    books_.cycles += running;
+  }
+
+  // After they have passed; `now` is the first clock of the next cycle.
+  void end_cycle(Channels& channels, int64_t now) {
+    int64_t clocks = 0;
+    for (auto& channel : channels) clocks += channel->settle(now);
+    if (running_) books_.idle[size_t(code_)] += clocks;
+  }
+
+  const Books& books() const { return books_; }
+
+ private:
+  static ChannelCounters totals(Channels& channels, int64_t now) {
+    ChannelCounters sum;
+    for (auto& channel : channels) {
+      const ChannelCounters each = channel->at(now);
+      sum.data_clocks += each.data_clocks;
+      sum.refresh_clocks += each.refresh_clocks;
+      sum.row_clocks += each.row_clocks;
+      sum.turnaround_clocks += each.turnaround_clocks;
+      sum.timing_clocks += each.timing_clocks;
+    }
+    return sum;
+  }
+
+  void add(const ChannelCounters& end, int64_t clocks) {
+    books_.clocks += clocks;
+    books_.data += end.data_clocks - start_.data_clocks;
+    books_.refresh += end.refresh_clocks - start_.refresh_clocks;
+    books_.rows += end.row_clocks - start_.row_clocks;
+    books_.turnaround += end.turnaround_clocks - start_.turnaround_clocks;
+    books_.timing += end.timing_clocks - start_.timing_clocks;
+  }
+
+  Books books_;
+  ChannelCounters start_;
+  int64_t started_ = 0;
+  bool running_ = false;
+  int code_ = 0;
+};
+
+}  // namespace rtlm

@@ -1,0 +1,5 @@
+"""Only `enum` has a stub."""
+
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...

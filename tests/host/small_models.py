@@ -1,0 +1,45 @@
+"""Small random models and the sizes of accelerators for them, for tests that need both and no gates."""
+
+from pathlib import Path
+from typing import Any
+
+from gguf import GGMLQuantizationType as Type
+from rtlm.gen.config import load_config
+from rtlm.host.model import LlamaModel, write_random_model
+from rtlm.hw.params import AcceleratorParams
+
+ARRAYS = {
+    "tiny": [],
+    "wide, one port": [
+        "matmul.lanes=256",
+        "memory.ports=1",
+        "memory.prefetch_kib=32",
+        "attention.bytes_per_cycle=32",
+    ],
+    "three columns": ["matmul.columns=3", "memory.ports=4", "memory.prefetch_kib=32"],
+}
+"""Changes of the configuration tiny."""
+
+MIXED = {
+    "matrix_type": Type.Q4_1,
+    "norm_type": Type.F16,
+    "types": {
+        "blk.0.attn_q.weight": Type.Q4_0,
+        "blk.0.attn_v.weight": Type.Q8_0,
+        "blk.0.attn_output.weight": Type.F16,
+        "blk.1.ffn_gate.weight": Type.F32,
+        "blk.1.ffn_up.weight": Type.Q8_0,
+    },
+}
+"""Every type of tensor in one model; gate and up differ in the file and agree in memory."""
+
+
+def params_of(name: str, *overrides: str) -> AcceleratorParams:
+    """Give the sizes of one of `ARRAYS`."""
+    return load_config("tiny", [*ARRAYS[name], *overrides]).to_params()
+
+
+def small_model(folder: Path, **options: Any) -> LlamaModel:
+    """Write and open a model that fits `ARRAYS`."""
+    sizes = {"layers": 2, "dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "vocab": 301} | options
+    return LlamaModel.open(write_random_model(folder / "model.gguf", **sizes))

@@ -1,0 +1,140 @@
+"""A whole run on the smallest accelerator with a small random model: answer, logits, waveform, counted toggles."""
+
+import pytest
+from rtlm.host import activity_sampler, session
+from rtlm.host.errors import ModelError
+from rtlm.host.model import write_random_model
+from rtlm.host.progress import SilentProgress
+from rtlm.host.session_options import RunOptions
+from rtlm.sim import ToolError
+
+NEW_TOKENS = 3
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "random.gguf"
+    return write_random_model(path, layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=64)
+
+
+@pytest.fixture
+def run(model, tmp_path, monkeypatch):
+    """Run the session; counted toggles are kept below `tmp_path`."""
+    monkeypatch.setattr(activity_sampler, "cache_folder", lambda *parts: tmp_path.joinpath("cache", *parts))
+
+    def run(**options):
+        values = {"texts": ("abc",), "max_tokens": NEW_TOKENS, "config": "tiny", "model": model}
+        return session.run(RunOptions(**values | options), SilentProgress())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def golden(model):
+    options = RunOptions(
+        texts=("abc",), max_tokens=NEW_TOKENS, config="tiny", model=model, backend="golden", read_logits=True
+    )
+    return session.run(options, SilentProgress())
+
+
+def test_logits_are_read_back_only_where_they_are_wanted(run, golden):
+    plain, read = run(), run(read_logits=True)
+    assert plain.run.sequences[0].token_ids == read.run.sequences[0].token_ids == golden.run.sequences[0].token_ids
+    assert read.run.logits_sha256 == golden.run.logits_sha256
+    assert plain.run.logits_sha256 is None
+    assert plain.run.memory.written_bytes["logits"] == 0 < read.run.memory.written_bytes["logits"]
+    assert plain.performance.cycles_per_token < read.performance.cycles_per_token
+    # An ideal memory loses nothing by itself.
+    assert plain.performance.stream_ceiling == 1
+    assert plain.performance.bandwidth["dram_refresh_and_rows"] == 0
+    assert sum(plain.performance.bandwidth.values()) == pytest.approx(1)
+
+
+def test_counted_toggles_reach_the_power_and_later_runs(run, golden):
+    assumed = run(power="auto")
+    assert assumed.run.activity is None
+    assert "toggles were counted" in assumed.power.notes[0]
+    measured = run(power="measured")
+    activity = measured.run.activity
+    # The trace changes nothing in the accelerator.
+    assert measured.run.sequences[0].token_ids == golden.run.sequences[0].token_ids
+    assert measured.performance.cycles_per_token == assumed.performance.cycles_per_token
+    assert set(measured.run.elements) <= set(activity.toggles)
+    assert all(0 <= rate < 1 for rate in activity.toggles.values())
+    assert activity.toggles["matmul"] > activity.toggles["registers"]
+    # The step that is sampled is the first one that feeds a new token.
+    assert activity.context == len(measured.run.sequences[0].prompt_ids) + 1
+    assert activity.cycles > 0.8 * measured.run.steps[-1].cycles
+    assert measured.power.total_w != assumed.power.total_w
+    assert measured.to_json()["activity"]["toggles"]["matmul"] == activity.toggles["matmul"]
+    later = run(power="auto")
+    assert later.run.activity.earlier
+    assert later.power.total_w == pytest.approx(measured.power.total_w)
+    assert run(power="assumed").power.total_w == assumed.power.total_w
+
+
+def test_waves_hold_the_window(run, golden, tmp_path):
+    pywellen = pytest.importorskip("pywellen")
+    path = tmp_path / "a.fst"
+    report = run(waves=(2000, 2500), waves_file=path)
+    assert report.run.sequences[0].token_ids == golden.run.sequences[0].token_ids
+    wave = pywellen.Waveform(str(path))
+    clock = wave["TOP.clk"].signal
+    edges = [clock[i][0] for i in range(len(clock))]
+    assert len(edges) == pytest.approx(2 * 500, abs=2)
+    assert max(edges) - min(edges) == pytest.approx(2 * 500, abs=2)
+    assert len(wave["TOP.m0_axi__rdata"].signal) > 100
+
+
+def test_an_empty_prompt_is_refused_before_anything_is_built(run, monkeypatch):
+    monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
+    with pytest.raises(ModelError, match="the prompt is empty"):
+        run(texts=("",))
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(run, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(session, "cache_folder", lambda: tmp_path / "file" / "rtlm")
+    with pytest.raises(ToolError, match=r"cannot be written: Not a directory; set XDG_CACHE_HOME to one"):
+        run()
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_built(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
+    monkeypatch.setattr(session, "build_rtl", lambda *_: pytest.fail("generated"))
+    big = write_random_model(tmp_path / "big.gguf", layers=1, dim=256, hidden_dim=256, heads=8, kv_heads=4)
+    with pytest.raises(Exception, match="allows at most 128"):
+        run(model=big)
+
+
+def test_sequences_together_answer_as_alone(run):
+    texts = ("abc", "de", "abcabc")
+    how = {"backend": "golden", "max_tokens": 5, "overrides": ("matmul.columns=3",)}
+    together = run(texts=texts, **how)
+    alone = [run(texts=(text,), **how).run.sequences[0] for text in texts]
+    assert [s.token_ids for s in together.run.sequences] == [s.token_ids for s in alone]
+    assert together.performance.batch == 3
+    assert together.to_json()["tokens"] == sum(len(s.token_ids) for s in alone)
+    assert together.to_json()["sequences"][2]["text"] == alone[2].text
+
+
+def test_guesses_do_not_change_the_answer(run):
+    how = {"backend": "golden", "texts": ("abcabcabcabc",), "max_tokens": 30, "overrides": ("matmul.columns=4",)}
+    plain, guessed = run(**how), run(speculate=True, **how)
+    assert guessed.run.sequences == plain.run.sequences
+    assert sum(step.drafted for step in guessed.run.steps) > 0
+    assert all(step.drafted == 0 for step in plain.run.steps)
+    assert sum(step.tokens for step in guessed.run.steps if step.phase == "decode") == 29
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"texts": ("a", "b")}, "2 prompts together need 2 columns.*--set matmul.columns=2"),
+        ({"speculate": True}, "speculation with 1 prompts and 1 columns is not possible"),
+        ({"speculate": True, "texts": ("a", "b"), "overrides": ("matmul.columns=2",)}, "with 2 prompts and 2 columns"),
+    ],
+)
+def test_columns_that_do_not_suffice(run, options, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        run(**options)
