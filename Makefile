@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
 TYPES := build/types
 PACKAGES := hw gen sim host
 
@@ -18,15 +19,15 @@ PACKAGES := hw gen sim host
 run: $(STAMP)
 	@$(BIN)/rtlm run --chat "$(PROMPT)" $(ARGS)
 
-test: $(STAMP)
+test: $(TEST_STAMP)
 	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-lint: $(STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
+lint: $(TEST_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy $(addprefix -p rtlm.,$(PACKAGES))
 
-setup: $(STAMP)
+setup: $(TEST_STAMP)
 
 # The packages lie in folders without the prefix rtlm; mypy needs to see them with it.
 $(TYPES)/rtlm/%:
@@ -41,7 +42,12 @@ $(STAMP): pyproject.toml requirements.lock
 		{ echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv." >&2; exit 1; }
 	@echo "Setting up $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[test,synth]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+$(TEST_STAMP): $(STAMP)
+	@echo "Adding what the tests need ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[test,formal,synth]'
 	@touch $@
 
 clean:

@@ -3,9 +3,7 @@
 The netlist (RTLIL) states every register, operator and memory with its width. Flip-flop bits and memory bits are exact
 up to what synthesis removes; look-up tables and DSP blocks follow `LUT_RULES` and `dsp_blocks`, for six-input
 tables and 27 x 18 multipliers. Synthesis shares and simplifies: these are estimates, and reports call them so.
-Against yosys (``synth_xilinx -family xcup``) on six units of the ``kv260`` preset, look-up tables came out 2 to 35 %
-too many, flip-flops from 33 % too few to 48 % too many (delay lines became shift registers), DSP blocks within 10 % or
-one.
+``benchmarks/area_model.py`` measures the error against yosys; docs/synthesis.md publishes it.
 """
 
 import math

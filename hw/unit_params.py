@@ -6,7 +6,7 @@ from rtlm.hw.control.sequencer import SequencerParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.units.attention_params import AttentionParams
-from rtlm.hw.units.matmul_params import MatmulParams
+from rtlm.hw.units.matmul_params import MAX_FIELD_BITS, MIN_FIELD_BITS, MatmulParams
 from rtlm.hw.units.vector_params import VectorParams
 
 
@@ -64,6 +64,8 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             vector_lanes=params.vector_lanes,
             max_k_blocks=params.max_k_blocks,
             max_packet_rows=params.max_packet_rows,
+            # Fields of 13 bits suit ECP5's multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
+            field_bits=MIN_FIELD_BITS + 1 if params.technology == "ecp5" else MAX_FIELD_BITS,
         ),
         attention=AttentionParams(
             head_dim=params.head_dim,

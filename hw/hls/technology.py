@@ -1,8 +1,9 @@
 """Delays of combinational micro-steps, per technology: what the scheduler places registers by.
 
 Figures are estimates by the authors, typical routing included, rounded to the cautious side: not data-sheet values
-and not checked against a vendor's timing analysis. Their purpose is to cut pipelines at sensible places; whether a
-clock is met, only a synthesis report of the generated RTL can say.
+and not checked against a vendor's timing analysis; those of ECP5 are read off paths that were placed and routed.
+Their purpose is to cut pipelines at sensible places; whether a clock is met, only a synthesis report of the generated
+RTL can say.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ _ALL = [
     Technology(
         name="xilinx-us+", register_ns=0.3, level_ns=0.40, carry_ns=0.012, multiply_ns=2.0, multiply_bit_ns=0.08
     ),
-    Technology(name="ecp5", register_ns=0.8, level_ns=1.00, carry_ns=0.050, multiply_ns=4.0, multiply_bit_ns=0.20),
+    # Measured with `rtlm synth --place` (nextpnr, speed grade 6): register 0.53 + 0.42; a table 0.24 with 0.2 to 1.1 of
+    # routing; carry 0.07 for two bits; a multiplier, which has no registers here, 3.9 with 3 to 4 of routing on either
+    # side, and two additions of 2.5 each where four multipliers make a wider product.
+    Technology(name="ecp5", register_ns=1.0, level_ns=1.20, carry_ns=0.050, multiply_ns=10.0, multiply_bit_ns=0.80),
     Technology(name="asic", register_ns=0.6, level_ns=0.55, carry_ns=0.050, multiply_ns=4.2, multiply_bit_ns=0.06),
 ]
 TECHNOLOGIES = {technology.name: technology for technology in _ALL}
