@@ -54,7 +54,7 @@ PLACERS = {
         speeds=("6", "7", "8"),
         # The unit's ports are no pins: a bare accelerator has more of them than any package.
         options=("--out-of-context",),
-        flatten=("synth_ecp5 -top {top} -json design.json",),
+        flatten=(*TARGETS["ecp5"].script, "write_json design.json"),
     ),
 }
 

@@ -35,6 +35,8 @@ class MatmulConfig(Section):
     """4-bit multiply-accumulates a cycle and column; 128 consume 64 bytes a cycle."""
     columns: Annotated[int, Whole(low=1, high=8)]
     """Activation vectors that pass with each weight: batch, prefill tokens or guessed tokens."""
+    rows_per_multiplier: Annotated[int, Whole(low=1, high=2)] = 2
+    """4-bit weights that share a multiplier: 2 halves the multipliers, 1 saves the adders that part two products."""
 
 
 class VectorConfig(Section):
@@ -47,7 +49,7 @@ class VectorConfig(Section):
 class AttentionConfig(Section):
     """The attention unit."""
 
-    bytes_per_cycle: Annotated[int, Whole(low=8, high=4096, power_of_two=True)]
+    bytes_per_cycle: Annotated[int, Whole(low=4, high=4096, power_of_two=True)]
     """Bytes of keys or values consumed in a cycle; at most a word."""
     group: Annotated[int, Whole(low=1, high=15)]
     """Query heads that share a KV head, at most."""
@@ -170,6 +172,7 @@ class Configuration(Section):
             technology=self.technology,
             lanes=self.matmul.lanes,
             columns=self.matmul.columns,
+            rows_per_multiplier=self.matmul.rows_per_multiplier,
             vector_lanes=self.vector.lanes,
             head_dim=self.attention.head_dim,
             group=self.attention.group,

@@ -18,6 +18,22 @@ BUFGCE = (
 )
 
 
+ECP5_SCRIPT = (
+    "synth_ecp5 -top {top} -run begin:coarse",
+    *("proc", "flatten", "opt_expr", "opt_clean", "opt -nodffe -nosdff", "wreduce", "peepopt", "opt_clean"),
+    "techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v -D DSP_NAME=$__MUL18X18 "
+    "-D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=7 -D DSP_B_MINWIDTH=4",
+    "chtype -set $mul t:$__soft_mul",
+    "synth_ecp5 -top {top} -nodsp -run coarse:",
+)
+"""``synth_ecp5`` with another limit between multipliers and tables.
+
+It splits a product of two significands, 24 x 24 bits, into four multipliers of 18 x 18, even the piece of 6 x 6, and
+takes one for the 2 x 3 bits that are left of a longer product. Here pieces of up to 6 bits on their first side or 3 on
+their second become tables: two multipliers for 24 x 24, one for 21 x 20.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A technology that yosys maps to.
@@ -109,7 +125,7 @@ TARGETS = {
         Target(
             name="ecp5",
             title="Lattice ECP5",
-            script=("synth_ecp5 -top {top}",),
+            script=ECP5_SCRIPT,
             cells={
                 **_tables("LUT4", "INV"),
                 # A carry cell is two tables; a memory of 16 x 4 takes two slices and half of one for its write side.

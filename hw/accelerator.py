@@ -1,6 +1,17 @@
 """The whole accelerator, from one configuration."""
 
-from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, ResetInserter, ResetSignal, Shape, Signal
+from amaranth.hdl import (
+    ClockDomain,
+    Const,
+    DomainRenamer,
+    Module,
+    Mux,
+    ResetInserter,
+    ResetSignal,
+    Shape,
+    Signal,
+    Value,
+)
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.clock_gate import add_gated_domain
@@ -209,21 +220,33 @@ class Accelerator(wiring.Component):
         wiring.connect(m, vector.o_bank, banks.i_write)
         wiring.connect(m, vector.o_scale, banks.i_scale)
         wiring.connect(m, vector.o_local, attention.i_local)
-        # Beat addresses are as wide as the address space needs on one side and 32 bits on the other.
+        # Beat addresses are as wide as the address space needs on one side and 32 bits on the other; what does not fit
+        # waits in front of the bus until the error it is has stopped the step.
         segment, target = sequencer.o_segments, reader.i_segments
+        read_beyond, write_beyond = self._beyond(units)
         m.d.comb += [
-            target.valid.eq(segment.valid),
-            segment.ready.eq(target.ready),
+            target.valid.eq(segment.valid & ~read_beyond),
+            segment.ready.eq(target.ready & ~read_beyond),
             target.payload.address.eq(segment.payload.address),
             target.payload.words.eq(segment.payload.words),
             target.payload.kind.eq(segment.payload.kind),
-            writer.i.valid.eq(vector.o_writes.valid),
-            vector.o_writes.ready.eq(writer.i.ready),
+            writer.i.valid.eq(vector.o_writes.valid & ~write_beyond),
+            vector.o_writes.ready.eq(writer.i.ready & ~write_beyond),
             writer.i.payload.address.eq(vector.o_writes.payload.address),
             writer.i.payload.data.eq(vector.o_writes.payload.data),
             writer.i.payload.strobe.eq(vector.o_writes.payload.strobe),
             writer.i.payload.last.eq(vector.o_writes.payload.last),
         ]
+
+    def _beyond(self, units: dict[str, wiring.Component]) -> tuple[Value, Value]:
+        """Give whether a read and whether a write waits whose beat address lies behind the address space."""
+        bits = unit_params(self.params).reader.beat_bits
+        requests = (units["sequencer"].o_segments, units["vector"].o_writes)
+        read, write = (
+            request.valid & request.payload.address[bits:].any() if bits < len(request.payload.address) else Const(0)
+            for request in requests
+        )
+        return read, write
 
     def _control(
         self, m: Module, registers: RegisterFile, units: dict[str, wiring.Component], clear: Signal
@@ -266,14 +289,15 @@ class Accelerator(wiring.Component):
         idle_cycles = Signal(32)
         progress = (reader.o_words.valid & reader.o_words.ready) | (writer.i.valid & writer.i.ready) | ~sequencer.busy
         m.d.sync += idle_cycles.eq(Mux(progress, 0, idle_cycles + 1))
+        read_beyond, write_beyond = self._beyond(units)
         causes = [
             (sequencer.fault == Fault.ILLEGAL_INSTRUCTION, Error.ILLEGAL_INSTRUCTION),
             (sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM),
             (reader.error == BusFault.RESPONSE, Error.READ_RESPONSE),
-            (reader.error == BusFault.LIMIT, Error.READ_LIMIT),
+            ((reader.error == BusFault.LIMIT) | read_beyond, Error.READ_LIMIT),
             (reader.error == BusFault.ALIGNMENT, Error.READ_ALIGNMENT),
             (writer.error == BusFault.RESPONSE, Error.WRITE_RESPONSE),
-            (writer.error == BusFault.LIMIT, Error.WRITE_LIMIT),
+            ((writer.error == BusFault.LIMIT) | write_beyond, Error.WRITE_LIMIT),
             (writer.error == BusFault.ALIGNMENT, Error.WRITE_ALIGNMENT),
             ((idle_cycles == registers.watchdog) & (registers.watchdog != 0), Error.WATCHDOG),
             (control.start & sequencer.busy, Error.START_WHILE_BUSY),

@@ -29,6 +29,8 @@ class AcceleratorParams:
         4-bit multiply-accumulates a cycle and column, a power of two, at least 32.
     columns
         Activation vectors for each weight pass, 1 to 8.
+    rows_per_multiplier
+        Nibble rows that share a multiplier of the array, 1 or 2.
     vector_lanes
         Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
     head_dim, group, heads, kv_heads
@@ -54,6 +56,7 @@ class AcceleratorParams:
     technology: str = "generic"
     lanes: int = 128
     columns: int = 1
+    rows_per_multiplier: int = 2
     vector_lanes: int = 2
     head_dim: int = 64
     group: int = 3

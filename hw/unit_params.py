@@ -64,6 +64,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             vector_lanes=params.vector_lanes,
             max_k_blocks=params.max_k_blocks,
             max_packet_rows=params.max_packet_rows,
+            rows_per_multiplier=params.rows_per_multiplier,
             # Fields of 13 bits suit ECP5's multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
             field_bits=MIN_FIELD_BITS + 1 if params.technology == "ecp5" else MAX_FIELD_BITS,
         ),

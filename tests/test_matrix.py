@@ -31,26 +31,27 @@ VALUES = {
     "memory.prefetch_kib": (16, 32, 64),
     "attention.context_limit": (64, 256),
     "memory.outstanding": (1, 2, 8),
+    "matmul.rows_per_multiplier": (1, 2),
     "weights": ("Q4_0", "Q4_1", "Q8_0"),
 }
 ROWS = (
-    (64, 3, 1, 128, 2, 32, 256, 2, "Q8_0"),
-    (256, 1, 2, 256, 4, 64, 256, 8, "Q4_0"),
-    (128, 2, 4, 128, 2, 64, 64, 1, "Q4_1"),
-    (256, 2, 2, 64, 4, 16, 64, 2, "Q8_0"),
-    (64, 1, 1, 64, 2, 16, 64, 8, "Q4_1"),
-    (128, 3, 4, 64, 2, 32, 256, 1, "Q4_0"),
-    (256, 3, 2, 256, 2, 32, 256, 1, "Q4_1"),
-    (128, 1, 1, 256, 2, 64, 64, 2, "Q8_0"),
-    (256, 3, 1, 128, 4, 16, 256, 1, "Q4_0"),
-    (256, 1, 4, 128, 4, 32, 256, 8, "Q8_0"),
-    (64, 2, 2, 256, 2, 32, 64, 8, "Q4_0"),
-    (128, 3, 2, 256, 2, 16, 64, 8, "Q4_0"),
-    (64, 1, 4, 64, 2, 16, 256, 1, "Q8_0"),
-    (64, 2, 4, 64, 2, 64, 64, 2, "Q4_0"),
-    (256, 2, 1, 256, 4, 32, 256, 2, "Q4_1"),
-    (256, 3, 4, 256, 4, 64, 256, 8, "Q4_1"),
-    (256, 1, 2, 128, 2, 32, 64, 1, "Q8_0"),
+    (64, 3, 1, 128, 2, 32, 256, 2, 1, "Q8_0"),
+    (256, 1, 2, 256, 4, 64, 256, 8, 1, "Q4_0"),
+    (128, 2, 4, 128, 2, 64, 64, 1, 2, "Q4_1"),
+    (256, 2, 2, 64, 4, 16, 64, 2, 1, "Q8_0"),
+    (64, 1, 1, 64, 2, 16, 64, 8, 2, "Q4_1"),
+    (128, 3, 4, 64, 2, 32, 256, 1, 2, "Q4_0"),
+    (256, 3, 2, 256, 2, 32, 256, 1, 2, "Q4_1"),
+    (128, 1, 1, 256, 2, 64, 64, 2, 2, "Q8_0"),
+    (256, 3, 1, 128, 4, 16, 256, 1, 1, "Q4_0"),
+    (256, 1, 4, 128, 4, 32, 256, 8, 1, "Q8_0"),
+    (64, 2, 2, 256, 2, 32, 64, 8, 2, "Q4_0"),
+    (128, 3, 2, 256, 2, 16, 64, 8, 1, "Q4_0"),
+    (64, 1, 4, 64, 2, 16, 256, 1, 2, "Q8_0"),
+    (64, 2, 4, 64, 2, 64, 64, 2, 2, "Q4_0"),
+    (256, 2, 1, 256, 4, 32, 256, 2, 1, "Q4_1"),
+    (256, 3, 4, 256, 4, 64, 256, 8, 2, "Q4_1"),
+    (256, 1, 2, 128, 2, 32, 64, 1, 2, "Q8_0"),
 )
 QUICK = (0, 5)
 """Rows that run by default: each with what the others' defaults lack."""
@@ -78,8 +79,8 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("models")
 
 
-def feed(engine):
-    columns = (ColumnInput(token=token, position=n, history=n, local_first=0, slot=0) for n, token in enumerate(TOKENS))
+def feed(engine, tokens=TOKENS):
+    columns = (ColumnInput(token=token, position=n, history=n, local_first=0, slot=0) for n, token in enumerate(tokens))
     return np.concatenate([engine.step([column], read_logits=True).logits for column in columns])
 
 
@@ -92,6 +93,17 @@ def test_row_gives_the_golden_bits(row, folder, request):
     config = load_config("tiny", overrides(values))
     with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
         logits = feed(simulation.engine)
+    np.testing.assert_array_equal(logits.view(np.uint32), expected.view(np.uint32))
+
+
+def test_smallest_preset_gives_the_golden_bits(folder):
+    """The ECP5 preset: four steps a word, 13-bit fields, a quarter of a head a cycle, pipelines of that technology."""
+    path = folder / "toy.gguf"
+    write_random_model(path, layers=2, dim=64, hidden_dim=128, heads=4, kv_heads=2, vocab=256, context=CONTEXT)
+    model, tokens = LlamaModel.open(path), (5, 17, 200, 42, 255)
+    expected = feed(GoldenEngine(GoldenModel(model), context=CONTEXT), tokens)
+    with simulate(load_config("ecp5-85k"), model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        logits = feed(simulation.engine, tokens)
     np.testing.assert_array_equal(logits.view(np.uint32), expected.view(np.uint32))
 
 

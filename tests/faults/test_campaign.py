@@ -22,7 +22,7 @@ FAULTS = {
     "program_bit": 60,
     "program_registers": 20,
     "limit": 16,
-    "kv_base": 4,
+    "kv_base": 10,
     "reset": 16,
     "hard_reset": 12,
     "start_while_busy": 12,

@@ -59,7 +59,7 @@ def test_all_errors_are_reported_at_once():
     for part in (
         "matmul.lanes = 200 is not valid: allowed is a power of two from 32 to 8192 (whole blocks of 32 weights); "
         "the nearest valid value is 256.",
-        "matmul.colums is no key: matmul has lanes, columns; did you mean columns?",
+        "matmul.colums is no key: matmul has lanes, columns, rows_per_multiplier; did you mean columns?",
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
         "attention.group x limits.kv_heads = 3 x 3 = 9",
@@ -78,6 +78,7 @@ def test_all_errors_are_reported_at_once():
         ("matmul.lanes=many", "'many' is not valid"),
         ("matmul.lanes=300", "nearest valid value is 256"),
         ("matmul.columns=9", "nearest valid value is 8"),
+        ("matmul.rows_per_multiplier=3", "nearest valid value is 2"),
         ("clock_mhz=.nan", "a number from 1 to 1000 MHz"),
         ("clock_mhz=5000", "nearest valid value is 1000"),
         ("limits.dim=570", "a multiple of 32"),
@@ -140,7 +141,7 @@ def test_whatever_is_valid_can_be_built():
         "matmul.lanes": [32, 64, 128, 256, 1024, 8192],
         "matmul.columns": [1, 2, 3, 8],
         "vector.lanes": [2, 4, 8, 32],
-        "attention.bytes_per_cycle": [8, 16, 64, 256, 4096],
+        "attention.bytes_per_cycle": [4, 8, 16, 64, 256, 4096],
         "attention.group": [1, 3, 15],
         "attention.context_limit": [16, 2048, 65520, 131072],
         "attention.head_dim": [16, 32, 64, 128],
@@ -215,6 +216,13 @@ def test_file_may_extend_a_preset_or_hold_everything(tmp_path):
     assert load_config(whole) == config
 
 
+def test_rows_that_share_a_multiplier_reach_the_array():
+    assert load_config("kv260").matmul.rows_per_multiplier == 2
+    for rows in (1, 2):
+        config = load_config("kv260", [f"matmul.rows_per_multiplier={rows}"])
+        assert unit_params(config.to_params()).matmul.rows_per_multiplier == rows
+
+
 def test_hash_covers_the_hardware_and_nothing_else():
     reference = config_hash(load_config("kv260"))
     assert len(reference) == 16
@@ -222,6 +230,7 @@ def test_hash_covers_the_hardware_and_nothing_else():
         assert config_hash(load_config("kv260", [same])) == reference, same
     changes = (
         "matmul.columns=2",
+        "matmul.rows_per_multiplier=1",
         "clock_mhz=299",
         "technology=generic",
         "memory.outstanding=5",

@@ -86,6 +86,15 @@ def test_fpga_counts_are_those_of_the_design_and_attributed_to_its_parts(netlist
     assert "| **all** |" in text and "products" in text
 
 
+@pytest.mark.parametrize(("a_bits", "b_bits", "multipliers"), [(18, 18, 1), (24, 24, 2), (21, 20, 1), (12, 3, 0)])
+def test_narrow_pieces_of_products_take_no_multiplier_on_ecp5(a_bits, b_bits, multipliers):
+    m, o = Module(), Signal(a_bits + b_bits)
+    a, b = Signal(a_bits), Signal(b_bits)
+    m.d.sync += o.eq(a * b)
+    total = synthesise(rtlil.convert(m, name="top", ports=[a, b, o], emit_src=False), target="ecp5").total
+    assert total["dsp"] == multipliers
+
+
 def test_depth_flattens_parts_into_their_parent(netlist):
     flat = synthesise(netlist, target="ecp5", depth=0)
     assert [module.path for module in flat.modules] == [""]

@@ -212,7 +212,9 @@ def test_list_names_presets_and_parameters(capsys):
 
 def test_doctor_names_what_is_missing(capsys, monkeypatch):
     found = list(doctor.checks())
-    assert {"Python", "C++ compiler", "Verilator", "make", "perl", "yosys", "cache"} <= {check.name for check in found}
+    assert {"Python", "C++ compiler", "Verilator", "make", "perl", "yosys", "cache", "pyosys"} <= {
+        check.name for check in found
+    }
     assert all(check.sentence.endswith(".") for check in found)
     good = doctor.Check(name="a", ok=True, sentence="Fine.")
     optional = doctor.Check(name="b", ok=False, sentence="Not there.", required=False)
