@@ -184,9 +184,10 @@ def _decoding(steps: Sequence[StepMeasurement]) -> list[StepMeasurement]:
 def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Performance:
     batch = len(run.sequences)
     context = max((step.context for step in run.steps), default=0)
+    speculation = _speculation(decode) if run.speculation else None
     counted = [step.cycles for step in decode if step.cycles]
     if not counted or len(counted) < len(decode):
-        return Performance(batch=batch, context=context)
+        return Performance(batch=batch, context=context, speculation=speculation)
     hz = run.config["clock_mhz"] * 1e6
     tokens = sum(step.tokens for step in decode)
     prefill = [step for step in run.steps if step.phase == PREFILL]
@@ -207,7 +208,7 @@ def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Per
         bandwidth=_bandwidth(run, utilisation) if memory and utilisation is not None else None,
         batch=batch,
         context=context,
-        speculation=_speculation(decode) if run.speculation else None,
+        speculation=speculation,
     )
 
 
