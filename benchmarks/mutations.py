@@ -71,7 +71,7 @@ def command(check: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *words]
 
 
-BURSTS, ROUTER, SEQUENCER = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/sequencer.py"
+BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
 WRITER, REGISTERS = "hw/memory/writer.py", "hw/memory/registers.py"
 READER, EMIT, FUNCTIONS = "hw/memory/reader.py", "hw/hls/emit.py", "hw/hls/functions.py"
 ARRAY, SCALE = "hw/units/matmul_array.py", "hw/units/scale_accumulate.py"
@@ -80,6 +80,8 @@ ONE_PORT = "memory/one_port_two_beats"
 FUNCTION_TESTS = "pytest tests/hw/test_hls_functions.py"
 ARRAY_TESTS = "pytest tests/hw/test_matmul.py -k array_variants"
 FORMAT_TESTS = "pytest tests/hw/test_formats.py"
+BOARD_TESTS = "pytest tests/hw/test_board.py"
+BLOCK_MEMORY, PLAYER = "hw/memory/block_memory.py", "hw/board/player.py"
 
 MUTATIONS = (
     Mutation(
@@ -116,9 +118,9 @@ MUTATIONS = (
         "(remaining",
         "prove router",
     ),
-    Mutation("prefetch beyond room", SEQUENCER, "(room >= per_word)", "(room != 0)", "prove prefetch"),
+    Mutation("prefetch beyond room", FETCH, "(room >= per_word)", "(room != 0)", "prove prefetch"),
     Mutation(
-        "room not taken back", SEQUENCER, "room - Mux(granted, per_word, 0) + taken", "room + taken", "prove prefetch"
+        "room not taken back", FETCH, "room - Mux(granted, per_word, 0) + taken", "room + taken", "prove prefetch"
     ),
     Mutation("pipeline does not wait", EMIT, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"),
     Mutation(
@@ -250,10 +252,17 @@ MUTATIONS = (
     ),
     Mutation(
         "program unchecked",
-        SEQUENCER,
-        "(check.crc != self.program_crc)",
-        "(check.crc == ~self.program_crc)",
+        FETCH,
+        "(check.crc != ports.program_crc)",
+        "(check.crc == ~ports.program_crc)",
         "pytest tests/faults -k program_bit",
+    ),
+    Mutation(
+        "ports not quiet in reset",
+        "hw/accelerator.py",
+        'with m.If(ResetSignal("sync")):',
+        "with m.If(0):",
+        "pytest tests/faults -k short_reset",
     ),
     Mutation(
         "program error not reported",
@@ -261,6 +270,45 @@ MUTATIONS = (
         "(sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM)",
         "(sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.NONE)",
         "pytest tests/faults -k program_bit",
+    ),
+    Mutation(
+        "strobes ignored by the block memory",
+        BLOCK_MEMORY,
+        "Mux(axi.wvalid & inside & ~failed, axi.wstrb, 0)",
+        "Mux(axi.wvalid & inside & ~failed, 15, 0)",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "beat lost while the bus waits",
+        BLOCK_MEMORY,
+        "fetch.eq(active & (~axi.rvalid | axi.rready))",
+        "fetch.eq(active)",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "write behind the block memory is okay",
+        BLOCK_MEMORY,
+        "failure = Mux(failed | ~inside,",
+        "failure = Mux(failed & inside,",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "serial bits the wrong way round",
+        "hw/board/uart.py",
+        "frame.eq(self.i.payload)",
+        "frame.eq(self.i.payload[::-1])",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "self-test looks at no value", PLAYER, "self.seen != self.expected", "self.seen != self.seen", BOARD_TESTS
+    ),
+    Mutation("self-test sees no error", PLAYER, "with m.If(self.seen != 0):", "with m.If(0):", BOARD_TESTS),
+    Mutation(
+        "digest counts what is no logit",
+        "hw/board/selftest.py",
+        "counts.eq(self.awaddr >= self._first)",
+        "counts.eq(1)",
+        "bench selftest",
     ),
 )
 """All mutations; proofs and tests of models first, as they are the quickest."""

@@ -1,4 +1,4 @@
-"""Folders in the user's cache directory that appear whole or not at all."""
+"""The user's cache directory; folders and files that appear whole or not at all."""
 
 import contextlib
 import os
@@ -18,6 +18,30 @@ def cache_folder(*parts: str) -> Path:
     return Path(base if os.path.isabs(base) else Path.home() / ".cache", "rtlm", *parts)
 
 
+def remove_stale(folder: Path, pattern: str) -> None:
+    """Remove unfinished folders of processes that were killed: those that match `pattern` and are old."""
+    for stale in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - stale.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(stale)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that is whole whenever it is there, whoever else writes it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there before stays.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def finished_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `target` when the block ends without an exception.
@@ -25,10 +49,7 @@ def finished_folder(target: Path) -> Iterator[Path]:
     Whoever comes second when two processes make the same folder discards theirs.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(".unfinished-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - stale.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(stale)
+    remove_stale(target.parent, ".unfinished-*")
     folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
     try:
         yield folder

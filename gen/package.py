@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rtlm.gen.cache import write_whole
 from rtlm.gen.errors import GenerateError
 
 GENERATOR = "rtlm"
@@ -61,7 +62,7 @@ class Package:
             # The manifest makes the folder ours: it comes first, so that an interrupted run can be repeated.
             texts = {MANIFEST: to_json(manifest)} | dict(sorted(self.texts.items()))
             for name, text in texts.items():
-                _replace(directory / name, text)
+                write_whole(directory / name, text)
             for name in stale:
                 (directory / name).unlink(missing_ok=True)
         except OSError as error:
@@ -108,13 +109,3 @@ def _earlier_files(directory: Path, force: bool) -> set[str]:
             "into it."
         )
     return set()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file that is whole whenever it is there."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

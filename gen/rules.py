@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rtlm.gen.schema import Configuration
-from rtlm.hw.control.sequencer import ADDRESS_BITS as BEAT_ADDRESS_BITS
+from rtlm.hw.control.sequencer_params import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.units.attention_params import MOST_POSITIONS
 

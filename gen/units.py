@@ -20,7 +20,8 @@ from rtlm.gen.schema import Configuration
 from rtlm.hw import kernels
 from rtlm.hw.accelerator import REGISTER_ADDRESS_BITS
 from rtlm.hw.control.registers import register_map
-from rtlm.hw.control.sequencer import Sequencer, SequencerParams
+from rtlm.hw.control.sequencer import Sequencer
+from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
 from rtlm.hw.memory import ReaderParams, RegisterFile, StreamReader, WordWriter, WriterParams

@@ -3,13 +3,12 @@
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rtlm.gen.cache import cache_folder
+from rtlm.gen.cache import cache_folder, write_whole
 from rtlm.host.activity import read_saif
 from rtlm.host.engine import ColumnInput, Engine, StepResult
 from rtlm.host.measurements import ActivityMeasurement
@@ -71,7 +70,7 @@ class ActivitySampler:
         return result
 
 
-def activity_key(verilog_sha256: str, model: Path) -> str:
+def activity_key(verilog_sha256: str, model: Path, model_sha256: str | None = None) -> str:
     """Give the key of what was counted with some hardware and a model file.
 
     Parameters
@@ -80,10 +79,13 @@ def activity_key(verilog_sha256: str, model: Path) -> str:
         Hash of the RTL, from its manifest.
     model
         The model file.
+    model_sha256
+        Its hash where that is known; else the whole file is read.
     """
-    with model.open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{FORMAT} {verilog_sha256} {weights}".encode()).hexdigest()[:32]
+    if model_sha256 is None:
+        with model.open("rb") as file:
+            model_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(f"{FORMAT} {verilog_sha256} {model_sha256}".encode()).hexdigest()[:32]
 
 
 def stored_activity(key: str) -> ActivityMeasurement | None:
@@ -104,14 +106,7 @@ def store_activity(key: str, measurement: ActivityMeasurement) -> None:
     """
     path = _path(key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(replace(measurement, earlier=False)), file)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink()
-        raise
+    write_whole(path, json.dumps(asdict(replace(measurement, earlier=False))))
 
 
 def _path(key: str) -> Path:

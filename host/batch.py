@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.engine import ColumnInput, StepResult
+from rtlm.host.engine import ColumnInput
 from rtlm.host.errors import ModelError
-from rtlm.host.generation import Step, Stepper
-from rtlm.host.sampling import Sampler, SamplingParams
+from rtlm.host.generation import Step, Stepper, TokenChoice, check_prompt, feed_prompt
+from rtlm.host.sampling import SamplingParams
 
 
 def generate_batch(
@@ -59,38 +59,16 @@ def generate_batch(
             f"(matmul.columns = {stepper.columns})"
         )
     for i, prompt in enumerate(prompts):
-        if not prompt:
-            raise ModelError(f"prompt {i + 1} is empty; at least one token is needed")
-        if len(prompt) + max_tokens > stepper.context:
-            raise ModelError(
-                f"{len(prompt)} tokens of prompt {i + 1} and {max_tokens} new ones exceed the context of "
-                f"{stepper.context} positions"
-            )
+        check_prompt(stepper, prompt, max_tokens, number=i + 1)
     read_logits |= not sampling.greedy
-    samplers = [Sampler(sampling) for _ in prompts]
+    choices = [TokenChoice(sampling, on_logits) for _ in prompts]
     texts = [list(prompt) for prompt in prompts]
-
-    def choose(result: StepResult, column: int, slot: int) -> int:
-        if result.logits is not None:
-            on_logits(result.logits[column])
-            token = samplers[slot].choose(result.logits[column])
-        else:
-            assert result.best is not None, "a step whose token is wanted computes logits"
-            token = result.best[column]
-        texts[slot].append(token)
-        return token
-
     for slot, prompt in enumerate(prompts):
-        for start in range(0, len(prompt), stepper.columns):
-            fed = prompt[start : start + stepper.columns]
-            inputs = tuple(
-                ColumnInput(token=token, position=start + c, history=start, local_first=0, slot=slot)
-                for c, token in enumerate(fed)
-            )
-            last = start + len(fed) == len(prompt) and max_tokens > 0
-            result = stepper.step(inputs, want_logits=last, read_logits=last and read_logits)
-            tokens: tuple[int, ...] = (choose(result, len(fed) - 1, slot),) if last else ()
-            yield Step(inputs=inputs, result=result, prefill=True, tokens=tokens)
+        for step in feed_prompt(
+            stepper, prompt, choices[slot], slot=slot, wanted=max_tokens > 0, read_logits=read_logits
+        ):
+            texts[slot] += step.tokens
+            yield step
 
     def going_on(slot: int) -> bool:
         return len(texts[slot]) < len(prompts[slot]) + max_tokens and texts[slot][-1] not in stop
@@ -107,5 +85,7 @@ def generate_batch(
             for c, slot in enumerate(slots)
         )
         result = stepper.step(inputs, want_logits=True, read_logits=read_logits)
-        tokens = tuple(choose(result, c, slot) for c, slot in enumerate(slots))
+        tokens = tuple(choices[slot].choose(result, c) for c, slot in enumerate(slots))
+        for slot, token in zip(slots, tokens, strict=True):
+            texts[slot].append(token)
         yield Step(inputs=inputs, result=result, prefill=False, tokens=tokens)

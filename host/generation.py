@@ -71,6 +71,84 @@ class LogitDigest:
         return self._hash.hexdigest() if self.count else None
 
 
+class TokenChoice:
+    """Chooses the tokens of one sequence: from the logits where they were read, else the arg-max.
+
+    Parameters
+    ----------
+    sampling
+        How tokens are chosen.
+    on_logits
+        Called with the logits of each chosen token, where they were read.
+    """
+
+    def __init__(self, sampling: SamplingParams, on_logits: Callable[[NDArray[np.float32]], None]) -> None:
+        self._sampler = Sampler(sampling)
+        self._on_logits = on_logits
+
+    def choose(self, result: StepResult, column: int) -> int:
+        """Choose what follows a column's token."""
+        if result.logits is not None:
+            self._on_logits(result.logits[column])
+            return self._sampler.choose(result.logits[column])
+        assert result.best is not None, "a step whose token is wanted computes logits"
+        return result.best[column]
+
+
+def check_prompt(stepper: Stepper, prompt: Sequence[int], max_tokens: int, *, number: int | None = None) -> None:
+    """Refuse a prompt that is empty or does not fit, with `max_tokens` new tokens, the context.
+
+    Raises
+    ------
+    ModelError
+        The sentence names the prompt by its `number`, where there are several.
+    """
+    if not prompt:
+        name = "the prompt" if number is None else f"prompt {number}"
+        raise ModelError(f"{name} is empty; at least one token is needed")
+    if len(prompt) + max_tokens > stepper.context:
+        tokens = "prompt tokens" if number is None else f"tokens of prompt {number}"
+        raise ModelError(
+            f"{len(prompt)} {tokens} and {max_tokens} new ones exceed the context of {stepper.context} positions"
+        )
+
+
+def successive(tokens: Sequence[int], position: int, *, slot: int) -> tuple[ColumnInput, ...]:
+    """Give the columns that take successive tokens of one sequence, the first at `position`."""
+    return tuple(
+        ColumnInput(token=token, position=position + c, history=position, local_first=0, slot=slot)
+        for c, token in enumerate(tokens)
+    )
+
+
+def feed_prompt(
+    stepper: Stepper, prompt: Sequence[int], choice: TokenChoice, *, slot: int, wanted: bool, read_logits: bool
+) -> Iterator[Step]:
+    """Feed a prompt on all columns.
+
+    Parameters
+    ----------
+    stepper
+        What computes.
+    prompt
+        Token ids, at least one.
+    choice
+        Chooses the first new token.
+    slot
+        Where the sequence has its keys and values.
+    wanted
+        Whether the last step gives a token; without one no logits are computed.
+    read_logits
+        Whether that token's logits are read back.
+    """
+    for position in range(0, len(prompt), stepper.columns):
+        inputs = successive(prompt[position : position + stepper.columns], position, slot=slot)
+        last = wanted and position + len(inputs) == len(prompt)
+        result = stepper.step(inputs, want_logits=last, read_logits=last and read_logits)
+        tokens = (choice.choose(result, len(inputs) - 1),) if last else ()
+        yield Step(inputs=inputs, result=result, prefill=True, tokens=tokens)
+
+
 def generate(
     stepper: Stepper,
     prompt: Sequence[int],
@@ -112,50 +190,26 @@ def generate(
     ModelError
         If the prompt is empty or text and prompt do not fit the context.
     """
-    if not prompt:
-        raise ModelError("the prompt is empty; at least one token is needed")
-    if len(prompt) + max_tokens > stepper.context:
-        raise ModelError(
-            f"{len(prompt)} prompt tokens and {max_tokens} new ones exceed the context of {stepper.context} positions"
-        )
+    check_prompt(stepper, prompt, max_tokens)
     read_logits |= not sampling.greedy
-    sampler = Sampler(sampling)
+    choice = TokenChoice(sampling, on_logits)
     if draft:
         draft.extend(prompt)
-
-    def run(
-        tokens: Sequence[int], position: int, *, logits: bool, prefill: bool
-    ) -> tuple[tuple[ColumnInput, ...], StepResult]:
-        inputs = tuple(
-            ColumnInput(token=token, position=position + c, history=position, local_first=0, slot=0)
-            for c, token in enumerate(tokens)
-        )
-        return inputs, stepper.step(inputs, want_logits=logits, read_logits=logits and read_logits)
-
-    def choose(result: StepResult, column: int) -> int:
-        if result.logits is not None:
-            on_logits(result.logits[column])
-            return sampler.choose(result.logits[column])
-        assert result.best is not None, "a step whose token is wanted computes logits"
-        return result.best[column]
-
     tokens: tuple[int, ...] = ()
-    for position in range(0, len(prompt), stepper.columns):
-        fed = prompt[position : position + stepper.columns]
-        last = position + len(fed) == len(prompt) and max_tokens > 0
-        inputs, result = run(fed, position, logits=last, prefill=True)
-        tokens = (choose(result, len(fed) - 1),) if last else ()
-        yield Step(inputs=inputs, result=result, prefill=True, tokens=tokens)
+    for step in feed_prompt(stepper, prompt, choice, slot=0, wanted=max_tokens > 0, read_logits=read_logits):
+        tokens = step.tokens
+        yield step
     position, left = len(prompt), max_tokens - 1
     while left > 0 and tokens[-1] not in stop:
         guess: list[int] = []
         if draft:
             draft.extend(tokens)
             guess = draft.propose(min(stepper.columns, left) - 1)
-        inputs, result = run([tokens[-1], *guess], position, logits=True, prefill=False)
+        inputs = successive([tokens[-1], *guess], position, slot=0)
+        result = stepper.step(inputs, want_logits=True, read_logits=read_logits)
         tokens = ()
         for column, following in enumerate([*guess, None]):
-            tokens += (choose(result, column),)
+            tokens += (choice.choose(result, column),)
             if tokens[-1] != following or tokens[-1] in stop:
                 break
         position, left = position + len(tokens), left - len(tokens)

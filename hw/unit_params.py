@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rtlm.hw.control.sequencer import SequencerParams
+from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.units.attention_params import AttentionParams

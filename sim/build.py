@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .cache import cached, digest
+from .cache import cached, digest, run_logged
 from .verilator import FST_SENTENCE, ToolError, Verilator, compiler_identity, find_compiler, find_verilator, has_headers
 
 BENCH = Path(__file__).parent / "bench"
@@ -79,16 +77,7 @@ class _Compiler:
     path: str = field(default_factory=find_compiler)
 
     def run(self, command: Sequence[str], what: str, environment: dict[str, str] | None = None) -> None:
-        log = self.folder / "log"
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, **(environment or {})}
-        )
-        with log.open("a") as file:
-            file.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
-        if done.returncode:
-            kept = self.folder.parent / f"{self.folder.name.partition('.')[0]}.log"
-            reason = "the disk is full" if "No space left" in done.stderr else _first_error(done.stderr)
-            raise ToolError(f"{what} failed: {reason}; the whole output is in {kept}.")
+        run_logged(command, self.folder, what, environment)
 
     def objects(self, sources: list[tuple[Path, list[str]]]) -> list[Path]:
         done = 0
@@ -116,11 +105,6 @@ class _Compiler:
         if self.path.endswith("clang++"):
             command.remove("-latomic")
         self.run(command, "Linking")
-
-
-def _first_error(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if re.search(r"error|cannot|%Error|not found", line, re.I)]
-    return (lines or text.strip().splitlines() or ["it said nothing"])[0].rstrip(".")
 
 
 def _bench_sources() -> list[tuple[str, bytes]]:

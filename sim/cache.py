@@ -6,22 +6,18 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from rtlm.gen.cache import cache_folder, remove_stale
 
 from .verilator import ToolError
 
 KEEP = 48  # finished folders that stay when a new one is added
-STALE_SECONDS = 24 * 3600  # age of an unfinished folder whose process was certainly killed
-
-
-def cache_folder() -> Path:
-    """Return the folder for builds in the user's cache folder, by the XDG base directory specification."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "rtlm" / "sim"
 
 
 def digest(*parts: object) -> str:
@@ -66,11 +62,11 @@ def cached(
     make : callable
         Fills the folder it is given; an exception leaves nothing behind but ``KEY.log``, if it wrote ``log`` there.
     cache : Path, optional
-        Instead of `cache_folder`.
+        Instead of the folder ``sim`` in the user's cache folder.
     waiting : callable, optional
         Called when another process is making the same folder.
     """
-    cache = cache or cache_folder()
+    cache = cache or cache_folder("sim")
     final = cache / key
     if final.is_dir():
         _touch(final)
@@ -98,16 +94,50 @@ def cached(
         raise ToolError(f"The build cache {cache} cannot be used: {problem.strerror or problem}.") from problem
 
 
+def run_logged(command: Sequence[str], folder: Path, what: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run a command of a build in the folder that `cached` gave; its ``log`` takes what it says.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    folder : Path
+        Where it runs.
+    what : str
+        What it does, for the message.
+    environment : mapping, optional
+        Variables beside those of this process.
+
+    Raises
+    ------
+    ToolError
+        When it is missing or fails.
+    """
+    variables = {**os.environ, **(environment or {})}
+    try:
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    except FileNotFoundError as problem:
+        raise ToolError(f"{command[0]} was not found; on Debian and Ubuntu: apt install make.") from problem
+    with (folder / "log").open("a") as log:
+        log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
+    if done.returncode:
+        kept = folder.parent / f"{folder.name.partition('.')[0]}.log"
+        reason = "the disk is full" if "No space left" in done.stderr else _first_error(done.stderr)
+        raise ToolError(f"{what} failed: {reason}; the whole output is in {kept}.")
+
+
+def _first_error(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if re.search(r"error|cannot|%Error|not found", line, re.I)]
+    return (lines or text.strip().splitlines() or ["it said nothing"])[0].rstrip(".")
+
+
 def _touch(folder: Path) -> None:
     with contextlib.suppress(OSError):
         os.utime(folder)
 
 
 def _prune(cache: Path, newest: Path) -> None:
-    for part in cache.glob("*.part-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(part)
+    remove_stale(cache, "*.part-*")
     folders = [entry for entry in cache.iterdir() if entry.is_dir() and "." not in entry.name and entry != newest]
     folders.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
     for folder in folders[KEEP:]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -11,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import cache_folder, cached, digest
+from rtlm.gen.cache import cache_folder
+
+from .cache import cached, digest, run_logged
 from .verilator import ToolError, Verilator, compiler_identity, find_compiler, find_verilator
 
 Progress = Callable[[str], None]
@@ -140,7 +141,7 @@ def build_cocotb(
     """
     verilator = find_verilator()
     options = [*_VERILATE, *(["--trace-vcd"] if waves else []), *(_COVERAGE if coverage else [])]
-    cache = cache or cache_folder().with_name("benches")
+    cache = cache or cache_folder("benches")
     identity = (verilator.version, str(verilator.root), compiler_identity(find_compiler()), str(_cocotb_folders()))
     found = True
 
@@ -291,27 +292,14 @@ def _build(
     link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
     main = share / "lib" / "verilator" / "verilator.cpp"
     command = [*verilator.command, *options, "--Mdir", "obj", "--top-module", top, "-LDFLAGS", link]
-    environment = {**os.environ, **dict(verilator.environment)}
-    _run([*command, str(main), "design.v"], folder, environment, "Verilator")
+    environment = dict(verilator.environment)
+    run_logged([*command, str(main), "design.v"], folder, "Verilator", environment)
     for path in runtime:
         shutil.copy(path, folder / "obj" / path.name)
     trace = f"VM_TRACE={int('--trace-vcd' in options)}"
-    _run(["make", "-j", str(jobs), "-C", "obj", "-f", "Vtop.mk", trace], folder, environment, "make")
+    run_logged(["make", "-j", str(jobs), "-C", "obj", "-f", "Vtop.mk", trace], folder, "make", environment)
     for path in (folder / "obj").glob("verilated*.o"):
         if not runtime:
             shutil.copy(path, folder / path.name)
     (folder / "obj" / "simulation").rename(folder / "simulation")
     shutil.rmtree(folder / "obj")
-
-
-def _run(command: list[str], folder: Path, environment: Mapping[str, str], what: str) -> None:
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    except FileNotFoundError as problem:
-        raise ToolError(f"{command[0]} was not found; on Debian and Ubuntu: apt install make.") from problem
-    with (folder / "log").open("a") as log:
-        log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "rror" in line] or ["it said nothing"]
-        kept = folder.parent / f"{folder.name.partition('.')[0]}.log"
-        raise ToolError(f"{what} failed: {lines[0].strip().rstrip('.')}; the whole output is in {kept}.")

@@ -1,90 +1,20 @@
 """The sequencer: fetches the program, runs ahead with memory requests, and hands commands to the units in order."""
 
-from dataclasses import dataclass
-
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import crc, data, enum, fifo, stream, wiring
+from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
-from rtlm.hw.control.isa import INSTRUCTION, INSTRUCTION_BYTES, Epilogue, Index, Opcode, Operator
-from rtlm.hw.control.legality import RULES, InstructionLimits
+from rtlm.hw.control.attention_walk import AttentionWalk
+from rtlm.hw.control.isa import INSTRUCTION, Epilogue, Index, Opcode, Operator
+from rtlm.hw.control.legality import RULES
+from rtlm.hw.control.program_fetch import ProgramFetch
 from rtlm.hw.control.router import Destination, WordRouter
+from rtlm.hw.control.sequencer_params import ADDRESS_BITS, SEGMENT, SequencerParams
 from rtlm.hw.units.attention import ATTENTION_COMMAND
 from rtlm.hw.units.matmul import MATMUL_COMMAND
 from rtlm.hw.units.vector_params import VECTOR_COMMAND
 
-ADDRESS_BITS = 32
-"""Bits of a beat address."""
-
 SETTLE_CYCLES = 7
 """Cycles that all units must have been idle before a step counts as done: more than a hand-over between two takes."""
-
-PROGRAM_CRC = crc.catalog.CRC32_ISO_HDLC(data_width=8 * INSTRUCTION_BYTES)
-"""Check of a program: that of zlib's crc32 over its words, an instruction at a time."""
-
-SEGMENT = data.StructLayout({"address": ADDRESS_BITS, "words": 32, "kind": 1})
-"""A read request: beat address, number of words, 0 for data or 1 for program."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequencerParams:
-    """Sizes of the sequencer.
-
-    Parameters
-    ----------
-    columns
-        Activation columns, 1 to 8.
-    word_bytes
-        Bytes of a word, at least one instruction.
-    beats_per_word
-        Beats that a word takes in memory.
-    head_dim
-        Values in a head, a power of two.
-    scale_words, row_words
-        Words of a KV head's scale region, and of its key and of its value region.
-    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group
-        What instructions must keep to, see `InstructionLimits`.
-    """
-
-    columns: int
-    word_bytes: int
-    beats_per_word: int
-    head_dim: int
-    scale_words: int
-    row_words: int
-    vector_lanes: int
-    max_k_blocks: int
-    max_packet_rows: int
-    kv_heads: int
-    group: int
-
-    def __post_init__(self) -> None:
-        """Validate."""
-        if self.word_bytes < INSTRUCTION_BYTES:
-            raise ValueError(f"a word of {self.word_bytes} bytes holds no instruction of {INSTRUCTION_BYTES} bytes")
-        if self.head_dim & (self.head_dim - 1):
-            raise ValueError(f"head_dim {self.head_dim} is not a power of two")
-
-    @property
-    def limits(self) -> InstructionLimits:
-        """What instructions must keep to."""
-        return InstructionLimits(
-            vector_lanes=self.vector_lanes,
-            max_k_blocks=self.max_k_blocks,
-            max_packet_rows=self.max_packet_rows,
-            kv_heads=self.kv_heads,
-            group=self.group,
-        )
-
-    @property
-    def instructions_per_word(self) -> int:
-        """Instructions in a program word."""
-        return self.word_bytes // INSTRUCTION_BYTES
-
-    @property
-    def queue_depth(self) -> int:
-        """Instructions that wait between fetch and decoding."""
-        return max(16, 2 * self.instructions_per_word)
 
 
 class Fault(enum.Enum, shape=unsigned(2)):
@@ -169,61 +99,11 @@ class Sequencer(wiring.Component):
         with m.If(self.done):
             m.d.sync += self.busy.eq(0)
 
-        program_segment = self._fetch(m, queue)
-        self._decode(m, queue, issued, router, program_segment)
-        self._dispatch(m, issued)
+        program = ProgramFetch(m, params, self, queue)
+        self._decode(m, queue, issued, router, program)
+        self._dispatch(m, issued, program)
         self._attribute(m, router)
         return m
-
-    def _fetch(self, m: Module, queue: fifo.SyncFIFOBuffered) -> data.View:
-        """Keep the instruction queue full; give the segment that asks for the next program word."""
-        params = self.params
-        per_word = params.instructions_per_word
-        segment = Signal(stream.Signature(SEGMENT).members["payload"].shape)
-        wanted = Signal(name="program_wanted")
-        granted = Signal(name="program_granted")
-        left = Signal(16, name="program_left")
-        room = Signal(range(params.queue_depth + 1), init=params.queue_depth, name="queue_room")
-        self._program_wanted, self._program_granted = wanted, granted
-        self._program_passed, self._program_wrong = Signal(name="program_passed"), Signal(name="program_wrong")
-        address = Signal(ADDRESS_BITS, name="program_address")
-        m.d.comb += [
-            wanted.eq((left != 0) & (room >= per_word)),
-            segment.address.eq(address),
-            segment.words.eq(1),
-            segment.kind.eq(1),
-        ]
-        with m.If(granted):
-            m.d.sync += [address.eq(address + params.beats_per_word), left.eq(left - 1)]
-        with m.If(self.start):
-            m.d.sync += [address.eq(self.program_base), left.eq(self.program_words)]
-        taken = queue.r_en & queue.r_rdy
-        with m.If(granted | taken):
-            m.d.sync += room.eq(room - Mux(granted, per_word, 0) + taken)
-
-        word = Signal(8 * params.word_bytes, name="program_word")
-        unpacked = Signal(range(per_word + 1), name="program_unpacked")
-        full = unpacked != 0
-        m.d.comb += [
-            queue.w_data.eq(word[: INSTRUCTION.size]),
-            queue.w_en.eq(full),
-            self.i_program.ready.eq(~full),
-        ]
-        m.submodules.check = check = PROGRAM_CRC.create()
-        m.d.comb += [
-            check.start.eq(self.start),
-            check.data.eq(queue.w_data),
-            check.valid.eq(full & queue.w_rdy),
-            self._program_passed.eq((left == 0) & (room == params.queue_depth)),
-            self._program_wrong.eq((self.program_crc != 0) & (check.crc != self.program_crc)),
-        ]
-        with m.If(full & queue.w_rdy):
-            m.d.sync += unpacked.eq(unpacked - 1)
-            if per_word > 1:
-                m.d.sync += word.eq(word >> INSTRUCTION.size)
-        with m.If(self.i_program.valid & self.i_program.ready):
-            m.d.sync += [word.eq(self.i_program.payload), unpacked.eq(per_word)]
-        return segment
 
     def _decode(
         self,
@@ -231,7 +111,7 @@ class Sequencer(wiring.Component):
         queue: fifo.SyncFIFOBuffered,
         issued: fifo.SyncFIFOBuffered,
         router: WordRouter,
-        program_segment: data.View,
+        program: ProgramFetch,
     ) -> None:
         """Turn instructions into read segments, ahead of their execution."""
         params = self.params
@@ -245,10 +125,10 @@ class Sequencer(wiring.Component):
         accepted = Signal(name="data_accepted")
         # A program word goes first: without instructions nothing else moves.
         m.d.comb += [
-            self.o_segments.valid.eq(self._program_wanted | (offered & router.i_route.ready)),
-            self.o_segments.payload.eq(Mux(self._program_wanted, program_segment.as_value(), segment.as_value())),
-            self._program_granted.eq(self._program_wanted & self.o_segments.ready),
-            accepted.eq(offered & ~self._program_wanted & self.o_segments.ready & router.i_route.ready),
+            self.o_segments.valid.eq(program.wanted | (offered & router.i_route.ready)),
+            self.o_segments.payload.eq(Mux(program.wanted, program.segment.as_value(), segment.as_value())),
+            program.granted.eq(program.wanted & self.o_segments.ready),
+            accepted.eq(offered & ~program.wanted & self.o_segments.ready & router.i_route.ready),
             router.i_route.valid.eq(accepted),
             router.i_route.payload.words.eq(segment.words),
             router.i_route.payload.operator.eq(current.operator),
@@ -266,7 +146,7 @@ class Sequencer(wiring.Component):
         )
         for_column = (head.epilogue == Epilogue.LOAD_ROPE) | (head.epilogue == Epilogue.EMBED)
         skipped = (head.logits & self.no_logits) | (for_column & (head.column >= self.columns_active))
-        walk = _AttentionWalk(m, params, self, current)
+        walk = AttentionWalk(m, params, self, current)
         illegal = Signal(name="instruction_illegal")
         with m.FSM(name="decode"):
             with m.State("between programs"):
@@ -332,7 +212,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += illegal.eq(1)
         return illegal
 
-    def _dispatch(self, m: Module, issued: fifo.SyncFIFOBuffered) -> None:
+    def _dispatch(self, m: Module, issued: fifo.SyncFIFOBuffered, program: ProgramFetch) -> None:
         """Hand commands to the units in program order."""
         head = Signal(INSTRUCTION, name="issued_head")
         m.d.comb += head.as_value().eq(issued.r_data)
@@ -401,11 +281,11 @@ class Sequencer(wiring.Component):
                     with m.If(quiet):
                         m.next = "send"
                 with m.Case(Opcode.END):
-                    m.d.sync += settled.eq(Mux(quiet & self.writer_idle & self._program_passed, settled + 1, 0))
+                    m.d.sync += settled.eq(Mux(quiet & self.writer_idle & program.passed, settled + 1, 0))
                     with m.If(settled == SETTLE_CYCLES):
                         m.d.sync += settled.eq(0)
                         # A flipped bit may have made another END, or a legal instruction with other data.
-                        with m.If(self._program_wrong):
+                        with m.If(program.wrong):
                             m.d.sync += self.fault.eq(Fault.PROGRAM_CHECKSUM)
                         with m.Else():
                             m.d.comb += [self.done.eq(1), issued.r_en.eq(1)]
@@ -446,54 +326,3 @@ class Sequencer(wiring.Component):
             m.d.comb += self.operator.eq(Operator.RMS)
         with m.Elif(router.active):
             m.d.comb += self.operator.eq(router.operator)
-
-
-class _AttentionWalk:
-    """The segments of one ATTENTION instruction: for each active column and KV head scales, keys, values."""
-
-    def __init__(self, m: Module, params: SequencerParams, ports: Sequencer, current: data.View):
-        self.begin = Signal(name="walk_begin")
-        self.advance = Signal(name="walk_advance")
-        self.valid = Signal(name="walk_valid")
-        self.finished = Signal(name="walk_finished")
-        self.address = Signal(ADDRESS_BITS, name="walk_address")
-        self.words = Signal(32, name="walk_words")
-        column = Signal(4, name="walk_column")
-        head = Signal(8, name="walk_head")
-        region = Signal(2, name="walk_region")
-        column_base = Signal(ADDRESS_BITS, name="walk_column_base")
-        columns = range(params.columns)
-        history = Array(ports.history[c] for c in columns)[column]
-        slot = Array(ports.kv_base[c] for c in columns)
-        beats = params.beats_per_word
-        word_shift = exact_log2(params.word_bytes)
-        scale_words = Signal(32, name="walk_scale_words")
-        row_words = Signal(32, name="walk_row_words")
-        m.d.comb += [
-            scale_words.eq(((history << 2) + params.word_bytes - 1) >> word_shift),
-            row_words.eq(((history << exact_log2(params.head_dim)) + params.word_bytes - 1) >> word_shift),
-            self.words.eq(Mux(region == 0, scale_words, row_words)),
-            self.address.eq(column_base),
-        ]
-        with m.If(self.begin):
-            m.d.sync += [
-                column.eq(0),
-                head.eq(0),
-                region.eq(0),
-                self.valid.eq(1),
-                self.finished.eq(0),
-                column_base.eq(slot[0] + current.address),
-            ]
-        with m.If(self.advance):
-            step = Mux(region == 0, params.scale_words, params.row_words) * beats
-            m.d.sync += [column_base.eq(column_base + step), region.eq(region + 1)]
-            with m.If(region == 2):
-                m.d.sync += [region.eq(0), head.eq(head + 1)]
-                with m.If(head + 1 == current.kv_heads):
-                    m.d.sync += [
-                        head.eq(0),
-                        column.eq(column + 1),
-                        column_base.eq(slot[column + 1] + current.address),
-                    ]
-                    with m.If(column + 1 == ports.columns_active):
-                        m.d.sync += [self.valid.eq(0), self.finished.eq(1)]

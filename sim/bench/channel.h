@@ -14,12 +14,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "clocks.h"
 #include "dram_config.h"
+#include "request_queue.h"
 
 namespace rtlm {
 
@@ -39,15 +39,6 @@ struct ChannelCounters {
   // row that had to be opened, the bus changing direction, another minimum distance, no request. They add up.
   int64_t data_clocks = 0, refresh_clocks = 0, row_clocks = 0, turnaround_clocks = 0, timing_clocks = 0, idle_clocks = 0;
   int64_t refreshes = 0, bus_overlaps = 0;
-};
-
-struct Request {
-  int64_t arrival;
-  int64_t* done;    // receives the fabric cycle in which the data is at the port
-  int32_t* queued;  // the port's count of requests in this channel's window
-  int32_t row;
-  uint8_t bank, group;
-  uint8_t kind;  // 0 row hit, 1 row opened for it, 2 another row closed for it
 };
 
 inline int log2_of(int64_t power_of_two) { return __builtin_ctzll(uint64_t(power_of_two)); }
@@ -114,7 +105,7 @@ class Channel {
 
   // Forgets queued requests, for a reset of the design under test.
   void clear() {
-    reads_ = writes_ = Queue();
+    reads_ = writes_ = RequestQueue();
     draining_ = false;
   }
 
@@ -134,56 +125,6 @@ class Channel {
     int64_t refresh_end = 0, used = -kFar;
   };
 
-  // Requests by age, with the banks that have requests for their open row and those that have only others.
-  class Queue {
-   public:
-    int count = 0;
-    uint64_t hit_banks = 0, pending_banks = 0;
-
-    Request& operator[](int position) { return items_[order_[position]]; }
-
-    void add(const Request& request, int32_t open_row) {
-      const int slot = __builtin_ctzll(free_);
-      free_ &= free_ - 1;
-      items_[slot] = request;
-      order_[count++] = uint8_t(slot);
-      pending_banks |= bit(request.bank);
-      ++pending_[request.bank];
-      if (request.row == open_row) {
-        hit_banks |= bit(request.bank);
-        ++hits_[request.bank];
-      }
-    }
-
-    // Removes a request of an open row.
-    void remove(int position) {
-      const int slot = order_[position], bank = items_[slot].bank;
-      free_ |= bit(slot);
-      --count;
-      std::memmove(&order_[position], &order_[position + 1], size_t(count - position));
-      if (!--pending_[bank]) pending_banks &= ~bit(bank);
-      if (!--hits_[bank]) hit_banks &= ~bit(bank);
-    }
-
-    void close(int bank) {
-      hits_[bank] = 0;
-      hit_banks &= ~bit(bank);
-    }
-
-    void open(int bank, int32_t row) {
-      for (int i = 0; i < count; ++i) hits_[bank] += (*this)[i].bank == bank && (*this)[i].row == row;
-      if (hits_[bank]) hit_banks |= bit(bank);
-    }
-
-   private:
-    static uint64_t bit(int index) { return uint64_t(1) << index; }
-
-    std::array<Request, 64> items_;
-    uint8_t order_[65] = {};
-    uint8_t pending_[64] = {}, hits_[64] = {};
-    uint64_t free_ = ~uint64_t(0);
-  };
-
   void record(Command command, int64_t now, int bank, int group, int64_t row) {
     last_command_ = now;
     if (log && log->size() < log->capacity()) log->push_back({now, int32_t(command), index_, bank, group, row});
@@ -199,7 +140,7 @@ class Channel {
       next = std::min(next, at);
     }
     if (!choose_direction(now, next)) return next;
-    Queue& queue = draining_ ? writes_ : reads_;
+    RequestQueue& queue = draining_ ? writes_ : reads_;
     const int64_t* column_ok = draining_ ? write_ok_ : read_ok_;
 
     uint64_t hit_banks = queue.hit_banks;
@@ -259,7 +200,7 @@ class Channel {
     return reads_.count;
   }
 
-  void column(Queue& queue, int position, int64_t now) {
+  void column(RequestQueue& queue, int position, int64_t now) {
     const Request request = queue[position];
     queue.remove(position);
     Bank& bank = banks_[request.bank];
@@ -410,7 +351,7 @@ class Channel {
   const int index_;
   const int burst_shift_, group_shift_, column_shift_, bank_shift_;
   std::vector<Bank> banks_;
-  Queue reads_, writes_;
+  RequestQueue reads_, writes_;
   bool draining_ = false, last_write_ = false;
   int drained_ = 0;             // writes since the drain began
   int64_t yielded_at_ = -kFar;  // when the last drain ended

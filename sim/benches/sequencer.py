@@ -7,10 +7,11 @@ import json
 from dataclasses import asdict
 
 from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode
-from rtlm.hw.control.sequencer import Sequencer, SequencerParams
+from rtlm.hw.control.sequencer import Sequencer
+from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.sim.benches.bench import Prepared, verilog_text
 
-PROGRAMS = 12
+PROGRAMS = 18
 """Random programs, each run once."""
 
 _LIMITS = {"vector_lanes": 2, "max_k_blocks": 8, "max_packet_rows": 64, "kv_heads": 3, "group": 2}

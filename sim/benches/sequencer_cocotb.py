@@ -1,7 +1,9 @@
 """Cocotb side of sequencer.py: what is read and in which order, what reaches each unit, and how a program ends."""
 
+import itertools
 import json
 import os
+import pathlib
 import random
 import zlib
 from collections import deque
@@ -11,11 +13,13 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Index, Instruction, Opcode, assemble
 from rtlm.hw.control.legality import broken_rules
-from rtlm.hw.control.sequencer import Fault, SequencerParams
+from rtlm.hw.control.sequencer import Fault
+from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.units.attention_params import ATTENTION_COMMAND
 from rtlm.hw.units.matmul import MATMUL_COMMAND
 from rtlm.hw.units.vector_params import VECTOR_COMMAND
+from rtlm.sim.benches.points import Points
 from rtlm.sim.benches.sequencer import is_skipped, segments
 
 PARAMS = SequencerParams(**json.loads(os.environ["BENCH_PARAMS"]))
@@ -26,6 +30,21 @@ UNITS = ("matmul", "attention", "vector")
 COMMANDS = {"matmul": MATMUL_COMMAND, "attention": ATTENTION_COMMAND, "vector": VECTOR_COMMAND}
 IDLE = ("matmul_idle", "vector_idle", "attention_idle", "writer_idle")
 PROGRAM_BASE = 1 << 24
+CHANCES = (1.0, 0.6, 0.2)
+
+POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
+_EPILOGUES = {
+    Opcode.LOAD: (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE),
+    Opcode.EMBED: (Epilogue.EMBED,),
+    Opcode.ATTENTION: (Epilogue.QUANTISE,),
+    Opcode.MATMUL: tuple(Epilogue(n) for n in range(7)),
+}
+_KINDS = [f"{opcode.name} {each.name}" for opcode, some in _EPILOGUES.items() for each in some]
+POINTS.cross("instruction x active columns", _KINDS, range(1, PARAMS.columns + 1))
+POINTS.cross("instruction, executed or skipped", _KINDS, ("executed", "skipped"))
+POINTS.cross("instruction x address by", [kind for kind in _KINDS if kind[0] in "LE"], [index.name for index in Index])
+POINTS.cross("opcode x chance of memory x of taking a command", [each.name for each in _EPILOGUES], CHANCES, CHANCES)
+POINTS.cross("end of a program", ["done", *(fault.name for fault in Fault if fault is not Fault.NONE)])
 
 
 def legal(rng, opcode):
@@ -33,15 +52,11 @@ def legal(rng, opcode):
     while True:
         instruction = Instruction(
             opcode=opcode,
-            epilogue={
-                Opcode.LOAD: rng.choice([Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE]),
-                Opcode.EMBED: Epilogue.EMBED,
-                Opcode.ATTENTION: Epilogue.QUANTISE,
-            }.get(opcode, Epilogue(rng.randrange(7))),
+            epilogue=rng.choice(_EPILOGUES[opcode]),
             format=BlockFormat(rng.randrange(3)),
             bank=rng.randrange(2),
             store=rng.randrange(2),
-            logits=int(rng.random() < 0.2),
+            logits=int(rng.random() < 0.4),
             index=Index(rng.randrange(3)) if opcode in (Opcode.LOAD, Opcode.EMBED) else Index.NONE,
             packet_shift=rng.randrange(1, 7),
             column=rng.randrange(PARAMS.columns) if opcode in (Opcode.LOAD, Opcode.EMBED) else 0,
@@ -247,6 +262,22 @@ def check(bench, program):
     assert not bench.queue
 
 
+def record(bench, program):
+    """Note what has been checked."""
+    POINTS.hit("end of a program", "done")
+    for i in program.instructions[:-1]:
+        kind = f"{i.opcode.name} {i.epilogue.name}"
+        skipped = is_skipped(i, active=program.active, no_logits=program.no_logits)
+        POINTS.hit("instruction, executed or skipped", kind, "skipped" if skipped else "executed")
+        if skipped:
+            continue
+        POINTS.hit("instruction x active columns", kind, program.active)
+        chances = bench.chance["memory"], bench.chance["commands"]
+        POINTS.hit("opcode x chance of memory x of taking a command", i.opcode.name, *chances)
+        if i.opcode in (Opcode.LOAD, Opcode.EMBED):
+            POINTS.hit("instruction x address by", kind, i.index.name)
+
+
 @cocotb.test()
 async def random_programs(dut):
     """Random programs: reads, words and commands of each unit in order, banks cleared, one `done`."""
@@ -254,14 +285,19 @@ async def random_programs(dut):
     print(f"seed {SEED}")
     bench = Bench(dut, rng)
     await bench.start()
+    # The first program meets no pause; then come all other pairs of the two that matter most, before one comes again.
+    pairs = rng.sample(list(itertools.product(CHANCES, CHANCES)), len(CHANCES) ** 2)
+    pairs.sort(key=lambda pair: pair != (1.0, 1.0))
     for number in range(COUNT):
-        bench.chance = {name: rng.choice([1.0, 0.6, 0.2]) for name in bench.chance} if number else bench.chance
+        bench.chance = {name: rng.choice(CHANCES) for name in bench.chance} if number else bench.chance
+        bench.chance["memory"], bench.chance["commands"] = pairs[number % len(pairs)]
         bench.chance["idle"] = max(0.9, bench.chance["idle"])  # seven quiet cycles in a row end a program
         program = Program(rng)
         await bench.run(program, program.crc if number % 2 else 0)
         assert int(dut.fault.value) == Fault.NONE.value
         assert bench.done == 1
         check(bench, program)
+        record(bench, program)
         for _ in range(5):
             await bench.cycle(program)
         assert not int(dut.busy.value) and bench.done == 1
@@ -286,4 +322,5 @@ async def wrong_programs(dut):
         await bench.run(program, crc)
         assert int(dut.fault.value) == fault.value
         assert not bench.done
+        POINTS.hit("end of a program", fault.name)
         bench.queue.clear()

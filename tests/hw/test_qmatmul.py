@@ -6,10 +6,9 @@ import pathlib
 import random
 
 import pytest
-from rtlm.gen.rtl import emit
 from rtlm.hw.units.matmul_params import MatmulParams
 from rtlm.hw.units.qmatmul import GemvParams, QMatmul
-from rtlm.sim.cocotb_runner import build_cocotb, run_cocotb
+from rtlm.sim.benches.bench import Bench, Prepared, verilog_text
 
 HERE = pathlib.Path(__file__).parent
 CONFIGURATIONS = {
@@ -23,11 +22,17 @@ def run(name, folder, monkeypatch, change=lambda text: text, slow=""):
     seed = random.SystemRandom().randrange(1 << 31)
     print(f"seed {seed}")
     monkeypatch.syspath_prepend(str(HERE))
-    verilog = change(emit(QMatmul(params), "qmatmul").verilog)
-    values = json.dumps(dataclasses.asdict(params))
-    build = build_cocotb(verilog, top="qmatmul")
-    environment = {"QMATMUL_PARAMS": values, "QMATMUL_SLOW": slow}
-    return run_cocotb(build, module="test_qmatmul_cocotb", folder=folder, seed=seed, environment=environment)
+    bench = Bench(
+        unit="qmatmul",
+        name=name,
+        module="test_qmatmul_cocotb",
+        prepare=lambda: Prepared(
+            verilog=verilog_text(QMatmul(params), "qmatmul"),
+            top="qmatmul",
+            environment={"BENCH_PARAMS": json.dumps(dataclasses.asdict(params)), "BENCH_SLOW": slow},
+        ),
+    )
+    return bench.run(folder, seed=seed, mutate=change)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -65,7 +65,7 @@ async def send(dut, name, payloads, rng, chances):
 
 @cocotb.test
 async def products(dut):
-    params = MatmulParams(**json.loads(os.environ["QMATMUL_PARAMS"]))
+    params = MatmulParams(**json.loads(os.environ["BENCH_PARAMS"]))
     seed = int(os.environ["BENCH_SEED"])
     rng, random_ = np.random.default_rng(seed), random.Random(seed)
     commands, blocks, words, results = zip(*(draw(rng, params) for _ in range(COMMANDS)), strict=True)
@@ -82,7 +82,7 @@ async def products(dut):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
     for name, payloads in streams.items():
-        chances = SLOW if name == os.environ.get("QMATMUL_SLOW") else CHANCES
+        chances = SLOW if name == os.environ.get("BENCH_SLOW") else CHANCES
         cocotb.start_soon(send(dut, name, payloads, random.Random(f"{seed} {name}"), chances))
     expected = list(itertools.chain(*results))
     got = []

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from design import copier_verilog
+from rtlm.gen.cache import cache_folder
 from rtlm.sim import AcceleratorModel, ToolError, build, build_model, checks, dram, verilator
-from rtlm.sim.cache import cache_folder, cached, digest
+from rtlm.sim.cache import cached, digest
 
 SMALL = """
 module accelerator(input clk, input rst, output reg irq);
@@ -56,7 +57,7 @@ def test_a_missing_port_is_named(tmp_path):
 def _with_runtime(folder):
     """Return a cache that has the Verilator runtime already, so that a test does not compile it."""
     build_model(SMALL)
-    for entry in cache_folder().iterdir():
+    for entry in cache_folder("sim").iterdir():
         if entry.is_dir() and (entry / "verilated.o").is_file():
             shutil.copytree(entry, folder / entry.name)
     return folder

@@ -1,0 +1,74 @@
+"""Sizes of the sequencer, and the form of a read request."""
+
+from dataclasses import dataclass
+
+from amaranth.lib import data
+from rtlm.hw.control.isa import INSTRUCTION_BYTES
+from rtlm.hw.control.legality import InstructionLimits
+
+ADDRESS_BITS = 32
+"""Bits of a beat address."""
+
+SEGMENT = data.StructLayout({"address": ADDRESS_BITS, "words": 32, "kind": 1})
+"""A read request: beat address, number of words, 0 for data or 1 for program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencerParams:
+    """Sizes of the sequencer.
+
+    Parameters
+    ----------
+    columns
+        Activation columns, 1 to 8.
+    word_bytes
+        Bytes of a word, at least one instruction.
+    beats_per_word
+        Beats that a word takes in memory.
+    head_dim
+        Values in a head, a power of two.
+    scale_words, row_words
+        Words of a KV head's scale region, and of its key and of its value region.
+    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group
+        What instructions must keep to, see `InstructionLimits`.
+    """
+
+    columns: int
+    word_bytes: int
+    beats_per_word: int
+    head_dim: int
+    scale_words: int
+    row_words: int
+    vector_lanes: int
+    max_k_blocks: int
+    max_packet_rows: int
+    kv_heads: int
+    group: int
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        if self.word_bytes < INSTRUCTION_BYTES:
+            raise ValueError(f"a word of {self.word_bytes} bytes holds no instruction of {INSTRUCTION_BYTES} bytes")
+        if self.head_dim & (self.head_dim - 1):
+            raise ValueError(f"head_dim {self.head_dim} is not a power of two")
+
+    @property
+    def limits(self) -> InstructionLimits:
+        """What instructions must keep to."""
+        return InstructionLimits(
+            vector_lanes=self.vector_lanes,
+            max_k_blocks=self.max_k_blocks,
+            max_packet_rows=self.max_packet_rows,
+            kv_heads=self.kv_heads,
+            group=self.group,
+        )
+
+    @property
+    def instructions_per_word(self) -> int:
+        """Instructions in a program word."""
+        return self.word_bytes // INSTRUCTION_BYTES
+
+    @property
+    def queue_depth(self) -> int:
+        """Instructions that wait between fetch and decoding."""
+        return max(16, 2 * self.instructions_per_word)
