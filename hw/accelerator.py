@@ -111,19 +111,23 @@ class Accelerator(wiring.Component):
 
         clear = Signal()
         units = self.units()
+        wakes = {
+            "attention": units["attention"].i_command.valid | units["attention"].i_local.valid,
+            "writer": units["writer"].i.valid,
+        }
         for name, unit in units.items():
             # Reader and writer finish what is on the bus; they have their own way back.
             part = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
-            if params.clock_gating and name == "attention":
-                wakes = unit.i_command.valid | unit.i_local.valid | clear
-                add_gated_domain(m, name, ~unit.idle | wakes)
+            if params.clock_gating and name in wakes:
+                add_gated_domain(m, name, ~unit.idle | clear | wakes[name])
                 part = DomainRenamer(name)(part)
             m.submodules[name] = part
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
         self._connect_ports(m, reader, writer)
-        self._connect_streams(m, units)
-        start, error = self._control(m, registers, units, clear)
+        beyond = self._beyond(units)
+        self._connect_streams(m, units, beyond)
+        start, error = self._control(m, registers, units, clear, beyond)
         m.d.comb += [
             sequencer.start.eq(start),
             sequencer.columns_active.eq(registers.columns),
@@ -186,12 +190,12 @@ class Accelerator(wiring.Component):
         m.d.boot += sync.rst.eq(self.rst)
 
     def _connect_host(self, m: Module, registers: RegisterFile) -> None:
-        """Connect the host's bus; nothing is taken while the registers are still held in reset."""
+        """Connect the host's bus; nothing is taken or answered while the registers are still held in reset."""
         outside, inside = self.s_axi, registers.s_axi
         for name, member in inside.signature.members.items():
             source, sink = (inside, outside) if member.flow is Out else (outside, inside)
             value = getattr(source, name)
-            if name in ("awready", "wready", "arready"):
+            if name in ("awready", "wready", "arready", "bvalid", "rvalid"):
                 value = value & ~ResetSignal("sync")
             m.d.comb += getattr(sink, name).eq(value)
 
@@ -201,9 +205,12 @@ class Accelerator(wiring.Component):
             port = getattr(self, f"m{index}_axi")
             forward(m, getattr(reader, f"m{index}_axi"), port)
             forward(m, getattr(writer, f"m{index}_axi"), port)
+            # The reset is a register: after one of a single cycle nothing may be taken that was offered before it.
+            with m.If(ResetSignal("sync")):
+                m.d.comb += [port.arvalid.eq(0), port.awvalid.eq(0), port.wvalid.eq(0)]
 
-    def _connect_streams(self, m: Module, units: dict[str, wiring.Component]) -> None:
-        """Connect what flows between the units."""
+    def _connect_streams(self, m: Module, units: dict[str, wiring.Component], beyond: tuple[Value, Value]) -> None:
+        """Connect what flows between the units; requests `beyond` the address space stop here."""
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
         wiring.connect(m, reader.o_words, sequencer.i_words)
@@ -223,7 +230,7 @@ class Accelerator(wiring.Component):
         # Beat addresses are as wide as the address space needs on one side and 32 bits on the other; what does not fit
         # waits in front of the bus until the error it is has stopped the step.
         segment, target = sequencer.o_segments, reader.i_segments
-        read_beyond, write_beyond = self._beyond(units)
+        read_beyond, write_beyond = beyond
         m.d.comb += [
             target.valid.eq(segment.valid & ~read_beyond),
             segment.ready.eq(target.ready & ~read_beyond),
@@ -249,7 +256,12 @@ class Accelerator(wiring.Component):
         return read, write
 
     def _control(
-        self, m: Module, registers: RegisterFile, units: dict[str, wiring.Component], clear: Signal
+        self,
+        m: Module,
+        registers: RegisterFile,
+        units: dict[str, wiring.Component],
+        clear: Signal,
+        beyond: tuple[Value, Value],
     ) -> tuple[Signal, Signal]:
         """Start, end, errors and reset; give the start pulse and the error."""
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
@@ -289,7 +301,7 @@ class Accelerator(wiring.Component):
         idle_cycles = Signal(32)
         progress = (reader.o_words.valid & reader.o_words.ready) | (writer.i.valid & writer.i.ready) | ~sequencer.busy
         m.d.sync += idle_cycles.eq(Mux(progress, 0, idle_cycles + 1))
-        read_beyond, write_beyond = self._beyond(units)
+        read_beyond, write_beyond = beyond
         causes = [
             (sequencer.fault == Fault.ILLEGAL_INSTRUCTION, Error.ILLEGAL_INSTRUCTION),
             (sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM),

@@ -46,7 +46,7 @@ class AcceleratorParams:
     prefetch_words
         Words of the prefetch buffer.
     clock_gating
-        Whether units that rest most of the time (attention) have a gated clock.
+        Whether units that rest most of the time have a gated clock.
     config_hash
         64-bit hash of the configuration, readable in a register.
     """

@@ -1,9 +1,9 @@
 """The vector engine: everything between the matrix unit's results and the next matrix product."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.clock_gate import add_pipeline
+from rtlm.hw.clock_gate import add_gated_domain, add_pipeline
 from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.kernels import dequantise_half
 from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
@@ -138,11 +138,20 @@ class VectorEngine(wiring.Component):
         m.submodules.routes = routes = self._routes
         m.submodules.collector = collector = PacketCollector(params)
         m.submodules.scale = scale = ColumnScale(params)
-        m.submodules.kv = kv = KvWriter(params)
+        kv, logits, unpacker = KvWriter(params), LogitWriter(params), EmbedUnpacker(params)
+        # Units that rest most of the time, each with what it has to be awake for.
+        rests = {
+            "kv": (kv, kv.i.valid | kv.busy),
+            "logits": (logits, logits.start | logits.i.valid | logits.busy),
+            "unpacker": (unpacker, unpacker.start | unpacker.busy),
+        }
+        for name, (unit, works) in rests.items():
+            if params.clock_gating:
+                add_gated_domain(m, name, works)
+                unit = DomainRenamer(name)(unit)
+            m.submodules[name] = unit
         m.submodules.best = best = ArgMax(params)
-        m.submodules.logits = logits = LogitWriter(params)
         m.submodules.loader = loader = TableLoader(params)
-        m.submodules.unpacker = unpacker = EmbedUnpacker(params)
         dequantise = add_pipeline(m, "dequantise", self._dequantise, gated=params.clock_gating)
 
         command = self.i_command.p

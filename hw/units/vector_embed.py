@@ -34,6 +34,8 @@ class EmbedUnpacker(wiring.Component):
         Words from memory, the first byte in the low bits.
     o
         `q`: codes, sign-extended; `d`: fp16 bits, the same in every lane.
+    busy
+        Within a row.
     """
 
     def __init__(self, params: VectorParams):
@@ -47,6 +49,7 @@ class EmbedUnpacker(wiring.Component):
                 "rows": In(ROWS_BITS),
                 "i_words": In(stream.Signature(unsigned(8 * params.word_bytes))),
                 "o": Out(stream.Signature(codes)),
+                "busy": Out(1),
             }
         )
 
@@ -85,7 +88,8 @@ class EmbedUnpacker(wiring.Component):
                 self.o.p.d[lane].eq(block_scales[:16]),
             ]
 
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("between rows"))
             with m.State("between rows"), m.If(self.start):
                 m.d.sync += [
                     left.eq(row_scale_words),

@@ -3,6 +3,7 @@
 After each, a reset and the same tokens again must give the right bits.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from rtlm.host.engine import ColumnInput, Engine
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.image_header import HEADER_BYTES
+from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.registers import Error
 from rtlm.hw.unit_params import unit_params
 
@@ -21,6 +23,9 @@ WATCHDOG = 3000
 REGISTER_CYCLES = 50
 """More than a register access takes."""
 BUS_ERRORS = ("SLVERR", "DECERR")
+OF_FIRST_TOKEN = ("first_kv_base",)
+"""Faults that meet the first token, which reads no keys and values; all others meet the second."""
+ILLEGAL_OPCODE = 0xF
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Campaign:
         self.registers.write("WATCHDOG", WATCHDOG)
         self.device.run = lambda: self.model.run(MOST_CYCLES)
         self.control = self.registers.registers["CONTROL"]
+        self.turns = itertools.count()
         before = self.model.cycles
         self.reference = [self.feed(0), self.feed(1)]
         self.step_cycles = (self.model.cycles - before) // 2
@@ -71,7 +77,7 @@ class Campaign:
         """Inject a fault of a kind, check how it ends and that the accelerator recovers."""
         fault, allowed, undo = getattr(self, kind)()
         try:
-            error = self.end_of_step(fault)
+            error = self.end_of_step(fault, 0 if kind in OF_FIRST_TOKEN else 1)
         finally:
             undo()
         if error.name not in allowed:
@@ -79,13 +85,13 @@ class Campaign:
         self.recover(kind, fault)
         return Outcome(kind, fault, name_of(error))
 
-    def end_of_step(self, fault):
-        """Run the second token; give the error it ended with, or NONE if its logits are right."""
+    def end_of_step(self, fault, position):
+        """Run a token; give the error it ended with, or NONE if its logits are right."""
         try:
-            logits = self.feed(1)
+            logits = self.feed(position)
         except AcceleratorError:
             return Error(self.registers.read("ERROR"))
-        if not self.is_right(1, logits):
+        if not self.is_right(position, logits):
             raise CampaignError(f"{fault} changed logits without an error")
         return Error.NONE
 
@@ -135,6 +141,17 @@ class Campaign:
         # What it wrote before it was noticed may lie anywhere.
         return f"bit {bit} of program word {word - region.start}", allowed, lambda: self.device.load(self.image)
 
+    def illegal_instruction(self):
+        """An opcode that is none, in one of the first instructions."""
+        region = self.memory.regions["program"]
+        content = self.image[region.start].copy()
+        place = int(self.rng.integers(content.size // INSTRUCTION_BYTES)) * INSTRUCTION_BYTES
+        content[place : place + INSTRUCTION_BYTES] = 0
+        content[place] = ILLEGAL_OPCODE
+        self.device.write_words(region.start, content)
+        fault = f"illegal opcode at byte {place} of the program"
+        return fault, ("ILLEGAL_INSTRUCTION",), lambda: self.device.load(self.image)
+
     def program_registers(self):
         """A program that is not where, or not as long as, the register says."""
         name = str(self.rng.choice(["PROGRAM_BASE", "PROGRAM_WORDS", "PROGRAM_CRC"]))
@@ -149,12 +166,12 @@ class Campaign:
         return self._register("LIMIT", beats, ("READ_LIMIT", "WRITE_LIMIT", "NONE"))
 
     def kv_base(self):
-        """A slot that does not begin at a word, or lies behind the address space."""
+        """A slot that does not begin at a word or lies behind the address space, in turn."""
         right, beats = self.memory.address("kv0"), self.params.beats_per_word
         bits = range(unit_params(self.params).reader.beat_bits, 32)
         far = [(right | 1 << bit, ("READ_LIMIT", "WRITE_LIMIT")) for bit in bits]
         odd = [(right + i, ("READ_ALIGNMENT", "WRITE_ALIGNMENT")) for i in range(1, beats)]
-        cases = [*far, *odd]
+        cases = odd if odd and next(self.turns) % 2 else far
         wrong, allowed = cases[self.rng.integers(len(cases))]
         self.engine.memory = _Shifted(self.memory, wrong)
 
@@ -162,6 +179,10 @@ class Campaign:
             self.engine.memory = self.memory
 
         return f"KV_BASE = {wrong:#x} instead of {right:#x}", allowed, undo
+
+    def first_kv_base(self):
+        """The same for a token that only writes there."""
+        return self.kv_base()
 
     def _register(self, name, value, allowed, image=None):
         right = self.registers.read(name)
@@ -202,13 +223,29 @@ def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
         campaign.recover(kind, fault)
         return Outcome(kind, fault, error if isinstance(error, str) else name_of(error))
 
+    def refused(device):
+        """Say whether the driver refuses to start on a device."""
+        engine = campaign.engine
+        try:
+            Engine(
+                device,
+                engine.params,
+                campaign.memory,
+                vocabulary=engine.vocabulary,
+                context=engine.context,
+                program_crc=campaign.program_crc,
+            )
+        except AcceleratorError:
+            return True
+        return False
+
     def reset():
         return finish("reset", f"reset after {begin()} cycles", Error.NONE)
 
-    def hard_reset():
+    def hard_reset(kind="hard_reset", length=None):
         """The reset input; registers lose their values, so the host writes them again."""
         cycle = begin()
-        model.reset(int(rng.integers(1, 20)))
+        model.reset(length or int(rng.integers(1, 20)))
         for name, value in (
             ("PROGRAM_BASE", campaign.memory.address("program")),
             ("PROGRAM_WORDS", campaign.memory.regions["program"].words),
@@ -217,7 +254,11 @@ def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
             ("WATCHDOG", WATCHDOG),
         ):
             registers.write(name, value)
-        return finish("hard_reset", f"reset input after {cycle} cycles", Error.NONE)
+        return finish(kind, f"reset input after {cycle} cycles", Error.NONE)
+
+    def short_reset():
+        """The shortest reset: nothing of what was offered before may be taken in the first cycle after it."""
+        return hard_reset("short_reset", 1)
 
     def start_while_busy():
         # The second start itself takes some cycles to arrive; the step must not end in them.
@@ -252,43 +293,24 @@ def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
     def identity():
         """A device that says it is another: no step is made."""
         name = str(rng.choice(["ID", "VERSION", "CONFIG_HASH_LOW", "CONFIG_HASH_HIGH"]))
-        bit, engine, address = int(rng.integers(32)), campaign.engine, registers.registers.address(name)
-        device = _Flipped(campaign.device, address, bit)
-        try:
-            Engine(
-                device,
-                engine.params,
-                campaign.memory,
-                vocabulary=engine.vocabulary,
-                context=engine.context,
-                program_crc=campaign.program_crc,
-            )
-        except AcceleratorError:
-            return finish("identity", f"bit {bit} of {name}", "refused")
-        raise CampaignError(f"a device with bit {bit} of {name} flipped was accepted")
+        bit, address = int(rng.integers(32)), registers.registers.address(name)
+        if not refused(_Flipped(campaign.device, address, bit)):
+            raise CampaignError(f"a device with bit {bit} of {name} flipped was accepted")
+        return finish("identity", f"bit {bit} of {name}", "refused")
 
     def header():
         """A flipped bit of the image's header: no step is made."""
-        region, engine = campaign.memory.regions["header"], campaign.engine
+        region = campaign.memory.regions["header"]
         content = campaign.image[region.start : region.start + region.words].reshape(-1).copy()
         bit = int(rng.integers(8 * HEADER_BYTES))
         content[bit // 8] ^= 1 << bit % 8
         campaign.device.write_words(region.start, content)
-        try:
-            Engine(
-                campaign.device,
-                engine.params,
-                campaign.memory,
-                vocabulary=engine.vocabulary,
-                context=engine.context,
-                program_crc=campaign.program_crc,
-            )
-        except AcceleratorError:
-            campaign.device.load(campaign.image)
-            return finish("header", f"bit {bit} of the image's header", "refused")
-        raise CampaignError(f"an image with bit {bit} of its header flipped was accepted")
+        if not refused(campaign.device):
+            raise CampaignError(f"an image with bit {bit} of its header flipped was accepted")
+        campaign.device.load(campaign.image)
+        return finish("header", f"bit {bit} of the image's header", "refused")
 
-    kinds = (reset, hard_reset, start_while_busy, bad_columns, watchdog, identity, header)
+    kinds = (reset, hard_reset, short_reset, start_while_busy, bad_columns, watchdog, identity, header)
     return {function.__name__: function for function in kinds}
 
 
