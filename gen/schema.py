@@ -18,7 +18,7 @@ TECHNOLOGIES = ("generic", "xilinx-us+", "ecp5", "asic")
 BOARDS = ("none", "kv260", "zcu104", "u250", "u280", "ulx3s", "asic")
 """Boards (or a process) whose memory and clock a preset describes, and for which there are constraints."""
 
-DRAM_GRADES = ("ideal", "ddr3-800", "ddr4-2400", "hbm2")
+DRAM_GRADES = ("ideal", "ddr3-800", "ddr4-2400", "hbm2", "hbm2-single-bank")
 """Named memories of the simulator's DRAM model."""
 
 
@@ -115,14 +115,21 @@ class Configuration(Section):
     technology: Annotated[str, Choice(TECHNOLOGIES)]
     """Operator delays that pipelines are scheduled with."""
     clock_mhz: Annotated[float, Real(low=1, high=1000, unit="MHz")]
-    """Clock that pipelines are scheduled for and figures are stated at."""
+    """Clock that figures are stated at, and with `clock_margin` the one that pipelines are scheduled for."""
+    clock_margin: Annotated[float, Real(low=0, high=0.9, unit="of the period")] = 0.0
+    """Part of the period that the scheduler leaves free, for the longer wires of a device that is rather full."""
     clock_gating: Annotated[str, Choice(("off", "on"))] = "on"
-    """Whether attention and the float pipelines have gated clocks; each of the 8 takes a clock buffer."""
+    """Whether units that mostly rest (attention, writers, float pipelines) have gated clocks, a clock buffer each."""
     matmul: MatmulConfig
     vector: VectorConfig
     attention: AttentionConfig
     memory: MemoryConfig
     limits: LimitsConfig
+
+    @property
+    def schedule_mhz(self) -> float:
+        """Clock that pipelines are scheduled for: its period is that of the clock without the margin."""
+        return self.clock_mhz / (1 - self.clock_margin)
 
     @property
     def rows(self) -> int:
@@ -168,7 +175,7 @@ class Configuration(Section):
         """Give the parameters of the hardware."""
         return AcceleratorParams(
             name=self.name,
-            clock_mhz=self.clock_mhz,
+            clock_mhz=self.schedule_mhz,
             technology=self.technology,
             lanes=self.matmul.lanes,
             columns=self.matmul.columns,
@@ -213,5 +220,7 @@ def config_hash(config: Configuration) -> str:
     The name, the board and what answers in simulation do not.
     """
     values = config.model_dump(mode="json", exclude={"name": True, "board": True, "memory": {"dram"}})
+    if not config.clock_margin:
+        del values["clock_margin"]  # as in the time before there was one
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -20,13 +20,13 @@ MEMORY_CAUSES = {
 """What keeps the memory from moving data although it has been asked."""
 
 CAUSES = {
-    "needed": "bytes that the step cannot do without moved",
-    "other_bytes": "other bytes moved: the program, padding, parts of memory bursts that nobody wanted",
+    "needed": "bytes moved that the step cannot do without",
+    "other_bytes": "other bytes moved: program, padding, unwanted burst parts",
     **MEMORY_CAUSES,
     "latency": "requests were on their way, or bound for other channels",
-    "dependency": "the prefetch buffer was full, since the operator that takes words waited",
+    "dependency": "prefetch buffer full: the operator taking words waited",
     "control": "no instruction had asked for words yet",
-    "drain": "all words had been requested: the last results were computed and written",
+    "drain": "all words requested: last results computed and written",
 }
 """Every cause; `dependency` is split by operator, as `dependency_softmax`."""
 
@@ -72,6 +72,11 @@ def idle_cause(code: int) -> str:
     view = ACTIVITY.from_bits(code << 1)
     cause = _IDLE[Requests(view.requests)]
     return f"{cause}_{Operator(view.operator).name.lower()}" if cause == "dependency" else cause
+
+
+def meaning(cause: str) -> str:
+    """Say what a cause of `cycles_by_cause` is."""
+    return CAUSES[cause if cause in CAUSES else cause.partition("_")[0]]
 
 
 def whole_cycles(cycles: Mapping[str, Fraction]) -> dict[str, int]:

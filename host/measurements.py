@@ -34,6 +34,8 @@ class StepMeasurement:
         Cycles by operator.
     units
         For each unit its cycles by state, such as ``busy``, ``starved`` and ``blocked_CAUSE``.
+    causes
+        Cycles by cause (`rtlm.host.causes`), which add up to `cycles`; empty where the memory has no clocks.
     """
 
     phase: str
@@ -44,6 +46,7 @@ class StepMeasurement:
     drafted: int = 0
     operators: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    causes: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_counters(
@@ -55,6 +58,7 @@ class StepMeasurement:
         context: int,
         needed_bytes: int,
         drafted: int = 0,
+        causes: Mapping[str, int] | None = None,
     ) -> Self:
         """Sort the accelerator's counters (``CYCLES``, ``OPERATOR_QKV``, ``EVENT_MATMUL_BUSY`` ...)."""
         operators: dict[str, int] = {}
@@ -77,6 +81,7 @@ class StepMeasurement:
             drafted=drafted,
             operators=operators,
             units=units,
+            causes=causes or {},
         )
 
 

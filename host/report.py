@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtlm.host.causes import CAUSES, meaning
 from rtlm.host.measurements import DECODE, PREFILL, MemoryMeasurement, RunMeasurements, StepMeasurement
 from rtlm.host.power import Power, estimate_power
 
@@ -31,6 +32,7 @@ PEDIGREE = {
     "bytes": f"{MEASURED}: bytes on the AXI ports by address range",
     "operators": f"{MEASURED}: each cycle counts to one operator",
     "units": f"{MEASURED}: cycles in which the state held",
+    "causes": f"{MEASURED} (cycles) and {MODELLED} (what the DRAM's data bus did in them); they add up to the cycles",
     "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
     "activity": f"{MEASURED}: toggles in samples of a decoding step",
     "power": f"{ESTIMATED}: see the method of each component",
@@ -91,8 +93,8 @@ class Report:
         What it was made from.
     performance
         Speed.
-    operators, units
-        Cycles by operator and by unit and state, in decoding steps, each with its share.
+    operators, units, causes
+        Cycles by operator, by unit and state, and by what the memory did, in decoding steps, each with its share.
     power
         None where there is no RTL.
     simulator
@@ -105,6 +107,7 @@ class Report:
     performance: Performance
     operators: tuple[dict[str, Any], ...]
     units: tuple[dict[str, Any], ...]
+    causes: tuple[dict[str, Any], ...]
     power: Power | None
     simulator: dict[str, Any]
     notes: tuple[str, ...]
@@ -129,6 +132,7 @@ class Report:
             "memory": _memory(memory),
             "operators": list(self.operators),
             "units": list(self.units),
+            "causes": list(self.causes),
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
             "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
             "power": None if self.power is None else _power(self.power),
@@ -165,6 +169,7 @@ def make_report(run: RunMeasurements) -> Report:
         performance=performance,
         operators=_operators(decode),
         units=_units(decode),
+        causes=_causes(decode),
         power=power,
         simulator={
             **asdict(run.simulator),
@@ -258,6 +263,24 @@ def _units(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
+def _causes(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+    """Give the cycles by cause, in the order of `CAUSES`; they add up to the cycles of the steps."""
+    totals = _sum(step.causes for step in decode)
+    tokens, everything = sum(step.tokens for step in decode), sum(totals.values())
+    order = list(CAUSES.values())
+    return tuple(
+        {
+            "name": name,
+            "meaning": meaning(name),
+            "cycles": cycles,
+            "cycles_per_token": cycles / tokens,
+            "share": cycles / everything,
+        }
+        for name, cycles in sorted(totals.items(), key=lambda item: order.index(meaning(item[0])))
+        if cycles
+    )
+
+
 def _estimate(run: RunMeasurements, decode: Sequence[StepMeasurement], performance: Performance) -> Power | None:
     """Estimate power while decoding."""
     memory = run.memory
@@ -281,7 +304,13 @@ def _estimate(run: RunMeasurements, decode: Sequence[StepMeasurement], performan
 
 
 def _step(step: StepMeasurement) -> dict[str, Any]:
-    return {"phase": step.phase, "tokens": step.tokens, "context": step.context, "cycles": step.cycles}
+    return {
+        "phase": step.phase,
+        "tokens": step.tokens,
+        "context": step.context,
+        "cycles": step.cycles,
+        "causes": dict(step.causes),
+    }
 
 
 def _power(power: Power) -> dict[str, Any]:

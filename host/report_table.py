@@ -28,6 +28,12 @@ def render(report: Report) -> RenderableType:
         )
         header = ("unit", "share of the cycles")
         parts.append(_table("cycles by unit (measured in RTL)", header, states, text_columns=2))
+    if report.causes:
+        causes = (
+            (c["name"], c["meaning"], f"{c['cycles_per_token']:,.0f}", f"{c['share']:.2%}") for c in report.causes
+        )
+        title = "where the cycles went, a token (measured in RTL behind the DRAM model)"
+        parts.append(_table(title, ("cause", "in these cycles", "cycles", "share"), causes, text_columns=2))
     if memory := report.run.memory:
         total = sum(memory.read_bytes.values()) + sum(memory.written_bytes.values()) or 1
         moved = [("read", memory.read_bytes), ("write", memory.written_bytes)]

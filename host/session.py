@@ -14,23 +14,20 @@ from rtlm.gen.rtl import Rtl, build_rtl
 from rtlm.gen.schema import Configuration, config_hash
 from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
 from rtlm.host.batch import generate_batch
+from rtlm.host.collect import BookedStepper, measure_memory, measure_steps
 from rtlm.host.engine import Engine
 from rtlm.host.errors import ModelError
-from rtlm.host.fetch import fetch
+from rtlm.host.fetch import SMOLLM2, fetch
 from rtlm.host.generation import LogitDigest, Step, Stepper, generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.image import build_image
 from rtlm.host.layout import MemoryMap, check_fit
 from rtlm.host.measurements import (
-    DECODE,
-    PREFILL,
     ActivityMeasurement,
     GeneratedText,
-    MemoryMeasurement,
     RunMeasurements,
     SimulatorMeasurement,
-    StepMeasurement,
 )
 from rtlm.host.model import LlamaModel
 from rtlm.host.program import compile_model, program_crc
@@ -43,9 +40,9 @@ from rtlm.host.simulated_memory import simulated_memory
 from rtlm.host.speculation import NgramDraft
 from rtlm.host.tokenizer import Tokenizer
 from rtlm.host.trace import Trace
-from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.host.traffic import weight_bytes
 from rtlm.hw.params import AcceleratorParams
-from rtlm.sim import AcceleratorModel, build_model, find_verilator, stream_ceiling
+from rtlm.sim import AcceleratorModel, build_model, find_verilator
 from rtlm.sim.verilator import ToolError, find_compiler
 
 
@@ -106,7 +103,7 @@ def run(options: RunOptions, progress: Progress) -> Report:
     sampling = SamplingParams(
         temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, seed=options.seed
     )
-    path = options.model or fetch(progress=progress.stage)
+    path = options.model or fetch(SMOLLM2, progress=progress.stage)
     model = LlamaModel.open(path)
     tokenizer = Tokenizer(model.file)
     chat = [tokenizer.chat([{"role": "user", "content": text}]) for text in options.texts] if options.chat else None
@@ -141,7 +138,9 @@ def _simulated(request: _Request, context: int, progress: Progress) -> Report:
     activity = key = None
     if options.power != "assumed":
         rtl = build_rtl(config, lambda text: progress.stage(text))
-        key = activity_key(rtl.manifest["verilog_sha256"], request.path)
+        # What is not given was fetched, which has compared its hash.
+        known = None if options.model else SMOLLM2.sha256
+        key = activity_key(rtl.manifest["verilog_sha256"], request.path, known)
         activity = stored_activity(key)
     sampled = options.power == "measured" and activity is None
     trace = "fst" if options.waves else "saif" if sampled else None
@@ -284,10 +283,11 @@ def _answer(
     options, config = request.options, request.config
     digest = LogitDigest()
     progress.stage("reading the prompt")
+    booked = BookedStepper(stepper, simulation.device.model) if simulation else None
     started = time.perf_counter()
-    steps, sequences = (_together if len(request.prompts) > 1 else _alone)(request, stepper, progress, digest)
+    answer = _together if len(request.prompts) > 1 else _alone
+    steps, sequences = answer(request, booked or stepper, progress, digest)
     wall_s = time.perf_counter() - started
-    weights = {logits: weight_bytes(request.model, logits=logits) for logits in (False, True)}
     if isinstance(stepper, ActivitySampler):
         activity = stepper.measurement
     return make_report(
@@ -297,13 +297,13 @@ def _answer(
             model=request.path.name,
             sequences=sequences,
             logits_sha256=digest.hex,
-            steps=[_measure(step, request.model, weights) for step in steps],
+            steps=measure_steps(steps, request.model, booked),
             simulator=SimulatorMeasurement(
                 backend=options.backend,
                 version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",
                 wall_s=wall_s,
             ),
-            memory=_memory(config, simulation) if simulation else None,
+            memory=measure_memory(config, simulation.device) if simulation else None,
             elements=simulation.rtl.manifest["elements"] if simulation else None,
             activity=activity,
             speculation=options.speculate,
@@ -376,39 +376,3 @@ def _together(
         sequences.append(GeneratedText(prompt_ids=prompt, token_ids=ids, text=text))
         progress.text(f"[{i + 1}] {text.strip()}" + "\n" * (i + 1 < len(prompts)))
     return steps, sequences
-
-
-def _measure(step: Step, model: LlamaModel, weights: dict[bool, int]) -> StepMeasurement:
-    """Turn a step's counters into what the report wants."""
-    return StepMeasurement.from_counters(
-        step.result.counters,
-        phase=PREFILL if step.prefill else DECODE,
-        tokens=len(step.inputs) if step.prefill else len(step.tokens),
-        context=step.inputs[-1].position + 1,
-        drafted=step.drafted,
-        needed_bytes=step_bytes(
-            model,
-            step.inputs,
-            weights=weights[step.result.best is not None],
-            stored_logits=step.result.logits is not None,
-        ),
-    )
-
-
-def _memory(config: Configuration, simulation: Simulation) -> MemoryMeasurement:
-    """Collect what the bench counted."""
-    dram = simulation.device.model.dram
-    counters = simulation.device.model.counters()
-    params = simulation.device.params
-    return MemoryMeasurement(
-        name=dram.name,
-        source=dram.source,
-        peak_bytes_per_s=min(dram.peak_bytes_per_second, config.port_bytes_per_s),
-        stream_ceiling=1.0
-        if dram.ideal
-        else stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz),
-        ideal=dram.ideal,
-        read_bytes=counters.read_bytes,
-        written_bytes=counters.write_bytes,
-        counters=counters.totals,
-    )

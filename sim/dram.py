@@ -9,6 +9,10 @@ from fractions import Fraction
 
 _LITEDRAM = "litedram 2024.12 litedram/modules.py"
 _DRAMSIM = "DRAMsim3 configs/"
+_HBM2 = (
+    f"{_DRAMSIM}HBM2_8Gb_x128.ini (its 1 GHz clocks read as nanoseconds), used as 64-bit pseudo channels with burst "
+    "length 4, for which tCCD_S is 2 and tCCD_L 4 clocks; "
+)
 
 
 @dataclass(frozen=True)
@@ -280,8 +284,7 @@ def hbm2(*, channels: int = 32, **changes) -> Dram:
     """HBM2 at 1800 MT/s: ``channels`` pseudo channels of 64 bit and 14.4 GB/s each; 32 are 460.8 GB/s."""
     base = Dram(
         name=f"hbm2-{channels}",
-        source=f"{_DRAMSIM}HBM2_8Gb_x128.ini (its 1 GHz clocks read as nanoseconds), used as 64-bit pseudo "
-        "channels with burst length 4, for which tCCD_S is 2 and tCCD_L 4 clocks; all-bank refresh",
+        source=f"{_HBM2}all-bank refresh",
         mega_transfers="1800",
         channels=channels,
         bus_bytes=8,
@@ -312,6 +315,19 @@ def hbm2(*, channels: int = 32, **changes) -> Dram:
     return dataclasses.replace(base, **changes)
 
 
+def hbm2_single_bank(*, channels: int = 32, **changes) -> Dram:
+    """HBM2 as `hbm2`, its banks refreshed one at a time, as AMD's controller can be set to (PG276)."""
+    base = hbm2(
+        channels=channels,
+        name=f"hbm2-single-bank-{channels}",
+        source=f"{_HBM2}single-bank refresh with tRFCsb and tRREFD of Ramulator 2 src/dram/impl/HBM2.cpp (nRFCSB 160, "
+        "nRREFD 8 at 1 GHz); DRAMSys configs/memspec/HBM2.json has 96 and 8, and a bank each tREFI / 16 too",
+        rfc_bank=Timing(0, "160"),
+        rrefd=Timing(0, "8"),
+    )
+    return dataclasses.replace(base, **changes)
+
+
 def ideal(**changes) -> Dram:
     """Fixed latency, full bandwidth: for unit tests only, and named in every report."""
     base = dataclasses.replace(
@@ -323,7 +339,13 @@ def ideal(**changes) -> Dram:
     return dataclasses.replace(base, **changes)
 
 
-GRADES = {"ddr4-2400": ddr4_2400, "ddr3-800": ddr3_800, "hbm2": hbm2, "ideal": ideal}
+GRADES = {
+    "ddr4-2400": ddr4_2400,
+    "ddr3-800": ddr3_800,
+    "hbm2": hbm2,
+    "hbm2-single-bank": hbm2_single_bank,
+    "ideal": ideal,
+}
 
 
 def named(name: str, **changes) -> Dram:
@@ -332,14 +354,16 @@ def named(name: str, **changes) -> Dram:
     Parameters
     ----------
     name : str
-        A key of `GRADES`; ``hbm2-N`` is HBM2 with N pseudo channels.
+        A key of `GRADES`; ``hbm2-N`` and ``hbm2-single-bank-N`` are HBM2 with N pseudo channels.
     **changes
         Fields of `Dram` that replace the named memory's.
     """
-    if name.startswith("hbm2-") and name[5:].isdigit():
-        return hbm2(channels=int(name[5:]), **changes)
+    family, _, count = name.rpartition("-")
+    if family in ("hbm2", "hbm2-single-bank") and count.isdigit():
+        name, changes = family, {"channels": int(count)} | changes
     if name not in GRADES:
         raise ValueError(
-            f"No memory is called {name!r}; there are {', '.join(GRADES)} and hbm2-N for N pseudo channels."
+            f"No memory is called {name!r}; there are {', '.join(GRADES)}; hbm2-N and hbm2-single-bank-N have N pseudo "
+            "channels."
         )
     return GRADES[name](**changes)

@@ -21,6 +21,8 @@ COUNTERS = {
     "EVENT_WORDS": 800,
 }
 
+CAUSES = {"control": 100, "needed": 800, "refresh": 40, "dependency_qk": 60, "rows": 0}
+
 
 def sample(**changes) -> RunMeasurements:
     """100 MHz, 10 GB/s: 100 bytes a cycle; each of 3 decoding steps takes 1000 cycles and needs 80,000 bytes."""
@@ -28,7 +30,9 @@ def sample(**changes) -> RunMeasurements:
         {**COUNTERS, "CYCLES": 2000}, phase=PREFILL, tokens=4, context=4, needed_bytes=80_000
     )
     steps = [prefill] + [
-        StepMeasurement.from_counters(COUNTERS, phase=DECODE, tokens=1, context=5 + i, needed_bytes=80_000)
+        StepMeasurement.from_counters(
+            COUNTERS, phase=DECODE, tokens=1, context=5 + i, needed_bytes=80_000, causes=CAUSES
+        )
         for i in range(3)
     ]
     values = {

@@ -6,6 +6,7 @@ import json
 import pytest
 from report_sample import COUNTERS, sample
 from rich.console import Console
+from rtlm.host.causes import CAUSES
 from rtlm.host.measurements import DECODE, SimulatorMeasurement, StepMeasurement
 from rtlm.host.report import PEDIGREE, SCHEMA_VERSION, make_report
 from rtlm.host.report_table import print_report
@@ -59,9 +60,23 @@ def test_counters_are_sorted_by_operator_and_unit():
     )
 
 
+def test_causes_add_up_to_the_decoding_steps_in_their_order():
+    report = make_report(sample())
+    assert [(cause["name"], cause["cycles"]) for cause in report.causes] == [
+        ("needed", 2400),
+        ("refresh", 120),
+        ("dependency_qk", 180),
+        ("control", 300),
+    ]
+    assert report.causes[2]["cycles_per_token"] == 60
+    assert report.causes[2]["meaning"] == CAUSES["dependency"]
+    assert report.to_json()["steps"][1]["causes"]["dependency_qk"] == 60
+    assert sum(cause["share"] for cause in report.causes) == pytest.approx(1)
+
+
 def test_json_has_every_promised_key():
     report = json.loads(make_report(sample()).dumps())
-    for key in ("prompt_tokens", "tokens", "text", "logits_sha256", "bytes", "operators", "units"):
+    for key in ("prompt_tokens", "tokens", "text", "logits_sha256", "bytes", "operators", "units", "causes"):
         assert report[key], key
     for section, keys in PROMISED.items():
         assert all(report[section][key] is not None for key in keys), section
@@ -125,6 +140,8 @@ def test_table_shows_the_figures_and_does_not_interpret_text():
         "80.0%",
         "95.0%",
         "qk^t",
+        "dependency_qk",
+        "6.00%",
         "matmul",
         "DRAM transfers",
         "tokens/J",

@@ -7,6 +7,7 @@ from rtlm.host.model import write_random_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session_options import RunOptions
 from rtlm.sim import ToolError
+from rtlm.sim.dram import ddr4_2400
 
 NEW_TOKENS = 3
 
@@ -48,6 +49,20 @@ def test_logits_are_read_back_only_where_they_are_wanted(run, golden):
     assert plain.performance.stream_ceiling == 1
     assert plain.performance.bandwidth["dram_refresh_and_rows"] == 0
     assert sum(plain.performance.bandwidth.values()) == pytest.approx(1)
+
+
+def test_cycles_by_cause_add_up_to_the_cycles_of_each_step_and_of_the_run(run):
+    report = run(overrides=("memory.dram=ddr4-2400",))
+    assert {step.phase for step in report.run.steps} == {"prefill", "decode"}
+    for step in report.run.steps:
+        assert sum(step.causes.values()) == step.cycles > 0
+        assert all(cycles >= 0 for cycles in step.causes.values()), step.causes
+    decode = [step.cycles for step in report.run.steps if step.phase == "decode"]
+    assert sum(cause["cycles"] for cause in report.causes) == sum(decode)
+    # What the useful bytes alone take: utilisation is stated against the ports here, which are slower than the memory.
+    needed = next(cause["share"] for cause in report.causes if cause["name"] == "needed")
+    ports = report.run.memory.peak_bytes_per_s / ddr4_2400().peak_bytes_per_second
+    assert needed == pytest.approx(report.performance.bandwidth_utilisation * ports, rel=1e-2)
 
 
 def test_counted_toggles_reach_the_power_and_later_runs(run, golden):

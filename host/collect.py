@@ -1,0 +1,93 @@
+"""From what a simulated run did to what its report is made of."""
+
+from collections.abc import Mapping, Sequence
+
+from rtlm.gen.schema import Configuration
+from rtlm.host.causes import cycles_by_cause, whole_cycles
+from rtlm.host.engine import ColumnInput, StepResult
+from rtlm.host.generation import Step, Stepper
+from rtlm.host.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasurement
+from rtlm.host.model import LlamaModel
+from rtlm.host.simulated_device import SimulatedDevice
+from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.sim import AcceleratorModel, stream_ceiling
+
+
+class BookedStepper:
+    """Computes steps on a simulated accelerator, and keeps the memory's books of each.
+
+    Parameters
+    ----------
+    stepper
+        What computes.
+    model
+        The simulation behind it.
+    """
+
+    def __init__(self, stepper: Stepper, model: AcceleratorModel):
+        self.columns, self.context = stepper.columns, stepper.context
+        self.books: list[dict[str, int]] = []
+        """`rtlm.sim.model.Counters.running` of each step."""
+        self.dram = model.dram
+        self._stepper, self._model = stepper, model
+
+    def step(self, columns: Sequence[ColumnInput], *, want_logits: bool, read_logits: bool) -> StepResult:
+        """Feed one token for each column; see `Engine.step`."""
+        before = self._model.counters()
+        result = self._stepper.step(columns, want_logits=want_logits, read_logits=read_logits)
+        self.books.append(self._model.counters().since(before).running)
+        return result
+
+
+def measure_steps(steps: Sequence[Step], model: LlamaModel, booked: BookedStepper | None) -> list[StepMeasurement]:
+    """Turn steps and their counters into what the report wants.
+
+    Parameters
+    ----------
+    steps
+        All that were run, in order.
+    model
+        The model, for the bytes that a step needs.
+    booked
+        What ran them; None where nothing counts cycles (golden model).
+    """
+    weights = {logits: weight_bytes(model, logits=logits) for logits in (False, True)}
+    found = []
+    for i, step in enumerate(steps):
+        result = step.result
+        needed = step_bytes(
+            model, step.inputs, weights=weights[result.best is not None], stored_logits=result.logits is not None
+        )
+        causes: Mapping[str, int] = {}
+        if booked:
+            causes = whole_cycles(cycles_by_cause(booked.books[i], booked.dram, needed))
+        found.append(
+            StepMeasurement.from_counters(
+                result.counters,
+                phase=PREFILL if step.prefill else DECODE,
+                tokens=len(step.inputs) if step.prefill else len(step.tokens),
+                context=step.inputs[-1].position + 1,
+                drafted=step.drafted,
+                needed_bytes=needed,
+                causes=causes,
+            )
+        )
+    return found
+
+
+def measure_memory(config: Configuration, device: SimulatedDevice) -> MemoryMeasurement:
+    """Collect what the bench counted, and what a linear stream reaches in the same memory."""
+    dram, params = device.model.dram, device.params
+    counters = device.model.counters()
+    return MemoryMeasurement(
+        name=dram.name,
+        source=dram.source,
+        peak_bytes_per_s=min(dram.peak_bytes_per_second, config.port_bytes_per_s),
+        stream_ceiling=1.0
+        if dram.ideal
+        else stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz),
+        ideal=dram.ideal,
+        read_bytes=counters.read_bytes,
+        written_bytes=counters.write_bytes,
+        counters=counters.totals,
+    )
