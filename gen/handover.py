@@ -83,7 +83,8 @@ def accelerator_package(
     head = (
         f"# Accelerator `{config.name}`\n\nLLM decode: {config.matmul.lanes} lanes, {config.matmul.columns} "
         f"column{'s' if config.matmul.columns > 1 else ''}, {config.memory.ports} AXI4 ports of "
-        f"{config.memory.port_bits} bits, scheduled for {config.clock_mhz:g} MHz ({config.technology}). "
+        f"{config.memory.port_bits} bits, {config.clock_mhz:g} MHz, "
+        f"scheduled for {config.schedule_mhz:g} MHz ({config.technology}). "
         f"Configuration hash `{rtl.manifest['config_hash']}`, readable in a register.\n\n"
         "Connect `clk`, `rst` (synchronous, active high, one cycle or longer), `s_axi` (AXI4-Lite, registers), each "
         "`mN_axi` (AXI4 memory port; all reach the same memory) and `irq` (level). Signals that AXI has beside these "
@@ -108,7 +109,7 @@ def unit_package(unit: Unit, params: Any, config: Configuration, progress: Progr
         Called with a short text when there is work to do.
     """
     progress(f"generating RTL of {unit.name}")
-    component = unit.build(params, clock_mhz=config.clock_mhz, technology=config.technology)
+    component = unit.build(params, clock_mhz=config.schedule_mhz, technology=config.technology)
     emitted = emit(component, unit.module)
     settings = {
         "unit": unit.name,

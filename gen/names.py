@@ -6,6 +6,7 @@ from typing import Any
 from amaranth.hdl import Fragment, Shape, Signal
 from amaranth.hdl._ast import SignalDict
 from amaranth.lib import data
+from rtlm.hw.hls.emit import KernelComponent
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The project's folder; places in it are given from there, others by the file's name alone."""
@@ -51,8 +52,8 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
     Returns
     -------
     dict[str, Any]
-        For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``, and ``signals`` with the
-        place of declaration of each.
+        For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``, ``signals`` with the place
+        of declaration of each, and ``kernel``, its name, where the module is a kernel's pipeline.
     """
     objects: dict[str, Any] = {}
     _classes(fragment, name, objects)
@@ -74,6 +75,8 @@ def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
         origin = origin._elaboratable_
     kind = None if origin is None else f"{type(origin).__module__}.{type(origin).__qualname__}"
     objects[path] = {"class": kind, "signals": {}}
+    if isinstance(origin, KernelComponent):
+        objects[path]["kernel"] = origin.plan.kernel.name
     unnamed = 0
     for inner, inner_name, _ in fragment.subfragments:
         if inner_name is None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rtlm.gen import yosys
+from rtlm.gen.convergence import Convergence
 from rtlm.gen.errors import GenerateError
+from rtlm.gen.harness import UNIT, harness
 from rtlm.gen.synth_targets import TARGETS
 
 
@@ -32,8 +34,8 @@ class Placer:
         Tool in the package.
     device, speed
         Options that select the device and, where there are several, its speed grade.
-    options
-        Other options.
+    options, unit_options
+        Other options: for every design, and for a unit in its harness, whose pins may lie anywhere.
     flatten
         Commands for yosys that write ``design.json``.
     """
@@ -43,6 +45,7 @@ class Placer:
     device: tuple[str, ...]
     speeds: tuple[str, ...]
     options: tuple[str, ...]
+    unit_options: tuple[str, ...]
     flatten: tuple[str, ...]
 
 
@@ -52,8 +55,9 @@ PLACERS = {
         tool="nextpnr-ecp5",
         device=("--85k", "--package", "CABGA381"),
         speeds=("6", "7", "8"),
-        # The unit's ports are no pins: a bare accelerator has more of them than any package.
-        options=("--out-of-context",),
+        # The default router takes many times as long to resolve the congestion of a full device.
+        options=("--router", "router2"),
+        unit_options=("--lpf-allow-unconstrained",),
         flatten=(*TARGETS["ecp5"].script, "write_json design.json"),
     ),
 }
@@ -157,7 +161,7 @@ def version(target: str) -> str:
 def place(
     netlist: str, top: str, target: str, how: Placement, folder: Path, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Flatten, place and route a netlist; give the values of a `Timing`.
+    """Flatten, place and route a netlist in a harness (`rtlm.gen.harness`); give the values of a `Timing`.
 
     Parameters
     ----------
@@ -175,7 +179,7 @@ def place(
     Raises
     ------
     PlaceError
-        If nextpnr refuses the design, as it does when the device is too small.
+        If nextpnr refuses the design, as it does when the device is too small, or its routing does not converge.
     ToolMissingError
         If it is not installed.
     """
@@ -187,46 +191,92 @@ def place(
     start = time.monotonic()
     progress(f"flat synthesis of {top} for {target}")
     (folder / "netlist.il").write_text(netlist, encoding="utf-8")
-    flat = "top"  # nextpnr writes the top's name nowhere; dots in it would look like hierarchy
+    (folder / "harness.v").write_text(harness(netlist, top).verilog, encoding="utf-8")
     read = yosys.read_commands(TARGETS[target].gate, folder)
-    scripts = [command.format(top=flat) for command in placer.flatten]
-    yosys.run([*read, f"rename {top} {flat}", *scripts], folder)
+    scripts = [command.format(top="top") for command in placer.flatten]
+    yosys.run([*read, f"rename {top} {UNIT}", "read_verilog harness.v", *scripts], folder)
     progress(f"place and route of {top} for {target}")
-    options = [*placer.device, "--speed", speed, *placer.options, "--freq", f"{how.clock_mhz:g}"]
+    options = [*placer.device, "--speed", speed, *placer.options, *placer.unit_options, "--freq", f"{how.clock_mhz:g}"]
     options += ["--seed", str(how.seed), "--timing-allow-fail", "--json", "design.json", "--report", "report.json"]
-    run_tool(placer.package, placer.tool, options, folder)
+    run_tool(placer.package, placer.tool, options, folder, Convergence().stuck)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for name in ("netlist.il", "design.json", "report.json"):
         (folder / name).unlink()
-    return _timing(report, how) | {
+    return read_report(report, how) | {
         "device": f"{TARGETS[target].device}, speed grade {speed}",
         "tools": {placer.package: version(target)},
         "seconds": round(time.monotonic() - start, 1),
     }
 
 
-def run_tool(package: str, tool: str, options: Sequence[str], folder: Path) -> None:
+WATCH_SECONDS = 5.0
+"""How often a watch looks at a tool's log."""
+
+
+def run_tool(
+    package: str,
+    tool: str,
+    options: Sequence[str],
+    folder: Path,
+    watch: Callable[[str], str] = lambda log: "",
+) -> None:
     """Run a tool of a YoWASP package in a folder; its log goes to ``TOOL.log`` there.
+
+    Parameters
+    ----------
+    package, tool, options, folder
+        What is run, and where.
+    watch
+        Looks at the log from time to time; where it gives a reason, the tool is ended.
 
     Raises
     ------
     PlaceError
-        If it fails.
+        If it fails, or is ended.
     """
     module, function = package.replace("-", "_"), "run_" + tool.replace("-", "_")
     code = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
     log = folder.absolute() / f"{tool}.log"
     with log.open("w", encoding="utf-8") as output:
         # Paths stay relative: the sandbox of these tools shows them the working directory only.
-        run = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, stdout=output, stderr=output)
+        run = subprocess.Popen([sys.executable, "-c", code, *options], cwd=folder, stdout=output, stderr=output)
+        try:
+            while run.poll() is None:
+                try:
+                    run.wait(WATCH_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if reason := watch(log.read_text(errors="replace")):
+                        raise PlaceError(f"{tool} was ended: {reason}.") from None
+        finally:
+            if run.poll() is None:
+                run.kill()
+                run.wait()
     if run.returncode:
         errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR:")]
         reason = errors[-1].removeprefix("ERROR: ").rstrip(".") if errors else f"exit code {run.returncode}"
         raise PlaceError(f"{tool} could not place and route the design: {reason}.")
 
 
-def _timing(report: Mapping[str, Any], how: Placement) -> dict[str, Any]:
-    """Read nextpnr's report: the slowest clock and its critical path."""
+def read_report(report: Mapping[str, Any], how: Placement) -> dict[str, Any]:
+    """Read nextpnr's report: the slowest clock and its critical path.
+
+    Parameters
+    ----------
+    report
+        What ``--report`` wrote.
+    how
+        Clock that was aimed for.
+
+    Returns
+    -------
+    dict[str, Any]
+        Values of a `Timing`, without device, tools and seconds.
+
+    Raises
+    ------
+    PlaceError
+        If there is no clock in it.
+    """
     if not report["fmax"]:
         raise PlaceError("The design has no path between two registers, so there is no clock to report.")
     clock, slowest = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
@@ -263,6 +313,6 @@ def signal_name(name: str) -> str:
     last dot is the place in the hierarchy of Amaranth modules.
     """
     plain = name.split("$", 1)[0] if not name.startswith("$") else name
-    plain = _CELL_TYPE.sub("", plain)
+    plain = _CELL_TYPE.sub("", plain).removeprefix(f"{UNIT}.")
     where, dot, signal = plain.rpartition(".")
     return f"{where.replace('.', '/')}: {signal}" if dot else plain

@@ -20,12 +20,13 @@ from rtlm.gen import place, synth_asic, yosys
 from rtlm.gen.cache import cache_folder, finished_folder
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.netlist import cut, down_to
+from rtlm.gen.path_names import Owner, Share, owner, shares
 from rtlm.gen.place import Placement, Timing
 from rtlm.gen.rtl import TOP
 from rtlm.gen.schema import Configuration
 from rtlm.gen.synth_targets import TARGETS, Target
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Changes when the stored results change."""
 ASIC = "asic"
 TARGET_NAMES = (*TARGETS, ASIC)
@@ -74,6 +75,10 @@ class SynthResult:
         What a reader must know, one sentence or more each.
     timing
         Result of place and route, or None.
+    ends
+        Registers at the two ends of its critical path, in terms of our source.
+    path
+        What each operator or unit takes of that path, in its order.
     folder
         Cache folder, with the logs.
     cached
@@ -87,6 +92,8 @@ class SynthResult:
     seconds: float
     notes: tuple[str, ...]
     timing: Timing | None = None
+    ends: tuple[Owner, ...] = ()
+    path: tuple[Share, ...] = ()
     folder: Path = field(default_factory=Path)
     cached: bool = False
 
@@ -116,6 +123,7 @@ def synthesise(
     unit: str = "",
     depth: int = DEFAULT_DEPTH,
     placement: Placement | None = None,
+    objects: Mapping[str, Any] | None = None,
     progress: Progress = lambda text: None,
 ) -> SynthResult:
     """Synthesise a netlist, and place and route it if asked.
@@ -133,6 +141,9 @@ def synthesise(
         and optimise less.
     placement
         How to place and route; None does not.
+    objects
+        What each module is (`rtlm.gen.rtl.Rtl.objects`), to name the critical path by; without it there are only the
+        names of the netlist.
     progress
         Called with a short text when there is work to do.
 
@@ -171,6 +182,8 @@ def synthesise(
         seconds=values["seconds"],
         notes=tuple(values["notes"]),
         timing=timing,
+        ends=tuple(owner(signal, top, objects or {}) for signal in (timing.source, timing.target)) if timing else (),
+        path=tuple(shares(timing.steps, top, objects or {})) if timing else (),
         folder=use.folder,
         cached=use.cached,
     )

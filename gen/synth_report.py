@@ -67,7 +67,15 @@ def _timing(result: SynthResult) -> list[str]:
         f"Placed and routed on {timing.device}: **{timing.fmax_mhz:.1f} MHz** between registers; "
         f"{timing.clock_mhz:g} MHz is {verdict}. Placed: {used}.",
         "",
-        f"Critical path, {timing.logic_levels} cells of logic, from `{timing.source}` to `{timing.target}`:",
+        f"Critical path, {timing.logic_levels} cells of logic, from {result.ends[0]} to {result.ends[1]}:",
+        "",
+        *_line("part", ["logic ns", "routing ns", "cells"]),
+        *_line("---", ["---:"] * 3),
+        *(
+            line
+            for part in result.path
+            for line in _line(part.operator, [f"{part.logic_ns:.2f}", f"{part.routing_ns:.2f}", str(part.cells)])
+        ),
         "",
         *_line("step", ["ns", "signal"]),
         *_line("---", ["---:", "---"]),

@@ -22,7 +22,7 @@ ECP5_SCRIPT = (
     "synth_ecp5 -top {top} -run begin:coarse",
     *("proc", "flatten", "opt_expr", "opt_clean", "opt -nodffe -nosdff", "wreduce", "peepopt", "opt_clean"),
     "techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v -D DSP_NAME=$__MUL18X18 "
-    "-D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=7 -D DSP_B_MINWIDTH=4",
+    "-D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=4 -D DSP_B_MINWIDTH=4 -D DSP_Y_MINWIDTH=16",
     "chtype -set $mul t:$__soft_mul",
     "synth_ecp5 -top {top} -nodsp -run coarse:",
 )

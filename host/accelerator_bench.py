@@ -168,5 +168,5 @@ def _case(params: AcceleratorParams, memory: MemoryMap, striping: Striping) -> d
         "status_resetting": registers["STATUS"].field("resetting").mask,
         "control_address": registers.address("CONTROL"),
         "control_reset": registers["CONTROL"].encode(reset=1),
-        "bus_errors": [int(error.value) for error in bus],
+        "bus_errors": {error.name: int(error.value) for error in bus},
     }

@@ -29,6 +29,7 @@ COMMANDS = {
     "show": ("rtlm.host.cli_config:show", "Print a configuration with everything that follows from it."),
     "schema": ("rtlm.host.cli_config:schema", "Print the JSON Schema of configuration files, for editors."),
     "synth": ("rtlm.host.cli_synth:synth", "Measure size and clock with yosys and nextpnr."),
+    "selftest": ("rtlm.host.cli_selftest:selftest", "Make a design with which a board tests the accelerator."),
     "test": ("rtlm.host.cli_test:test", "Test units in Verilator under cocotb against their models."),
     "prove": ("rtlm.host.cli_prove:prove", "Prove properties of the RTL with an SMT solver."),
     "doctor": ("rtlm.host.cli_doctor:doctor", "Check the surroundings and say what is missing."),

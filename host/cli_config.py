@@ -14,7 +14,7 @@ BOARD_MEANINGS = {
     "zcu104": "AMD ZCU104, XCZU7EV, 2 GiB DDR4-2400 (constraints/zcu104.xdc)",
     "u250": "AMD Alveo U250, four DDR4-2400 channels (constraints/u250.xdc)",
     "u280": "AMD Alveo U280, HBM2 (constraints/u280.xdc)",
-    "ulx3s": "ULX3S, Lattice LFE5U-85F",
+    "ulx3s": "ULX3S, Lattice LFE5U-85F (constraints/ulx3s.lpf)",
     "asic": "a standard-cell process (constraints/asic.sdc)",
 }
 

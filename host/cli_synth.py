@@ -47,7 +47,8 @@ def synth(
     """Measure what a configuration takes of a device, with yosys and nextpnr.
 
     LUT, FF, DSP, BRAM, URAM and carry cells of each module; gate equivalents and area on an ASIC. With --place the
-    clock that is reached after place and route, and the critical path by module and signal.
+    clock that is reached after place and route, in a harness of registers, and the critical path by instance, kernel,
+    operator and signal.
 
     \b
     Examples:
@@ -58,6 +59,7 @@ def synth(
     """
     from rtlm.gen.config import load_config
     from rtlm.gen.place import Placement
+    from rtlm.gen.rtl import build_rtl
     from rtlm.gen.synth import accelerator_netlist, synthesise
     from rtlm.gen.synth_report import markdown
     from rtlm.host.cli import NEGATIVE, OK
@@ -73,6 +75,7 @@ def synth(
             unit=unit,
             depth=depth,
             placement=Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed) if place else None,
+            objects=build_rtl(settings, progress.stage).objects if place else None,
             progress=progress.stage,
         )
     finally:
@@ -124,7 +127,11 @@ def show(result: Any) -> None:
     if timing := result.timing:
         verdict = "met" if timing.met else "MISSED"
         print(f"{timing.device}: {timing.fmax_mhz:.1f} MHz between registers; {timing.clock_mhz:g} MHz {verdict}.")
-        print(f"Critical path, {timing.logic_levels} cells of logic: {timing.source} -> {timing.target}")
+        print(f"Critical path, {timing.logic_levels} cells of logic, from {result.ends[0]} to {result.ends[1]}.")
+        for part in result.path:
+            times = f"{part.logic_ns:6.2f} ns logic {part.routing_ns:6.2f} ns routing"
+            print(f"  {times} {part.cells:3} cells  {part.operator}")
+        print("Step by step:")
         for step in timing.steps:
             print(f"  {step.delay_ns:6.2f} ns  {step.kind:9} {step.signal}")
     for note in result.notes:

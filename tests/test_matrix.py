@@ -99,7 +99,7 @@ def test_row_gives_the_golden_bits(row, folder, request):
 def test_smallest_preset_gives_the_golden_bits(folder):
     """The ECP5 preset: four steps a word, 13-bit fields, a quarter of a head a cycle, pipelines of that technology."""
     path = folder / "toy.gguf"
-    write_random_model(path, layers=2, dim=64, hidden_dim=128, heads=4, kv_heads=2, vocab=256, context=CONTEXT)
+    write_random_model(path, layers=2, dim=64, hidden_dim=128, heads=4, kv_heads=4, vocab=256, context=CONTEXT)
     model, tokens = LlamaModel.open(path), (5, 17, 200, 42, 255)
     expected = feed(GoldenEngine(GoldenModel(model), context=CONTEXT), tokens)
     with simulate(load_config("ecp5-85k"), model, context=CONTEXT, progress=SilentProgress()) as simulation:

@@ -35,11 +35,12 @@ class Schedule:
 class Net:
     """Result of one micro-step: available in ``stage``, ``time`` nanoseconds after the clock edge."""
 
-    __slots__ = ("args", "function", "name", "operator", "rom", "shape", "source", "stage", "time", "uses")
+    __slots__ = ("args", "delay", "function", "name", "operator", "rom", "shape", "source", "stage", "time", "uses")
 
     def __init__(self, function: Callable | None, args: tuple[Net, ...], shape: Shape, name: str):
         self.function, self.args, self.shape, self.name = function, args, shape, name
         self.stage, self.time, self.operator, self.uses = 0, 0.0, 0, 0
+        self.delay = 0.0
         self.source: Value | None = None
         self.rom: list[int] | None = None
 
@@ -95,7 +96,7 @@ class Builder:
             return net
         stage = max(a.stage for a in varying)
         late = [a for a in varying if a.stage == stage and a.time > 0]
-        net.stage, net.operator = stage, self.current
+        net.stage, net.operator, net.delay = stage, self.current, delay
         if delay > 0:
             if delay > self.period:
                 raise ValueError(

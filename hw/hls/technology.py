@@ -59,10 +59,11 @@ _ALL = [
     Technology(
         name="xilinx-us+", register_ns=0.3, level_ns=0.40, carry_ns=0.012, multiply_ns=2.0, multiply_bit_ns=0.08
     ),
-    # Measured with `rtlm synth --place` (nextpnr, speed grade 6): register 0.53 + 0.42; a table 0.24 with 0.2 to 1.1 of
-    # routing; carry 0.07 for two bits; a multiplier, which has no registers here, 3.9 with 3 to 4 of routing on either
-    # side, and two additions of 2.5 each where four multipliers make a wider product.
-    Technology(name="ecp5", register_ns=1.0, level_ns=1.20, carry_ns=0.050, multiply_ns=10.0, multiply_bit_ns=0.80),
+    # Measured with `rtlm synth --place` (nextpnr, speed grade 6) on units alone: register 0.53 + 0.42; a table 0.24
+    # with 0.2 to 1.1 of routing; carry 0.07 for two bits; a multiplier, which has no registers here, 3.9 with 3 to 4 of
+    # routing on either side, and additions of 2.5 where several multipliers make a wider product. To that comes half
+    # as much for tables and registers, and a fifth for multipliers: a whole accelerator fills two thirds of a device.
+    Technology(name="ecp5", register_ns=1.5, level_ns=1.80, carry_ns=0.060, multiply_ns=12.0, multiply_bit_ns=1.00),
     Technology(name="asic", register_ns=0.6, level_ns=0.55, carry_ns=0.050, multiply_ns=4.2, multiply_bit_ns=0.06),
 ]
 TECHNOLOGIES = {technology.name: technology for technology in _ALL}

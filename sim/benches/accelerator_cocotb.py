@@ -23,6 +23,7 @@ from cocotbext.axi import (
     AxiSlave,
     AxiWriteBus,
 )
+from rtlm.sim.benches.points import Points
 
 SEED = int(os.environ["BENCH_SEED"])
 FOLDER = pathlib.Path(os.environ["BENCH_FOLDER"])
@@ -31,6 +32,10 @@ IMAGE = (FOLDER / "image.bin").read_bytes()
 LOGITS = np.frombuffer((FOLDER / "logits.bin").read_bytes(), "<u4").reshape(len(CASE["steps"]), -1)
 STEP_TIMEOUT_US = 2000
 BUS_FAULTS = 12
+ENDS = {0: "not reached", **{error: name for name, error in CASE["bus_errors"].items()}}
+
+POINTS = Points(FOLDER)
+POINTS.cross("answer x how the step ends", (AxiResp.SLVERR.name, AxiResp.DECERR.name), ENDS.values())
 
 
 class Memory:
@@ -195,8 +200,9 @@ async def bus_faults(dut):
         if error == 0:
             assert np.array_equal(system.memory.logits(), LOGITS[1]), "wrong logits and no error"
         else:
-            assert error in CASE["bus_errors"], f"a bus fault at {address:#x} ended with error {error}"
+            assert error in ENDS, f"a bus fault at {address:#x} ended with error {error}"
             seen.add(error)
+        POINTS.hit("answer x how the step ends", system.response.name, ENDS[error])
         await system.reset()
         await system.check_step(0)
         await system.check_step(1)

@@ -1,7 +1,9 @@
 """Cocotb side of attention.py: drives the unit with gaps, compares its results with the model."""
 
+import itertools
 import json
 import os
+import pathlib
 
 import cocotb
 import numpy as np
@@ -10,10 +12,12 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
 from rtlm.hw.units.attention_model import attention
 from rtlm.hw.units.attention_params import ATTENTION_COMMAND, AttentionParams
+from rtlm.sim.benches.points import Points
 
 TIMEOUT = 60_000
 GAPS = (1.0, 0.6, 0.15)
 """Chances that a source offers, or the sink takes, in a cycle."""
+HISTORIES = ("none", "one", "between", "all but one", "all")
 
 
 def as_words(raw, word_bytes, rng):
@@ -21,6 +25,12 @@ def as_words(raw, word_bytes, rng):
     padding = rng.integers(0, 256, size=-len(raw) % word_bytes, dtype=np.uint8).tobytes()
     raw = bytes(raw) + padding
     return [int.from_bytes(raw[i : i + word_bytes], "little") for i in range(0, len(raw), word_bytes)]
+
+
+def history_kind(history, limit):
+    """Name the length of a history."""
+    names = {0: "none", 1: "one", limit - 1: "all but one", limit: "all"}
+    return names.get(history, "between")
 
 
 class Trial:
@@ -146,25 +156,48 @@ async def sink(dut, count, chance, rng):
     return taken
 
 
+def declare(params):
+    """Give the points of the bench."""
+    points = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
+    points.cross("head size x bytes a cycle x history", [params.head_dim], [params.bytes_per_cycle], HISTORIES)
+    points.cross("chance of a word x of taking", GAPS, GAPS)
+    sees = [f"{column} from {first}" for column in range(params.columns) for first in range(column + 1)]
+    points.cross("column and the first it attends to", sees)
+    points.cross("query heads of a group x key heads", range(1, params.group + 1), range(1, params.kv_heads + 1))
+    return points
+
+
+def record(points, params, trial, offer, take):
+    """Note what has been checked."""
+    points.hit("chance of a word x of taking", offer, take)
+    points.hit("query heads of a group x key heads", trial.group, trial.kv_heads)
+    for c in range(trial.columns):
+        kind = history_kind(trial.history[c], params.context_limit)
+        points.hit("head size x bytes a cycle x history", params.head_dim, params.bytes_per_cycle, kind)
+        points.hit("column and the first it attends to", f"{c} from {trial.local_first[c]}")
+
+
 @cocotb.test()
 async def trials(dut):
     params = AttentionParams(**json.loads(os.environ["BENCH_PARAMS"]))
+    points = declare(params)
     rng = np.random.default_rng(int(os.environ["BENCH_SEED"]))
     for name in ("i_local__valid", "i_command__valid", "i_words__valid", "o__ready"):
         getattr(dut, name).value = 0
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 2).start())
+    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
     for _ in range(3):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
+    pairs = rng.permutation(list(itertools.product(GAPS, GAPS)))
     for number in range(int(os.environ["BENCH_COUNT"])):
         trial = Trial(params, rng)
         for c in range(params.columns):
             getattr(dut, f"history__{c}").value = trial.history[c]
             getattr(dut, f"local_first__{c}").value = trial.local_first[c]
-        offer, take, local = (float(chance) for chance in rng.choice(GAPS, 3))
-        if number == 0:
-            offer = take = 1.0
+        # The first trial meets no pause; all pairs come before one comes again.
+        offer, take = map(float, pairs[(number - 1) % len(pairs)] if number else (1.0, 1.0))
+        local = float(rng.choice(GAPS))
         await write_local(dut, params, trial.local, local, rng)
         assert dut.idle.value, "busy without a command"
         words = cocotb.start_soon(source(dut, "i_words", trial.words, offer, rng))
@@ -186,6 +219,7 @@ async def trials(dut):
             f"group {trial.group}: {taken[wrong[0]]:x} instead of {trial.expected[wrong[0]]:x}"
         )
         dut._log.info(f"trial {number}: {cycles} cycles, {len(trial.words)} words, {len(taken)} results")
+        record(points, params, trial, offer, take)
         for _ in range(3):
             await RisingEdge(dut.clk)
         assert dut.idle.value and not dut.o__valid.value, f"not idle after trial {number}"

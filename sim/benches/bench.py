@@ -10,6 +10,9 @@ from amaranth.lib import wiring
 from rtlm.hw import clock_gate
 from rtlm.sim.cocotb_runner import CocotbRun, Progress, build_cocotb, run_cocotb
 
+DESIGN_FILE = "design.v"
+"""Name of the unit's Verilog in the folder of a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -98,6 +101,7 @@ class Bench:
             mutate(prepared.verilog), top=prepared.top, waves=waves, coverage=coverage, progress=progress
         )
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / DESIGN_FILE).write_text(mutate(prepared.verilog))
         for name, content in prepared.files.items():
             (folder / name).write_bytes(content)
         progress(f"running {self.full_name}")

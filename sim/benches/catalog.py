@@ -44,7 +44,7 @@ def _kernels(config: Configuration | None) -> list[Bench]:
             f"{config.name}-{group}": kernels.KernelSet(
                 names=tuple(names),
                 lanes=config.vector.lanes,
-                clock_mhz=config.clock_mhz,
+                clock_mhz=config.schedule_mhz,
                 technology=config.technology,
             )
             for group, names in kernels.GROUPS.items()

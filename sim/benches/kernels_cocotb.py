@@ -9,8 +9,11 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from cocotb.utils import get_sim_time
+from rtlm.sim.benches.points import Points
 
 PERIOD_NS = 10
+MOODS = ((0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3), (0.9, 0), (0, 0.9))
+"""Chances that the source pauses and that the sink does."""
 
 
 async def drive(dut, name, beats, rng, idle):
@@ -60,16 +63,18 @@ async def check(dut, case, rng, stall, times):
         await RisingEdge(dut.clk)
 
 
-async def exercise(dut, case, rng):
+async def exercise(dut, case, rng, points):
     name = case["name"]
     mood = {"idle": 0.0, "stall": 0.0}
+    met: set[tuple[float, float]] = {(0, 0)}
 
     async def moods():
         await RisingEdge(dut.clk)
         for _ in range(case["latency"] + 40):  # flat out first: latency and throughput
             await RisingEdge(dut.clk)
         while True:
-            mood["idle"], mood["stall"] = rng.choice([(0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3), (0.9, 0), (0, 0.9)])
+            mood["idle"], mood["stall"] = rng.choice(MOODS)
+            met.add((mood["idle"], mood["stall"]))
             for _ in range(rng.randrange(1, 100)):
                 await RisingEdge(dut.clk)
 
@@ -87,11 +92,17 @@ async def exercise(dut, case, rng):
     if not case["reduces"]:
         steady = times[min(20, len(times) - 1)] - times[0]
         assert steady == min(20, len(times) - 1), f"{name}: {steady} cycles for 20 beats"
+    for idle, stall in met:
+        points.hit("kernel x pauses of source and sink", name, idle, stall)
 
 
 @cocotb.test
 async def kernels(dut):
-    cases = json.loads((pathlib.Path(os.environ["BENCH_FOLDER"]) / "cases.json").read_text())
+    folder = pathlib.Path(os.environ["BENCH_FOLDER"])
+    cases = json.loads((folder / "cases.json").read_text())
+    points = Points(folder)
+    moods = [f"{idle}, {stall}" for idle, stall in MOODS]
+    points.cross("kernel x pauses of source and sink", [case["name"] for case in cases], moods)
     seed = int(os.environ["BENCH_SEED"])
     print(f"seed {seed}")
     for case in cases:
@@ -103,6 +114,6 @@ async def kernels(dut):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
     await RisingEdge(dut.clk)
-    tasks = [cocotb.start_soon(exercise(dut, case, random.Random(f"{seed} {case['name']}"))) for case in cases]
+    tasks = [cocotb.start_soon(exercise(dut, case, random.Random(f"{seed} {case['name']}"), points)) for case in cases]
     for task in tasks:
         await task

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import pathlib
 
 import cocotb
 import numpy as np
@@ -12,6 +13,7 @@ from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat, Blocks, pack_ti
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.units.matmul import MATMUL_COMMAND, MatmulParams, MatrixUnit
+from rtlm.sim.benches.points import EXTENTS, Points, extent
 
 TIMEOUT = 40_000
 CHANCES = (1.0, 0.6, 0.15)
@@ -24,6 +26,13 @@ LATENCY = int(os.environ["BENCH_LATENCY"])
 EVENTS = ("busy", "starved", "blocked_activation", "blocked_output")
 FP16_EXTREMES = (0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0xFBFF, 0x7C00, 0xFFFF, 0x3C00)
 BF16_EXTREMES = (0x0000, 0x007F, 0x0080, 0x7F80, 0x7FFF, 0x3F80)
+
+POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
+_FORMATS, _ACTIVE = [format.name for format in BlockFormat], range(1, PARAMS.columns + 1)
+POINTS.cross("format x lanes x active columns", _FORMATS, [PARAMS.lanes], _ACTIVE)
+POINTS.cross("format x group of weights", _FORMATS, [BLOCK << shift for shift in range(MAX_GROUP_SHIFT + 1)])
+POINTS.cross("format x blocks of a row", _FORMATS, EXTENTS)
+POINTS.cross("format x chance of a word x of taking", _FORMATS, CHANCES, CHANCES)
 
 
 def scales(rng, shape, bits, extremes):
@@ -55,7 +64,7 @@ class Group:
         self.r = np.ones(self.active, np.float32)
         if bank == 0:
             self.r = (rng.normal(size=self.active) * 2.0 ** rng.integers(-100, 100, self.active)).astype(np.float32)
-        self.commands, self.words, self.results = [], [], []
+        self.commands, self.words, self.results, self.kinds = [], [], [], []
         for _ in range(commands or int(rng.integers(1, 4))):
             self._matrix(rng, rows, format, group_shift)
 
@@ -65,6 +74,7 @@ class Group:
             possible = [shift for shift in range(MAX_GROUP_SHIFT + 1) if self.k_blocks % (1 << shift) == 0]
             group_shift = int(rng.choice(possible))
         rows = rows or int(rng.integers(1, 200 // PARAMS.vector_lanes)) * PARAMS.vector_lanes
+        self.kinds.append((format.name, BLOCK << group_shift))
         shape = (rows, self.k_blocks)
         u = rng.integers(0, 1 << format.bits, (*shape, 32)).astype(np.uint8)
         if rng.random() < 0.3:
@@ -218,6 +228,16 @@ class Run:
         await self.sink(expected)
         for task in tasks:
             await task
+        self.record()
+
+    def record(self):
+        """Note what has been checked."""
+        for group in self.groups:
+            for format, weights in group.kinds:
+                POINTS.hit("format x lanes x active columns", format, PARAMS.lanes, group.active)
+                POINTS.hit("format x group of weights", format, weights)
+                POINTS.hit("format x blocks of a row", format, extent(group.k_blocks, PARAMS.max_k_blocks))
+                POINTS.hit("format x chance of a word x of taking", format, self.chances["i_words"], self.chances["o"])
 
 
 async def reset(dut):
@@ -240,9 +260,11 @@ async def random_programs(dut):
     await reset(dut)
     rng = np.random.default_rng(SEED)
     bank = 0
+    pairs = rng.permutation(list(itertools.product(CHANCES, CHANCES)))
     for start in range(0, GROUPS, 4):
         groups = [Group(rng, (bank + n) % 2) for n in range(4)]
-        chances = {name: float(rng.choice(CHANCES)) for name in ("i_command", "i_words", "i_write", "i_scale", "o")}
+        chances = {name: float(rng.choice(CHANCES)) for name in ("i_command", "i_words", "i_write", "i_scale")}
+        chances["i_words"], chances["o"] = map(float, pairs[start // 4 % len(pairs)])
         dut._log.info("seed %d, groups from %d, chances %s", SEED, start, chances)
         run = Run(dut, rng, groups, chances)
         # Between programs everything is idle, so the first group's bank can be emptied by hand.

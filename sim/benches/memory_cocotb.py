@@ -4,6 +4,8 @@ It runs inside the simulator; memory.py makes the harness.
 """
 
 import itertools
+import os
+import pathlib
 import random
 
 import cocotb
@@ -23,6 +25,24 @@ from rtlm.sim.benches.memory_peers import (
     Bench,
     pauses,
 )
+from rtlm.sim.benches.points import Points
+
+STALLS = (0.0, 0.5, 0.9)
+SHAPES = ("no word", "one word", "within a stripe", "over a stripe's end")
+STROBES = {0: "no byte", (1 << WORD) - 1: "all bytes"}
+FAULTS = [fault.name for fault in BusFault if fault is not BusFault.NONE and (BEATS > 1 or fault.name != "ALIGNMENT")]
+POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
+POINTS.cross("segment x stream x chance that it is not taken", SHAPES, ("data", "program"), STALLS)
+POINTS.cross("write's strobes x last of a run", (*STROBES.values(), "some bytes"), ("last", "not last"))
+POINTS.cross("fault", ("reader", "writer"), FAULTS)
+POINTS.cross("register access", [access.name for access in Access], ("read", "write"))
+
+
+def shape(first, words):
+    """Name a segment by its length and where it ends."""
+    if words < 2:
+        return SHAPES[words]
+    return SHAPES[2 + (first // STRIPE_WORDS != (first + words - 1) // STRIPE_WORDS)]
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -30,7 +50,7 @@ async def random_reads_and_writes(dut):
     """Reader and writer at once, everything random: words in order, memory as expected."""
     bench = Bench(dut, "random")
     await bench.start(patience=0.9)
-    half = WORDS // 2
+    half, shapes = WORDS // 2, []
     image = bytearray(b"".join(bench.memory.word(number) for number in range(half, WORDS)))
 
     async def writes():
@@ -48,18 +68,26 @@ async def random_reads_and_writes(dut):
                 for at in range(WORD):
                     if strobe >> at & 1:
                         image[number * WORD + at] = word[at]
-                await bench.write(half + number, word, strobe, int(close and number == first + length - 1), gap)
+                last = int(close and number == first + length - 1)
+                await bench.write(half + number, word, strobe, last, gap)
+                shapes.append((STROBES.get(strobe, "some bytes"), "last" if last else "not last"))
         await bench.write(half, image[:WORD], (1 << WORD) - 1, 1)
 
     writer = cocotb.start_soon(writes())
     for stall in (0.0, 0.5, 0.0, 0.9):
         bench.stall = stall
-        await bench.read_back([bench.random_segment(half) for _ in range(25)], gap=bench.rng.choice([0, 0.6]))
+        segments = [bench.random_segment(half) for _ in range(25)]
+        await bench.read_back(segments, gap=bench.rng.choice([0, 0.6]))
+        for first, words, kind in segments:
+            stream = "data" if kind == DATA else "program"
+            POINTS.hit("segment x stream x chance that it is not taken", shape(first, words), stream, stall)
     await writer
     await bench.until(lambda: int(dut.writer_idle.value) and int(dut.reader_idle.value))
     assert not any(checker.unanswered or checker.lengths or checker.reads for checker in bench.checkers)
     assert b"".join(bench.memory.word(number) for number in range(half, WORDS)) == image
     assert int(dut.reader_error.value) == int(dut.writer_error.value) == BusFault.NONE.value
+    for strobes, last in shapes:
+        POINTS.hit("write's strobes x last of a run", strobes, last)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -131,6 +159,10 @@ async def faults_stop_and_drain_recovers(dut):
     def writer_error():
         return int(dut.writer_error.value)
 
+    def noted(side, fault):
+        POINTS.hit("fault", side, fault.name)
+        return fault.value
+
     def idle():
         return int(dut.reader_idle.value) and int(dut.writer_idle.value)
 
@@ -143,13 +175,13 @@ async def faults_stop_and_drain_recovers(dut):
     await bench.segment(0, 5)
     await bench.segment(2 * STRIPE_WORDS, STRIPE_WORDS)
     await bench.until(reader_error)
-    assert reader_error() == BusFault.RESPONSE.value
+    assert reader_error() == noted("reader", BusFault.RESPONSE)
     await bench.until(lambda: int(dut.reader_idle.value))
     assert not any(checker.reads for checker in bench.checkers)
     # A write that fails.
     await bench.write(bad, bytes(WORD), (1 << WORD) - 1, 1)
     await bench.until(lambda: writer_error() and idle())
-    assert writer_error() == BusFault.RESPONSE.value
+    assert writer_error() == noted("writer", BusFault.RESPONSE)
     writes = [checker.writes for checker in bench.checkers]
     for number in range(20):
         await bench.write(number, bytes(WORD), (1 << WORD) - 1, 1)
@@ -169,7 +201,7 @@ async def faults_stop_and_drain_recovers(dut):
         beats = bench.checkers[0].beats
         await bench.segment(first, words)
         await bench.until(reader_error)
-        assert reader_error() == BusFault.LIMIT.value
+        assert reader_error() == noted("reader", BusFault.LIMIT)
         await bench.until(idle)
         assert bench.checkers[0].beats == beats
         await bench.drain()
@@ -179,7 +211,7 @@ async def faults_stop_and_drain_recovers(dut):
     writes = [checker.writes for checker in bench.checkers]
     await bench.write(limit, bytes(WORD), 1, 1)
     await bench.until(lambda: writer_error() and idle())
-    assert writer_error() == BusFault.LIMIT.value
+    assert writer_error() == noted("writer", BusFault.LIMIT)
     assert [checker.writes for checker in bench.checkers] == writes
     await bench.drain()
 
@@ -187,7 +219,8 @@ async def faults_stop_and_drain_recovers(dut):
         await bench.send("i_segments", 1 | 1 << READER.beat_bits)
         await bench.send("i", 1 | (1 << WORD) - 1 << READER.beat_bits + 8 * WORD)
         await bench.until(lambda: reader_error() and writer_error())
-        assert reader_error() == writer_error() == BusFault.ALIGNMENT.value
+        assert reader_error() == noted("reader", BusFault.ALIGNMENT)
+        assert writer_error() == noted("writer", BusFault.ALIGNMENT)
         await bench.drain()
     await bench.read_back(healthy)
     assert not reader_error() and not writer_error()
@@ -257,6 +290,7 @@ async def registers(dut):
         if rng.random() < 0.5:
             resp, value = await read(offset)
             assert resp == AxiResp.OKAY
+            POINTS.hit("register access", register.access.name, "read")
             if register.access is Access.READ_WRITE:
                 assert value == values[offset]
             elif register.access is Access.PULSE:
@@ -267,6 +301,7 @@ async def registers(dut):
         start = rng.randrange(4)
         data = rng.randbytes(rng.randrange(1, 5 - start))
         answer = await master.write(offset + start, data)
+        POINTS.hit("register access", register.access.name, "write")
         if register.access is Access.READ:
             assert answer.resp == AxiResp.SLVERR
             continue

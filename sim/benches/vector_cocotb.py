@@ -1,7 +1,9 @@
 """Cocotb side of vector.py: drives every stream of the engine with gaps, compares all effects with the model."""
 
+import itertools
 import json
 import os
+import pathlib
 
 import cocotb
 import numpy as np
@@ -12,6 +14,7 @@ from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.units.vector_model import VectorModel
 from rtlm.hw.units.vector_params import VECTOR_COMMAND, VectorParams
+from rtlm.sim.benches.vector_points import VectorPoints
 
 TIMEOUT = 60_000
 GAPS = (1.0, 0.6, 0.15)
@@ -48,9 +51,11 @@ class Step:
         self.position = rng.integers(0, params.context_limit, size=params.columns)
         self.kv_base = rng.integers(0, 1 << 20, size=params.columns) * params.beats_per_word
         self.commands, self.results, self.attention, self.words = [], [], [], []
+        self.kinds = []  # epilogue and rows of each command
         self.bank, self.scales, self.local, self.memory = [], [], [], {}
 
     def command(self, epilogue, rows, **values):
+        self.kinds.append((epilogue, rows))
         self.commands.append(VECTOR_COMMAND.const({"epilogue": epilogue, "rows": rows, **values}).as_value().value)
 
     def expect(self, effects):
@@ -299,7 +304,7 @@ async def begin(dut):
     dut.position.value = 0
     dut.kv_base.value = 0
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 2, unit="ns").start())
+    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
     for _ in range(4):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
@@ -336,6 +341,8 @@ async def latency(dut):
 async def random_programs(dut):
     params, rng, engine = await begin(dut)
     model = VectorModel(params)
+    points = VectorPoints(pathlib.Path(os.environ["BENCH_FOLDER"]), params, GAPS, SINK_GAPS)
+    pairs = rng.permutation(list(itertools.product(GAPS, SINK_GAPS)))
     for number in range(int(os.environ["BENCH_COUNT"])):
         active = int(rng.integers(1, params.columns + 1)) if number else params.columns
         with np.errstate(all="ignore"):
@@ -349,7 +356,7 @@ async def random_programs(dut):
         engine.sources["i_words"].queue = step.words
         for source in engine.sources.values():
             source.chance = GAPS[int(rng.integers(len(GAPS)))]
-        engine.chance = SINK_GAPS[int(rng.integers(len(SINK_GAPS)))]
+        engine.sources["i_results"].chance, engine.chance = map(float, pairs[number % len(pairs)])
         seen, commands = Seen(), len(step.commands)
         start, quiet = engine.cycles, 0
         while quiet < 3:
@@ -372,4 +379,5 @@ async def random_programs(dut):
             value = int(dut.best_value.value) >> 32 * c & 0xFFFFFFFF
             best = model.best_index[c], int(to_bits(model.best_value[c], F32))
             assert (index, value) == best, f"arg-max of column {c}: {index, value} instead of {best}"
+        points.record(step.kinds, active, {n: source.chance for n, source in engine.sources.items()}, engine.chance)
         dut._log.info("step %d: %d columns, %d commands, %d cycles", number, active, commands, engine.cycles - start)

@@ -223,6 +223,21 @@ def test_rows_that_share_a_multiplier_reach_the_array():
         assert unit_params(config.to_params()).matmul.rows_per_multiplier == rows
 
 
+def test_the_margin_makes_pipelines_for_a_faster_clock():
+    """Figures are stated at the clock; a schedule with a margin is that of the shorter period, and another design."""
+    plain, cautious = load_config("tiny"), load_config("tiny", ["clock_margin=0.5"])
+    assert (plain.schedule_mhz, plain.to_params().clock_mhz) == (plain.clock_mhz, plain.clock_mhz)
+    assert (cautious.clock_mhz, cautious.schedule_mhz) == (plain.clock_mhz, 2 * plain.clock_mhz)
+    assert (
+        cautious.to_params().clock_mhz
+        == load_config("tiny", [f"clock_mhz={2 * plain.clock_mhz}"]).to_params().clock_mhz
+    )
+    assert cautious.port_bytes_per_s == plain.port_bytes_per_s
+    assert config_hash(cautious) != config_hash(plain)
+    assert config_hash(load_config("tiny", ["clock_margin=0"])) == config_hash(plain)
+    assert "0.9 of the period" in problems("clock_margin=1", source="tiny")[0]
+
+
 def test_hash_covers_the_hardware_and_nothing_else():
     reference = config_hash(load_config("kv260"))
     assert len(reference) == 16
