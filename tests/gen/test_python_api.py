@@ -5,8 +5,10 @@ import re
 
 import pytest
 import rtlm.hw
+from amaranth.hdl import ClockSignal, DomainRenamer, Fragment, Module, ResetSignal, Signal
+from rtlm.gen.config import load_config
 from rtlm.gen.rtl import emit
-from rtlm.hw import Gemv, GemvParams
+from rtlm.hw import Accelerator, Gemv, GemvParams
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "python-api.md"
 
@@ -41,3 +43,12 @@ def test_names_of_the_package():
     assert "Gemv" in dir(rtlm.hw)
     with pytest.raises(AttributeError, match="no attribute Gemm"):
         _ = rtlm.hw.Gemm
+
+
+def test_accelerator_in_a_design_with_its_own_clock():
+    m, running = Module(), Signal()
+    accelerator = Accelerator(load_config("tiny").to_params())
+    m.d.sync += running.eq(~running)
+    m.submodules.accelerator = DomainRenamer({"sync": "accelerator", "boot": "accelerator_boot"})(accelerator)
+    m.d.comb += [accelerator.clk.eq(ClockSignal()), accelerator.rst.eq(ResetSignal() | running)]
+    Fragment.get(m, None).prepare(ports=[accelerator.irq])
