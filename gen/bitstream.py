@@ -1,22 +1,20 @@
 """From a netlist with pins to a bitstream: yosys, nextpnr and the device's packer; results are cached by content."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rtlm.gen import place, yosys
-from rtlm.gen.cache import cache_folder, finished_folder
-from rtlm.gen.convergence import Convergence
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.place import PLACERS, Placement, Timing
+from rtlm.gen.results import result_key, stored
 from rtlm.gen.synth_targets import TARGETS
 
 RESULT_VERSION = 1
 """Changes when the stored results change."""
-RESULT, BITSTREAM = "result.json", "design.bit"
+BITSTREAM = "design.bit"
 PACKERS = {"ecp5": "ecppack"}
 """Tool that packs a bitstream, from the same package as the placer."""
 
@@ -58,7 +56,6 @@ def make_bitstream(
     target: str,
     pins: str,
     placement: Placement,
-    router: str = "",
     progress: Progress = lambda text: None,
 ) -> Bitstream:
     """Synthesise, place, route and pack a design.
@@ -72,16 +69,14 @@ def make_bitstream(
     pins
         Constraints of the board, in the format of the target's placer.
     placement
-        Clock, speed grade and seed.
-    router
-        A router of nextpnr instead of the usual one.
+        Clock, speed grade, seed and router.
     progress
         Called with a short text when there is work to do.
 
     Raises
     ------
     GenerateError
-        If there is no flow for the target, or the result cannot be stored.
+        If there is no flow for the target, it has no such speed grade or router, or the result cannot be stored.
     YosysError, PlaceError
         If a tool refuses the design.
     ToolMissingError
@@ -89,69 +84,49 @@ def make_bitstream(
     """
     if target not in PACKERS:
         raise GenerateError(f"There is no open flow to a bitstream for {target}; there is for {', '.join(PACKERS)}.")
-    folder = cache_folder("bitstream", _key(netlist, top, target, pins, placement, router))
-    try:
-        cached = (folder / RESULT).is_file()
-        if not cached:
-            with finished_folder(folder) as unfinished:
-                _make(unfinished, netlist, top, target, pins, placement, router, progress)
-        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        content = (folder / BITSTREAM).read_bytes()
-    except OSError as error:
-        raise GenerateError(f"The bitstream could not be stored in {folder}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise GenerateError(f"{folder / RESULT} is damaged; delete the folder {folder} and try again.") from error
+    found = stored(
+        "bitstream",
+        _key(netlist, top, target, pins, placement),
+        lambda folder: _make(folder, netlist, top, target, pins, placement, progress),
+    )
     return Bitstream(
-        content=content,
-        timing=Timing.from_json(found["timing"]),
-        synthesis_seconds=found["synthesis_seconds"],
-        tools=found["tools"],
-        folder=folder,
-        cached=cached,
+        content=found.read_bytes(BITSTREAM),
+        timing=Timing.from_json(found.values["timing"]),
+        synthesis_seconds=found.values["synthesis_seconds"],
+        tools=found.values["tools"],
+        folder=found.folder,
+        cached=found.cached,
     )
 
 
-def _key(netlist: str, top: str, target: str, pins: str, placement: Placement, router: str) -> str:
+def _key(netlist: str, top: str, target: str, pins: str, placement: Placement) -> str:
     """Hash everything that a bitstream depends on."""
     parts = [RESULT_VERSION, top, target, pins, repr(TARGETS[target]), repr(PLACERS[target]), repr(placement)]
-    parts += [yosys.version(), place.version(target), yosys.PREPARATION, PACKERS[target], router]
-    digest = hashlib.sha256(json.dumps(parts).encode())
-    digest.update(netlist.encode())
-    return digest.hexdigest()[:32]
+    return result_key(
+        [*parts, yosys.version(), place.version(target), yosys.PREPARATION, PACKERS[target]],
+        netlist,
+    )
 
 
 def _make(
-    folder: Path, netlist: str, top: str, target: str, pins: str, placement: Placement, router: str, progress: Progress
-) -> None:
-    """Run the tools in a folder; it keeps the logs, the bitstream and the result."""
+    folder: Path, netlist: str, top: str, target: str, pins: str, placement: Placement, progress: Progress
+) -> dict[str, Any]:
+    """Run the tools in a folder; it keeps the logs and the bitstream."""
+    place.check(target, placement)
     placer = PLACERS[target]
-    yosys.require(placer.package)
     start = time.monotonic()
     progress(f"synthesis of {top} for {target}")
     (folder / "netlist.il").write_text(netlist, encoding="utf-8")
     (folder / "pins.lpf").write_text(pins, encoding="utf-8")
     scripts = [command.format(top=top) for command in placer.flatten]
     yosys.run([*yosys.read_commands(TARGETS[target].gate, folder), *scripts], folder)
+    (folder / "netlist.il").unlink()
     synthesis_seconds = round(time.monotonic() - start, 1)
-    progress(f"place and route of {top} for {target}")
-    start = time.monotonic()
-    speed = placement.speed or placer.speeds[0]
-    options = [*placer.device, "--speed", speed, *(["--router", router] if router else placer.options)]
-    options += ["--freq", f"{placement.clock_mhz:g}", "--seed", str(placement.seed), "--timing-allow-fail"]
-    options += ["--lpf", "pins.lpf"]
-    options += ["--json", "design.json", "--textcfg", "design.config", "--report", "report.json"]
-    place.run_tool(placer.package, placer.tool, options, folder, watch=Convergence().stuck)
-    seconds = round(time.monotonic() - start, 1)
+    options = ["--lpf", "pins.lpf", "--textcfg", "design.config"]
+    timing = place.run_placer(top, target, placement, folder, options, progress)
     progress(f"packing {top}")
     packing = ["--compress", "--input", "design.config", "--bit", BITSTREAM]
     place.run_tool(placer.package, PACKERS[target], packing, folder)
-    tools = {"yosys": yosys.version(), placer.package: place.version(target)}
-    timing = place.read_report(json.loads((folder / "report.json").read_text(encoding="utf-8")), placement) | {
-        "device": f"{TARGETS[target].device}, speed grade {speed}",
-        "tools": tools,
-        "seconds": seconds,
-    }
-    result = {"timing": timing, "synthesis_seconds": synthesis_seconds, "tools": tools}
-    (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for name in ("netlist.il", "design.json", "design.config", "report.json"):
-        (folder / name).unlink()
+    (folder / "design.config").unlink()
+    tools = {"yosys": yosys.version()} | timing["tools"]
+    return {"timing": timing, "synthesis_seconds": synthesis_seconds, "tools": tools}

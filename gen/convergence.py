@@ -9,33 +9,23 @@ fills 72 % of an LFE5U-85F had its best count at iteration 29, and seven times a
 _ITERATION = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
 
 
-class Convergence:
-    """Follows the iterations of router2.
+def stuck(log: str, patience: int = PATIENCE) -> str:
+    """Say why router2 is stuck, or give an empty text.
 
     Parameters
     ----------
+    log
+        What nextpnr has written so far.
     patience
         Iterations without a better one after which it is stuck.
     """
-
-    def __init__(self, patience: int = PATIENCE):
-        self._patience = patience
-
-    def stuck(self, log: str) -> str:
-        """Say why it is stuck, or give an empty text.
-
-        Parameters
-        ----------
-        log
-            What nextpnr has written so far.
-        """
-        counts = [(int(overused), int(iteration)) for iteration, overused in _ITERATION.findall(log)]
-        if not counts:
-            return ""
-        (best, at), (_, now) = min(counts), counts[-1]
-        if best == 0 or now - at < self._patience:
-            return ""
-        return (
-            f"routing does not converge: {best} wires were in conflict after iteration {at}, and never fewer up to "
-            f"iteration {now}; try another seed, router1, or a smaller design"
-        )
+    counts = [(int(overused), int(iteration)) for iteration, overused in _ITERATION.findall(log)]
+    if not counts:
+        return ""
+    (best, at), (_, now) = min(counts), counts[-1]
+    if best == 0 or now - at < patience:
+        return ""
+    return (
+        f"routing does not converge: {best} wires were in conflict after iteration {at}, and never fewer up to "
+        f"iteration {now}; try another seed, router1, or a smaller design"
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlm.gen import yosys
-from rtlm.gen.convergence import Convergence
+from rtlm.gen.convergence import stuck
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.harness import UNIT, harness
 from rtlm.gen.synth_targets import TARGETS
@@ -32,10 +32,12 @@ class Placer:
         Package on PyPI.
     tool
         Tool in the package.
-    device, speed
-        Options that select the device and, where there are several, its speed grade.
-    options, unit_options
-        Other options: for every design, and for a unit in its harness, whose pins may lie anywhere.
+    device
+        Options that select the device.
+    speeds, routers
+        Its speed grades, the slowest first, and the tool's routers, the usual one first.
+    unit_options
+        Other options for a unit in its harness, whose pins may lie anywhere.
     flatten
         Commands for yosys that write ``design.json``.
     """
@@ -44,7 +46,7 @@ class Placer:
     tool: str
     device: tuple[str, ...]
     speeds: tuple[str, ...]
-    options: tuple[str, ...]
+    routers: tuple[str, ...]
     unit_options: tuple[str, ...]
     flatten: tuple[str, ...]
 
@@ -55,8 +57,8 @@ PLACERS = {
         tool="nextpnr-ecp5",
         device=("--85k", "--package", "CABGA381"),
         speeds=("6", "7", "8"),
-        # The default router takes many times as long to resolve the congestion of a full device.
-        options=("--router", "router2"),
+        # router1, the tool's own choice, takes many times as long to resolve the congestion of a full device.
+        routers=("router2", "router1"),
         unit_options=("--lpf-allow-unconstrained",),
         flatten=(*TARGETS["ecp5"].script, "write_json design.json"),
     ),
@@ -75,11 +77,14 @@ class Placement:
         Speed grade of the device, one of the placer's; empty for its slowest.
     seed
         Seed of the placer: results differ by some 5 %.
+    router
+        One of the placer's routers; empty for its usual one.
     """
 
     clock_mhz: float
     speed: str = ""
     seed: int = 1
+    router: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +175,7 @@ def place(
     target
         A key of `PLACERS`.
     how
-        Clock, speed grade and seed.
+        Clock, speed grade, seed and router.
     folder
         Working directory; it receives the logs.
     progress
@@ -178,16 +183,13 @@ def place(
 
     Raises
     ------
-    PlaceError
-        If nextpnr refuses the design, as it does when the device is too small, or its routing does not converge.
-    ToolMissingError
-        If it is not installed.
+    GenerateError, PlaceError, ToolMissingError
+        As `check` and `run_placer` do.
+    YosysError
+        If yosys refuses the design.
     """
+    check(target, how)
     placer = PLACERS[target]
-    yosys.require(placer.package)
-    speed = how.speed or placer.speeds[0]
-    if speed not in placer.speeds:
-        raise GenerateError(f"Speed grade {speed} is not known; {target} has {', '.join(placer.speeds)}.")
     start = time.monotonic()
     progress(f"flat synthesis of {top} for {target}")
     (folder / "netlist.il").write_text(netlist, encoding="utf-8")
@@ -195,12 +197,72 @@ def place(
     read = yosys.read_commands(TARGETS[target].gate, folder)
     scripts = [command.format(top="top") for command in placer.flatten]
     yosys.run([*read, f"rename {top} {UNIT}", "read_verilog harness.v", *scripts], folder)
+    (folder / "netlist.il").unlink()
+    timing = run_placer(top, target, how, folder, placer.unit_options, progress)
+    return timing | {"seconds": round(time.monotonic() - start, 1)}
+
+
+def check(target: str, how: Placement) -> None:
+    """Refuse what the target's placer cannot do, before the steps that take long.
+
+    Raises
+    ------
+    GenerateError
+        If it does not have the speed grade or the router.
+    ToolMissingError
+        If it is not installed.
+    """
+    placer = PLACERS[target]
+    yosys.require(placer.package)
+    if _speed(target, how) not in placer.speeds:
+        raise GenerateError(f"Speed grade {how.speed} is not known; {target} has {', '.join(placer.speeds)}.")
+    if _router(target, how) not in placer.routers:
+        raise GenerateError(f"Router {how.router} is not known; {target} has {', '.join(placer.routers)}.")
+
+
+def _speed(target: str, how: Placement) -> str:
+    return how.speed or PLACERS[target].speeds[0]
+
+
+def _router(target: str, how: Placement) -> str:
+    return how.router or PLACERS[target].routers[0]
+
+
+def run_placer(
+    top: str,
+    target: str,
+    how: Placement,
+    folder: Path,
+    options: Sequence[str],
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Place and route ``design.json`` in a folder, which is removed; give the values of a `Timing`.
+
+    Parameters
+    ----------
+    top
+        Name of the design, for `progress`.
+    target, how
+        A key of `PLACERS`, and what `check` accepts.
+    folder
+        Working directory; it receives the log.
+    options
+        Options of the tool beside those for the target and `how`.
+    progress
+        Called with a short text.
+
+    Raises
+    ------
+    PlaceError
+        If nextpnr refuses the design, as it does when the device is too small, or its routing does not converge.
+    """
     progress(f"place and route of {top} for {target}")
-    options = [*placer.device, "--speed", speed, *placer.options, *placer.unit_options, "--freq", f"{how.clock_mhz:g}"]
-    options += ["--seed", str(how.seed), "--timing-allow-fail", "--json", "design.json", "--report", "report.json"]
-    run_tool(placer.package, placer.tool, options, folder, Convergence().stuck)
+    placer, speed, start = PLACERS[target], _speed(target, how), time.monotonic()
+    chosen = [*placer.device, "--speed", speed, "--router", _router(target, how), "--seed", str(how.seed)]
+    chosen += ["--freq", f"{how.clock_mhz:g}", "--timing-allow-fail", "--json", "design.json"]
+    run_tool(placer.package, placer.tool, [*chosen, "--report", "report.json", *options], folder, stuck)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    for name in ("netlist.il", "design.json", "report.json"):
+    for name in ("design.json", "report.json"):
         (folder / name).unlink()
     return read_report(report, how) | {
         "device": f"{TARGETS[target].device}, speed grade {speed}",

@@ -37,7 +37,7 @@ class Shell:
     block_bytes
         Bytes of a block memory of the device, when bits for parity are not used.
     load, persist
-        Commands that load a bitstream, for now and for ever.
+        Commands that load a bitstream: until power-off, and permanently, into the flash.
     """
 
     board: str
@@ -115,8 +115,7 @@ def build_bitstream(
         top=TOP,
         target=shell.target,
         pins=pins(shell)[1],
-        placement=Placement(clock_mhz=shell.clock_hz / 1e6, seed=seed),
-        router=router,
+        placement=Placement(clock_mhz=shell.clock_hz / 1e6, seed=seed, router=router),
         progress=progress,
     )
 

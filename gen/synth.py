@@ -7,7 +7,6 @@
     print(result.modules[0].total["lut"], result.timing.fmax_mhz)
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +16,11 @@ from typing import Any
 
 from amaranth.back import rtlil
 from rtlm.gen import place, synth_asic, yosys
-from rtlm.gen.cache import cache_folder, finished_folder
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.netlist import cut, down_to
 from rtlm.gen.path_names import Owner, Share, owner, shares
 from rtlm.gen.place import Placement, Timing
+from rtlm.gen.results import result_key, stored
 from rtlm.gen.rtl import TOP
 from rtlm.gen.schema import Configuration
 from rtlm.gen.synth_targets import TARGETS, Target
@@ -162,12 +161,12 @@ def synthesise(
         reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"
         raise GenerateError(f"Target {target} cannot be placed and routed ({reason}); leave out --place.")
     text, top = cut(netlist, unit)
-    use = _stored(
+    use = stored(
         "synth", _key(target, text, depth), lambda folder: _measure(text, top, target, depth, folder, progress)
     )
     timing = None
     if placement is not None:
-        found = _stored(
+        found = stored(
             "place",
             _key(target, text, placement),
             lambda folder: place.place(text, top, target, placement, folder, progress),
@@ -189,38 +188,13 @@ def synthesise(
     )
 
 
-@dataclass(frozen=True)
-class _Stored:
-    values: dict[str, Any]
-    folder: Path
-    cached: bool
-
-
-def _stored(kind: str, key: str, make: Callable[[Path], dict[str, Any]]) -> _Stored:
-    """Give the result of a step from the cache, or make it now."""
-    folder = cache_folder(kind, key)
-    path = folder / "result.json"
-    try:
-        cached = path.is_file()
-        if not cached:
-            with finished_folder(folder) as unfinished:
-                (unfinished / path.name).write_text(json.dumps(make(unfinished), indent=1) + "\n", encoding="utf-8")
-        return _Stored(json.loads(path.read_text(encoding="utf-8")), folder, cached)
-    except OSError as error:
-        raise GenerateError(f"The result could not be stored in {folder}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise GenerateError(f"{path} is damaged; delete the folder {folder} and try again.") from error
-
-
 def _key(target: str, netlist: str, how: int | Placement) -> str:
     """Hash everything that a result depends on."""
     script = repr(TARGETS[target]) if target in TARGETS else synth_asic.description()
     parts = [RESULT_VERSION, target, script, yosys.version(), repr(how), yosys.PREPARATION]
     if isinstance(how, Placement):
         parts += [repr(place.PLACERS[target]), place.version(target)]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-    digest.update(netlist.encode())
-    return digest.hexdigest()[:32]
+    return result_key(parts, netlist)
 
 
 def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, progress: Progress) -> dict[str, Any]:

@@ -29,8 +29,8 @@ ECP5_SCRIPT = (
 """``synth_ecp5`` with another limit between multipliers and tables.
 
 It splits a product of two significands, 24 x 24 bits, into four multipliers of 18 x 18, even the piece of 6 x 6, and
-takes one for the 2 x 3 bits that are left of a longer product. Here pieces of up to 6 bits on their first side or 3 on
-their second become tables: two multipliers for 24 x 24, one for 21 x 20.
+takes four for 21 x 20 bits too, the last of them for a piece of 3 x 2. Here a piece that has fewer than 4 bits on a
+side, or fewer than 16 in its product, becomes tables: three multipliers for 24 x 24, one for 21 x 20.
 """
 
 

@@ -7,6 +7,7 @@ that can be expected end in one sentence on standard error and one of the exit c
 import errno
 import importlib
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -95,6 +96,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with one of the documented codes."""
+    # Being told to end is an interruption too: tools that are running end, unfinished folders go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run_command(arguments))
 
 

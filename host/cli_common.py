@@ -3,6 +3,8 @@
 import click
 from rtlm.host.session_options import DEFAULT_CONFIG
 
+ROUTERS = ("router2", "router1")
+
 config_option = click.option(
     "--config",
     "-c",
@@ -17,4 +19,14 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Change a value of the configuration, such as matmul.lanes=256. May be repeated.",
+)
+seed_option = click.option(
+    "--seed", type=int, default=1, show_default=True, help="Seed of the placer; results differ by some 5 %."
+)
+router_option = click.option(
+    "--router",
+    type=click.Choice(ROUTERS),
+    default=ROUTERS[0],
+    show_default=True,
+    help="Router of nextpnr; router2 is ended where it does not converge.",
 )

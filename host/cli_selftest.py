@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.host.cli_common import set_option
+from rtlm.host.cli_common import router_option, seed_option, set_option
 from rtlm.host.cli_generate import force_option, output_option, quiet_option
 
 BOARDS = ("ulx3s",)
-ROUTERS = ("router2", "router1")
 DEFAULT_CONFIG = "ulx3s-selftest"
 
 
@@ -27,14 +26,8 @@ DEFAULT_CONFIG = "ulx3s-selftest"
     help="Preset or YAML file; one memory port of 32 bits.",
 )
 @set_option
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the placer; results differ by some 5 %.")
-@click.option(
-    "--router",
-    type=click.Choice(ROUTERS),
-    default=ROUTERS[0],
-    show_default=True,
-    help="Router of nextpnr; router2 is ended where it does not converge.",
-)
+@seed_option
+@router_option
 @click.option("--verilog-only", is_flag=True, help="Stop before synthesis, which takes half an hour and more.")
 @output_option
 @force_option
@@ -130,5 +123,5 @@ def _show(shell: Any, manifest: dict[str, Any], files: list[Path]) -> None:
     print(f"{built['fmax_mhz']:.1f} MHz between registers; the board's {built['clock_mhz']:g} MHz are {verdict}.")
     print(f"Critical path: {built['source']} -> {built['target']}")
     print(f"Bitstream: {built['bytes']:,} bytes, CRC-32 {built['crc32']}. Load it with: {built['load']}")
-    print(f"  for ever, in the flash: {built['persist']}; the text comes on the USB serial port, 115200 baud.")
+    print(f"  permanently, in the flash: {built['persist']}; the text comes on the USB serial port, 115200 baud.")
     print("No board was at hand: packed and simulated, not run on one.")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.host.cli_common import config_option, set_option
+from rtlm.host.cli_common import config_option, router_option, seed_option, set_option
 
 TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
 PLACEABLE = ("ecp5",)
@@ -26,7 +26,8 @@ PLACEABLE = ("ecp5",)
 @click.option("--target", "-t", type=click.Choice(TARGETS), default=TARGETS[0], show_default=True, help="Technology.")
 @click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(PLACEABLE)}).")
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the placer; results differ by some 5 %.")
+@seed_option
+@router_option
 @click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True, help="Levels of the hierarchy.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write everything as JSON.")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), metavar="FILE", help="Write Markdown.")
@@ -39,6 +40,7 @@ def synth(
     place: bool,
     speed: str,
     seed: int,
+    router: str,
     depth: int,
     json_path: Path | None,
     markdown_path: Path | None,
@@ -66,6 +68,7 @@ def synth(
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
     settings = load_config(config, overrides)
+    how = Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed, router=router)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
         progress.stage(f"netlist of {settings.name}")
@@ -74,7 +77,7 @@ def synth(
             target=target,
             unit=unit,
             depth=depth,
-            placement=Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed) if place else None,
+            placement=how if place else None,
             objects=build_rtl(settings, progress.stage).objects if place else None,
             progress=progress.stage,
         )

@@ -124,7 +124,7 @@ def test(
             progress.close()
             _print(records[-1])
     failed = [record for record in records if not record["passed"]]
-    sums = coverage_table.by_unit(records, folder)
+    sums = coverage_table.by_unit(records)
     if as_json:
         print(json.dumps({"seed": seed, "benches": records, "units": sums}, indent=2))
     else:

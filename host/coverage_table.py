@@ -1,11 +1,11 @@
 """Coverage of benches, unit by unit: for the terminal and for JSON."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rtlm.sim.benches.points import POINTS_FILE
-from rtlm.sim.coverage import Covered, add, missed_lines, read_coverage, read_points, total
+from rtlm.sim.coverage import Covered, add, add_points, missed_lines, read_coverage, read_points, total
 
 KINDS = ("line", "branch", "toggle")
 MOST_MISSED = 6
@@ -38,7 +38,7 @@ def of_bench(coverage: Path | None, points: Path, design: Path) -> dict[str, Any
     return record
 
 
-def by_unit(records: Iterable[dict[str, Any]], folder: Path) -> dict[str, Any]:
+def by_unit(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Add up the benches of each unit.
 
     RTL is summed over the sets of parameters, each of which is a design of its own. A point counts as made if any set
@@ -48,27 +48,29 @@ def by_unit(records: Iterable[dict[str, Any]], folder: Path) -> dict[str, Any]:
     ----------
     records
         Of each bench: its name ``bench``, and ``coverage`` from `of_bench`.
-    folder
-        Where each bench has its results.
     """
-    units: dict[str, Any] = {}
+    units: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        unit = units.setdefault(record["bench"].partition("/")[0], {"rtl": {}, "benches": []})
-        unit["benches"].append(record["bench"])
-        for kind, each in record["coverage"].get("rtl", {}).items():
-            known = unit["rtl"].get(kind, {"hit": 0, "total": 0})
-            unit["rtl"][kind] = {key: known[key] + each[key] for key in known}
-    for unit in units.values():
-        points = read_points(folder / bench / POINTS_FILE for bench in unit.pop("benches"))
-        unit["points"] = {
-            cross: {
-                "hit": sum(count > 0 for count in counts.values()),
-                "total": len(counts),
-                "missed": [point for point, count in counts.items() if not count],
-            }
-            for cross, counts in points.items()
+        units.setdefault(record["bench"].partition("/")[0], []).append(record["coverage"])
+    return {
+        unit: {
+            "rtl": _add_rtl([each["rtl"] for each in found if "rtl" in each]),
+            "points": {
+                cross: {
+                    "hit": sum(count > 0 for count in counts.values()),
+                    "total": len(counts),
+                    "missed": [point for point, count in counts.items() if not count],
+                }
+                for cross, counts in add_points(each["points"] for each in found).items()
+            },
         }
-    return units
+        for unit, found in units.items()
+    }
+
+
+def _add_rtl(parts: list[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    """Add up each kind over designs; nothing if it was counted in none."""
+    return {kind: asdict(add(*(Covered(**part[kind]) for part in parts))) for kind in KINDS if parts}
 
 
 def lines(units: dict[str, Any]) -> list[str]:

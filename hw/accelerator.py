@@ -3,7 +3,6 @@
 from amaranth.hdl import (
     ClockDomain,
     Const,
-    DomainRenamer,
     Module,
     Mux,
     ResetInserter,
@@ -14,7 +13,7 @@ from amaranth.hdl import (
 )
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.clock_gate import add_gated_domain
+from rtlm.hw.clock_gate import add_unit
 from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
 from rtlm.hw.control.registers import ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.control.sequencer import Fault, Sequencer
@@ -118,10 +117,10 @@ class Accelerator(wiring.Component):
         for name, unit in units.items():
             # Reader and writer finish what is on the bus; they have their own way back.
             part = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
-            if params.clock_gating and name in wakes:
-                add_gated_domain(m, name, ~unit.idle | clear | wakes[name])
-                part = DomainRenamer(name)(part)
-            m.submodules[name] = part
+            if name in wakes:
+                add_unit(m, name, part, ~unit.idle | clear | wakes[name], gated=params.clock_gating)
+            else:
+                m.submodules[name] = part
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
         self._connect_ports(m, reader, writer)

@@ -57,6 +57,30 @@ def add_gated_domain(m: Module, name: str, active: ValueLike, *, linger_cycles: 
     )
 
 
+def add_unit(
+    m: Module, name: str, unit: Any, active: ValueLike, *, gated: bool, linger_cycles: int = LINGER_CYCLES
+) -> None:
+    """Add a submodule, with a clock of its own that runs while it is `active` and a little longer.
+
+    Parameters
+    ----------
+    m
+        Module that gets the submodule.
+    name
+        Its name, and that of the clock domain.
+    unit
+        Component or fragment.
+    active, linger_cycles
+        As of `add_gated_domain`.
+    gated
+        False adds it in the module's own domain.
+    """
+    if gated:
+        add_gated_domain(m, name, active, linger_cycles=linger_cycles)
+        unit = DomainRenamer(name)(unit)
+    m.submodules[name] = unit
+
+
 def add_pipeline(m: Module, name: str, pipeline: Any, *, gated: bool) -> Any:
     """Add a kernel's component as a submodule, with a clock of its own that runs while there is something to move.
 
@@ -79,8 +103,6 @@ def add_pipeline(m: Module, name: str, pipeline: Any, *, gated: bool) -> Any:
     Any
         The component.
     """
-    if gated:
-        active = pipeline.i.valid | pipeline.o.valid
-        add_gated_domain(m, name, active, linger_cycles=pipeline.latency + LINGER_CYCLES)
-    m.submodules[name] = DomainRenamer(name)(pipeline) if gated else pipeline
+    active = pipeline.i.valid | pipeline.o.valid
+    add_unit(m, name, pipeline, active, gated=gated, linger_cycles=pipeline.latency + LINGER_CYCLES)
     return pipeline

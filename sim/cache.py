@@ -117,7 +117,9 @@ def run_logged(command: Sequence[str], folder: Path, what: str, environment: Map
     try:
         done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     except FileNotFoundError as problem:
-        raise ToolError(f"{command[0]} was not found; on Debian and Ubuntu: apt install make.") from problem
+        # g++, perl and make each are a package of that name.
+        package = Path(command[0]).name
+        raise ToolError(f"{command[0]} was not found; on Debian and Ubuntu: apt install {package}.") from problem
     with (folder / "log").open("a") as log:
         log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
     if done.returncode:

@@ -120,11 +120,14 @@ def read_points(paths: Iterable[Path]) -> dict[str, dict[str, int]]:
     dict
         From the name of a cross to how often each of its points was made.
     """
+    return add_points(json.loads(path.read_text()) for path in paths if path.exists())
+
+
+def add_points(parts: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    """Add up functional coverage of several runs, each as `read_points` gives it."""
     result: dict[str, dict[str, int]] = {}
-    for path in paths:
-        if not path.exists():
-            continue
-        for cross, points in json.loads(path.read_text()).items():
+    for part in parts:
+        for cross, points in part.items():
             known = result.setdefault(cross, {})
             for point, count in points.items():
                 known[point] = known.get(point, 0) + count

@@ -2,19 +2,22 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import crc, fifo, wiring
-from rtlm.hw.control.isa import INSTRUCTION, INSTRUCTION_BYTES
+from amaranth.utils import exact_log2
+from rtlm.hw.control.isa import INSTRUCTION
 from rtlm.hw.control.sequencer_params import ADDRESS_BITS, SEGMENT, SequencerParams
 
-PROGRAM_CRC = crc.catalog.CRC32_ISO_HDLC(data_width=8 * INSTRUCTION_BYTES)
-"""Check of a program: that of zlib's crc32 over its words, an instruction at a time."""
+PROGRAM_CRC = crc.catalog.CRC32_ISO_HDLC
+"""Check of a program: that of zlib's crc32 over its words."""
 
 
 class ProgramFetch:
     """Keep the instruction queue full, and check what passes through it.
 
     Protocol: while `wanted`, the read request `segment` asks for the next program word; `granted` says that it was
-    taken. `passed`: all words of the program have left the queue. `wrong`: what passed has not the program's CRC; it is
-    to be read when all has passed.
+    taken. `passed`: all words of the program have left the queue and are checked. `wrong`: what passed has not the
+    program's CRC; it is to be read when all has passed.
+
+    Throughput: a beat of the memory a cycle, at most an instruction.
 
     Parameters
     ----------
@@ -52,24 +55,32 @@ class ProgramFetch:
             m.d.sync += room.eq(room - Mux(granted, per_word, 0) + taken)
 
         word = Signal(8 * params.word_bytes, name="program_word")
-        unpacked = Signal(range(per_word + 1), name="program_unpacked")
-        full = unpacked != 0
+        # The check takes as many bits a cycle as the memory gives: over 256 bits it is 32 sums of some 128 bits each,
+        # which no small device can wire.
+        checked_bits = min(INSTRUCTION.size, 8 * params.word_bytes // params.beats_per_word)
+        per_instruction = INSTRUCTION.size // checked_bits
+        left_to_check = Signal(range(per_word * per_instruction + 1), name="program_unpacked")
+        full = left_to_check != 0
+        whole, moves = full, full & queue.w_rdy
+        if per_instruction > 1:
+            whole = full & (left_to_check[: exact_log2(per_instruction)] == 0)
+            moves = full & (queue.w_rdy | ~whole)
         m.d.comb += [
             queue.w_data.eq(word[: INSTRUCTION.size]),
-            queue.w_en.eq(full),
+            queue.w_en.eq(whole),
             ports.i_program.ready.eq(~full),
         ]
-        m.submodules.check = check = PROGRAM_CRC.create()
+        m.submodules.check = check = PROGRAM_CRC(data_width=checked_bits).create()
         m.d.comb += [
             check.start.eq(ports.start),
-            check.data.eq(queue.w_data),
-            check.valid.eq(full & queue.w_rdy),
-            self.passed.eq((left == 0) & (room == params.queue_depth)),
+            check.data.eq(word[:checked_bits]),
+            check.valid.eq(moves),
+            self.passed.eq((left == 0) & (room == params.queue_depth) & ~full),
             self.wrong.eq((ports.program_crc != 0) & (check.crc != ports.program_crc)),
         ]
-        with m.If(full & queue.w_rdy):
-            m.d.sync += unpacked.eq(unpacked - 1)
-            if per_word > 1:
-                m.d.sync += word.eq(word >> INSTRUCTION.size)
+        with m.If(moves):
+            m.d.sync += left_to_check.eq(left_to_check - 1)
+            if len(word) > checked_bits:
+                m.d.sync += word.eq(word >> checked_bits)
         with m.If(ports.i_program.valid & ports.i_program.ready):
-            m.d.sync += [word.eq(ports.i_program.payload), unpacked.eq(per_word)]
+            m.d.sync += [word.eq(ports.i_program.payload), left_to_check.eq(per_word * per_instruction)]

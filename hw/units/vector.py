@@ -1,9 +1,9 @@
 """The vector engine: everything between the matrix unit's results and the next matrix product."""
 
-from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.clock_gate import add_gated_domain, add_pipeline
+from rtlm.hw.clock_gate import add_pipeline, add_unit
 from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.kernels import dequantise_half
 from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
@@ -146,10 +146,7 @@ class VectorEngine(wiring.Component):
             "unpacker": (unpacker, unpacker.start | unpacker.busy),
         }
         for name, (unit, works) in rests.items():
-            if params.clock_gating:
-                add_gated_domain(m, name, works)
-                unit = DomainRenamer(name)(unit)
-            m.submodules[name] = unit
+            add_unit(m, name, unit, works, gated=params.clock_gating)
         m.submodules.best = best = ArgMax(params)
         m.submodules.loader = loader = TableLoader(params)
         dequantise = add_pipeline(m, "dequantise", self._dequantise, gated=params.clock_gating)

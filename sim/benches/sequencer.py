@@ -18,7 +18,7 @@ _LIMITS = {"vector_lanes": 2, "max_k_blocks": 8, "max_packet_rows": 64, "kv_head
 
 SETS = {
     "one-column": SequencerParams(
-        columns=1, word_bytes=64, beats_per_word=2, head_dim=32, scale_words=2, row_words=9, **_LIMITS
+        columns=1, word_bytes=64, beats_per_word=8, head_dim=32, scale_words=2, row_words=9, **_LIMITS
     ),
     "three-columns": SequencerParams(
         columns=3, word_bytes=128, beats_per_word=1, head_dim=16, scale_words=3, row_words=7, **_LIMITS

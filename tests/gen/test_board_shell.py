@@ -96,6 +96,9 @@ def test_a_small_design_becomes_a_bitstream(own_cache):
     assert 24 <= first.timing.used["TRELLIS_FF"] <= 32 and first.timing.used["TRELLIS_IO"] >= 10
     again = make_bitstream(netlist, pins=pins(SHELL)[1], **options)
     assert (first.cached, again.cached, again.content) == (False, True, first.content)
+    (first.folder / "design.bit").unlink()
+    with pytest.raises(GenerateError, match=r"design\.bit is damaged; delete the folder"):
+        make_bitstream(netlist, pins=pins(SHELL)[1], **options)
     with pytest.raises(PlaceError, match="led"):
         make_bitstream(netlist, pins=re.sub(".*led.*\n", "", pins(SHELL)[1]), **options)
 
@@ -103,6 +106,8 @@ def test_a_small_design_becomes_a_bitstream(own_cache):
 def test_no_flow_to_a_bitstream_is_a_sentence():
     with pytest.raises(GenerateError, match="no open flow to a bitstream for xilinx-us"):
         make_bitstream("", top="top", target="xilinx-us+", pins="", placement=Placement(clock_mhz=25))
+    with pytest.raises(GenerateError, match="Speed grade 9 is not known; ecp5 has 6, 7, 8"):
+        make_bitstream("", top="top", target="ecp5", pins="", placement=Placement(clock_mhz=25, speed="9"))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """A router that gets nowhere is ended, with the numbers."""
 
+from functools import partial
+from itertools import pairwise
+
 import pytest
 from rtlm.gen import place
-from rtlm.gen.convergence import Convergence
-from rtlm.gen.place import PlaceError, run_tool
+from rtlm.gen.convergence import stuck
+from rtlm.gen.place import PlaceError, Placement, run_placer, run_tool
 
 # Overused wires of the self-test on the LFE5U-85F, 60,451 TRELLIS_COMB, seed 1, router2 of nextpnr 0.11.1.
 STUCK = (70994, 42820, 24538, 13370, 8005, 4867, 3300, 2124, 1377, 946, 716, 531, 439, 339, 275, 255, 212, 172, 143)
@@ -21,13 +24,22 @@ def log(counts):
 
 
 def test_a_router_that_gets_nowhere_is_seen():
-    said = Convergence().stuck(log(STUCK))
+    said = stuck(log(STUCK))
     assert "117 wires were in conflict after iteration 29, and never fewer up to iteration 69" in said
 
 
 @pytest.mark.parametrize("counts", [(), STUCK[:40], (500, 20, 0), (*range(200, 0, -1), 0)])
 def test_a_router_that_gets_on_is_left_alone(counts):
-    assert Convergence().stuck(log(counts)) == ""
+    assert stuck(log(counts)) == ""
+
+
+@pytest.mark.parametrize(("router", "used"), [("", "router2"), ("router1", "router1")])
+def test_the_router_is_the_one_that_was_chosen(tmp_path, monkeypatch, router, used):
+    given = []
+    monkeypatch.setattr(place, "run_tool", lambda package, tool, options, folder, watch: given.extend(options))
+    with pytest.raises(FileNotFoundError, match=r"report\.json"):
+        run_placer("top", "ecp5", Placement(clock_mhz=25, router=router), tmp_path, [], print)
+    assert [pair for pair in pairwise(given) if pair[0] == "--router"] == [("--router", used)]
 
 
 def test_a_tool_that_is_stuck_is_ended(tmp_path, monkeypatch):
@@ -41,4 +53,4 @@ def test_a_tool_that_is_stuck_is_ended(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(place, "WATCH_SECONDS", 0.2)
     with pytest.raises(PlaceError, match=r"router was ended: routing does not converge: 9 wires"):
-        run_tool("endless-tool", "router", [], tmp_path, watch=Convergence(patience=0).stuck)
+        run_tool("endless-tool", "router", [], tmp_path, watch=partial(stuck, patience=0))

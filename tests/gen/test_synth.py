@@ -145,6 +145,8 @@ def test_unknown_names_are_refused_with_what_there_is(netlist):
         synthesise(netlist, target="xilinx-us+", placement=Placement(clock_mhz=100))
     with pytest.raises(GenerateError, match="Speed grade 9 is not known; ecp5 has 6, 7, 8"):
         synthesise(netlist, target="ecp5", placement=Placement(clock_mhz=100, speed="9"))
+    with pytest.raises(GenerateError, match="Router none is not known; ecp5 has router2, router1"):
+        synthesise(netlist, target="ecp5", placement=Placement(clock_mhz=100, router="none"))
 
 
 def test_a_missing_package_and_a_refused_design_are_one_sentence(monkeypatch, tmp_path):

@@ -2,13 +2,17 @@
 
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 import types
 
 import pytest
 from report_sample import sample
-from rtlm.host import cli, doctor
+from rtlm.gen.place import PLACERS
+from rtlm.host import cli, cli_common, doctor
 from rtlm.host.errors import ModelError
 from rtlm.host.report import make_report
 
@@ -49,6 +53,10 @@ def test_help_teaches_and_loads_no_command():
 def test_every_command_has_help(command, capsys):
     assert cli.run_command([*command.split(), "--help"]) == cli.OK
     assert "Usage: rtlm" in capsys.readouterr().out
+
+
+def test_routers_are_the_placers():
+    assert PLACERS["ecp5"].routers == cli_common.ROUTERS
 
 
 def test_version(capsys):
@@ -110,6 +118,38 @@ def test_interrupt_leaves_no_warnings(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == cli.INTERRUPTED
     assert run.stderr == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
+
+
+def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
+    """SIGTERM to `rtlm` reaches the process of nextpnr, which would go on for hours."""
+    (tmp_path / "endless_tool.py").write_text(
+        "import os, time\ndef run_router(arguments):\n    print(os.getpid(), flush=True)\n    time.sleep(600)\n"
+    )
+    (tmp_path / "endless_command.py").write_text(
+        "from pathlib import Path\n"
+        "import click\n"
+        "from rtlm.gen.place import run_tool\n"
+        "@click.command()\n"
+        "def endless():\n"
+        "    run_tool('endless-tool', 'router', [], Path('.'))\n"
+    )
+    code = (
+        "from rtlm.host import cli\ncli.COMMANDS['endless'] = ('endless_command:endless', '')\ncli.main(['endless'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **options) as command:
+        log = tmp_path / "router.log"
+        while not (log.is_file() and log.read_text().endswith("\n")):
+            assert command.poll() is None, command.stderr.read()
+            time.sleep(0.05)
+        tool = int(log.read_text())
+        command.terminate()
+        said = command.communicate()[1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(tool, signal.SIGKILL)
+    assert command.returncode == cli.INTERRUPTED
+    assert said == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
 
 
 def test_quiet_prints_the_answer_only(session, capsys):

@@ -11,7 +11,7 @@ import pytest
 from design import copier_verilog
 from rtlm.gen.cache import cache_folder
 from rtlm.sim import AcceleratorModel, ToolError, build, build_model, checks, dram, verilator
-from rtlm.sim.cache import cached, digest
+from rtlm.sim.cache import cached, digest, run_logged
 
 SMALL = """
 module accelerator(input clk, input rst, output reg irq);
@@ -131,6 +131,11 @@ def test_missing_tools_are_named(monkeypatch, missing, sentence):
     with pytest.raises(ToolError, match=sentence):
         build_model(SMALL)
     assert not all(fine for _, fine, _ in checks())
+
+
+def test_a_missing_command_of_a_build_is_named(tmp_path):
+    with pytest.raises(ToolError, match=r"/nowhere/g\+\+ was not found; on Debian and Ubuntu: apt install g\+\+\.$"):
+        run_logged(["/nowhere/g++", "-c"], tmp_path, "Compiling")
 
 
 def test_checks_are_sentences():
