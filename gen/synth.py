@@ -160,6 +160,8 @@ def synthesise(
     if placement is not None and target not in place.PLACERS:
         reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"
         raise GenerateError(f"Target {target} cannot be placed and routed ({reason}); leave out --place.")
+    if placement is not None:
+        place.check(target, placement)
     text, top = cut(netlist, unit)
     use = stored(
         "synth", _key(target, text, depth), lambda folder: _measure(text, top, target, depth, folder, progress)

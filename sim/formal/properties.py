@@ -3,10 +3,20 @@
 Inputs that the claims need nothing of are free; sources keep the rule of streams (an offer stands until it is taken).
 """
 
+from functools import partial
+
 from amaranth.lib import fifo
 from rtlm.sim.formal.burst_proofs import LimitProof, PortProof, SplitterProof
+from rtlm.sim.formal.memory_width_proofs import ReaderProof, WriterProof
 from rtlm.sim.formal.prover import Property
 from rtlm.sim.formal.stream_proofs import PipelineProof, PrefetchProof, QueueProof, RouterProof
+
+WIDTHS = {"width-1": (1, 1), "width-2": (1, 2), "width-4": (1, 4), "ports-2": (2, 1)}
+"""Ports, and beats of a word, for which the converters of widths are proved."""
+
+READ_DEPTHS = {"width-1": 11, "width-2": 12, "width-4": 15, "ports-2": 11}
+WRITE_DEPTHS = {"width-1": 8, "width-2": 9, "width-4": 10, "ports-2": 7}
+"""Cycles of their bounded proofs: what a solver does in seconds; each further one takes about twice as long."""
 
 PROPERTIES = (
     Property(
@@ -78,6 +88,24 @@ PROPERTIES = (
         make=PrefetchProof,
         depth=14,
         arrays=True,
+    ),
+    *(
+        Property(
+            name=f"read-{name}",
+            claim=f"Reader, {beats} beats a word, {ports} port(s): each word as asked for, whole, in order, held.",
+            make=partial(ReaderProof, ports, beats),
+            depth=READ_DEPTHS[name],
+        )
+        for name, (ports, beats) in WIDTHS.items()
+    ),
+    *(
+        Property(
+            name=f"write-{name}",
+            claim=f"Writer, {beats} beats a word, {ports} port(s): parts with strobes, once, in order, in place, held.",
+            make=partial(WriterProof, ports, beats),
+            depth=WRITE_DEPTHS[name],
+        )
+        for name, (ports, beats) in WIDTHS.items()
     ),
 )
 """All properties."""
