@@ -14,7 +14,7 @@ DEFAULT_CONFIG = "ulx3s-selftest"
 @click.command(
     epilog="Needs the extra synth: pip install -e '.[synth]'. The exit code is 1 when the clock of the board is not "
     "reached, or the design cannot be routed. Bitstreams are cached by content in ~/.cache/rtlm. No board was at hand: "
-    "what is checked is the same top in Verilator (rtlm test selftest); docs/synthesis.md says how far routing comes."
+    "what is checked is the same top in Verilator (rtlm test selftest); docs/synthesis.md has figures."
 )
 @click.option("--board", "-b", type=click.Choice(BOARDS), default=BOARDS[0], show_default=True, help="Board.")
 @click.option(
