@@ -84,6 +84,7 @@ def make_bitstream(
     """
     if target not in PACKERS:
         raise GenerateError(f"There is no open flow to a bitstream for {target}; there is for {', '.join(PACKERS)}.")
+    place.check(target, placement)
     found = stored(
         "bitstream",
         _key(netlist, top, target, pins, placement),
@@ -112,21 +113,16 @@ def _make(
     folder: Path, netlist: str, top: str, target: str, pins: str, placement: Placement, progress: Progress
 ) -> dict[str, Any]:
     """Run the tools in a folder; it keeps the logs and the bitstream."""
-    place.check(target, placement)
-    placer = PLACERS[target]
     start = time.monotonic()
     progress(f"synthesis of {top} for {target}")
-    (folder / "netlist.il").write_text(netlist, encoding="utf-8")
     (folder / "pins.lpf").write_text(pins, encoding="utf-8")
-    scripts = [command.format(top=top) for command in placer.flatten]
-    yosys.run([*yosys.read_commands(TARGETS[target].gate, folder), *scripts], folder)
-    (folder / "netlist.il").unlink()
+    place.flatten(netlist, top, target, folder)
     synthesis_seconds = round(time.monotonic() - start, 1)
     options = ["--lpf", "pins.lpf", "--textcfg", "design.config"]
     timing = place.run_placer(top, target, placement, folder, options, progress)
     progress(f"packing {top}")
     packing = ["--compress", "--input", "design.config", "--bit", BITSTREAM]
-    place.run_tool(placer.package, PACKERS[target], packing, folder)
+    place.run_tool(PLACERS[target].package, PACKERS[target], packing, folder)
     (folder / "design.config").unlink()
     tools = {"yosys": yosys.version()} | timing["tools"]
     return {"timing": timing, "synthesis_seconds": synthesis_seconds, "tools": tools}

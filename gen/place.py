@@ -175,7 +175,7 @@ def place(
     target
         A key of `PLACERS`.
     how
-        Clock, speed grade, seed and router.
+        Clock, speed grade, seed and router; what `check` accepts.
     folder
         Working directory; it receives the logs.
     progress
@@ -183,23 +183,41 @@ def place(
 
     Raises
     ------
-    GenerateError, PlaceError, ToolMissingError
-        As `check` and `run_placer` do.
+    YosysError, PlaceError
+        As `flatten` and `run_placer` do.
+    """
+    start = time.monotonic()
+    progress(f"flat synthesis of {top} for {target}")
+    (folder / "harness.v").write_text(harness(netlist, top).verilog, encoding="utf-8")
+    flatten(netlist, "top", target, folder, [f"rename {top} {UNIT}", "read_verilog harness.v"])
+    timing = run_placer(top, target, how, folder, PLACERS[target].unit_options, progress)
+    return timing | {"seconds": round(time.monotonic() - start, 1)}
+
+
+def flatten(netlist: str, top: str, target: str, folder: Path, commands: Sequence[str] = ()) -> None:
+    """Synthesise a netlist into ``design.json`` in a folder, for `run_placer`.
+
+    Parameters
+    ----------
+    netlist
+        RTLIL.
+    top, target
+        Name of the top module, and a key of `PLACERS`.
+    folder
+        Working directory; it receives the log.
+    commands
+        For yosys, between reading and synthesis.
+
+    Raises
+    ------
     YosysError
         If yosys refuses the design.
     """
-    check(target, how)
-    placer = PLACERS[target]
-    start = time.monotonic()
-    progress(f"flat synthesis of {top} for {target}")
-    (folder / "netlist.il").write_text(netlist, encoding="utf-8")
-    (folder / "harness.v").write_text(harness(netlist, top).verilog, encoding="utf-8")
-    read = yosys.read_commands(TARGETS[target].gate, folder)
-    scripts = [command.format(top="top") for command in placer.flatten]
-    yosys.run([*read, f"rename {top} {UNIT}", "read_verilog harness.v", *scripts], folder)
-    (folder / "netlist.il").unlink()
-    timing = run_placer(top, target, how, folder, placer.unit_options, progress)
-    return timing | {"seconds": round(time.monotonic() - start, 1)}
+    source = folder / "netlist.il"
+    source.write_text(netlist, encoding="utf-8")
+    scripts = [command.format(top=top) for command in PLACERS[target].flatten]
+    yosys.run([*yosys.read_commands(TARGETS[target].gate, folder), *commands, *scripts], folder)
+    source.unlink()
 
 
 def check(target: str, how: Placement) -> None:

@@ -157,10 +157,10 @@ def synthesise(
     """
     if target not in TARGET_NAMES:
         raise GenerateError(f"Target {target!r} is not known; choose one of {', '.join(TARGET_NAMES)}.")
-    if placement is not None and target not in place.PLACERS:
-        reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"
-        raise GenerateError(f"Target {target} cannot be placed and routed ({reason}); leave out --place.")
     if placement is not None:
+        if target not in place.PLACERS:
+            reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"
+            raise GenerateError(f"Target {target} cannot be placed and routed ({reason}); leave out --place.")
         place.check(target, placement)
     text, top = cut(netlist, unit)
     use = stored(

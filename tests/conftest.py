@@ -1,4 +1,10 @@
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
 def pytest_addoption(parser):
@@ -15,3 +21,14 @@ def pytest_configure(config):
     if (times := config.getoption("--fuzz")) > 1:
         settings.register_profile("fuzz", settings.default, max_examples=100 * times)
         settings.load_profile("fuzz")
+
+
+@pytest.fixture(scope="session")
+def mutations():
+    """The script that breaks the source, as a module."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import mutations
+    finally:
+        sys.path.pop(0)
+    return mutations

@@ -53,9 +53,9 @@ class Bursts:
     name
         Of its signals.
     address, more, asked
-        A burst's byte address, its beats after the first, and whether it is asked for now.
+        A burst's byte address, its beats after the first, and whether it is asked for in this cycle.
     moved
-        A beat of the oldest burst moves now.
+        A beat of the oldest burst moves in this cycle.
     places
         Most bursts that can be waiting; more are an error of the port.
     """

@@ -14,9 +14,12 @@ from rtlm.sim.formal.stream_proofs import PipelineProof, PrefetchProof, QueuePro
 WIDTHS = {"width-1": (1, 1), "width-2": (1, 2), "width-4": (1, 4), "ports-2": (2, 1)}
 """Ports, and beats of a word, for which the converters of widths are proved."""
 
-READ_DEPTHS = {"width-1": 11, "width-2": 12, "width-4": 15, "ports-2": 11}
-WRITE_DEPTHS = {"width-1": 8, "width-2": 9, "width-4": 10, "ports-2": 7}
-"""Cycles of their bounded proofs: what a solver does in seconds; each further one takes about twice as long."""
+CONVERTERS = (
+    ("read", "Reader, {}: each word as asked for, whole, in order, held.", ReaderProof, (11, 12, 15, 11)),
+    ("write", "Writer, {}: parts with strobes, once, in order, in place, held.", WriterProof, (8, 9, 10, 7)),
+)
+"""Name, claim, proof, and for each of `WIDTHS` the cycles of the bounded proof: what a solver does in seconds; each
+further one takes about twice as long."""
 
 PROPERTIES = (
     Property(
@@ -91,21 +94,13 @@ PROPERTIES = (
     ),
     *(
         Property(
-            name=f"read-{name}",
-            claim=f"Reader, {beats} beats a word, {ports} port(s): each word as asked for, whole, in order, held.",
-            make=partial(ReaderProof, ports, beats),
-            depth=READ_DEPTHS[name],
+            name=f"{kind}-{name}",
+            claim=claim.format(f"{beats} beats a word, {ports} port(s)"),
+            make=partial(proof, ports, beats),
+            depth=depth,
         )
-        for name, (ports, beats) in WIDTHS.items()
-    ),
-    *(
-        Property(
-            name=f"write-{name}",
-            claim=f"Writer, {beats} beats a word, {ports} port(s): parts with strobes, once, in order, in place, held.",
-            make=partial(WriterProof, ports, beats),
-            depth=WRITE_DEPTHS[name],
-        )
-        for name, (ports, beats) in WIDTHS.items()
+        for kind, claim, proof, depths in CONVERTERS
+        for (name, (ports, beats)), depth in zip(WIDTHS.items(), depths, strict=True)
     ),
 )
 """All properties."""

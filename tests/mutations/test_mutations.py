@@ -1,22 +1,11 @@
 """A sample of mutations, quick ones of different kinds; all of them: python benchmarks/mutations.py."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ("limit off by one", "pipeline does not wait", "borrow between fields ignored", "zero of a format off")
-
-
-@pytest.fixture(scope="module")
-def mutations():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import mutations
-    finally:
-        sys.path.pop(0)
-    return mutations
 
 
 @pytest.mark.parametrize("name", SAMPLE)

@@ -1,0 +1,325 @@
+"""The table of mutations: ways to break RTL, models and packer, and the check that must notice each."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of the source, and the check that must notice it.
+
+    Parameters
+    ----------
+    name
+        What is broken.
+    file
+        Source file, from the top of the tree.
+    old, new
+        Text that is there once, and what takes its place.
+    check
+        Kind and argument, as in `command`.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    check: str
+
+
+BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
+WRITER, REGISTERS = "hw/memory/writer.py", "hw/memory/registers.py"
+READER, EMIT, FUNCTIONS = "hw/memory/reader.py", "hw/hls/emit.py", "hw/hls/functions.py"
+ARRAY, SCALE = "hw/units/matmul_array.py", "hw/units/scale_accumulate.py"
+SCORES, NORM = "hw/units/attention_scores.py", "hw/units/vector_norm.py"
+ONE_PORT = "memory/one_port_two_beats"
+FUNCTION_TESTS = "pytest tests/hw/test_hls_functions.py"
+ARRAY_TESTS = "pytest tests/hw/test_matmul.py -k array_variants"
+FORMAT_TESTS = "pytest tests/hw/test_formats.py"
+BOARD_TESTS = "pytest tests/hw/test_board.py"
+BLOCK_MEMORY, PLAYER = "hw/memory/block_memory.py", "hw/board/player.py"
+
+MUTATIONS = (
+    Mutation(
+        "short burst at a stripe's end",
+        BURSTS,
+        "params.burst_words - 1)\n",
+        "params.burst_words - 2)\n",
+        "prove splitter",
+    ),
+    Mutation("one word too many", BURSTS, "first + segment.words - 1", "first + segment.words", "prove splitter"),
+    Mutation("skipped stripe", BURSTS, "address[offset_bits:] + 1)", "address[offset_bits:] + 2)", "prove splitter"),
+    Mutation(
+        "limit off by one",
+        BURSTS,
+        "final >= (self.limit >> beat_shift)",
+        "final > (self.limit >> beat_shift)",
+        "prove limit",
+    ),
+    Mutation("addresses wrap", BURSTS, " | final[params.word_address_bits :].any()", "", "prove fault"),
+    Mutation("outstanding unbounded", BURSTS, " & (outstanding != params.outstanding)", "", "prove port"),
+    Mutation(
+        "address withdrawn",
+        BURSTS,
+        "with m.Elif(axi.arready):\n            m.d.sync += axi.arvalid.eq(0)",
+        "with m.Else():\n            m.d.sync += axi.arvalid.eq(0)",
+        "prove port-single",
+    ),
+    Mutation("run a word short", ROUTER, "(moved & (remaining == 1))", "(moved & (remaining == 2))", "prove router"),
+    Mutation("run skips a word", ROUTER, "remaining.eq(remaining - 1)", "remaining.eq(remaining - 2)", "prove router"),
+    Mutation(
+        "words to two units",
+        ROUTER,
+        "(destination == code) & (remaining",
+        "(remaining",
+        "prove router",
+    ),
+    Mutation(
+        "word replaced while it waits",
+        READER,
+        "advance.eq(~valid | Mux(program, self.o_program.ready, self.o_words.ready))",
+        "advance.eq(1)",
+        "prove read-width-1",
+    ),
+    Mutation(
+        "beats to the wrong bank",
+        BURSTS,
+        "axi.rvalid & (place == beat)",
+        "axi.rvalid & (place != beat)",
+        "prove read-width-2",
+    ),
+    Mutation(
+        "word counted a beat early",
+        BURSTS,
+        "place == params.beats_per_word - 1",
+        "place == params.beats_per_word - 2",
+        "prove read-width-4",
+    ),
+    Mutation(
+        "only the first port awaited",
+        READER,
+        "port.arrived != next_word",
+        "ports[0].arrived != next_word",
+        "prove read-ports-2",
+    ),
+    Mutation(
+        "beat taken before it is offered",
+        WRITER,
+        "(axi.wvalid & axi.wready)))",
+        "axi.wready))",
+        "prove write-width-1",
+    ),
+    Mutation(
+        "half a beat as the next",
+        WRITER,
+        "held.data >> (8 * beat_bytes)",
+        "held.data >> (4 * beat_bytes)",
+        "prove write-width-2",
+    ),
+    Mutation(
+        "word released a beat early",
+        WRITER,
+        "(~valid | (go & (left == 0)))",
+        "(~valid | (go & (left <= 1)))",
+        "prove write-width-4",
+    ),
+    Mutation(
+        "strobes of the first port for all",
+        WRITER,
+        "held.strobe.word_select(index,",
+        "held.strobe.word_select(0,",
+        "prove write-ports-2",
+    ),
+    Mutation("prefetch beyond room", FETCH, "(room >= per_word)", "(room != 0)", "prove prefetch"),
+    Mutation(
+        "room not taken back", FETCH, "room - Mux(granted, per_word, 0) + taken", "room + taken", "prove prefetch"
+    ),
+    Mutation("pipeline does not wait", EMIT, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"),
+    Mutation(
+        "exponential without rounding",
+        FUNCTIONS,
+        "y = (y + (1 << (GUARD - 1))) >> GUARD",
+        "y = y >> GUARD",
+        FUNCTION_TESTS,
+    ),
+    Mutation(
+        "reciprocal's table truncated",
+        FUNCTIONS,
+        "((1 << 32) // (128 + f) + 1) // 2",
+        "((1 << 32) // (128 + f)) // 2",
+        FUNCTION_TESTS,
+    ),
+    Mutation(
+        "exact reciprocal of subnormals",
+        FUNCTIONS,
+        "(packed < 1 << 23) | (field == 0) |",
+        "(packed < 1 << 23) |",
+        "pytest tests/hw/test_hls_functions.py tests/hw/test_hls_float.py",
+    ),
+    Mutation(
+        "square root of odd exponents", FUNCTIONS, "odd = (field - type_.bias) & 1", "odd = field & 1", FUNCTION_TESTS
+    ),
+    Mutation(
+        "swapped nibbles",
+        ARRAY,
+        "Cat(low, spacing, high, Const(0, 4))",
+        "Cat(high, spacing, low, Const(0, 4))",
+        ARRAY_TESTS,
+    ),
+    Mutation(
+        "borrow between fields ignored",
+        ARRAY,
+        "p[params.field_bits :].as_signed() + p[params.field_bits - 1]",
+        "p[params.field_bits :].as_signed()",
+        ARRAY_TESTS,
+    ),
+    Mutation("partial sums kept", ARRAY, "total + Mux(first, 0, partial)", "total + partial", ARRAY_TESTS),
+    Mutation("last step too early", ARRAY, "step == params.steps - 1", "step == params.steps - 2", ARRAY_TESTS),
+    Mutation(
+        "padding of groups off",
+        "hw/formats/tiles.py",
+        "return -(-rows // group) * group",
+        "return rows // group * group",
+        FORMAT_TESTS,
+    ),
+    Mutation(
+        "zero of a format off",
+        "hw/formats/blocks.py",
+        "self.u.astype(np.int16) - self.format.zero",
+        "self.u.astype(np.int16) - self.format.zero + 1",
+        FORMAT_TESTS,
+    ),
+    Mutation(
+        "write burst one beat long",
+        WRITER,
+        "axi.awlen.eq(closed.more)",
+        "axi.awlen.eq(closed.more + 1)",
+        f"bench {ONE_PORT}",
+    ),
+    Mutation(
+        "last write beat too early",
+        WRITER,
+        "axi.wlast.eq(sent == lengths.r_data)",
+        "axi.wlast.eq(sent + 1 == lengths.r_data)",
+        f"bench {ONE_PORT}",
+    ),
+    Mutation(
+        "write limit off by one",
+        WRITER,
+        "word.address >= self.limit",
+        "word.address > self.limit",
+        f"bench {ONE_PORT} faults",
+    ),
+    Mutation(
+        "write error forgotten",
+        WRITER,
+        "axi.bvalid & (axi.bresp != 0)",
+        "axi.bvalid & (axi.bresp == 1)",
+        f"bench {ONE_PORT} faults",
+    ),
+    Mutation(
+        "read error forgotten",
+        BURSTS,
+        "axi.rvalid & (axi.rresp != 0)",
+        "axi.rvalid & (axi.rresp == 1)",
+        f"bench {ONE_PORT} faults",
+    ),
+    Mutation("strobes ignored", REGISTERS, "signal) & ~mask", "signal) & 0", f"bench {ONE_PORT} registers"),
+    Mutation(
+        "read-only registers written",
+        REGISTERS,
+        "bus.bresp.eq(RESPONSE_SLVERR)",
+        "bus.bresp.eq(RESPONSE_OKAY)",
+        f"bench {ONE_PORT} registers",
+    ),
+    Mutation(
+        "maximum of scores loses one",
+        SCORES,
+        "with m.If(key > register):",
+        "with m.If(key < register):",
+        "bench attention/steps",
+    ),
+    Mutation(
+        "score sum not begun anew", SCORES, "Mux(first, 0, running) + part", "running + part", "bench attention/steps"
+    ),
+    Mutation(
+        "minimum added to formats without", SCALE, "Mux(control.minimum, tm, 0)", "tm", "bench qmatmul/one-column"
+    ),
+    Mutation(
+        "half unit not added",
+        SCALE,
+        "(product + Mux(right, half, 0))",
+        "(product + Mux(right, 0, 0))",
+        "bench qmatmul/one-column",
+    ),
+    Mutation(
+        "accumulator not begun anew",
+        SCALE,
+        "term + Mux(control.first, 0, acc)",
+        "term + acc",
+        "bench qmatmul/one-column",
+    ),
+    Mutation(
+        "sum of squares not begun anew", NORM, "Mux(column_last, 0, following)", "following", "bench vector/narrow"
+    ),
+    Mutation(
+        "program unchecked",
+        FETCH,
+        "(check.crc != ports.program_crc)",
+        "(check.crc == ~ports.program_crc)",
+        "pytest tests/faults -k program_bit",
+    ),
+    Mutation(
+        "ports not quiet in reset",
+        "hw/accelerator.py",
+        'with m.If(ResetSignal("sync")):',
+        "with m.If(0):",
+        "pytest tests/faults -k short_reset",
+    ),
+    Mutation(
+        "program error not reported",
+        "hw/accelerator.py",
+        "(sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM)",
+        "(sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.NONE)",
+        "pytest tests/faults -k program_bit",
+    ),
+    Mutation(
+        "strobes ignored by the block memory",
+        BLOCK_MEMORY,
+        "Mux(axi.wvalid & inside & ~failed, axi.wstrb, 0)",
+        "Mux(axi.wvalid & inside & ~failed, 15, 0)",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "beat lost while the bus waits",
+        BLOCK_MEMORY,
+        "fetch.eq(active & (~axi.rvalid | axi.rready))",
+        "fetch.eq(active)",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "write behind the block memory is okay",
+        BLOCK_MEMORY,
+        "failure = Mux(failed | ~inside,",
+        "failure = Mux(failed & inside,",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "serial bits the wrong way round",
+        "hw/board/uart.py",
+        "frame.eq(self.i.payload)",
+        "frame.eq(self.i.payload[::-1])",
+        BOARD_TESTS,
+    ),
+    Mutation(
+        "self-test looks at no value", PLAYER, "self.seen != self.expected", "self.seen != self.seen", BOARD_TESTS
+    ),
+    Mutation("self-test sees no error", PLAYER, "with m.If(self.seen != 0):", "with m.If(0):", BOARD_TESTS),
+    Mutation(
+        "digest counts what is no logit",
+        "hw/board/selftest.py",
+        "counts.eq(self.awaddr >= self._first)",
+        "counts.eq(1)",
+        "bench selftest",
+    ),
+)
+"""All mutations; proofs and tests of models first, as they are the quickest."""
