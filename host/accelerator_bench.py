@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rtlm.gen.config import load_config
 from rtlm.gen.rtl import TOP, build_rtl
 from rtlm.gen.schema import Configuration
+from rtlm.host.compiler.image import build_image
+from rtlm.host.compiler.layout import F32_BYTES, MemoryMap
+from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import ColumnInput, Engine
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.image import build_image
-from rtlm.host.layout import F32_BYTES, MemoryMap
 from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.program import compile_model, program_crc
 from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.hw.control.registers import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.memory import Striping

@@ -68,7 +68,7 @@ def accelerator(config: str, overrides: tuple[str, ...], folder: Path, force: bo
     """
     from rtlm.gen.config import load_config
     from rtlm.gen.handover import accelerator_package
-    from rtlm.host.memory_page import memory_page
+    from rtlm.host.compiler.page import memory_page
 
     loaded = load_config(config, overrides)
     documents = {"memory-image.md": memory_page(loaded)}

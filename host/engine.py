@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.host.compiler.header import ImageHeader
+from rtlm.host.compiler.layout import F32_BYTES, MemoryMap
 from rtlm.host.errors import AcceleratorError
-from rtlm.host.image_header import ImageHeader
-from rtlm.host.layout import F32_BYTES, MemoryMap
 from rtlm.hw.control.registers import (
     COUNTERS,
     ID_VALUE,
@@ -140,7 +140,7 @@ class Engine:
     context
         Positions of a sequence for which the memory image has tables.
     program_crc
-        From `rtlm.host.program.program_crc`; 0 leaves the program unchecked.
+        From `rtlm.host.compiler.program.program_crc`; 0 leaves the program unchecked.
 
     Raises
     ------

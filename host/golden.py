@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.image import embedding_blocks, matrix_blocks
+from rtlm.host.compiler.image import embedding_blocks, matrix_blocks
 from rtlm.host.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
 from rtlm.hw import kernels
 from rtlm.hw.formats import BLOCK, Blocks

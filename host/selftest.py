@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.schema import Configuration
 from rtlm.host.accelerator_bench import RecordingDevice
+from rtlm.host.compiler.image import build_image
+from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import ColumnInput, Engine, StepResult
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.image import build_image
-from rtlm.host.layout import MemoryMap
 from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.program import compile_model, program_crc
 from rtlm.hw.board import Check, Kind, SelfTestParams
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.registers import register_map

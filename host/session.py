@@ -15,14 +15,15 @@ from rtlm.gen.schema import Configuration, config_hash
 from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
 from rtlm.host.batch import generate_batch
 from rtlm.host.collect import BookedStepper, measure_memory, measure_steps
+from rtlm.host.compiler.image import build_image
+from rtlm.host.compiler.layout import MemoryMap, check_fit
+from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import Engine
 from rtlm.host.errors import ModelError
 from rtlm.host.fetch import SMOLLM2, fetch
 from rtlm.host.generation import LogitDigest, Step, Stepper, generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.image import build_image
-from rtlm.host.layout import MemoryMap, check_fit
 from rtlm.host.measurements import (
     ActivityMeasurement,
     GeneratedText,
@@ -30,7 +31,6 @@ from rtlm.host.measurements import (
     SimulatorMeasurement,
 )
 from rtlm.host.model import LlamaModel
-from rtlm.host.program import compile_model, program_crc
 from rtlm.host.progress import Progress
 from rtlm.host.report import Report, make_report
 from rtlm.host.sampling import SamplingParams

@@ -2,8 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.image_header import check_image
-from rtlm.host.layout import PURPOSES, MemoryMap
+from rtlm.host.compiler.header import check_image
+from rtlm.host.compiler.layout import PURPOSES, MemoryMap
 from rtlm.host.trace import Trace
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from rtlm.host.compiler.layout import F32_BYTES, MATRICES, stored_format, stored_group_shift
 from rtlm.host.engine import ColumnInput
-from rtlm.host.layout import F32_BYTES, MATRICES, stored_format, stored_group_shift
 from rtlm.host.model import LlamaModel
 from rtlm.hw.formats import BLOCK
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.config import load_config
+from rtlm.host.compiler.program import compile_model
 from rtlm.host.engine import ColumnInput
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.fetch import fetch
@@ -14,7 +15,6 @@ from rtlm.host.generation import generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.program import compile_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.sampling import SamplingParams
 from rtlm.host.session import simulate

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from rtlm.host.compiler.header import HEADER_BYTES
 from rtlm.host.engine import ColumnInput, Engine
 from rtlm.host.errors import AcceleratorError
-from rtlm.host.image_header import HEADER_BYTES
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.registers import Error
 from rtlm.hw.unit_params import unit_params

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from campaign import Campaign, CampaignError, interruptions
 from rtlm.gen.config import load_config
-from rtlm.host.image import build_image
+from rtlm.host.compiler.image import build_image
+from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.program import compile_model, program_crc
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session import simulate
 from rtlm.hw.control.registers import Error

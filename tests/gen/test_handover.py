@@ -16,7 +16,7 @@ from rtlm.gen.errors import ConfigError, GenerateError
 from rtlm.gen.handover import accelerator_package, unit_package
 from rtlm.gen.package import Package
 from rtlm.gen.units import UNITS, with_settings
-from rtlm.host.memory_page import memory_page
+from rtlm.host.compiler.page import memory_page
 from rtlm.hw import kernels
 from rtlm.hw.control import isa
 from rtlm.hw.control.registers import Error, register_map

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rtlm.gen.config import load_config, preset_text
 from rtlm.gen.errors import ConfigError
+from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader, check_image
+from rtlm.host.compiler.image import build_image
+from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
 from rtlm.host.gguf_file import GGUFFile
-from rtlm.host.image import build_image
-from rtlm.host.image_header import HEADER_BYTES, ImageHeader, check_image
 from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.program import compile_model
 from rtlm.host.tokenizer import Tokenizer
 from small_models import params_of, small_model
 

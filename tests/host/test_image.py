@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 from gguf import quants
-from rtlm.host import image as image_module
+from rtlm.host.compiler import image as image_module
+from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader, check_image
+from rtlm.host.compiler.image import build_image, embedding_blocks, interleave, matrix_blocks
+from rtlm.host.compiler.layout import MATRICES, embedding_row_words
+from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
-from rtlm.host.image import build_image, embedding_blocks, interleave, matrix_blocks
-from rtlm.host.image_header import HEADER_BYTES, ImageHeader, check_image
-from rtlm.host.layout import MATRICES, embedding_row_words
-from rtlm.host.program import compile_model
 from rtlm.hw.control.isa import Instruction
 from rtlm.hw.formats import BlockFormat, Blocks, unpack_tiles
 from small_models import ARRAYS, MIXED, params_of, small_model

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 from gguf import GGMLQuantizationType as Type
+from rtlm.host.compiler.layout import PURPOSES, layer_formats, memory_map, stored_format
 from rtlm.host.errors import ModelError
-from rtlm.host.layout import PURPOSES, layer_formats, memory_map, stored_format
 from rtlm.hw.formats import BlockFormat
 from small_models import ARRAYS, MIXED, params_of, small_model
 

@@ -5,8 +5,8 @@ import zlib
 
 import numpy as np
 import pytest
+from rtlm.host.compiler.program import compile_model, instruction_count, program_crc
 from rtlm.host.errors import ModelError
-from rtlm.host.program import compile_model, instruction_count, program_crc
 from rtlm.hw.control.isa import (
     FIELDS,
     INSTRUCTION_BYTES,

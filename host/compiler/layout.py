@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from rtlm.host.compiler.header import HEADER_WORDS
 from rtlm.host.errors import ModelError
-from rtlm.host.image_header import HEADER_WORDS
 from rtlm.host.model import LlamaModel
 from rtlm.hw.formats import BLOCK, BlockFormat, find_group_shift
 from rtlm.hw.params import AcceleratorParams

@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.host.compiler.header import ImageHeader
+from rtlm.host.compiler.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words
 from rtlm.host.errors import ModelError
-from rtlm.host.image_header import ImageHeader
-from rtlm.host.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words
 from rtlm.host.model import FLOAT_DTYPES, LlamaModel, check_q8_0_range
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.formats import Blocks, pack_tiles

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from rtlm.gen.pages import table
 from rtlm.gen.schema import Configuration
-from rtlm.host.image_header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
-from rtlm.host.layout import MemoryMap, memory_map
+from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
+from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 

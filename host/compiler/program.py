@@ -4,7 +4,7 @@ import math
 import zlib
 from typing import Any
 
-from rtlm.host.layout import MemoryMap, embedding_row_words, layer_formats, memory_map, stored_format
+from rtlm.host.compiler.layout import MemoryMap, embedding_row_words, layer_formats, memory_map, stored_format
 from rtlm.host.model import LlamaModel
 from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode, Operator, assemble, f32_bits
 from rtlm.hw.formats import BLOCK, BlockFormat

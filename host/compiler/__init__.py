@@ -1,0 +1,1 @@
+"""From a model and a configuration to what the accelerator reads: where everything lies, the program, the image."""
