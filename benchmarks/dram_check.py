@@ -29,10 +29,10 @@ from dram_litedram.compare import (
     measure,
     recorded,
 )
+from rtlm.gen.errors import ToolError
 from rtlm.host.progress import TerminalProgress
 from rtlm.sim import stream_ceiling
 from rtlm.sim.dram import named
-from rtlm.sim.verilator import ToolError
 
 BOARD = {"memory": "ddr4-2400", "ports": 4, "port_bytes": 16, "clock_mhz": 300.0}
 """The ports of configuration kv260."""

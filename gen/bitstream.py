@@ -79,7 +79,7 @@ def make_bitstream(
         If there is no flow for the target, it has no such speed grade or router, or the result cannot be stored.
     YosysError, PlaceError
         If a tool refuses the design.
-    ToolMissingError
+    ToolError
         If a tool is not installed.
     """
     if target not in PACKERS:

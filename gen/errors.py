@@ -1,7 +1,31 @@
-"""The exceptions of configuration and generation; each message is made of sentences that name the value."""
+"""What every part of rtlm raises where the user can put it right: one sentence, with the exit code of the command."""
+
+from typing import ClassVar
+
+OK = 0
+NEGATIVE = 1
+USER_ERROR = 2
+ENVIRONMENT_ERROR = 3
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+"""Exit codes of the command line: done, the result is negative, something given is wrong, a tool is missing or failed,
+a defect of rtlm, interrupted.
+"""
 
 
-class ConfigError(Exception):
+class RtlmError(Exception):
+    """Something can be put right outside rtlm; the message is a sentence that says what was given and what is allowed.
+
+    Attributes
+    ----------
+    exit_code
+        With what a command ends that does not catch it.
+    """
+
+    exit_code: ClassVar[int] = USER_ERROR
+
+
+class ConfigError(RtlmError):
     """A configuration cannot be used.
 
     Parameters
@@ -22,9 +46,11 @@ class ConfigError(Exception):
         super().__init__(text)
 
 
-class GenerateError(Exception):
-    """RTL could not be made or written; the message is one sentence."""
+class GenerateError(RtlmError):
+    """RTL could not be made or written."""
 
 
-class ToolMissingError(Exception):
-    """A tool that a command needs is not installed; the message says how to get it."""
+class ToolError(RtlmError):
+    """A tool is missing or failed; the message says how to get it, or where its output is."""
+
+    exit_code = ENVIRONMENT_ERROR

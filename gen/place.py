@@ -13,13 +13,15 @@ from typing import Any
 
 from rtlm.gen import yosys
 from rtlm.gen.convergence import stuck
-from rtlm.gen.errors import GenerateError
+from rtlm.gen.errors import NEGATIVE, GenerateError, RtlmError
 from rtlm.gen.harness import UNIT, harness
 from rtlm.gen.synth_targets import TARGETS
 
 
-class PlaceError(Exception):
-    """Place and route failed; the message is one sentence."""
+class PlaceError(RtlmError):
+    """Place and route failed: the answer to whether a design fits is no."""
+
+    exit_code = NEGATIVE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +229,7 @@ def check(target: str, how: Placement) -> None:
     ------
     GenerateError
         If it does not have the speed grade or the router.
-    ToolMissingError
+    ToolError
         If it is not installed.
     """
     placer = PLACERS[target]

@@ -152,7 +152,7 @@ def synthesise(
         If the target or unit is not known, or place and route is not possible.
     YosysError, PlaceError
         If a tool refuses the design.
-    ToolMissingError
+    ToolError
         If a tool is not installed.
     """
     if target not in TARGET_NAMES:

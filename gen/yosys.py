@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import metadata, util
 from pathlib import Path
 
-from rtlm.gen.errors import ToolMissingError
+from rtlm.gen.errors import RtlmError, ToolError
 
 PACKAGE = "pyosys"
 INSTALL = "pip install -e '.[synth]'"
@@ -29,8 +29,8 @@ for command in open(sys.argv[1], encoding="utf-8").read().splitlines():
 """
 
 
-class YosysError(Exception):
-    """yosys refused something; the message is one sentence."""
+class YosysError(RtlmError):
+    """yosys refused something."""
 
 
 def require(*packages: str) -> None:
@@ -38,12 +38,12 @@ def require(*packages: str) -> None:
 
     Raises
     ------
-    ToolMissingError
+    ToolError
         If one is not; the message says how to get it.
     """
     for package in packages:
         if util.find_spec(package.replace("-", "_")) is None:
-            raise ToolMissingError(f"The package {package} is missing, which synthesis needs; run: {INSTALL}.")
+            raise ToolError(f"The package {package} is missing, which synthesis needs; run: {INSTALL}.")
 
 
 def version() -> str:
@@ -74,7 +74,7 @@ def run(commands: Sequence[str], folder: Path) -> str:
     ------
     YosysError
         If a command fails.
-    ToolMissingError
+    ToolError
         If yosys is not installed.
     """
     require(PACKAGE)

@@ -1,7 +1,7 @@
 """The command line.
 
 Each command lives in a module that is loaded when the command runs, so that ``rtlm --help`` answers at once. Failures
-that can be expected end in one sentence on standard error and one of the exit codes below.
+that can be expected are an `RtlmError`, and end in one sentence on standard error and an exit code.
 """
 
 import errno
@@ -15,13 +15,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 import click
-
-OK = 0
-NEGATIVE = 1
-USER_ERROR = USAGE_ERROR = 2
-ENVIRONMENT_ERROR = 3
-INTERNAL_ERROR = 70
-INTERRUPTED = 130
+from rtlm.gen.errors import INTERNAL_ERROR, INTERRUPTED, OK, USER_ERROR, RtlmError
 
 COMMANDS = {
     "run": ("rtlm.host.cli_run:run", "Let a language model answer through the simulated accelerator."),
@@ -36,19 +30,6 @@ COMMANDS = {
     "doctor": ("rtlm.host.cli_doctor:doctor", "Check the surroundings and say what is missing."),
 }
 """Name, place and one line of help for each command."""
-
-EXPECTED = (
-    ("rtlm.gen.errors", "ConfigError", USER_ERROR),
-    ("rtlm.gen.errors", "GenerateError", USER_ERROR),
-    ("rtlm.gen.errors", "ToolMissingError", ENVIRONMENT_ERROR),
-    ("rtlm.gen.yosys", "YosysError", USER_ERROR),
-    ("rtlm.gen.place", "PlaceError", NEGATIVE),
-    ("rtlm.host.errors", "ModelError", USER_ERROR),
-    ("rtlm.host.errors", "AcceleratorError", USER_ERROR),
-    ("rtlm.sim.verilator", "ToolError", ENVIRONMENT_ERROR),
-    ("rtlm.sim.model", "SimulationError", USER_ERROR),
-)
-"""Exceptions whose message is for the user: module, class, exit code. A class counts once its module is loaded."""
 
 EXPECTED_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 
@@ -132,10 +113,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 
 def exit_code(error: Exception) -> int:
     """Give the exit code of an exception."""
-    for module, name, code in EXPECTED:
-        kind = getattr(sys.modules.get(module), name, None)
-        if isinstance(kind, type) and isinstance(error, kind):
-            return code
+    if isinstance(error, RtlmError):
+        return error.exit_code
     if isinstance(error, OSError) and error.errno in EXPECTED_ERRNO:
         return USER_ERROR
     return INTERNAL_ERROR

@@ -1,6 +1,7 @@
 """``rtlm doctor``."""
 
 import click
+from rtlm.gen.errors import ENVIRONMENT_ERROR, OK
 
 
 @click.command()
@@ -9,7 +10,6 @@ def doctor() -> int:
 
     Nothing is changed or downloaded. The exit code is 3 if something that `rtlm run` needs is missing.
     """
-    from rtlm.host.cli import ENVIRONMENT_ERROR, OK
     from rtlm.host.doctor import checks
 
     missing = 0

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+from rtlm.gen.errors import NEGATIVE, OK
 
 
 @click.command()
@@ -32,7 +33,6 @@ def prove(names: tuple[str, ...], folder: Path, as_json: bool, list_only: bool) 
       rtlm prove splitter port
       rtlm prove --list
     """
-    from rtlm.host.cli import NEGATIVE, OK
     from rtlm.host.progress import SilentProgress, TerminalProgress
     from rtlm.sim.formal.properties import PROPERTIES
     from rtlm.sim.formal.prover import prove as prove_property

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.host.cli_common import router_option, seed_option, set_option
 from rtlm.host.cli_generate import force_option, output_option, quiet_option
 
@@ -72,7 +73,6 @@ def selftest(
         emit_selftest,
         selftest_package,
     )
-    from rtlm.host.cli import NEGATIVE, OK
     from rtlm.host.progress import SilentProgress, TerminalProgress
     from rtlm.host.selftest import make_case
 

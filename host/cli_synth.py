@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.host.cli_common import config_option, router_option, seed_option, set_option
 
 TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
@@ -64,7 +65,6 @@ def synth(
     from rtlm.gen.rtl import build_rtl
     from rtlm.gen.synth import accelerator_netlist, synthesise
     from rtlm.gen.synth_report import markdown
-    from rtlm.host.cli import NEGATIVE, OK
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
     settings = load_config(config, overrides)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.host.cli_common import set_option
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ def test(
     """
     from rtlm.gen.config import load_config
     from rtlm.host import coverage_table
-    from rtlm.host.cli import NEGATIVE, OK
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
     if overrides and config is None:

@@ -1,9 +1,11 @@
-"""The exceptions that end a command with one sentence instead of a trace."""
+"""What the host raises where the user can put it right."""
+
+from rtlm.gen.errors import RtlmError
 
 
-class ModelError(Exception):
-    """A model file, its vocabulary or its download cannot be used; the message is one sentence that names the value."""
+class ModelError(RtlmError):
+    """A model file, its vocabulary, its download or a text for it cannot be used."""
 
 
-class AcceleratorError(Exception):
+class AcceleratorError(RtlmError):
     """The accelerator, simulated or not, cannot be used or stopped with an error."""

@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 
 from rtlm.gen.cache import cache_folder
 from rtlm.gen.config import load_config
+from rtlm.gen.errors import ToolError
 from rtlm.gen.rtl import Rtl, build_rtl
 from rtlm.gen.schema import Configuration, config_hash
 from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
@@ -43,7 +44,7 @@ from rtlm.host.trace import Trace
 from rtlm.host.traffic import weight_bytes
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel, build_model, find_verilator
-from rtlm.sim.verilator import ToolError, find_compiler
+from rtlm.sim.verilator import find_compiler
 
 
 @dataclass(frozen=True, kw_only=True)

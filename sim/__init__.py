@@ -28,12 +28,14 @@ Ports of the top: ``clk``, ``rst`` (synchronous, high), ``irq``; AXI4 masters ``
 or write half may be absent; an AXI4-Lite slave ``s_axi__*`` which may be absent.
 """
 
+from rtlm.gen.errors import ToolError
+
 from . import dram
 from .build import Build, build_model
 from .dram import Dram
 from .model import AcceleratorModel, Counters, SimulationError
 from .stream import StreamResult, stream, stream_ceiling
-from .verilator import ToolError, Verilator, checks, find_compiler, find_verilator
+from .verilator import Verilator, checks, find_compiler, find_verilator
 
 __all__ = [
     "AcceleratorModel",

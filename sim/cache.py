@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rtlm.gen.cache import cache_folder, remove_stale
-
-from .verilator import ToolError
+from rtlm.gen.errors import ToolError
 
 KEEP = 48  # finished folders that stay when a new one is added
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtlm.gen.cache import cache_folder
+from rtlm.gen.errors import ToolError
 
 from .cache import cached, digest, run_logged
-from .verilator import ToolError, Verilator, compiler_identity, find_compiler, find_verilator
+from .verilator import Verilator, compiler_identity, find_compiler, find_verilator
 
 Progress = Callable[[str], None]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rtlm.gen.errors import RtlmError
 
 from .build import Build
 from .dram import Dram
@@ -52,8 +53,8 @@ _FUNCTIONS = {
 }
 
 
-class SimulationError(Exception):
-    """The simulated design broke a rule or did not answer; the text is a sentence."""
+class SimulationError(RtlmError):
+    """The simulated design broke a rule or did not answer."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtlm.gen.errors import ToolError
+
 MINIMUM_VERSION = (5, 36)  # cocotb 2 needs 5.036
-
-
-class ToolError(Exception):
-    """A tool is missing or failed; the text is a sentence for the user."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from rtlm.gen.errors import ToolError
 from rtlm.sim.build import BENCH
 from rtlm.sim.cache import cached, digest
 from rtlm.sim.dram import DramStruct
 from rtlm.sim.stream import check_fields
-from rtlm.sim.verilator import ToolError, compiler_identity, find_compiler, find_verilator
+from rtlm.sim.verilator import compiler_identity, find_compiler, find_verilator
 
 from .patterns import Pattern
 from .settings import FrontStruct

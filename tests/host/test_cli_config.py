@@ -5,13 +5,14 @@ import json
 import pytest
 import yaml
 from rtlm.gen.config import load_config, preset_names
+from rtlm.gen.errors import OK, USER_ERROR
 from rtlm.gen.schema import BOARDS
 from rtlm.gen.units import UNITS
 from rtlm.host import cli
 
 
 def out(capsys, *arguments):
-    assert cli.run_command(list(arguments)) == cli.OK
+    assert cli.run_command(list(arguments)) == OK
     return capsys.readouterr().out
 
 
@@ -52,13 +53,13 @@ def test_every_unit_has_a_command_with_its_parameters(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
-        (["gemvv", "-o", "x"], cli.USAGE_ERROR, "No such command 'gemvv'"),
-        (["swiglu"], cli.USAGE_ERROR, "Missing option '--output'"),
-        (["swiglu", "-o", "x", "--set", "lane=2"], cli.USER_ERROR, "did you mean lanes?"),
-        (["swiglu", "-o", "x", "--set", "lanes=0"], cli.USER_ERROR, "0 lanes is not possible"),
-        (["swiglu", "-o", "x", "--set", "matmul.lanes=3"], cli.USER_ERROR, "nearest valid value is 32"),
-        (["accelerator", "-o", "x", "--config", "kv26"], cli.USER_ERROR, "did you mean kv260?"),
-        (["kernel", "x.py:f", "-o", "x", "--technology", "tsmc"], cli.USAGE_ERROR, "tsmc is none of"),
+        (["gemvv", "-o", "x"], USER_ERROR, "No such command 'gemvv'"),
+        (["swiglu"], USER_ERROR, "Missing option '--output'"),
+        (["swiglu", "-o", "x", "--set", "lane=2"], USER_ERROR, "did you mean lanes?"),
+        (["swiglu", "-o", "x", "--set", "lanes=0"], USER_ERROR, "0 lanes is not possible"),
+        (["swiglu", "-o", "x", "--set", "matmul.lanes=3"], USER_ERROR, "nearest valid value is 32"),
+        (["accelerator", "-o", "x", "--config", "kv26"], USER_ERROR, "did you mean kv260?"),
+        (["kernel", "x.py:f", "-o", "x", "--technology", "tsmc"], USER_ERROR, "tsmc is none of"),
     ],
 )
 def test_wrong_usage_writes_nothing(arguments, code, part, capsys, tmp_path, monkeypatch):
@@ -88,5 +89,5 @@ def test_unit_with_its_own_settings_and_those_of_the_configuration(capsys, tmp_p
     assert sorted(files) == sorted(str(path) for path in folder.iterdir())
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "theirs").write_text("")
-    assert cli.run_command([*arguments[:-1], str(tmp_path / "other")]) == cli.USER_ERROR
+    assert cli.run_command([*arguments[:-1], str(tmp_path / "other")]) == USER_ERROR
     assert "--force" in capsys.readouterr().err

@@ -1,12 +1,12 @@
 """A whole run on the smallest accelerator with a small random model: answer, logits, waveform, counted toggles."""
 
 import pytest
+from rtlm.gen.errors import ToolError
 from rtlm.host import activity_sampler, session
 from rtlm.host.errors import ModelError
 from rtlm.host.model import write_random_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session_options import RunOptions
-from rtlm.sim import ToolError
 from rtlm.sim.dram import ddr4_2400
 
 NEW_TOKENS = 3

@@ -3,9 +3,9 @@
 import textwrap
 
 import pytest
+from rtlm.gen.errors import ToolError
 from rtlm.sim.cocotb_runner import build_cocotb, read_results, run_cocotb
 from rtlm.sim.coverage import Covered, read_coverage, total
-from rtlm.sim.verilator import ToolError
 
 COUNTER = """
 module counter(input clk, output reg [7:0] q);
