@@ -5,6 +5,8 @@ PROMPT ?= Why is the sky blue?
 # Words that go to rtlm run as they are, such as: make run ARGS="--max-tokens 8 --config tiny"
 ARGS ?=
 PYTEST_ARGS ?=
+# Fresh seeds of make nightly.
+SEEDS ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +15,7 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 TYPES := build/types
 PACKAGES := hw gen sim host
 
-.PHONY: run test lint setup clean
+.PHONY: run test nightly lint setup clean
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -21,6 +23,14 @@ run: $(STAMP)
 
 test: $(TEST_STAMP)
 	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+# Tests that draw, each time with a seed nobody has chosen; pytest prints it.
+nightly: $(TEST_STAMP)
+	@failed=0; \
+	for round in $$(seq $(SEEDS)); do \
+		echo "Round $$round of $(SEEDS)"; \
+		$(BIN)/python -m pytest -n auto -m randomised --seed random $(PYTEST_ARGS) || failed=1; \
+	done; exit $$failed
 
 lint: $(TEST_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
 	@$(BIN)/ruff check

@@ -1,7 +1,6 @@
 """``rtlm test``."""
 
 import json
-import random
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,25 @@ from typing import TYPE_CHECKING, Any
 import click
 from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.host.cli_common import set_option
+from rtlm.host.seeds import DEFAULT_SEED, FRESH, parse_seed
 
 if TYPE_CHECKING:
     from rtlm.sim.benches.bench import Bench
     from rtlm.sim.cocotb_runner import CocotbRun
 
 DEFAULT_FOLDER = Path("build/test")
+
+
+class _Seed(click.ParamType):
+    """A number, or a fresh one."""
+
+    name = f"N|{FRESH}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_seed(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +61,13 @@ class _Request:
     help="Test units at the sizes they have in this configuration, instead of at the standard sets of parameters.",
 )
 @set_option
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Repeat a run; by default a new one, printed.")
+@click.option(
+    "--seed",
+    type=_Seed(),
+    default=DEFAULT_SEED,
+    show_default=True,
+    help="Seed of everything random; random draws one and prints it.",
+)
 @click.option("--waves", is_flag=True, help="Write a waveform of every bench (VCD), not only of those that fail.")
 @click.option("--coverage", is_flag=True, help="Count and print coverage, by unit; several times slower.")
 @click.option(
@@ -68,7 +86,7 @@ def test(
     units: tuple[str, ...],
     config: str | None,
     overrides: tuple[str, ...],
-    seed: int | None,
+    seed: int,
     waves: bool,
     coverage: bool,
     folder: Path,
@@ -105,7 +123,6 @@ def test(
         for bench in chosen:
             print(bench.full_name)
         return OK
-    seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     request = _Request(
         seed=seed,
         folder=folder,
@@ -116,6 +133,8 @@ def test(
         overrides=overrides,
     )
     progress = SilentProgress() if as_json else TerminalProgress()
+    if not as_json:
+        print(f"seed {seed}", flush=True)
     records = []
     for number, bench in enumerate(chosen):
         progress.stage(f"bench {bench.full_name}", number, len(chosen))
@@ -130,7 +149,7 @@ def test(
     else:
         if coverage:
             print("\n".join(coverage_table.lines(sums)))
-        print(f"{len(records) - len(failed)} of {len(records)} benches passed; seed {seed}; results in {folder}.")
+        print(f"{len(records) - len(failed)} of {len(records)} benches passed; results in {folder}.")
     return NEGATIVE if failed else OK
 
 

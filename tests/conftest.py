@@ -2,7 +2,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
+from rtlm.host.seeds import DEFAULT_SEED, parse_seed
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -10,17 +11,60 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 def pytest_addoption(parser):
     parser.addoption("--fuzz", type=int, default=1, metavar="N", help="N times as many damaged files of each kind")
     parser.addoption("--faults", type=int, default=1, metavar="N", help="N times as many random faults")
-    parser.addoption("--fault-seed", type=int, default=None, metavar="SEED", help="seed of the random faults")
+    parser.addoption(
+        "--seed", default=str(DEFAULT_SEED), metavar="N|random", help=f"seed of all random tests ({DEFAULT_SEED})"
+    )
     parser.addoption("--matrix", action="store_true", help="all configurations of the pairwise matrix, not only two")
     parser.addoption("--presets", default="ecp5-85k", help="presets to generate and lint: names with commas, or all")
     parser.addoption("--bitstream", action="store_true", help="place and route the self-test: half an hour and more")
 
 
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis reads its option
 def pytest_configure(config):
+    config.addinivalue_line("markers", "randomised: takes the fixture `seed`, or is given examples by hypothesis")
+    try:
+        # A process of pytest-xdist is told what the first one drew.
+        config.option.seed = config.workerinput["seed"] if is_worker(config) else parse_seed(config.option.seed)
+    except ValueError as error:
+        raise pytest.UsageError(f"--seed: {error}") from None
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = config.option.seed
     # Before modules with tests are imported, for they take the number of examples from the profile then.
     if (times := config.getoption("--fuzz")) > 1:
         settings.register_profile("fuzz", settings.default, max_examples=100 * times)
         settings.load_profile("fuzz")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["seed"] = node.config.option.seed
+
+
+def pytest_report_header(config):
+    return f"seed: {config.option.seed}"
+
+
+def pytest_itemcollected(item):
+    if "seed" in item.fixturenames or is_hypothesis_test(item.obj):
+        item.add_marker("randomised")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed and item.get_closest_marker("randomised"):
+        report.sections.append(("Seed", f"again: pytest --seed {item.config.option.seed} '{item.nodeid}'"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def seed(request):
+    """Seed of what a test draws: `--seed`."""
+    return request.config.option.seed
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The whole accelerator in cocotb over cocotbext-axi, and in the native bench: the same logits, the same work."""
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -15,9 +14,7 @@ WORK = ("EVENT_MATMUL_BUSY", "EVENT_ATTENTION_BUSY", "EVENT_WORDS")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}: rtlm test accelerator --seed {seed}")
+def run(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("accelerator")
     (bench,) = accelerator_benches()
     return folder, bench.run(folder, seed=seed)

@@ -1,7 +1,6 @@
 """The self-test as it goes to a board: its content, its gates in Verilator, the command; on request its bitstream."""
 
 import json
-import random
 import zlib
 from types import SimpleNamespace
 
@@ -65,10 +64,8 @@ def test_a_wide_memory_is_refused():
         make_case(load_config("tiny"), clock_hz=25e6)
 
 
-def test_the_gates_pass_and_fail_in_verilator(tmp_path):
+def test_the_gates_pass_and_fail_in_verilator(tmp_path, seed):
     """Text on the serial line and LEDs: as expected, with a wrong weight, with a wrong program, and again."""
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}: rtlm test selftest --seed {seed}")
     (bench,) = selftest_benches()
     run = bench.run(tmp_path, seed=seed)
     assert run.passed, run.complaint

@@ -1,7 +1,6 @@
 """At least 200 random single faults: never a hang, never wrong bits without an error, always a way back."""
 
 import collections
-import random
 
 import numpy as np
 import pytest
@@ -53,10 +52,7 @@ MOST_TRIES = 40
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory, request):
-    seed = request.config.getoption("--fault-seed")
-    seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    print(f"seed {seed}: pytest tests/faults --fault-seed {seed}")
+def campaign(tmp_path_factory, seed):
     path = tmp_path_factory.mktemp("model") / "random.gguf"
     write_random_model(path, layers=1, dim=128, hidden_dim=128, heads=4, kv_heads=2, vocab=272, context=CONTEXT)
     model, config = LlamaModel.open(path), load_config("tiny")

@@ -1,6 +1,5 @@
 """The attention model against exact arithmetic, and the unit's parameters; its gates: test_benches.py."""
 
-import random
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +8,7 @@ from rtlm.hw.units.attention_model import attention
 from rtlm.sim.benches.attention import SETS
 
 
-def test_model_is_attention():
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
+def test_model_is_attention(seed):
     rng = np.random.default_rng(seed)
     dim, positions, queries = 64, 200, 3
     q, k, v = (rng.integers(-127, 128, (n, dim)).astype(np.int8) for n in (queries, positions, positions))
@@ -25,9 +22,7 @@ def test_model_is_attention():
     assert np.abs(o - exact).max() < 2e-4 * np.abs(v * sv[:, None]).max()
 
 
-def test_model_order_and_mask_do_not_matter():
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
+def test_model_order_and_mask_do_not_matter(seed):
     rng = np.random.default_rng(seed)
     q, k, v = (rng.integers(-127, 128, (2, n, 32)).astype(np.int8) for n in (3, 50, 50))
     sq, sk, sv = (rng.integers(1, 9, (2, n)).astype(np.float32) / 64 for n in (3, 50, 50))

@@ -1,7 +1,5 @@
 """Every unit's gates in Verilator under cocotb, at every standard set of parameters, and benches that turn red."""
 
-import os
-import random
 import re
 
 import pytest
@@ -16,9 +14,7 @@ BENCHES = [bench for unit in FAMILIES for bench in benches(unit)]
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.full_name)
-def test_bench(bench, tmp_path):
-    seed = int(os.environ.get("BENCH_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"seed {seed}: rtlm test {bench.full_name} --seed {seed}")
+def test_bench(bench, seed, tmp_path):
     run = bench.run(tmp_path, seed=seed)
     assert run.passed, run.complaint
 

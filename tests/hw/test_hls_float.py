@@ -22,7 +22,6 @@ from rtlm.hw.hls import (
     to_int,
 )
 
-SEED = 99
 COUNT = 1500
 FORMATS = [F32, BF16, F16, Float(6, 5)]
 
@@ -110,9 +109,8 @@ def compare(kern, f, oracle, arity, rng):
 
 
 @pytest.mark.parametrize("f", FORMATS, ids=str)
-def test_arithmetic(f):
-    print(f"seed {SEED}")
-    rng = np.random.default_rng(SEED)
+def test_arithmetic(f, seed):
+    rng = np.random.default_rng(seed)
 
     @kernel
     def add(a: f, b: f) -> f:
@@ -131,14 +129,14 @@ def test_arithmetic(f):
     compare(multiply_add, f, fma_oracle, 3, rng)
 
 
-def test_products_just_below_the_smallest_normal():
+def test_products_just_below_the_smallest_normal(seed):
     """Unbounded-exponent rounding and float32's gradual underflow differ here."""
 
     @kernel
     def mul(a: F32, b: F32) -> F32:
         return a * b
 
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     a = rng.integers(1 << 23, 1 << 24, size=20000)
     b = (1 << 47) // a + rng.integers(-1, 2, size=20000)  # products next to a power of two
     x, y = (a * 2.0**-86).astype(np.float32), (b * 2.0**-87).astype(np.float32)
@@ -152,8 +150,8 @@ def test_products_just_below_the_smallest_normal():
 
 
 @pytest.mark.parametrize("f", FORMATS, ids=str)
-def test_conversions(f):
-    rng = np.random.default_rng(SEED)
+def test_conversions(f, seed):
+    rng = np.random.default_rng(seed)
     for source, target in ((F32, f), (f, F32), (f, BF16)):
 
         @kernel
@@ -176,8 +174,8 @@ def test_conversions(f):
 
 @pytest.mark.parametrize("type_", [SInt(8), UInt(8), SInt(64), UInt(64), UInt(25)], ids=str)
 @pytest.mark.parametrize("frac", [0, 24, -3])
-def test_integers(type_, frac):
-    rng = np.random.default_rng(SEED)
+def test_integers(type_, frac, seed):
+    rng = np.random.default_rng(seed)
 
     @kernel
     def to(a: F32, _like: type_) -> type_:
@@ -204,8 +202,8 @@ def test_integers(type_, frac):
         assert y == encode(Fraction(i) / Fraction(2) ** frac, F32)
 
 
-def test_ldexp_and_maximum():
-    rng = np.random.default_rng(SEED)
+def test_ldexp_and_maximum(seed):
+    rng = np.random.default_rng(seed)
 
     @kernel
     def scale(a: F32, k: SInt(10)) -> F32:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import random
 
 import pytest
 from rtlm.hw.units.matmul_params import MatmulParams
@@ -17,10 +16,8 @@ CONFIGURATIONS = {
 }
 
 
-def run(name, folder, monkeypatch, change=lambda text: text, slow=""):
+def run(name, folder, monkeypatch, seed, change=lambda text: text, slow=""):
     params = CONFIGURATIONS[name]
-    seed = random.SystemRandom().randrange(1 << 31)
-    print(f"seed {seed}")
     monkeypatch.syspath_prepend(str(HERE))
     bench = Bench(
         unit="qmatmul",
@@ -36,13 +33,13 @@ def run(name, folder, monkeypatch, change=lambda text: text, slow=""):
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_products(name, tmp_path, monkeypatch):
+def test_products(name, tmp_path, monkeypatch, seed):
     for slow in ("", "i_activations"):
-        outcome = run(name, tmp_path / slow, monkeypatch, slow=slow)
+        outcome = run(name, tmp_path / slow, monkeypatch, seed, slow=slow)
         assert outcome.passed, outcome.complaint
 
 
-def test_stale_bank_is_seen(tmp_path, monkeypatch):
+def test_stale_bank_is_seen(tmp_path, monkeypatch, seed):
     """A bank that is not emptied lets the next matrix meet the vector before."""
 
     def never_clear(text):
@@ -52,7 +49,7 @@ def test_stale_bank_is_seen(tmp_path, monkeypatch):
         assert changed != body
         return before + name + changed + end + after
 
-    outcome = run("one-column", tmp_path, monkeypatch, never_clear, slow="i_activations")
+    outcome = run("one-column", tmp_path, monkeypatch, seed, never_clear, slow="i_activations")
     assert not outcome.passed
     assert "results" in outcome.complaint
 
