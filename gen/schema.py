@@ -101,7 +101,7 @@ class LimitsConfig(Section):
     """Query heads."""
     kv_heads: Annotated[int, Whole(low=1, high=128)]
     """Key/value heads."""
-    vocabulary: Annotated[int, Whole(low=2, high=1048575)]
+    vocabulary: Annotated[int, Whole(low=2, high=(1 << 20) - BLOCK)]
     """Tokens."""
 
 

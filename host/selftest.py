@@ -12,7 +12,7 @@ from rtlm.gen.errors import GenerateError
 from rtlm.gen.schema import Configuration
 from rtlm.host.accelerator_bench import RecordingDevice
 from rtlm.host.compiler.image import build_image
-from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.layout import MemoryMap, output_rows
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import ColumnInput, Engine, StepResult
 from rtlm.host.golden import GoldenModel
@@ -189,7 +189,9 @@ def _checks(params: AcceleratorParams, memory: MemoryMap, result: StepResult) ->
     assert result.logits is not None
     registers, best = register_map(params.columns), _best(result)
     logits = result.logits[0].astype("<f4")
-    written = logits.tobytes().ljust(memory.regions["logits"].words * params.word_bytes, b"\0")
+    # The rows behind the vocabulary repeat that of the last token.
+    stored = np.pad(logits, (0, output_rows(params, len(logits)) - len(logits)), mode="edge")
+    written = stored.tobytes().ljust(memory.regions["logits"].words * params.word_bytes, b"\0")
     largest = int(logits[best : best + 1].view("<u4")[0])
 
     def check(kind: Kind, register: str, value: int, meaning: str) -> Check:

@@ -130,6 +130,40 @@ def test_columns_give_the_same_steps_on_both_back_ends(small_model):
             np.testing.assert_array_equal(a.result.logits.view(np.uint32), b.result.logits.view(np.uint32))
 
 
+def line_up_output(path):
+    """Let row i of the output matrix be row 0 times a factor that grows with i.
+
+    So the first token wins where all logits are negative and the last one where all are positive.
+    """
+    raw = np.memmap(path, np.uint8, "r+")
+    tensor = LlamaModel.open(path).file.tensors["output.weight"]
+    format = BlockFormat.Q8_0
+    blocks = raw[tensor.offset :][: tensor.size].reshape(tensor.shape[0], -1, format.block_bytes)
+    blocks[1:] = blocks[0]
+    scales = np.ascontiguousarray(blocks[..., : format.scale_bytes]).view("<f2")[..., 0]
+    factors = np.linspace(1, 2, len(blocks))[:, None]
+    blocks[..., : format.scale_bytes] = (scales * factors).astype("<f2")[..., None].view(np.uint8)
+    raw.flush()
+
+
+@pytest.mark.parametrize("name", ["as it is", "wide array, four lanes, one port"])
+def test_a_vocabulary_that_the_vector_lanes_do_not_divide(tmp_path, name):
+    """321 tokens: neither do the rows that fill the output matrix up win, nor are they among the logits."""
+    path = write_random_model(tmp_path / "random.gguf", seed=4, **SIZES | {"vocab": 321}, tied=False)
+    line_up_output(path)
+    model = LlamaModel.open(path)
+    golden = GoldenEngine(GoldenModel(model), context=CONTEXT)
+    winners = set()
+    with simulate(load_config("tiny", CONFIGURATIONS[name]), model, context=CONTEXT, progress=SilentProgress()) as ours:
+        for position, token in enumerate([*PROMPT, 320]):
+            got, expected = feed(ours.engine, token, position), feed(golden, token, position)
+            assert got.logits.shape == (1, 321)
+            np.testing.assert_array_equal(got.logits.view(np.uint32), expected.logits.view(np.uint32))
+            assert got.best == expected.best
+            winners.add(got.best[0])
+    assert winners == {0, 320}, "of both signs"
+
+
 def test_stalls_on_the_bus_change_nothing(small_model, expected):
     config = load_config("tiny")
     stalls = {"stall_seed": 7, "stall_percent": 30}

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import ImageHeader
-from rtlm.host.compiler.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words
+from rtlm.host.compiler.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words, output_rows
 from rtlm.host.errors import ModelError
 from rtlm.host.model import FLOAT_DTYPES, LlamaModel, check_q8_0_range
 from rtlm.hw.control.isa import Instruction, assemble
@@ -51,12 +51,14 @@ def build_image(
             raise ModelError(f"{region.name} takes {raw.size} bytes where {region.words} words are planned")
         image[region.start : region.start + region.words].reshape(-1)[: raw.size] = raw
 
-    def put_matrix(name: str, blocks: Blocks) -> None:
+    def put_matrix(name: str, blocks: Blocks, rows: int | None = None) -> None:
+        """Write a matrix; where `rows` is more than it has, its last row is repeated."""
+        rows = rows or blocks.rows
         region, start = memory.regions[name], memory.regions[name].start
         run = tile.tiles_per_scale_word(blocks.format) * tile.group_rows(blocks.format)
         step = -(-PACK_ROWS // run) * run
-        for row in range(0, blocks.rows, step):
-            part = blocks.select(np.arange(row, min(row + step, blocks.rows)))
+        for row in range(0, rows, step):
+            part = blocks.select(np.minimum(np.arange(row, min(row + step, rows)), blocks.rows - 1))
             words = pack_tiles(tile, part, region.group_shift)
             image[start : start + len(words)] = words
             start += len(words)
@@ -83,7 +85,7 @@ def build_image(
         for norm in ("attn_norm", "ffn_norm"):
             put(memory.regions[f"layer{i}.{norm}"], model.norm(norm, i))
     put(memory.regions["output_norm"], model.norm("output_norm"))
-    put_matrix("output", matrix_blocks(model, "output"))
+    put_matrix("output", matrix_blocks(model, "output"), output_rows(params, model.vocab))
     return image
 
 

@@ -86,6 +86,15 @@ def embedding_row_words(params: AcceleratorParams, dim: int) -> int:
     return -(-2 * (dim // BLOCK) // params.word_bytes) + -(-dim // params.word_bytes)
 
 
+def output_rows(params: AcceleratorParams, vocab: int) -> int:
+    """Return the rows of the output matrix in memory: the vocabulary, filled up to a multiple of the vector lanes.
+
+    The rows behind the vocabulary repeat that of the last token. Their logits equal its logit, and among equals the
+    arg-max takes the lowest index, so none of them wins; the driver leaves them out of what it reads back.
+    """
+    return -(-vocab // params.vector_lanes) * params.vector_lanes
+
+
 def check_fit(params: AcceleratorParams, model: LlamaModel) -> None:
     """Refuse a model that is too large for the accelerator.
 
@@ -205,7 +214,8 @@ def memory_map(params: AcceleratorParams, model: LlamaModel, *, instructions: in
         memory.add_bytes(following, "norms", F32_BYTES * model.dim)
         matrix(f"layer{i}.down", formats["down"], model.dim, model.hidden_dim, groups["down"])
     output_groups = stored_group_shift(model, "output", None)
-    matrix("output", stored_format(model, "output", None), model.vocab, model.dim, output_groups)
+    rows = output_rows(params, model.vocab)
+    matrix("output", stored_format(model, "output", None), rows, model.dim, output_groups)
     for slot in range(params.columns):
         memory.add(f"kv{slot}", "kv", model.layers * model.kv_heads * params.kv_head_words)
     memory.add("logits", "logits", params.columns * -(-F32_BYTES * model.vocab // params.word_bytes))

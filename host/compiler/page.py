@@ -106,7 +106,9 @@ def _tiles(params: AcceleratorParams) -> str:
         "then the minimum `m` where the format has one. Scales shared by 2, 4 or 8 blocks (`group_shift` 1 to 3) stand "
         "once for each such group of tiles, so that a scale word serves as many times more tiles.\n\n"
         f"{table(head, rows)}\n"
-        "Rows of gate and up alternate in one matrix: gate 0, up 0, gate 1, up 1 ...\n"
+        "Rows of gate and up alternate in one matrix: gate 0, up 0, gate 1, up 1 ... Where the vector lanes do not "
+        "divide the vocabulary, the output matrix repeats its last row until they do: such rows never win the "
+        "arg-max.\n"
     )
 
 
@@ -120,7 +122,7 @@ def _vectors(params: AcceleratorParams) -> str:
         f"* RoPE: for each position {rope_words} word{'s' if rope_words > 1 else ''}: cosine and sine (float32) of "
         "pair 0, of pair 1, and so on.\n"
         "* Program: instructions of 32 bytes, padded with zeros to whole words.\n"
-        "* Logits: for each column a float32 for each token, from a word's start.\n"
+        "* Logits: for each column a float32 for each token, from a word's start; what follows to the word's end is undefined.\n"
     )
 
 

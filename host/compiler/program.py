@@ -4,7 +4,14 @@ import math
 import zlib
 from typing import Any
 
-from rtlm.host.compiler.layout import MemoryMap, embedding_row_words, layer_formats, memory_map, stored_format
+from rtlm.host.compiler.layout import (
+    MemoryMap,
+    embedding_row_words,
+    layer_formats,
+    memory_map,
+    output_rows,
+    stored_format,
+)
 from rtlm.host.model import LlamaModel
 from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode, Operator, assemble, f32_bits
 from rtlm.hw.formats import BLOCK, BlockFormat
@@ -172,7 +179,7 @@ def compile_model(params: AcceleratorParams, model: LlamaModel, *, context: int)
         matmul(
             "output",
             stored_format(model, "output", None),
-            model.vocab,
+            output_rows(params, model.vocab),
             model.dim,
             bank=0,
             epilogue=Epilogue.LOGITS,

@@ -126,7 +126,7 @@ def test_image_fits_the_address_space():
     (found,) = problems("memory.address_bits=24", "limits.vocabulary=1000000")
     assert "1000000 x 576 weights of 4.5 bits" in found and "0.0156 GiB" in found
     wide = ("memory.ports=1", "memory.port_bits=32", "memory.address_bits=64", "matmul.lanes=32")
-    huge = ("limits.vocabulary=1048575", "limits.dim=16384", "limits.kv_heads=128", "limits.heads=128")
+    huge = ("limits.vocabulary=1048544", "limits.dim=16384", "limits.kv_heads=128", "limits.heads=128")
     load_config("kv260", [*wide, *huge])
     (found,) = problems(*wide, *huge, "memory.address_bits=33")
     assert "the nearest valid value is 34" in found

@@ -57,6 +57,9 @@ def test_matrices_come_back(model, name, pack_rows, monkeypatch):
         assert equal(both.select(np.arange(1, both.rows, 2)), up)
     blocks = matrix_blocks(model, "output")
     assert equal(stored("output", blocks), blocks)
+    assert model.vocab % params.vector_lanes, "a vocabulary that has to be padded"
+    padded = blocks.select(np.array([*range(model.vocab), *[model.vocab - 1] * (-model.vocab % params.vector_lanes)]))
+    assert equal(stored("output", padded), padded), "rows behind the vocabulary repeat the last one"
 
 
 @pytest.mark.parametrize("name", ARRAYS)

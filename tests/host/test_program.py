@@ -18,7 +18,9 @@ from rtlm.hw.control.isa import (
     assemble,
     disassemble,
 )
+from rtlm.hw.control.legality import broken_rules
 from rtlm.hw.formats import BlockFormat
+from rtlm.hw.unit_params import unit_params
 from small_models import ARRAYS, MIXED, params_of, small_model
 
 CONTEXT = 50
@@ -105,8 +107,19 @@ def test_program_begins_and_ends_as_documented(model, name):
         assert (rope.rows, embed.rows, embed.imm0, embed.imm1) == (32, 128, bits(1 / 128), bits(1e-5))
     output, end = program[-2:]
     assert (output.opcode, output.epilogue, output.store, output.logits) == (Opcode.MATMUL, Epilogue.LOGITS, 1, 1)
-    assert (output.rows, output.k_blocks, output.operator) == (model.vocab, 4, Operator.LM_HEAD)
+    rows = -(-model.vocab // params.vector_lanes) * params.vector_lanes
+    assert (output.rows, output.k_blocks, output.operator) == (rows, 4, Operator.LM_HEAD)
     assert output.aux == memory.address("logits") and end == Instruction(opcode=Opcode.END)
+
+
+@pytest.mark.parametrize("vocab", [320, 321, 323])
+@pytest.mark.parametrize("overrides", [[], ["vector.lanes=4"]])
+def test_no_instruction_is_illegal(tmp_path, vocab, overrides):
+    """Whatever the vocabulary: the output matrix has a multiple of the vector lanes of rows."""
+    params = params_of("wide, one port", *overrides)
+    _, program = compile_model(params, small_model(tmp_path, vocab=vocab), context=CONTEXT)
+    limits = unit_params(params).sequencer.limits
+    assert [broken_rules(instruction, limits) for instruction in program] == [[]] * len(program)
 
 
 @pytest.mark.parametrize("name", ARRAYS)
