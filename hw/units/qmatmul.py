@@ -6,6 +6,7 @@ import numpy as np
 from amaranth.hdl import Array, Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 from numpy.typing import NDArray
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.units.activations import BANKS, ONE, ActivationBanks
@@ -23,7 +24,8 @@ def _without(*names: str) -> data.StructLayout:
 
 
 QMATMUL_COMMAND = _without("bank")
-"""A product: as `rtlm.hw.units.matmul.MATMUL_COMMAND`, but the banks alternate by themselves."""
+"""A product: as `rtlm.hw.units.matmul.MATMUL_COMMAND`, but the banks alternate by themselves, and any
+number of rows from 1 is taken."""
 
 GEMV_COMMAND = _without("bank", "packet_shift", "columns_active")
 """A product with one vector: the other fields are always the same."""
@@ -39,6 +41,8 @@ class QMatmul(wiring.Component):
     by block and in each block column by column; the matrix follows on `i_words` (`rtlm.hw.formats.pack_tiles`). The
     vectors of a command may come while the matrix before is still being multiplied. A command is taken when the
     vectors of the one before have been taken and one of the two banks is free. The first words wait for their blocks.
+    Results leave in whole beats: where `vector_lanes` does not divide the rows, the lanes behind a column's last row
+    hold the results of the rows that fill the last tile up, which are zeros.
 
     Latency: `latency` cycles from the last word of a row group to its first result.
 
@@ -132,11 +136,17 @@ class QMatmul(wiring.Component):
         with m.If(matrix.i_command.ready):
             m.d.sync += send.eq(0)
 
+        # The matrix unit gives whole beats of results only.
+        beats = Signal(len(command.rows))
+        lanes = params.vector_lanes
+        m.d.comb += beats.eq((self.i_command.payload.rows + lanes - 1) >> exact_log2(lanes))
+
         # The bank is emptied as its command is taken, and the command goes on one cycle later: the matrix unit never
         # sees the count of the vectors that were there before.
         with m.If(accepted):
             m.d.comb += banks.clear.eq(1 << ~bank)
             m.d.sync += [command.eq(self.i_command.payload), bank.eq(~bank), send.eq(1), loading.eq(1)]
+            m.d.sync += command.rows.eq(beats << exact_log2(params.vector_lanes))
             m.d.sync += [block.eq(0), column.eq(0)]
 
         write = Signal(banks.i_write.payload.shape())
@@ -169,19 +179,17 @@ class QMatmul(wiring.Component):
             with m.If(last_column):
                 m.d.sync += [column.eq(0), block.eq(block + 1), loading.eq(~last_block)]
 
-        self._count_commands(m, accepted, send | loading | write_valid)
+        self._count_commands(m, accepted, beats, send | loading | write_valid)
         return m
 
-    def _count_commands(self, m: Module, accepted: Signal, entering: Signal) -> None:
-        """Know which banks are in use: a command's is free when its last result has left."""
-        params = self.params
+    def _count_commands(self, m: Module, accepted: Signal, size: Signal, entering: Value) -> None:
+        """Know which banks are in use: a command's, of `size` beats a column, is free when its last result has left."""
         rows_bits = len(self.i_command.payload.rows)
         left = [Signal(rows_bits, name=f"beats_left_{b}") for b in range(BANKS)]
         active = [Signal(4, name=f"columns_left_{b}") for b in range(BANKS)]
         beats = [Signal(rows_bits, name=f"beats_{b}") for b in range(BANKS)]
         newest, oldest, count = Signal(), Signal(), Signal(range(BANKS + 1))
         moved, done = Signal(), Signal()
-        shift = (params.vector_lanes - 1).bit_length()
         m.d.comb += [
             self.i_command.ready.eq(~entering & (count != BANKS)),
             self.idle.eq(count == 0),
@@ -199,7 +207,6 @@ class QMatmul(wiring.Component):
                 with m.If(left[b] == 1):
                     m.d.sync += [left[b].eq(beats[b]), active[b].eq(active[b] - 1)]
             with m.If(accepted & (newest == b)):
-                size = self.i_command.payload.rows >> shift
                 m.d.sync += [left[b].eq(size), beats[b].eq(size), active[b].eq(self.i_command.payload.columns_active)]
 
 
@@ -259,7 +266,8 @@ class Gemv(wiring.Component):
     """Multiply a quantised matrix with an int8 activation vector: `QMatmul` with one column.
 
     Protocol: a command brings one matrix and one vector. The vector follows on `i_activations`, the matrix on `i_words`
-    (`rtlm.hw.formats.pack_tiles`); the vector may come while the matrix before is still being multiplied.
+    (`rtlm.hw.formats.pack_tiles`); the vector may come while the matrix before is still being multiplied. Results leave
+    in whole beats: where `vector_lanes` does not divide the rows, the lanes behind the last row hold zeros.
 
     Latency: `latency` cycles from the last word of a row group to its first result.
 

@@ -29,7 +29,7 @@ def draw(rng, params):
     """One command: its payload, blocks, words and results."""
     format = BlockFormat(int(rng.integers(0, 3)))
     k_blocks, active = int(rng.integers(1, params.max_k_blocks + 1)), int(rng.integers(1, params.columns + 1))
-    rows = int(rng.integers(1, 40 // params.vector_lanes)) * params.vector_lanes
+    rows = int(rng.integers(1, 40))
     shape = (rows, k_blocks)
     d = rng.normal(0, 0.05, shape).astype(np.float16).view(np.uint16)
     m = rng.normal(0, 0.05, shape).astype(np.float16).view(np.uint16) if format.has_minimum else None
@@ -44,7 +44,8 @@ def draw(rng, params):
         for c in range(active)
     ]
     words = [int.from_bytes(word.tobytes(), "little") for word in pack_tiles(params.tile, weights)]
-    y = MatrixUnit.order(QMatmul.model(weights, a, s), 1 << shift)
+    whole_beats = np.pad(QMatmul.model(weights, a, s), ((0, 0), (0, -rows % params.vector_lanes)))
+    y = MatrixUnit.order(whole_beats, 1 << shift)
     return number(QMATMUL_COMMAND, command | {"columns_active": active}), blocks, words, to_bits(y, F32).tolist()
 
 
