@@ -6,6 +6,7 @@ that can be expected are an `RtlmError`, and end in one sentence on standard err
 
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -79,7 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with one of the documented codes."""
     # Being told to end is an interruption too: tools that are running end, unfinished folders go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _prepare_streams()
     sys.exit(run_command(arguments))
+
+
+def _prepare_streams() -> None:
+    """Let every terminal show what it can, and a closed stream swallow what is written."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +104,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         # Amaranth warns of each half-built component that goes away now; the sentence is all that counts.
         warnings.simplefilter("ignore")
-        print("Interrupted. What was finished is kept; the next run starts from there.", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # The reader of a pipe (head, less) has gone; click turns that into an exit, and no command of rtlm exits by

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rtlm.host.cli_common import config_option, set_option
+from rtlm.host.cli_common import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
     from rtlm.gen.package import Package
@@ -77,16 +77,16 @@ def accelerator(config: str, overrides: tuple[str, ...], folder: Path, force: bo
 
 @generate.command()
 @click.argument("source", metavar="FILE.py:FUNCTION")
-@click.option("--lanes", type=click.IntRange(1, 64), default=1, show_default=True, help="Elements in a cycle.")
+@click.option("--lanes", type=Whole(1, 64), default=1, show_default=True, help="Elements in a cycle.")
 @click.option(
     "--clock-mhz",
-    type=click.FloatRange(1, 1000),
+    type=Real(1, 1000),
     default=300,
     show_default=True,
     help="Clock that the pipeline is scheduled for.",
 )
 @click.option("--technology", default="generic", show_default=True, help="Operator delays; see rtlm list technologies.")
-@click.option("--max-length", type=click.IntRange(1), help="Longest packet in beats, for a kernel that reduces.")
+@click.option("--max-length", type=Whole(1), help="Longest packet in beats, for a kernel that reduces.")
 @output_option
 @force_option
 @quiet_option

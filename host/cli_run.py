@@ -1,16 +1,19 @@
 """``rtlm run``."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.host.cli_common import config_option, set_option
-from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, POWER, RunOptions
+from rtlm.gen.errors import INTERRUPTED, OK, RtlmError
+from rtlm.host.cli_common import Real, Whole, check_writable, config_option, set_option
+from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, MAX_TEMPERATURE, POWER, RunOptions
 
 NO_TEXT = "\0"
 """Value of a bare ``--chat``, whose text is then the prompt."""
+STANDARD_INPUT = "-"
+MAX_PROMPT_BYTES = 1 << 22
+CYCLE_DIGITS = 18  # what 63 bits hold
 
 
 class Window(click.ParamType):
@@ -23,9 +26,15 @@ class Window(click.ParamType):
         if isinstance(value, tuple):
             return value
         first, colon, last = value.partition(":")
-        if not (colon and first.isdigit() and last.isdigit() and int(first) < int(last)):
-            self.fail(f"'{value}' is no window of clock cycles such as 0:5000.", param, ctx)
+        if not (colon and _is_cycle(first) and _is_cycle(last) and int(first) < int(last)):
+            raise click.UsageError(
+                f"--waves must be two clock cycles, the later one behind a colon, such as 0:5000, got {value}.", ctx
+            )
         return int(first), int(last)
+
+
+def _is_cycle(text: str) -> bool:
+    return text.isdecimal() and len(text) <= CYCLE_DIGITS
 
 
 @click.command(
@@ -38,19 +47,30 @@ class Window(click.ParamType):
     "prompts",
     multiple=True,
     metavar="TEXT",
-    help="Text that the model continues. Several decode together, each in a column of its own.",
+    help="Text that the model continues; - reads it from standard input. Several decode together, each in a column of "
+    "its own.",
+)
+@click.option(
+    "--prompt-file",
+    "-f",
+    "prompt_files",
+    multiple=True,
+    metavar="FILE",
+    help="The same from a file in UTF-8, without the line end at its end; - is standard input.",
 )
 @click.option(
     "--chat",
     is_flag=False,
     flag_value=NO_TEXT,
     metavar="TEXT",
-    help="What you say to the model; goes through its chat template. Without a text: the prompt does.",
+    help="What you say to the model; goes through its chat template; - reads it from standard input. Without a text: "
+    "the prompts go through the template.",
 )
+@click.option("--system", metavar="TEXT", help="System message of the chat, in place of the template's own.")
 @click.option(
     "--max-tokens",
     "-n",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     default=DEFAULT_MAX_TOKENS,
     show_default=True,
     help="Tokens to generate at most.",
@@ -73,16 +93,16 @@ class Window(click.ParamType):
     "--model", type=click.Path(path_type=Path), metavar="FILE", help="A GGUF file instead of SmolLM2-135M-Instruct."
 )
 @click.option(
-    "--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0 takes the likeliest token."
+    "--temperature",
+    type=Real(0, MAX_TEMPERATURE),
+    default=0.0,
+    show_default=True,
+    help="0 takes the likeliest token.",
 )
-@click.option(
-    "--top-k", type=click.IntRange(min=0), default=0, show_default=True, help="Likeliest tokens kept; 0: all."
-)
-@click.option(
-    "--top-p", type=click.FloatRange(min=0, max=1, min_open=True), default=1.0, show_default=True, help="Share kept."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the sampling.")
-@click.option("--context", type=click.IntRange(min=1), help="Positions of the KV cache; default: what is needed.")
+@click.option("--top-k", type=Whole(0), default=0, show_default=True, help="Likeliest tokens kept; 0: all.")
+@click.option("--top-p", type=Real(0, 1, min_open=True), default=1.0, show_default=True, help="Share kept.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--context", type=Whole(1), help="Positions of the KV cache; default: what is needed.")
 @click.option(
     "--waves", type=Window(), metavar="FROM:TO", help="Write a waveform (FST) of these clock cycles of the simulation."
 )
@@ -104,16 +124,19 @@ class Window(click.ParamType):
 @click.option("--quiet", "-q", is_flag=True, help="Print the answer and nothing else.")
 def run(
     prompts: tuple[str, ...],
+    prompt_files: tuple[str, ...],
     chat: str | None,
+    system: str | None,
     json_file: str | None,
     quiet: bool,
     overrides: tuple[str, ...],
     waves_file: Path | None,
     **options: Any,
-) -> None:
+) -> int:
     """Let a language model answer through the simulated accelerator.
 
-    The first run obtains the model, generates RTL and builds the simulator; later runs reuse all of it.
+    The first run obtains the model, generates RTL and builds the simulator; later runs reuse all of it. Ctrl-C ends the
+    answer; the report, marked as interrupted, is then of what was done. A second Ctrl-C ends the command at once.
 
     \b
     Examples:
@@ -123,12 +146,19 @@ def run(
       rtlm run --chat "Hello" --backend golden
       rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
       rtlm run --chat "Hello" --max-tokens 4 --power measured
+      rtlm run --chat "Hello" --system "You answer in rhymes."
+      rtlm run --chat --prompt-file question.txt
+      sort words.txt | rtlm run --prompt -
       rtlm run --chat -p "What is gravity?" -p "Why is the sky blue?" --set matmul.columns=2
       rtlm run --prompt "one two three one two three" --speculate --set matmul.columns=4
     """
-    texts = _texts(prompts, chat)
-    if json_file and json_file != "-":
-        _check_writable("--json", Path(json_file))
+    texts = _texts(prompts, prompt_files, chat)
+    if system is not None:
+        if chat is None:
+            raise click.UsageError("--system needs --chat: a text that is only continued has no system message.")
+        system = _decode(system.encode(errors="surrogateescape"), "--system")
+    if json_file is not None and json_file != "-":
+        check_writable("--json", Path(json_file))
     options["waves_file"] = _waves_file(waves_file, **options)
 
     from rtlm.host.progress import SilentProgress, TerminalProgress
@@ -141,7 +171,12 @@ def run(
     try:
         # Reading logits back takes simulated writes and the host's time; without --json nobody would see their digest.
         wanted = RunOptions(
-            texts=texts, chat=chat is not None, overrides=overrides, read_logits=json_file is not None, **options
+            texts=texts,
+            chat=chat is not None,
+            system=system,
+            overrides=overrides,
+            read_logits=json_file is not None,
+            **options,
         )
         report = run_session(wanted, progress)
     finally:
@@ -149,26 +184,64 @@ def run(
     if not to_stdout:
         print(flush=True)
     if options["waves"] and report.run.memory:
-        _tell_waves(options["waves"], options["waves_file"], report.run.memory.counters["cycles"])
-    if json_file:
-        _write(report.dumps(), json_file)
+        _tell_waves(options["waves"], options["waves_file"], report.run.simulator.simulated_cycles or 0)
     if not quiet and not to_stdout:
         from rich.console import Console
         from rtlm.host.report_table import print_report
 
         print()
         print_report(report, Console(width=None if sys.stdout.isatty() else 100))
+    if json_file is not None:
+        _write(report.dumps(), json_file)
+    if report.run.interrupted:
+        print("Interrupted; the report is of the steps that had ended.", file=sys.stderr)
+        return INTERRUPTED
+    return OK
 
 
-def _texts(prompts: tuple[str, ...], chat: str | None) -> tuple[str, ...]:
-    """Give the texts that were asked for."""
+def _texts(prompts: tuple[str, ...], files: tuple[str, ...], chat: str | None) -> tuple[str, ...]:
+    """Return the texts that were asked for: those given, then those of files."""
+    given = [("--prompt", text) for text in prompts]
     if chat is not None and chat != NO_TEXT:
-        if prompts:
-            raise click.UsageError("--prompt and --chat both hold a text; give one of them.")
-        prompts = (chat,)
-    if not prompts or not all(prompts):
+        if prompts or files:
+            raise click.UsageError("--chat and --prompt or --prompt-file both hold a text; give one of them.")
+        given = [("--chat", chat)]
+    sources = [*(text for _, text in given), *files]
+    if sources.count(STANDARD_INPUT) > 1:
+        raise click.UsageError("Standard input can be read once: give - for one prompt only.")
+    texts = [
+        _read(text, option) if text == STANDARD_INPUT else _decode(text.encode(errors="surrogateescape"), option)
+        for option, text in given
+    ]
+    texts += [_read(path, "--prompt-file") for path in files]
+    if not texts or not all(texts):
         raise click.UsageError('Nothing to say. Try: rtlm run --chat "What is the capital of France?"')
-    return prompts
+    return tuple(texts)
+
+
+def _read(path: str, option: str) -> str:
+    """Read a prompt from a file or standard input, without the line end at its end."""
+    name = "standard input" if path == STANDARD_INPUT else path
+    if path == STANDARD_INPUT and sys.stdin is None:
+        raise click.UsageError(f"{option} -: standard input is closed.")
+    try:
+        with click.open_file(path, "rb") as file:
+            content = file.read(MAX_PROMPT_BYTES + 1)
+    except OSError as error:
+        raise click.UsageError(f"{option} {name} cannot be read: {error.strerror}.") from None
+    if len(content) > MAX_PROMPT_BYTES:
+        raise click.UsageError(f"{option} {name} must have at most {MAX_PROMPT_BYTES:,} bytes, got more.")
+    return _decode(content, f"{option} {name}").removesuffix("\n").removesuffix("\r")
+
+
+def _decode(content: bytes, what: str) -> str:
+    """Return a text, or refuse what is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"{what} must be text in UTF-8, got the byte {content[error.start]:#04x} at offset {error.start}."
+        ) from None
 
 
 def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: str, power: str, **others: Any) -> Path:
@@ -185,7 +258,7 @@ def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: st
     if path is None and Path(DEFAULT_WAVES).exists():
         raise click.UsageError(f"{DEFAULT_WAVES} exists; remove it or name another file with --waves-file.")
     path = path or Path(DEFAULT_WAVES)
-    _check_writable("--waves-file", path)
+    check_writable("--waves-file", path)
     return path
 
 
@@ -198,22 +271,12 @@ def _tell_waves(window: tuple[int, int], path: Path, cycles: int) -> None:
         print(f"The waveform of the cycles {window[0]:,} to {last:,} is in {path}.", file=sys.stderr)
 
 
-def _check_writable(option: str, path: Path) -> None:
-    """Refuse a file that could not be written before minutes of simulation, not after."""
-    folder = path.parent
-    reason = ""
-    if path.is_dir():
-        reason = "is a folder"
-    elif not folder.is_dir():
-        reason = f"cannot be written: there is no folder {folder}"
-    elif not os.access(path if path.exists() else folder, os.W_OK):
-        reason = "cannot be written: permission denied"
-    if reason:
-        raise click.UsageError(f"{option} {path} {reason}.")
-
-
 def _write(text: str, name: str) -> None:
+    """Write the JSON, which is UTF-8 on every terminal."""
     if name == "-":
-        print(text, end="", flush=True)
-    else:
+        click.echo(text.encode(), nl=False)
+        return
+    try:
         Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RtlmError(f"--json {name} could not be written: {error.strerror}") from error

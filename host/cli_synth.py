@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 from rtlm.gen.errors import NEGATIVE, OK
-from rtlm.host.cli_common import config_option, router_option, seed_option, set_option
+from rtlm.host.cli_common import Whole, check_writable, config_option, router_option, seed_option, set_option
 
 TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
 PLACEABLE = ("ecp5",)
@@ -29,7 +29,7 @@ PLACEABLE = ("ecp5",)
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
 @seed_option
 @router_option
-@click.option("--depth", type=click.IntRange(min=0), default=1, show_default=True, help="Levels of the hierarchy.")
+@click.option("--depth", type=Whole(0), default=1, show_default=True, help="Levels of the hierarchy.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Write everything as JSON.")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), metavar="FILE", help="Write Markdown.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing.")
@@ -67,6 +67,8 @@ def synth(
     from rtlm.gen.synth_report import markdown
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
+    prepare_file("--json", json_path)
+    prepare_file("--markdown", markdown_path)
     settings = load_config(config, overrides)
     how = Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed, router=router)
     progress = SilentProgress() if quiet else TerminalProgress()
@@ -84,9 +86,9 @@ def synth(
     finally:
         progress.close()
     if json_path:
-        write(json_path, as_json(result.to_json()))
+        json_path.write_text(as_json(result.to_json()), encoding="utf-8")
     if markdown_path:
-        write(markdown_path, markdown(result))
+        markdown_path.write_text(markdown(result), encoding="utf-8")
     if not quiet:
         show(result)
     return NEGATIVE if result.timing and not result.timing.met else OK
@@ -99,10 +101,15 @@ def as_json(values: dict[str, Any]) -> str:
     return json.dumps(values, indent=1) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file, and the folder that it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def prepare_file(option: str, path: Path | None) -> None:
+    """Make the folder of a file that is to be written, and refuse one that cannot be."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"{option} {path} cannot be written: {error.strerror}.") from None
+    check_writable(option, path)
 
 
 def show(result: Any) -> None:

@@ -10,7 +10,7 @@ from rtlm.host.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasu
 from rtlm.host.model import LlamaModel
 from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.host.traffic import step_bytes, weight_bytes
-from rtlm.sim import AcceleratorModel, stream_ceiling
+from rtlm.sim import AcceleratorModel, Counters, stream_ceiling
 
 
 class BookedStepper:
@@ -28,6 +28,8 @@ class BookedStepper:
         self.columns, self.context = stepper.columns, stepper.context
         self.books: list[dict[str, int]] = []
         """`rtlm.sim.model.Counters.running` of each step."""
+        self.counters = model.counters()
+        """What the bench had counted when the last step ended."""
         self.dram = model.dram
         self._stepper, self._model = stepper, model
 
@@ -35,7 +37,8 @@ class BookedStepper:
         """Feed one token for each column; see `Engine.step`."""
         before = self._model.counters()
         result = self._stepper.step(columns, want_logits=want_logits, read_logits=read_logits)
-        self.books.append(self._model.counters().since(before).running)
+        self.counters = self._model.counters()
+        self.books.append(self.counters.since(before).running)
         return result
 
 
@@ -75,10 +78,19 @@ def measure_steps(steps: Sequence[Step], model: LlamaModel, booked: BookedSteppe
     return found
 
 
-def measure_memory(config: Configuration, device: SimulatedDevice) -> MemoryMeasurement:
-    """Collect what the bench counted, and what a linear stream reaches in the same memory."""
+def measure_memory(config: Configuration, device: SimulatedDevice, counters: Counters) -> MemoryMeasurement:
+    """Collect what the bench counted, and what a linear stream reaches in the same memory.
+
+    Parameters
+    ----------
+    config
+        Configuration of the accelerator.
+    device
+        The simulated accelerator.
+    counters
+        What was counted, to the end of the last step.
+    """
     dram, params = device.model.dram, device.params
-    counters = device.model.counters()
     return MemoryMeasurement(
         name=dram.name,
         source=dram.source,

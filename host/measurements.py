@@ -129,11 +129,15 @@ class SimulatorMeasurement:
         Version of the simulator.
     wall_s
         Seconds spent in it.
+    simulated_cycles
+        Cycles that were simulated from its start to its end, with loading, register accesses and a step that was
+        broken off; None where nothing counts cycles.
     """
 
     backend: str
     version: str
     wall_s: float
+    simulated_cycles: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +204,8 @@ class RunMeasurements:
         What was generated, one or more sequences that decoded together.
     speculation
         Whether tokens were guessed and verified.
+    interrupted
+        Whether it was broken off; text and figures are then of the steps that had ended.
     logits_sha256
         SHA-256 of all logits read back, in order, as little-endian float32; None where none were.
     steps
@@ -225,3 +231,4 @@ class RunMeasurements:
     elements: Mapping[str, Mapping[str, float]] | None = None
     activity: ActivityMeasurement | None = None
     speculation: bool = False
+    interrupted: bool = False

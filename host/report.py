@@ -120,6 +120,7 @@ class Report:
             "version": SCHEMA_VERSION,
             "config": {**run.config, "hash": run.config_hash},
             "model": run.model,
+            "interrupted": run.interrupted,
             "prompt_tokens": sum(len(sequence.prompt_ids) for sequence in run.sequences),
             "tokens": sum(len(sequence.token_ids) for sequence in run.sequences),
             "prompt_ids": list(run.sequences[0].prompt_ids),
@@ -149,11 +150,14 @@ class Report:
 
 def make_report(run: RunMeasurements) -> Report:
     """Work out everything that follows from the measurements."""
-    decode = _decoding(run.steps)
+    decode = _decoding(run)
     performance = _performance(run, decode)
     cycles = sum(step.cycles or 0 for step in run.steps)
     notes = []
-    if run.memory is None or not cycles:
+    if run.interrupted:
+        ended = f"{len(run.steps)} step{'s' if len(run.steps) != 1 else ''}"
+        notes.append(f"The run was interrupted: text and figures are of the {ended} that had ended by then.")
+    if run.memory is None or (run.steps and not cycles):
         notes.append(f"The {run.simulator.backend} backend counts no cycles and no bytes: speed and power are unknown.")
     elif run.memory.ideal:
         notes.append("The memory was ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
@@ -181,9 +185,13 @@ def make_report(run: RunMeasurements) -> Report:
     )
 
 
-def _decoding(steps: Sequence[StepMeasurement]) -> list[StepMeasurement]:
-    """Give the decoding steps, or the last one where there are none."""
-    return [step for step in steps if step.phase == DECODE] or list(steps[-1:])
+def _decoding(run: RunMeasurements) -> list[StepMeasurement]:
+    """Return the decoding steps.
+
+    Where a whole run has none, it is the last step, which gave the first token; in an interrupted one it may not have.
+    """
+    steps = [step for step in run.steps if step.phase == DECODE]
+    return steps if steps or run.interrupted else list(run.steps[-1:])
 
 
 def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Performance:

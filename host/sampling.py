@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
+from rtlm.host.session_options import MAX_TEMPERATURE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,14 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if not 0 <= self.temperature <= 100:
-            raise ValueError(f"temperature {self.temperature} is not possible: 0 to 100 is")
+        if not 0 <= self.temperature <= MAX_TEMPERATURE:
+            raise ValueError(f"temperature must be between 0 and {MAX_TEMPERATURE}, got {self.temperature}")
         if self.top_k < 0:
-            raise ValueError(f"top-k {self.top_k} is not possible: 0 (all) or more is")
+            raise ValueError(f"top_k must be 0 (all) or more, got {self.top_k}")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top-p {self.top_p} is not possible: more than 0, at most 1 is")
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
 
     @property
     def greedy(self) -> bool:
@@ -75,7 +78,7 @@ class Sampler:
         kept = logits[order].astype(np.float64)
         # NaN is sorted behind all numbers.
         if not np.isfinite(kept[0]) or np.isnan(kept[-1]):
-            raise ModelError(f"logits from {kept[-1]} to {kept[0]} cannot be sampled; the largest has to be finite")
+            raise ModelError(f"the largest logit must be finite for sampling, got logits from {kept[-1]} to {kept[0]}")
         with np.errstate(over="ignore"):  # Small temperatures make distances infinite, hence probabilities zero.
             probabilities = np.exp((kept - kept[0]) / self.params.temperature)
         probabilities /= probabilities.sum()

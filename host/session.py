@@ -1,5 +1,6 @@
 """One run of `rtlm run`: model, gates, image, answer, report."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from rtlm.host.fetch import SMOLLM2, fetch
 from rtlm.host.generation import LogitDigest, Step, Stepper, generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
+from rtlm.host.interruption import InterruptibleStepper
 from rtlm.host.measurements import (
     ActivityMeasurement,
     GeneratedText,
@@ -88,6 +90,8 @@ class _Request:
 def run(options: RunOptions, progress: Progress) -> Report:
     """Answer a prompt and report.
 
+    A first SIGINT or SIGTERM while the model answers ends the answer; the report is then of the steps that had ended.
+
     Parameters
     ----------
     options
@@ -107,8 +111,8 @@ def run(options: RunOptions, progress: Progress) -> Report:
     path = options.model or fetch(SMOLLM2, progress=progress.stage)
     model = LlamaModel.open(path)
     tokenizer = Tokenizer(model.file)
-    chat = [tokenizer.chat([{"role": "user", "content": text}]) for text in options.texts] if options.chat else None
-    prompts = [tokenizer.encode(text) for text in chat or options.texts]
+    texts = [_chat(tokenizer, text, options.system) for text in options.texts] if options.chat else options.texts
+    prompts = [tokenizer.encode(text) for text in texts]
     params = config.to_params()
     check_fit(params, model)
     _check_columns(options, params)
@@ -127,6 +131,17 @@ def run(options: RunOptions, progress: Progress) -> Report:
         engine = GoldenEngine(GoldenModel(model), context=context, columns=params.columns)
         return _answer(request, engine, progress)
     return _simulated(request, context, progress)
+
+
+def _chat(tokenizer: Tokenizer, text: str, system: str | None) -> str:
+    """Return the prompt of a chat; a template that leaves out the system message is refused."""
+    messages = [{"role": "user", "content": text}]
+    if system is None:
+        return tokenizer.chat(messages)
+    prompt = tokenizer.chat([{"role": "system", "content": system}, *messages])
+    if system.strip() not in prompt:
+        raise ModelError("the model's chat template must use the system message that is given; this one leaves it out")
+    return prompt
 
 
 def _simulated(request: _Request, context: int, progress: Progress) -> Report:
@@ -285,17 +300,18 @@ def _answer(
     digest = LogitDigest()
     progress.stage("reading the prompt")
     booked = BookedStepper(stepper, simulation.device.model) if simulation else None
+    interruptible = InterruptibleStepper(booked or stepper)
     started = time.perf_counter()
-    answer = _together if len(request.prompts) > 1 else _alone
-    steps, sequences = answer(request, booked or stepper, progress, digest)
-    wall_s = time.perf_counter() - started
+    answer = _run_batch if len(request.prompts) > 1 else _run_single
+    steps, sequences = answer(request, interruptible, progress, digest)
+    wall_s = interruptible.ended_at - started
     if isinstance(stepper, ActivitySampler):
         activity = stepper.measurement
     return make_report(
         RunMeasurements(
             config=config.model_dump(mode="json"),
             config_hash=config_hash(config),
-            model=request.path.name,
+            model=os.fsencode(request.path.name).decode(errors="replace"),
             sequences=sequences,
             logits_sha256=digest.hex,
             steps=measure_steps(steps, request.model, booked),
@@ -303,17 +319,19 @@ def _answer(
                 backend=options.backend,
                 version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",
                 wall_s=wall_s,
+                simulated_cycles=simulation.device.model.cycles if simulation else None,
             ),
-            memory=measure_memory(config, simulation.device) if simulation else None,
+            memory=measure_memory(config, simulation.device, booked.counters) if simulation and booked else None,
             elements=simulation.rtl.manifest["elements"] if simulation else None,
             activity=activity,
             speculation=options.speculate,
+            interrupted=interruptible.interrupted,
         )
     )
 
 
-def _alone(
-    request: _Request, stepper: Stepper, progress: Progress, digest: LogitDigest
+def _run_single(
+    request: _Request, stepper: InterruptibleStepper, progress: Progress, digest: LogitDigest
 ) -> tuple[list[Step], list[GeneratedText]]:
     """Answer one prompt, piece by piece."""
     options, (prompt,) = request.options, request.prompts
@@ -326,50 +344,52 @@ def _alone(
         pieces.append(piece)
         progress.text(piece)
 
-    for step in generate(
-        stepper,
-        prompt,
-        max_tokens=options.max_tokens,
-        stop=request.tokenizer.stop,
-        sampling=request.sampling,
-        read_logits=options.read_logits,
-        on_logits=digest.add,
-        draft=NgramDraft() if options.speculate else None,
-    ):
-        steps.append(step)
-        if step.prefill:
-            progress.stage("reading the prompt", step.inputs[-1].position + 1, len(prompt))
-        for token in step.tokens:
-            tokens.append(token)
-            show(stream.push(token))
-            progress.stage("answering", len(tokens), options.max_tokens)
+    with stepper.until_signal():
+        for step in generate(
+            stepper,
+            prompt,
+            max_tokens=options.max_tokens,
+            stop=request.tokenizer.stop,
+            sampling=request.sampling,
+            read_logits=options.read_logits,
+            on_logits=digest.add,
+            draft=NgramDraft() if options.speculate else None,
+        ):
+            steps.append(step)
+            if step.prefill:
+                progress.stage("reading the prompt", step.inputs[-1].position + 1, len(prompt))
+            for token in step.tokens:
+                tokens.append(token)
+                show(stream.push(token))
+                progress.stage("answering", len(tokens), options.max_tokens)
     show(stream.finish())
     return steps, [GeneratedText(prompt_ids=prompt, token_ids=tokens, text="".join(pieces))]
 
 
-def _together(
-    request: _Request, stepper: Stepper, progress: Progress, digest: LogitDigest
+def _run_batch(
+    request: _Request, stepper: InterruptibleStepper, progress: Progress, digest: LogitDigest
 ) -> tuple[list[Step], list[GeneratedText]]:
     """Answer several prompts in a batch, and show the answers at the end."""
     options, prompts = request.options, request.prompts
     tokens: list[list[int]] = [[] for _ in prompts]
     steps: list[Step] = []
-    for step in generate_batch(
-        stepper,
-        prompts,
-        max_tokens=options.max_tokens,
-        stop=request.tokenizer.stop,
-        sampling=request.sampling,
-        read_logits=options.read_logits,
-        on_logits=digest.add,
-    ):
-        steps.append(step)
-        for column, token in zip(step.inputs, step.tokens, strict=False):
-            tokens[column.slot].append(token)
-        if step.prefill:
-            progress.stage(f"reading prompt {step.inputs[0].slot + 1} of {len(prompts)}")
-        else:
-            progress.stage("answering", max(len(ids) for ids in tokens), options.max_tokens)
+    with stepper.until_signal():
+        for step in generate_batch(
+            stepper,
+            prompts,
+            max_tokens=options.max_tokens,
+            stop=request.tokenizer.stop,
+            sampling=request.sampling,
+            read_logits=options.read_logits,
+            on_logits=digest.add,
+        ):
+            steps.append(step)
+            for column, token in zip(step.inputs, step.tokens, strict=False):
+                tokens[column.slot].append(token)
+            if step.prefill:
+                progress.stage(f"reading prompt {step.inputs[0].slot + 1} of {len(prompts)}")
+            else:
+                progress.stage("answering", max(len(ids) for ids in tokens), options.max_tokens)
     sequences = []
     for i, (prompt, ids) in enumerate(zip(prompts, tokens, strict=True)):
         stream = request.tokenizer.stream(special=False)

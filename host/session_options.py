@@ -7,6 +7,7 @@ BACKENDS = ("verilator", "golden")
 DEFAULT_CONFIG = "kv260"
 DEFAULT_MAX_TOKENS = 64
 DEFAULT_WAVES = "waves.fst"
+MAX_TEMPERATURE = 100
 POWER = ("auto", "measured", "assumed")
 
 
@@ -20,6 +21,8 @@ class RunOptions:
         Prompts, or what the user says; several decode together, each in a column of its own.
     chat
         Whether they go through the model's chat template.
+    system
+        The system message of the chat; None leaves it to the template.
     max_tokens
         Tokens to generate for each at most.
     speculate
@@ -49,6 +52,7 @@ class RunOptions:
 
     texts: tuple[str, ...]
     chat: bool = False
+    system: str | None = None
     max_tokens: int = DEFAULT_MAX_TOKENS
     speculate: bool = False
     config: str = DEFAULT_CONFIG

@@ -42,7 +42,7 @@ def sample(**changes) -> RunMeasurements:
         "sequences": [GeneratedText(prompt_ids=[1, 2, 3, 4], token_ids=[5, 6, 7, 8], text="Grüße [bold]")],
         "logits_sha256": "00" * 32,
         "steps": steps,
-        "simulator": SimulatorMeasurement(backend="verilator", version="5", wall_s=2.0),
+        "simulator": SimulatorMeasurement(backend="verilator", version="5", wall_s=2.0, simulated_cycles=5_000),
         "memory": MemoryMeasurement(
             name="ddr4-2400",
             source="a data sheet",

@@ -1,6 +1,7 @@
 """The command line: help, exit codes, one sentence for what goes wrong."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 import pytest
 from report_sample import sample
@@ -127,7 +129,7 @@ def test_interrupt_leaves_no_warnings(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == INTERRUPTED
-    assert run.stderr == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
+    assert run.stderr == "\nInterrupted.\n"
 
 
 def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
@@ -146,7 +148,7 @@ def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
     code = (
         "from rtlm.host import cli\ncli.COMMANDS['endless'] = ('endless_command:endless', '')\ncli.main(['endless'])\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **options) as command:
         log = tmp_path / "router.log"
@@ -159,7 +161,7 @@ def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(tool, signal.SIGKILL)
     assert command.returncode == INTERRUPTED
-    assert said == "\nInterrupted. What was finished is kept; the next run starts from there.\n"
+    assert said == "\nInterrupted.\n"
 
 
 def test_quiet_prints_the_answer_only(session, capsys):
@@ -183,8 +185,12 @@ def test_json_on_standard_output_is_nothing_else(session, capsys):
     [
         ([], "Nothing to say"),
         (["--prompt", "a", "--chat", "b"], "give one of them"),
-        (["--prompt", "a", "--max-tokens", "0"], "--max-tokens"),
-        (["--prompt", "a", "--waves", "9:3"], "no window of clock cycles"),
+        (["--prompt-file", "a", "--chat", "b"], "give one of them"),
+        (["--prompt", "a", "--max-tokens", "0"], "--max-tokens must be a whole number, at least 1, got 0."),
+        (["--prompt", "a", "--max-tokens", "2.5"], "--max-tokens must be a whole number, at least 1, got 2.5."),
+        (["--prompt", "a", "--waves", "9:3"], "--waves must be two clock cycles"),
+        (["--prompt", "a", "--waves", "0:²"], "got 0:²."),
+        (["--prompt", "a", "--waves", "0:" + 19 * "9"], "--waves must be two clock cycles"),
         (["--prompt", "a", "--waves", "1:3", "--backend", "golden"], "needs --backend verilator"),
         (["--prompt", "a", "--json", "no/such/folder/x.json"], "there is no folder"),
         (["--prompt", "a", "--json", "."], "is a folder"),
@@ -194,7 +200,26 @@ def test_json_on_standard_output_is_nothing_else(session, capsys):
         (["--prompt", "a", "--power", "measured", "--waves", "1:3"], "in two runs"),
         (["--prompt", "a", "--waves-file", "x.fst"], "needs --waves FROM:TO"),
         (["--prompt", "a", "--waves", "1:3", "--waves-file", "no/such/folder/x.fst"], "there is no folder"),
-        (["--prompt", "a", "--top-p", "0"], "--top-p"),
+        (["--prompt", "a", "--top-p", "0"], "--top-p must be above 0 and at most 1, got 0."),
+        (["--prompt", "a", "--top-p", "nan"], "--top-p must be above 0 and at most 1, got nan."),
+        (["--prompt", "a", "--temperature", "200"], "--temperature must be between 0 and 100, got 200."),
+        (["--prompt", "a", "--temperature", "nan"], "--temperature must be between 0 and 100, got nan."),
+        (["--prompt", "a", "--temperature", "-inf"], "--temperature must be between 0 and 100, got -inf."),
+        (["--prompt", "a", "--temperature", "warm"], "--temperature must be between 0 and 100, got warm."),
+        (["--prompt", "a", "--top-k", "-1"], "--top-k must be a whole number, at least 0, got -1."),
+        (["--prompt", "a", "--seed", "-1"], "--seed must be a whole number, at least 0, got -1."),
+        (["--prompt", "a", "--seed", "nan"], "--seed must be a whole number, at least 0, got nan."),
+        (["--prompt", "a", "--context", "0"], "--context must be a whole number, at least 1, got 0."),
+        (["--prompt", "a", "--json", "/proc/x"], "--json /proc/x cannot be written: No such file or directory."),
+        (["--prompt", "a", "--json", 300 * "x"], "cannot be written: File name too long."),
+        (["--prompt", "a", "--json", ""], "is a folder"),
+        (["--prompt", "a\udcffb"], "--prompt must be text in UTF-8, got the byte 0xff at offset 1."),
+        (["--chat", "\udcff"], "--chat must be text in UTF-8, got the byte 0xff at offset 0."),
+        (["--chat", "a", "--system", "\udcff"], "--system must be text in UTF-8, got the byte 0xff at offset 0."),
+        (["--prompt", "a", "--system", "b"], "--system needs --chat"),
+        (["--prompt-file", "no/such/file"], "--prompt-file no/such/file cannot be read: No such file or directory."),
+        (["--prompt-file", "/dev/zero"], "must have at most 4,194,304 bytes, got more."),
+        (["--prompt", "-", "--prompt-file", "-"], "Standard input can be read once"),
         (["--promt", "a"], "--prompt"),
     ],
 )
@@ -202,6 +227,72 @@ def test_wrong_usage_is_refused_before_any_work(session, capsys, arguments, part
     assert cli.run_command(["run", *arguments]) == USER_ERROR
     assert part in capsys.readouterr().err
     assert session.options is None
+
+
+def test_no_file_is_left_where_the_report_could_be_written(session, tmp_path):
+    session.error = ModelError("no model")
+    report = tmp_path / "report.json"
+    assert cli.run_command(["run", "--prompt", "Hi", "--json", str(report)]) == USER_ERROR
+    assert not report.exists()
+    report.write_text("of an earlier run")
+    assert cli.run_command(["run", "--prompt", "Hi", "--json", str(report)]) == USER_ERROR
+    assert report.read_text() == "of an earlier run"
+
+
+def test_prompts_from_files_and_standard_input(session, tmp_path, monkeypatch):
+    file = tmp_path / "prompt.txt"
+    file.write_bytes("zwei\r\nGrüße\r\n".encode())
+
+    def texts(*arguments):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"from\noutside\n\n")))
+        assert cli.run_command(["run", "--quiet", *arguments]) == OK
+        return session.options.texts
+
+    assert texts("--prompt", "-") == texts("--prompt-file", "-") == texts("--chat", "-") == ("from\noutside\n",)
+    assert session.options.chat
+    assert texts("--prompt-file", str(file)) == ("zwei\r\nGrüße",)
+    assert texts("-f", str(file), "-p", "a", "-p", "-") == ("a", "from\noutside\n", "zwei\r\nGrüße")
+    assert not session.options.chat
+    assert texts("--chat", "-f", str(file)) == ("zwei\r\nGrüße",)
+    assert session.options.chat and session.options.system is None
+    assert texts("--chat", "a", "--system", "Grüße") == ("a",)
+    assert session.options.system == "Grüße"
+
+
+def test_a_file_that_is_no_text_is_refused(session, capsys, tmp_path):
+    file = tmp_path / "prompt"
+    file.write_bytes(b"abc\xff")
+    assert cli.run_command(["run", "--prompt-file", str(file)]) == USER_ERROR
+    assert f"--prompt-file {file} must be text in UTF-8, got the byte 0xff at offset 3." in capsys.readouterr().err
+    assert session.options is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminals_that_lack_characters_show_replacements(tmp_path, encoding):
+    """The answer is 'Grüße' with what an ASCII terminal lacks; JSON is UTF-8 everywhere."""
+    (tmp_path / "report_of_sample.py").write_text(
+        "import sys, types\n"
+        "from report_sample import sample\n"
+        "from rtlm.host import cli\n"
+        "from rtlm.host.report import make_report\n"
+        "def run(options, progress):\n"
+        "    progress.text('Grüße \N{SNOWMAN}')\n"
+        "    return make_report(sample())\n"
+        "sys.modules['rtlm.host.session'] = types.SimpleNamespace(run=run)\n"
+        "cli.main(sys.argv[1:])\n"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, str(tmp_path / "report_of_sample.py"), "run", "--prompt", "Hi"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert done.stdout.startswith("Grüße ?\n".encode(encoding, errors="replace"))
+    done = subprocess.run([*command, "--json", "-"], env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout.decode())["text"] == "Grüße [bold]"
+
+
+def test_closed_streams_are_no_failure():
+    code = "from rtlm.host.cli import main; main(['list', 'presets'])"
+    assert subprocess.run(["sh", "-c", f'{sys.executable} -c "{code}" >&- 2>&-']).returncode == OK
 
 
 @pytest.mark.parametrize(

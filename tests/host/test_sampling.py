@@ -85,18 +85,19 @@ def test_small_temperatures_become_greedy(temperature):
 
 @pytest.mark.parametrize("bad", [[np.nan, 1], [np.inf, 1], [-np.inf, -np.inf], [np.nan, np.nan]])
 def test_logits_without_a_distribution_are_refused(bad):
-    with pytest.raises(ModelError, match="cannot be sampled"):
+    with pytest.raises(ModelError, match="the largest logit must be finite for sampling, got logits from"):
         Sampler(SamplingParams(temperature=1)).choose(np.array(bad, np.float32))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"temperature": -1}, "temperature -1"),
-        ({"temperature": float("nan")}, "temperature nan"),
-        ({"top_k": -2}, "top-k -2"),
-        ({"top_p": 0}, "top-p 0"),
-        ({"top_p": 1.5}, "top-p 1.5"),
+        ({"temperature": -1}, "temperature must be between 0 and 100, got -1"),
+        ({"temperature": float("nan")}, "temperature must be between 0 and 100, got nan"),
+        ({"top_k": -2}, "top_k must be .*, got -2"),
+        ({"top_p": 0}, "top_p must be above 0 and at most 1, got 0"),
+        ({"top_p": 1.5}, "top_p must be above 0 and at most 1, got 1.5"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_impossible_parameters(values, message):

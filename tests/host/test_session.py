@@ -4,9 +4,10 @@ import pytest
 from rtlm.gen.errors import ToolError
 from rtlm.host import activity_sampler, session
 from rtlm.host.errors import ModelError
-from rtlm.host.model import write_random_model
+from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session_options import RunOptions
+from rtlm.host.tokenizer import Tokenizer
 from rtlm.sim.dram import ddr4_2400
 
 NEW_TOKENS = 3
@@ -99,6 +100,26 @@ def test_waves_hold_the_window(run, golden, tmp_path):
     assert len(edges) == pytest.approx(2 * 500, abs=2)
     assert max(edges) - min(edges) == pytest.approx(2 * 500, abs=2)
     assert len(wave["TOP.m0_axi__rdata"].signal) > 100
+
+
+def test_a_system_message_goes_through_the_template(model):
+    """The random model's template is ChatML, as SmolLM2's."""
+    asked = []
+
+    def prompt_of(**options):
+        values = {"texts": ("abc",), "chat": True, "max_tokens": 1, "config": "tiny", "model": model}
+        report = session.run(RunOptions(**values | options, backend="golden"), SilentProgress())
+        asked.append(report.run.sequences[0].prompt_ids)
+        return Tokenizer(LlamaModel.open(model).file).decode(asked[-1])
+
+    assert "Be brief." in prompt_of(system="Be brief.")
+    assert "Be brief." not in prompt_of()
+
+
+def test_a_template_that_ignores_the_system_message_is_refused(run, monkeypatch):
+    monkeypatch.setattr(Tokenizer, "chat", lambda self, messages: messages[-1]["content"])
+    with pytest.raises(ModelError, match="must use the system message"):
+        run(chat=True, system="Be brief.", backend="golden")
 
 
 def test_an_empty_prompt_is_refused_before_anything_is_built(run, monkeypatch):
