@@ -102,7 +102,7 @@ def count_elements(rtlil: str) -> dict[str, Elements]:
     Parameters
     ----------
     rtlil
-        Text from ``amaranth.back.rtlil.convert``.
+        Text from `rtlm.gen.rtl.to_rtlil`.
     """
     modules: dict[str, Elements] = {}
     name, lines = "", iter(rtlil.splitlines())

@@ -18,7 +18,7 @@ def cut(rtlil: str, path: str) -> tuple[str, str]:
     Parameters
     ----------
     rtlil
-        Netlist of the whole, from ``amaranth.back.rtlil.convert``.
+        Netlist of the whole, from `rtlm.gen.rtl.to_rtlil`.
     path
         Place below the top, such as ``matmul.array``; empty for the whole.
 

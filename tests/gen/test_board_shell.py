@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -14,6 +13,7 @@ from rtlm.gen.config import load_config
 from rtlm.gen.constraints import board_constraints
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.place import PlaceError, Placement
+from rtlm.gen.rtl import to_rtlil
 from rtlm.gen.selftest import SHELLS, check_shell, emit_selftest, pins
 from rtlm.hw.board import Check, Kind, SelfTestParams, Ulx3s
 from rtlm.hw.board.ulx3s import CLOCK_HZ
@@ -88,7 +88,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_a_small_design_becomes_a_bitstream(own_cache):
     options = {"top": "top", "target": "ecp5", "placement": Placement(clock_mhz=25)}
-    netlist = rtlil.convert(Blinker(), name="top", emit_src=False)
+    netlist = to_rtlil(Blinker(), "top")
     first = make_bitstream(netlist, pins=pins(SHELL)[1], **options)
     # A comment with the name of the device comes first, then the preamble (Lattice FPGA-TN-02039).
     assert b"LFE5U-85F" in first.content[:200] and b"\xff\xff\xbd\xb3" in first.content[:300]

@@ -1,14 +1,13 @@
 """The critical path in terms of our source: instance, kernel, operator, stage, line."""
 
 import pytest
-from amaranth.back import rtlil
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 from rtlm.gen.harness import harness
 from rtlm.gen.path_names import owner, shares
 from rtlm.gen.place import Placement, Step
-from rtlm.gen.rtl import emit
+from rtlm.gen.rtl import emit, to_rtlil
 from rtlm.gen.synth import synthesise
 from rtlm.hw.kernels import dequantise, quantise
 
@@ -84,7 +83,7 @@ def test_a_routed_path_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     pipeline = dequantise.component(lanes=1, clock_mhz=25, technology="ecp5")
     result = synthesise(
-        rtlil.convert(pipeline, name=TOP, emit_src=False),
+        to_rtlil(pipeline, TOP),
         target="ecp5",
         depth=0,
         placement=Placement(clock_mhz=25),
@@ -100,7 +99,7 @@ def test_a_routed_path_is_named(tmp_path, monkeypatch):
 
 def test_a_harness_connects_every_port():
     pipeline = dequantise.component(lanes=1, clock_mhz=25, technology="ecp5")
-    made = harness(rtlil.convert(pipeline, name=TOP, emit_src=False), TOP)
+    made = harness(to_rtlil(pipeline, TOP), TOP)
     bits_in, bits_out = 8 + 16 + 1 + 1, 32 + 1 + 1
     assert made.registers == 2 + bits_in + 2 * bits_out
     assert f"[{bits_in - 1}:0] harness_in;" in made.verilog and ".\\i__valid (" in made.verilog

@@ -13,6 +13,7 @@ from rtlm.gen.errors import GenerateError, ToolError
 from rtlm.gen.harness import harness
 from rtlm.gen.netlist import cut, down_to
 from rtlm.gen.place import Placement, signal_name
+from rtlm.gen.rtl import to_rtlil
 from rtlm.gen.synth import cells_by_module, synthesise
 from rtlm.gen.synth_asic import read_areas
 from rtlm.gen.synth_report import markdown
@@ -61,7 +62,7 @@ class Design(wiring.Component):
 
 @pytest.fixture(scope="module")
 def netlist() -> str:
-    return rtlil.convert(Design(), name="top", emit_src=False)
+    return to_rtlil(Design(), "top")
 
 
 @pytest.fixture(scope="module", autouse=True)

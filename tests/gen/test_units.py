@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 from rtlm.gen.config import load_config
 from rtlm.gen.errors import ConfigError
+from rtlm.gen.rtl import emit
 from rtlm.gen.units import UNITS, KernelParams
 from rtlm.hw.unit_params import unit_params
+from rtlm.sim.benches import sequencer
 
 
 @pytest.mark.parametrize("preset", ["tiny", "kv260", "u280"])
@@ -30,3 +32,9 @@ def test_impossible_sizes_are_one_sentence():
     with pytest.raises(ValueError, match="0 lanes"):
         KernelParams(lanes=0)
     assert dataclasses.replace(UNITS["gemv"].defaults(config), lanes=64).matmul.steps == 2
+
+
+def test_a_bench_tests_the_verilog_that_is_handed_over():
+    params = sequencer.SETS["one-column"]
+    component = UNITS["sequencer"].build(params, clock_mhz=100, technology="generic")
+    assert sequencer.prepare(params).verilog == emit(component, "sequencer").verilog

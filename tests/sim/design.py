@@ -1,9 +1,9 @@
 """A small AXI master as the design under test: reads a range on every port, writes it with one added elsewhere."""
 
 from amaranth import Module, Signal
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.gen.rtl import emit
 
 ADDRESS_BITS = 40
 
@@ -135,4 +135,4 @@ class Copier(wiring.Component):
 
 
 def copier_verilog(**parameters):
-    return verilog.convert(Copier(**parameters), name="accelerator", emit_src=False, strip_internal_attrs=True)
+    return emit(Copier(**parameters), "accelerator").verilog
