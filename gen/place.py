@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rtlm.gen import yosys
 from rtlm.gen.convergence import stuck
 from rtlm.gen.errors import NEGATIVE, GenerateError, RtlmError
 from rtlm.gen.harness import UNIT, harness
+from rtlm.gen.installation import package_version
 from rtlm.gen.synth_targets import TARGETS
 
 
@@ -159,10 +159,7 @@ class Timing:
 
 def version(target: str) -> str:
     """Give the version of a target's placer, empty if it is not installed."""
-    try:
-        return metadata.version(PLACERS[target].package)
-    except metadata.PackageNotFoundError:
-        return ""
+    return package_version(PLACERS[target].package) or ""
 
 
 def place(

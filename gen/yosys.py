@@ -3,13 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 from rtlm.gen.errors import RtlmError, ToolError
+from rtlm.gen.installation import install_command, package_version
 
 PACKAGE = "pyosys"
-INSTALL = "pip install -e '.[synth]'"
 
 PREPARATION = (
     # Amaranth names the fields of a structure like bits of a bus, x[0] beside x; yosys 0.70's mapper gives both the
@@ -43,15 +43,13 @@ def require(*packages: str) -> None:
     """
     for package in packages:
         if util.find_spec(package.replace("-", "_")) is None:
-            raise ToolError(f"The package {package} is missing, which synthesis needs; run: {INSTALL}.")
+            command = install_command("synth")
+            raise ToolError(f"The package {package} is missing, which synthesis needs; run: {command}.")
 
 
 def version() -> str:
     """Give the version of yosys, empty if it is not installed."""
-    try:
-        return metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        return ""
+    return package_version(PACKAGE) or ""
 
 
 def read_commands(gate: str, folder: Path) -> list[str]:

@@ -13,10 +13,10 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
 
 import click
 from rtlm.gen.errors import INTERNAL_ERROR, INTERRUPTED, OK, USER_ERROR, RtlmError
+from rtlm.gen.installation import package_version
 
 COMMANDS = {
     "run": ("rtlm.host.cli_run:run", "Let a language model answer through the simulated accelerator."),
@@ -55,13 +55,33 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def print_versions(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    """Print the versions of rtlm and its tools where they are asked for, and end."""
+    if not wanted:
+        return
+    from rtlm.host.versions import versions
+
+    (name, version), *tools = versions().items()
+    print(f"{name} {version}")
+    for name, version in tools:
+        print(f"  {name:21}{version}")
+    ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 the result is negative, 2 something given is wrong (one sentence says what), "
     "3 a tool is missing, 70 a defect of rtlm, 130 interrupted.",
 )
-@click.version_option(package_name="rtlm", message="%(package)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_versions,
+    help="Print the versions of rtlm and its tools, and exit.",
+)
 def cli() -> None:
     """LLM-decode accelerators generated from Python, running real models in simulation.
 
@@ -115,7 +135,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         code = exit_code(error)
         if code == INTERNAL_ERROR:
             traceback.print_exc()
-            print(f"This is a defect of rtlm {metadata.version('rtlm')}.", file=sys.stderr)
+            print(f"This is a defect of rtlm {package_version('rtlm')}.", file=sys.stderr)
         else:
             print(sentence(error), file=sys.stderr)
         return code

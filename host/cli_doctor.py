@@ -1,5 +1,8 @@
 """``rtlm doctor``."""
 
+import shutil
+import sys
+
 import click
 from rtlm.gen.errors import ENVIRONMENT_ERROR, OK
 
@@ -10,13 +13,11 @@ def doctor() -> int:
 
     Nothing is changed or downloaded. The exit code is 3 if something that `rtlm run` needs is missing.
     """
-    from rtlm.host.doctor import checks
+    from rtlm.host.doctor import checks, lines
 
-    missing = 0
-    for check in checks():
-        state = "ok" if check.ok else "MISSING" if check.required else "optional"
-        print(f"{state:9}{check.name:14}{check.sentence}", flush=True)
-        missing += check.required and not check.ok
+    found = list(checks())
+    print("\n".join(lines(found, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)))
+    missing = sum(check.required and not check.ok for check in found)
     if missing:
         print(f"{missing} of the things that rtlm run needs {'is' if missing == 1 else 'are'} missing.")
     return ENVIRONMENT_ERROR if missing else OK

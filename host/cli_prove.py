@@ -5,9 +5,12 @@ from pathlib import Path
 
 import click
 from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.installation import install_command
 
 
-@click.command()
+@click.command(
+    epilog=f"Needs the extra formal: {install_command('formal')}. The exit code is 1 if a property is broken."
+)
 @click.argument("names", nargs=-1, metavar="[PROPERTY]...")
 @click.option(
     "--output",
@@ -24,8 +27,7 @@ def prove(names: tuple[str, ...], folder: Path, as_json: bool, list_only: bool) 
     """Prove properties of queues, converters, pipelines, bursts and prefetching with an SMT solver.
 
     Without PROPERTY all are proved. Where an induction closes, a property holds for runs of any length; otherwise for
-    all runs up to the length that is printed. Needs the extra `formal` (pip install -e '.[formal]'). The exit code is
-    1 if a property is broken; a waveform shows how.
+    all runs up to the length that is printed. For a property that is broken, a waveform shows how.
 
     \b
     Examples:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.installation import install_command
 from rtlm.host.cli_common import router_option, seed_option, set_option
 from rtlm.host.cli_generate import force_option, output_option, quiet_option
 
@@ -13,7 +14,7 @@ DEFAULT_CONFIG = "ulx3s-selftest"
 
 
 @click.command(
-    epilog="Needs the extra synth: pip install -e '.[synth]'. The exit code is 1 when the clock of the board is not "
+    epilog=f"Needs the extra synth: {install_command('synth')}. The exit code is 1 when the clock of the board is not "
     "reached, or the design cannot be routed. Bitstreams are cached by content in ~/.cache/rtlm. No board was at hand: "
     "what is checked is the same top in Verilator (rtlm test selftest); docs/synthesis.md has figures."
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.installation import install_command
 from rtlm.host.cli_common import Whole, check_writable, config_option, router_option, seed_option, set_option
 
 TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
@@ -12,8 +13,8 @@ PLACEABLE = ("ecp5",)
 
 
 @click.command(
-    epilog="Needs the extra synth: pip install -e '.[synth]'. Results are cached by content in ~/.cache/rtlm. The exit "
-    "code is 1 when --place does not reach the clock."
+    epilog=f"Needs the extra synth: {install_command('synth')}. Results are cached by content in ~/.cache/rtlm. "
+    "The exit code is 1 when --place does not reach the clock."
 )
 @config_option
 @set_option

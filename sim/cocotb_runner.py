@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rtlm.gen.cache import cache_folder
 from rtlm.gen.errors import ToolError
+from rtlm.gen.installation import install_command
 
 from .cache import cached, digest, run_logged
 from .verilator import Verilator, compiler_identity, find_compiler, find_verilator
@@ -266,7 +267,7 @@ def _cocotb_folders() -> tuple[Path, Path]:
     try:
         from cocotb_tools import config
     except ImportError as problem:
-        raise ToolError("Unit benches need cocotb; run: pip install -e '.[test]'.") from problem
+        raise ToolError(f"Unit benches need cocotb; run: {install_command('test')}.") from problem
     return Path(config.share_dir), Path(config.libs_dir)
 
 

@@ -115,6 +115,17 @@ def find_compiler() -> str:
     raise ToolError("No C++ compiler was found; on Debian and Ubuntu: apt install g++.")
 
 
+def compiler_version(compiler: str) -> str:
+    """Return the line in which a compiler says what it is.
+
+    Parameters
+    ----------
+    compiler : str
+        Path from `find_compiler`.
+    """
+    return _output([compiler, "--version"]).partition("\n")[0]
+
+
 def compiler_identity(compiler: str) -> str:
     """Return version and resolved ``-march=native`` of a compiler: two machines with the same text can share code.
 
@@ -123,10 +134,9 @@ def compiler_identity(compiler: str) -> str:
     compiler : str
         Path from `find_compiler`.
     """
-    version = _output([compiler, "--version"]).partition("\n")[0]
     macros = _output([compiler, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null"])
     features = sorted(line for line in macros.splitlines() if re.match(r"#define __(tune|AVX|SSE|BMI|FMA|ARM)", line))
-    return "\n".join([version, *features])
+    return "\n".join([compiler_version(compiler), *features])
 
 
 def has_headers(*headers: str) -> bool:
@@ -147,7 +157,7 @@ def checks() -> list[tuple[str, bool, str]]:
     results = []
     try:
         compiler = find_compiler()
-        results.append(("C++ compiler", True, f"{compiler}: {_output([compiler, '--version']).partition(chr(10))[0]}."))
+        results.append(("C++ compiler", True, f"{compiler}: {compiler_version(compiler)}."))
     except ToolError as problem:
         results.append(("C++ compiler", False, str(problem)))
     try:

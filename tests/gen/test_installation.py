@@ -1,0 +1,46 @@
+"""Hints fit how rtlm was installed."""
+
+import ast
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from rtlm.gen.installation import install_command, package_version
+
+TREE, WHEEL = "pip install -e '.[test]'", "pip install 'rtlm[test]'"
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ({"url": "file:///home/me/rtlm", "dir_info": {"editable": True}}, TREE),
+        ({"url": "file:///home/me/rtlm", "dir_info": {}}, WHEEL),
+        ({"url": "file:///tmp/rtlm-0.1.0-py3-none-any.whl", "archive_info": {}}, WHEEL),
+        (None, WHEEL),  # from an index
+    ],
+)
+def test_command_fits_the_installation(tmp_path, monkeypatch, origin, command):
+    folder = tmp_path / "rtlm-9.9.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: rtlm\nVersion: 9.9\n")
+    if origin:
+        (folder / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert package_version("rtlm") == "9.9"
+    assert install_command("test") == command
+
+
+def test_without_an_installation_it_is_the_source_tree(monkeypatch):
+    monkeypatch.setattr("rtlm.gen.installation.PACKAGE", "no-such-package")
+    assert install_command("test") == TREE
+
+
+@pytest.mark.parametrize("room", ["gen", "sim", "host"])
+def test_extras_are_named_in_one_place(room):
+    folder = Path(importlib.import_module(f"rtlm.{room}").__path__[0])
+    for path in folder.rglob("*.py"):
+        if path.name != "installation.py":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    assert "pip install -e" not in node.value and "pip install '" not in node.value, path
