@@ -18,7 +18,7 @@ from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel
 from rtlm.host.progress import TerminalProgress
 from rtlm.host.session import simulate
-from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.host.traffic import needed_bytes
 from rtlm.sim import stream_ceiling
 
 CONTEXT = 512
@@ -56,7 +56,8 @@ def main(config: str, overrides: tuple[str, ...], tokens: int, path: Path | None
             result = simulation.engine.step(columns, read_logits=check)
             seconds = time.process_time() - started
             cycles = result.counters["CYCLES"]
-            needed = step_bytes(model, columns, weights=weight_bytes(model, logits=True), stored_logits=check)
+            by_purpose = needed_bytes(simulation.memory.plan, columns, logits=True, stored_logits=check)
+            needed = sum(by_purpose.values())
             utilisation = needed / (cycles * peak)
             equal = "not checked"
             if golden:

@@ -27,7 +27,7 @@ from rtlm.host.kv_cache import cache_words, random_cache
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.progress import Progress, TerminalProgress
 from rtlm.host.session import Simulation, simulate
-from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.host.traffic import needed_bytes
 from rtlm.sim import stream_ceiling
 
 FIRST_TOKEN = 300
@@ -169,7 +169,8 @@ def measure(
         expected = golden.evaluate([FIRST_TOKEN], cache)
         equal = bool(np.array_equal(expected.view(np.uint32), result.logits.view(np.uint32)))
     cycles = result.counters["CYCLES"]
-    needed = step_bytes(model, columns, weights=weight_bytes(model, logits=True), stored_logits=golden is not None)
+    by_purpose = needed_bytes(memory.plan, columns, logits=True, stored_logits=golden is not None)
+    needed = sum(by_purpose.values())
     running = device.model.counters().since(before).running
     clock = device.params.clock_mhz * 1e6
     utilisation = needed / (cycles / clock * peak)

@@ -15,7 +15,7 @@ from rtlm.gen.config import load_config
 from rtlm.gen.rtl import TOP, build_rtl
 from rtlm.gen.schema import Configuration
 from rtlm.host.compiler.image import build_image
-from rtlm.host.compiler.layout import F32_BYTES, MemoryMap
+from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import ColumnInput, Engine
 from rtlm.host.golden import GoldenModel
@@ -160,7 +160,7 @@ def _case(params: AcceleratorParams, memory: MemoryMap, striping: Striping) -> d
     return {
         "ports": params.ports,
         "memory_bytes": SimulatedDevice.memory_bytes(params, memory),
-        "result_pieces": pieces(memory.regions["logits"].start, -(-F32_BYTES * VOCABULARY // params.word_bytes)),
+        "result_pieces": pieces(memory.regions["logits"].start, memory.regions["logits"].entry_words),
         "accessed": [place[int(rng.integers(len(place)))] for place in places],
         "counters": {name: registers.address(name) for name in COUNTERS},
         "error_address": registers.address("ERROR"),

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from rtlm.gen.schema import Configuration
 from rtlm.host.causes import cycles_by_cause, whole_cycles
+from rtlm.host.compiler.plan import Plan
 from rtlm.host.engine import ColumnInput, StepResult
 from rtlm.host.generation import Step, Stepper
 from rtlm.host.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasurement
-from rtlm.host.model import LlamaModel
 from rtlm.host.simulated_device import SimulatedDevice
-from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.host.traffic import needed_bytes
 from rtlm.sim import AcceleratorModel, Counters, stream_ceiling
 
 
@@ -42,25 +42,25 @@ class BookedStepper:
         return result
 
 
-def measure_steps(steps: Sequence[Step], model: LlamaModel, booked: BookedStepper | None) -> list[StepMeasurement]:
+def measure_steps(steps: Sequence[Step], plan: Plan, booked: BookedStepper | None) -> list[StepMeasurement]:
     """Turn steps and their counters into what the report wants.
 
     Parameters
     ----------
     steps
         All that were run, in order.
-    model
-        The model, for the bytes that a step needs.
+    plan
+        What a step does, for the bytes that it needs.
     booked
         What ran them; None where nothing counts cycles (golden model).
     """
-    weights = {logits: weight_bytes(model, logits=logits) for logits in (False, True)}
     found = []
     for i, step in enumerate(steps):
         result = step.result
-        needed = step_bytes(
-            model, step.inputs, weights=weights[result.best is not None], stored_logits=result.logits is not None
+        by_purpose = needed_bytes(
+            plan, step.inputs, logits=result.best is not None, stored_logits=result.logits is not None
         )
+        needed = sum(by_purpose.values())
         causes: Mapping[str, int] = {}
         if booked:
             causes = whole_cycles(cycles_by_cause(booked.books[i], booked.dram, needed))

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import ImageHeader
-from rtlm.host.compiler.layout import F32_BYTES, MemoryMap
+from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.control.registers import (
     COUNTERS,
@@ -210,9 +210,8 @@ class Engine:
 
     def read_logits(self, columns: int) -> NDArray[np.float32]:
         """Read the result buffer, float32 of shape (columns, vocabulary)."""
-        words = -(-F32_BYTES * self.vocabulary // self.params.word_bytes)
-        start = self.memory.regions["logits"].start
-        raw = self.device.read_words(start, words * columns).view("<f4").reshape(columns, -1)
+        region = self.memory.regions["logits"]
+        raw = self.device.read_words(region.start, region.entry_words * columns).view("<f4").reshape(columns, -1)
         return raw[:, : self.vocabulary].astype(np.float32)
 
     def counters(self) -> dict[str, int]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.compiler.image import embedding_blocks, matrix_blocks
 from rtlm.host.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.formats.matmul import ACC_BITS, TERM_BIAS, accumulate, bf16_parts, fp16_parts

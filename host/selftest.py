@@ -12,7 +12,8 @@ from rtlm.gen.errors import GenerateError
 from rtlm.gen.schema import Configuration
 from rtlm.host.accelerator_bench import RecordingDevice
 from rtlm.host.compiler.image import build_image
-from rtlm.host.compiler.layout import MemoryMap, output_rows
+from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.plan import output_rows
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import ColumnInput, Engine, StepResult
 from rtlm.host.golden import GoldenModel

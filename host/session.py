@@ -18,7 +18,8 @@ from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_acti
 from rtlm.host.batch import generate_batch
 from rtlm.host.collect import BookedStepper, measure_memory, measure_steps
 from rtlm.host.compiler.image import build_image
-from rtlm.host.compiler.layout import MemoryMap, check_fit
+from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.plan import Plan, check_fit, make_plan
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.engine import Engine
 from rtlm.host.errors import ModelError
@@ -41,9 +42,10 @@ from rtlm.host.session_options import RunOptions
 from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.host.simulated_memory import simulated_memory
 from rtlm.host.speculation import NgramDraft
+from rtlm.host.stored import ModelShape
 from rtlm.host.tokenizer import Tokenizer
 from rtlm.host.trace import Trace
-from rtlm.host.traffic import weight_bytes
+from rtlm.host.traffic import needed_bytes
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel, build_model, find_verilator
 from rtlm.sim.verilator import find_compiler
@@ -82,6 +84,7 @@ class _Request:
     config: Configuration
     path: Path
     model: LlamaModel
+    plan: Plan
     tokenizer: Tokenizer
     prompts: list[list[int]]
     sampling: SamplingParams
@@ -122,6 +125,7 @@ def run(options: RunOptions, progress: Progress) -> Report:
         config=config,
         path=path,
         model=model,
+        plan=make_plan(params, ModelShape.of(model), context=context),
         tokenizer=tokenizer,
         prompts=prompts,
         sampling=sampling,
@@ -168,7 +172,7 @@ def _simulated(request: _Request, context: int, progress: Progress) -> Report:
         sampler = ActivitySampler(
             simulation.engine,
             simulation.device,
-            expected_cycles=_expected_cycles(config, simulation, model),
+            expected_cycles=_expected_cycles(config, simulation),
             skip=int(options.max_tokens > 1),
         )
         report = _answer(request, sampler, progress, simulation)
@@ -207,10 +211,11 @@ def _check_cache() -> None:
         ) from error
 
 
-def _expected_cycles(config: Configuration, simulation: Simulation, model: LlamaModel) -> int:
+def _expected_cycles(config: Configuration, simulation: Simulation) -> int:
     """Give the cycles that the weights of a token take at the memory's peak."""
     peak = min(simulation.device.model.dram.peak_bytes_per_second, config.port_bytes_per_s)
-    return round(weight_bytes(model, logits=True) / peak * config.clock_mhz * 1e6)
+    needed = needed_bytes(simulation.memory.plan, [], logits=True, stored_logits=False)
+    return round((needed["weights"] + needed["norms"]) / peak * config.clock_mhz * 1e6)
 
 
 @contextmanager
@@ -314,7 +319,7 @@ def _answer(
             model=os.fsencode(request.path.name).decode(errors="replace"),
             sequences=sequences,
             logits_sha256=digest.hex,
-            steps=measure_steps(steps, request.model, booked),
+            steps=measure_steps(steps, request.plan, booked),
             simulator=SimulatorMeasurement(
                 backend=options.backend,
                 version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import check_image
-from rtlm.host.compiler.layout import PURPOSES, MemoryMap
+from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.plan import PURPOSES
 from rtlm.host.trace import Trace
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams

@@ -2,48 +2,43 @@
 
 from collections.abc import Sequence
 
-from rtlm.host.compiler.layout import F32_BYTES, MATRICES, stored_format, stored_group_shift
+from rtlm.host.compiler.plan import KV_SCALE_BYTES, PURPOSES, Plan
 from rtlm.host.engine import ColumnInput
-from rtlm.host.model import LlamaModel
-from rtlm.hw.formats import BLOCK
-
-KV_SCALE_BYTES = 4
-"""Two BF16 scales, of the key and of the value, for each position and KV head."""
+from rtlm.hw.control.isa import Index, Opcode
 
 
-def weight_bytes(model: LlamaModel, *, logits: bool) -> int:
-    """Give the bytes of all matrices and norms, with or without the output projection."""
+def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, stored_logits: bool) -> dict[str, int]:
+    """Return the bytes that a step has to read and write, by purpose, without padding and with nothing twice.
 
-    def matrix(name: str, layer: int | None) -> int:
-        rows, columns = model.matrix(name, layer).shape
-        format = stored_format(model, name, layer)
-        blocks, groups = rows * columns // BLOCK, stored_group_shift(model, name, layer)
-        return blocks * (format.block_bytes - format.scale_bytes) + (blocks >> groups) * format.scale_bytes
-
-    total = sum(matrix(name, i) for i in range(model.layers) for name in MATRICES.values())
-    total += matrix("output", None) if logits else 0
-    return total + (2 * model.layers + 1) * F32_BYTES * model.dim
-
-
-def step_bytes(model: LlamaModel, columns: Sequence[ColumnInput], *, weights: int, stored_logits: bool) -> int:
-    """Give the bytes that a step has to read and write, without padding and with nothing twice.
+    The program is not among them: it is the accelerator's own.
 
     Parameters
     ----------
-    model
-        The model.
+    plan
+        What a step does.
     columns
         What the columns compute.
-    weights
-        `weight_bytes` of the step.
+    logits
+        Whether the output projection runs.
     stored_logits
         Whether logits are written to memory.
     """
-    row = KV_SCALE_BYTES + 2 * model.head_dim
+    needed = dict.fromkeys(PURPOSES, 0)
     # Columns of one sequence attend to the same history, which is needed once however often it is read.
     history = {column.slot: column.history for column in columns}
-    cached = (sum(history.values()) + len(columns)) * model.layers * model.kv_heads * row
-    embedding = model.dim + 2 * (model.dim // BLOCK)
-    rope = F32_BYTES * model.head_dim
-    logits = F32_BYTES * model.vocab if stored_logits else 0
-    return weights + cached + len(columns) * (embedding + rope + logits)
+    # The columns' own keys and values are written.
+    positions = sum(history.values()) + len(columns)
+    position_bytes = KV_SCALE_BYTES + 2 * plan.shape.head_dim
+    for planned in plan.instructions:
+        instruction = planned.instruction
+        if instruction.logits and not logits:
+            continue
+        if instruction.index is not Index.NONE and instruction.column >= len(columns):
+            continue  # The row of a column that computes nothing.
+        if instruction.opcode is Opcode.ATTENTION:
+            needed["kv"] += instruction.kv_heads * positions * position_bytes
+        if planned.reads:
+            needed[planned.reads.purpose] += planned.reads.entry_bytes
+        if planned.writes and stored_logits:
+            needed[planned.writes.purpose] += len(columns) * planned.writes.entry_bytes
+    return needed

@@ -309,9 +309,8 @@ def test_group_weights_give_the_golden_bits(tmp_path):
     expected = run(GoldenEngine(GoldenModel(model), context=CONTEXT))
     with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
         regions = simulation.engine.memory.regions
-        assert [regions[f"layer0.{m}"].group_shift for m in ("wq", "wk", "wv", "wo", "gate_up", "down")] == [
-            0, 1, 2, 2, 1, 3,
-        ]  # fmt: skip
+        matrices = [regions[f"layer0.{name}"].tensor for name in ("wq", "wk", "wv", "wo", "gate_up", "down")]
+        assert [matrix.storage.group_shift for matrix in matrices] == [0, 1, 2, 2, 1, 3]
         # 4 bits and 16 / 256 a weight, in whole words of 64 bytes.
         assert regions["layer0.down"].words == 256 + 4
         assert regions["output"].words < without.regions["output"].words

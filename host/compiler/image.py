@@ -3,33 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import ImageHeader
-from rtlm.host.compiler.layout import F32_BYTES, MATRICES, MemoryMap, Region, embedding_row_words, output_rows
+from rtlm.host.compiler.layout import MemoryMap, PlacedRegion
+from rtlm.host.compiler.plan import Matrix, Norm
 from rtlm.host.errors import ModelError
-from rtlm.host.model import FLOAT_DTYPES, LlamaModel, check_q8_0_range
+from rtlm.host.model import LlamaModel
+from rtlm.host.stored import embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.formats import Blocks, pack_tiles
 from rtlm.hw.params import AcceleratorParams
 
 PACK_ROWS = 4096
 """Rows packed at once, to bound working memory; a multiple of every array's row group."""
-
-
-def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None) -> Blocks:
-    """Give a matrix in the blocks that go to memory: its own, or Q8_0 made from floats."""
-    if model.matrix(name, layer).type in FLOAT_DTYPES:
-        return Blocks.quantise_q8_0(model.float_matrix(name, layer))
-    return model.blocks(name, layer)
-
-
-def embedding_blocks(model: LlamaModel) -> Blocks:
-    """Give the embedding as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0."""
-    blocks = matrix_blocks(model, "token_embd")
-    if not blocks.format.has_minimum:
-        return blocks
-    with np.errstate(invalid="ignore"):  # Infinite scales: refused in the next line.
-        values = blocks.dequantise()
-    check_q8_0_range(model.tensor_name("token_embd"), values)
-    return Blocks.quantise_q8_0(values)
 
 
 def build_image(
@@ -42,83 +26,87 @@ def build_image(
     NDArray[np.uint8]
         One row for each word, shape (words, word_bytes), up to the first KV slot.
     """
-    image = np.zeros((memory.regions["kv0"].start, params.word_bytes), dtype=np.uint8)
-    tile = params.tile_shape
-
-    def put(region: Region, content: NDArray) -> None:
-        raw = np.ascontiguousarray(content).view(np.uint8).reshape(-1)
-        if raw.size > region.words * params.word_bytes:
-            raise ModelError(f"{region.name} takes {raw.size} bytes where {region.words} words are planned")
-        image[region.start : region.start + region.words].reshape(-1)[: raw.size] = raw
-
-    def put_matrix(name: str, blocks: Blocks, rows: int | None = None) -> None:
-        """Write a matrix; where `rows` is more than it has, its last row is repeated."""
-        rows = rows or blocks.rows
-        region, start = memory.regions[name], memory.regions[name].start
-        run = tile.tiles_per_scale_word(blocks.format) * tile.group_rows(blocks.format)
-        step = -(-PACK_ROWS // run) * run
-        for row in range(0, rows, step):
-            part = blocks.select(np.minimum(np.arange(row, min(row + step, rows)), blocks.rows - 1))
-            words = pack_tiles(tile, part, region.group_shift)
-            image[start : start + len(words)] = words
-            start += len(words)
-        if start != region.start + region.words:
-            raise ModelError(f"{name} takes {start - region.start} words where {region.words} are planned")
-
+    regions = memory.regions
+    image = np.zeros((regions["kv0"].start, params.word_bytes), dtype=np.uint8)
     header = ImageHeader(
         word_bytes=params.word_bytes,
         config_hash=params.config_hash,
         words=memory.words,
         content_words=len(image),
-        program_start=memory.regions["program"].start,
-        program_words=memory.regions["program"].words,
+        program_start=regions["program"].start,
+        program_words=regions["program"].words,
     )
-    put(memory.regions["header"], header.pack())
-    put(memory.regions["program"], assemble(program))
-    _put_embedding(params, model, memory, image)
-    _put_rope(params, model, memory, image)
-    for i in range(model.layers):
-        for short in ("wq", "wk", "wv", "wo", "down"):
-            put_matrix(f"layer{i}.{short}", matrix_blocks(model, MATRICES[short], i))
-        gate, up = (matrix_blocks(model, MATRICES[short], i) for short in ("gate", "up"))
-        put_matrix(f"layer{i}.gate_up", interleave(gate, up))
-        for norm in ("attn_norm", "ffn_norm"):
-            put(memory.regions[f"layer{i}.{norm}"], model.norm(norm, i))
-    put(memory.regions["output_norm"], model.norm("output_norm"))
-    put_matrix("output", matrix_blocks(model, "output"), output_rows(params, model.vocab))
+    _put(image, regions["header"], header.pack())
+    _put(image, regions["program"], assemble(program))
+    _put(image, regions["embedding"], _embedding_rows(params, model, regions["embedding"]))
+    _put(image, regions["rope"], _rope_rows(params, model, regions["rope"]))
+    for region in regions.values():
+        match region.tensor:
+            case Norm(source=source, layer=layer):
+                _put(image, region, model.norm(source, layer))
+            case Matrix() as matrix:
+                _put_matrix(params, image, region, matrix, model)
     return image
 
 
-def interleave(gate: Blocks, up: Blocks) -> Blocks:
-    """Let the rows of two matrices alternate, so that each pair of results is one gate and its up value."""
+def _put(image: NDArray[np.uint8], region: PlacedRegion, content: NDArray) -> None:
+    """Write bytes from a region's start."""
+    raw = np.ascontiguousarray(content).view(np.uint8).reshape(-1)
+    words = image[region.start : region.start + region.words]
+    if raw.size > words.size:
+        raise ModelError(f"{region.name} takes {raw.size} bytes where {region.words} words are planned")
+    words.reshape(-1)[: raw.size] = raw
 
-    def alternate(a: NDArray, b: NDArray) -> NDArray:
-        return np.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
 
+def _put_matrix(
+    params: AcceleratorParams, image: NDArray[np.uint8], region: PlacedRegion, matrix: Matrix, model: LlamaModel
+) -> None:
+    """Write a matrix in tiles, some rows at a time; behind its last row that row is repeated."""
+    tile, format = params.tile_shape, matrix.storage.format
+    blocks = interleave([matrix_blocks(model, source, matrix.layer) for source in matrix.sources])
+    run = tile.tiles_per_scale_word(format) * tile.group_rows(format)
+    step = -(-PACK_ROWS // run) * run
+    start = region.start
+    for row in range(0, matrix.rows, step):
+        part = blocks.select(np.minimum(np.arange(row, min(row + step, matrix.rows)), blocks.rows - 1))
+        words = pack_tiles(tile, part, matrix.storage.group_shift)
+        image[start : start + len(words)] = words
+        start += len(words)
+    if start != region.start + region.words:
+        raise ModelError(f"{region.name} takes {start - region.start} words where {region.words} are planned")
+
+
+def interleave(matrices: list[Blocks]) -> Blocks:
+    """Let the rows of matrices alternate: with gate and up, each pair of results is one gate and its up value."""
+    if len(matrices) == 1:
+        return matrices[0]
+
+    def alternate(parts: list[NDArray]) -> NDArray:
+        return np.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])
+
+    minima = [blocks.m for blocks in matrices if blocks.m is not None]
     return Blocks(
-        format=gate.format,
-        u=alternate(gate.u, up.u),
-        d=alternate(gate.d, up.d),
-        m=None if gate.m is None or up.m is None else alternate(gate.m, up.m),
+        format=matrices[0].format,
+        u=alternate([blocks.u for blocks in matrices]),
+        d=alternate([blocks.d for blocks in matrices]),
+        m=alternate(minima) if minima else None,
     )
 
 
-def _put_embedding(params: AcceleratorParams, model: LlamaModel, memory: MemoryMap, image: NDArray[np.uint8]) -> None:
-    """Write the embedding rows: scales in the first words, signed values in the following ones."""
+def _embedding_rows(params: AcceleratorParams, model: LlamaModel, region: PlacedRegion) -> NDArray[np.uint8]:
+    """Return the embedding's rows: scales in the first words, signed values in the following ones."""
     blocks = embedding_blocks(model)
-    words, region = embedding_row_words(params, model.dim), memory.regions["embedding"]
-    rows = image[region.start : region.start + region.words].reshape(model.vocab, words * params.word_bytes)
+    rows = np.zeros((region.entries, region.entry_words * params.word_bytes), np.uint8)
     rows[:, : 2 * blocks.k_blocks] = blocks.d.astype("<u2").view(np.uint8)
-    first = (words - -(-model.dim // params.word_bytes)) * params.word_bytes
+    first = (region.entry_words - -(-model.dim // params.word_bytes)) * params.word_bytes
     signed = (blocks.u.astype(np.int16) - blocks.format.zero).astype(np.int8)
     rows[:, first : first + model.dim] = signed.reshape(model.vocab, -1).view(np.uint8)
+    return rows
 
 
-def _put_rope(params: AcceleratorParams, model: LlamaModel, memory: MemoryMap, image: NDArray[np.uint8]) -> None:
-    """Write the cosines and sines of each position, pair by pair."""
-    region = memory.regions["rope"]
-    row_words = -(-F32_BYTES * model.head_dim // params.word_bytes)
-    positions = region.words // row_words
-    table = np.stack(model.rope_table(0, positions), axis=-1).reshape(positions, -1)
-    rows = image[region.start : region.start + region.words].reshape(positions, -1)
-    rows[:, : F32_BYTES * model.head_dim] = np.ascontiguousarray(table, dtype="<f4").view(np.uint8)
+def _rope_rows(params: AcceleratorParams, model: LlamaModel, region: PlacedRegion) -> NDArray[np.uint8]:
+    """Return the cosines and sines of each position, pair by pair."""
+    table = np.stack(model.rope_table(0, region.entries), axis=-1).reshape(region.entries, -1)
+    rows = np.zeros((region.entries, region.entry_words * params.word_bytes), np.uint8)
+    rows[:, : region.entry_bytes] = np.ascontiguousarray(table, dtype="<f4").view(np.uint8)
+    return rows

@@ -1,34 +1,18 @@
 """The page that says what lies where in the accelerator's memory, for one configuration or for all."""
 
-from dataclasses import dataclass, fields
-from types import SimpleNamespace
+from dataclasses import fields
 
 from rtlm.gen.pages import table
 from rtlm.gen.schema import Configuration
 from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, memory_map
+from rtlm.host.compiler.plan import make_plan
+from rtlm.host.stored import ModelShape, Storage
 from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 
 EXAMPLE_LAYERS = 2
-EXAMPLE_INSTRUCTIONS = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class _LargestModel:
-    """As much of a model as the layout needs: the largest that a configuration allows, of floats."""
-
-    dim: int
-    hidden_dim: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    layers: int
-
-    def matrix(self, name: str, layer: int | None = None) -> SimpleNamespace:
-        """Give a matrix; only the name of its format is asked for. Floats are stored as Q8_0."""
-        return SimpleNamespace(type=SimpleNamespace(name="F32"))
+EXAMPLE_EPSILON = 1e-5
 
 
 def memory_page(config: Configuration) -> str:
@@ -122,7 +106,8 @@ def _vectors(params: AcceleratorParams) -> str:
         f"* RoPE: for each position {rope_words} word{'s' if rope_words > 1 else ''}: cosine and sine (float32) of "
         "pair 0, of pair 1, and so on.\n"
         "* Program: instructions of 32 bytes, padded with zeros to whole words.\n"
-        "* Logits: for each column a float32 for each token, from a word's start; what follows to the word's end is undefined.\n"
+        "* Logits: for each column a float32 for each token, from a word's start; what follows to the word's end is "
+        "undefined.\n"
     )
 
 
@@ -155,21 +140,20 @@ def _regions(params: AcceleratorParams) -> str:
 
 def largest_map(params: AcceleratorParams) -> MemoryMap:
     """Lay the largest model of a configuration out, with two layers."""
-    model = _LargestModel(
+    storage = Storage(format=BlockFormat.Q8_0)
+    shape = ModelShape.uniform(
+        layers=EXAMPLE_LAYERS,
+        storage=storage,
+        output_storage=storage,
         dim=params.dim,
         hidden_dim=params.hidden_dim,
         heads=params.heads,
         kv_heads=-(-params.heads // params.group),
         head_dim=params.head_dim,
         vocab=params.vocabulary,
-        layers=EXAMPLE_LAYERS,
+        rms_eps=EXAMPLE_EPSILON,
     )
-    return memory_map(
-        params,
-        model,  # type: ignore[arg-type]  # what the layout asks a model for
-        instructions=EXAMPLE_INSTRUCTIONS,
-        context=params.context_limit,
-    )
+    return memory_map(make_plan(params, shape, context=params.context_limit))
 
 
 def _striping(config: Configuration) -> str:

@@ -8,10 +8,11 @@ from gguf import GGMLQuantizationType as Type
 from gguf import quants
 from rtlm.host.compiler import image as image_module
 from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader, check_image
-from rtlm.host.compiler.image import build_image, embedding_blocks, interleave, matrix_blocks
-from rtlm.host.compiler.layout import MATRICES, embedding_row_words
+from rtlm.host.compiler.image import build_image, interleave
+from rtlm.host.compiler.plan import embedding_row_words
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
+from rtlm.host.stored import embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction
 from rtlm.hw.formats import BlockFormat, Blocks, unpack_tiles
 from small_models import ARRAYS, MIXED, params_of, small_model
@@ -45,14 +46,20 @@ def test_matrices_come_back(model, name, pack_rows, monkeypatch):
         region = memory.regions[key]
         words = image[region.start : region.start + region.words]
         shape = params.tile_shape
-        return unpack_tiles(shape, like.format, words, like.rows, like.k_blocks, region.group_shift)
+        return unpack_tiles(shape, like.format, words, like.rows, like.k_blocks, region.tensor.storage.group_shift)
 
     for layer in range(model.layers):
-        for short in ("wq", "wk", "wv", "wo", "down"):
-            blocks = matrix_blocks(model, MATRICES[short], layer)
-            assert equal(stored(f"layer{layer}.{short}", blocks), blocks), short
+        for key, name in (
+            ("wq", "attn_q"),
+            ("wk", "attn_k"),
+            ("wv", "attn_v"),
+            ("wo", "attn_output"),
+            ("down", "ffn_down"),
+        ):
+            blocks = matrix_blocks(model, name, layer)
+            assert equal(stored(f"layer{layer}.{key}", blocks), blocks), key
         gate, up = (matrix_blocks(model, name, layer) for name in ("ffn_gate", "ffn_up"))
-        both = stored(f"layer{layer}.gate_up", interleave(gate, up))
+        both = stored(f"layer{layer}.gate_up", interleave([gate, up]))
         assert equal(both.select(np.arange(0, both.rows, 2)), gate)
         assert equal(both.select(np.arange(1, both.rows, 2)), up)
     blocks = matrix_blocks(model, "output")

@@ -12,7 +12,7 @@ from rtlm.host.kv_cache import cache_words, random_cache
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session import simulate
-from rtlm.host.traffic import step_bytes, weight_bytes
+from rtlm.host.traffic import needed_bytes
 from rtlm.hw.control.counters import ACTIVITY, Requests
 from rtlm.hw.control.isa import Operator
 from rtlm.sim.dram import ddr4_2400, ideal
@@ -50,7 +50,8 @@ def test_steps_on_a_filled_cache(model, memory):
             np.testing.assert_array_equal(result.logits.view(np.uint32), expected.view(np.uint32))
 
             assert running["cycles"] == result.counters["CYCLES"]
-            needed = step_bytes(model, columns, weights=weight_bytes(model, logits=True), stored_logits=True)
+            by_purpose = needed_bytes(simulation.memory.plan, columns, logits=True, stored_logits=True)
+            needed = sum(by_purpose.values())
             cycles = cycles_by_cause(running, device.model.dram, needed)
             assert sum(cycles.values()) == result.counters["CYCLES"]
             assert sum(whole_cycles(cycles).values()) == result.counters["CYCLES"]

@@ -1,0 +1,452 @@
+"""The plan of a decoding step: what lies in memory, and what the accelerator does with it, in order.
+
+`make_plan` is the only place that knows the order. Layout gives the plan's regions addresses, the program is its
+instructions with these addresses, the image is filled region by region, and the bytes that a step needs are summed
+instruction by instruction. A plan is made from sizes alone: it needs no weights.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rtlm.host.compiler.header import HEADER_BYTES, HEADER_WORDS
+from rtlm.host.errors import ModelError
+from rtlm.host.model import LlamaModel
+from rtlm.host.stored import ModelShape, Storage
+from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Index, Instruction, Opcode, Operator, f32_bits
+from rtlm.hw.formats import BLOCK
+from rtlm.hw.params import AcceleratorParams
+
+F32_BYTES = 4
+
+FP16_BYTES = 2
+
+KV_SCALE_BYTES = 4
+"""Two BF16 scales, of the key and of the value, for each position and KV head."""
+
+BLOCK_PACKET_SHIFT = 5
+"""log2 of 32: one block of results in a packet."""
+
+PAIR_PACKET_SHIFT = 6
+"""log2 of 64: gate and up rows that make one block."""
+
+PURPOSES = ("program", "weights", "embedding", "norms", "rope", "kv", "logits")
+"""What bytes are counted as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """A matrix in tiles.
+
+    Parameters
+    ----------
+    sources
+        The model's matrices of which it is made; the rows of several alternate.
+    layer
+        Their layer; None for the output projection.
+    rows, columns
+        Its size in memory; the rows may be more than those of the sources, whose last row is then repeated.
+    storage
+        How it is stored.
+    """
+
+    sources: tuple[str, ...]
+    layer: int | None
+    rows: int
+    columns: int
+    storage: Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """The weights of a normalisation, float32.
+
+    Parameters
+    ----------
+    source
+        The model's vector.
+    layer
+        Its layer; None for the last norm.
+    """
+
+    source: str
+    layer: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A run of words: entries of equal length, of which an instruction takes one.
+
+    A table has an entry for each token or position, a matrix or norm is a single one.
+
+    Parameters
+    ----------
+    name
+        Unique name, for example ``layer3.wo``.
+    purpose
+        What its bytes count as, one of `PURPOSES`.
+    entry_words
+        Words of an entry.
+    entry_bytes
+        Bytes of an entry without padding.
+    entries
+        Number of entries.
+    tensor
+        Which of the model's tensors lies there; None for the rest.
+    """
+
+    name: str
+    purpose: str
+    entry_words: int
+    entry_bytes: int
+    entries: int = 1
+    tensor: Matrix | Norm | None = None
+
+    @property
+    def words(self) -> int:
+        """Words of all entries."""
+        return self.entries * self.entry_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedInstruction:
+    """An instruction before regions have addresses.
+
+    Parameters
+    ----------
+    instruction
+        All fields but the addresses of regions.
+    reads
+        Region to whose first beat `address` is set. `ATTENTION` has none: its slot is known when a step starts.
+    writes
+        Region to whose first beat `aux` is set.
+    """
+
+    instruction: Instruction
+    reads: Region | None = None
+    writes: Region | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A decoding step of one model on one accelerator.
+
+    Parameters
+    ----------
+    params
+        The accelerator.
+    shape
+        The model.
+    context
+        Positions that the RoPE table has.
+    regions
+        In the order in which they lie in memory: header and program, tables, what is streamed in the order in which
+        it is consumed, then what starts as zeros (KV slots and results).
+    instructions
+        In the order in which they are executed.
+    """
+
+    params: AcceleratorParams
+    shape: ModelShape
+    context: int
+    regions: tuple[Region, ...]
+    instructions: tuple[PlannedInstruction, ...]
+
+
+def embedding_row_words(params: AcceleratorParams, dim: int) -> int:
+    """Return the words of an embedding row: its fp16 scales, then its int8 values, each from a word's start."""
+    return _words(params, FP16_BYTES * (dim // BLOCK)) + _words(params, dim)
+
+
+def output_rows(params: AcceleratorParams, vocab: int) -> int:
+    """Return the rows of the output matrix in memory: the vocabulary, filled up to a multiple of the vector lanes.
+
+    The rows behind the vocabulary repeat that of the last token. Their logits equal its logit, and among equals the
+    arg-max takes the lowest index, so none of them wins; the driver leaves them out of what it reads back.
+    """
+    return -(-vocab // params.vector_lanes) * params.vector_lanes
+
+
+def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None:
+    """Refuse a model that is too large for the accelerator.
+
+    Raises
+    ------
+    ModelError
+        Naming the first size that does not fit.
+    """
+    group = model.heads // model.kv_heads
+    for what, value, limit in (
+        ("dim", model.dim, params.dim),
+        ("hidden_dim", model.hidden_dim, params.hidden_dim),
+        ("number of query heads", model.heads, params.heads),
+        ("number of KV heads", model.kv_heads, params.kv_heads),
+        ("number of query heads for each KV head", group, params.group),
+        ("vocabulary", model.vocab, params.vocabulary),
+    ):
+        if value > limit:
+            raise ModelError(f"the model's {what} is {value}, but configuration {params.name} allows at most {limit}")
+    if model.head_dim != params.head_dim:
+        raise ModelError(
+            f"the model's heads are {model.head_dim} wide, but configuration {params.name} is for {params.head_dim}"
+        )
+
+
+def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> Plan:
+    """Plan a step.
+
+    Parameters
+    ----------
+    params
+        The accelerator.
+    shape
+        The model.
+    context
+        Positions for which RoPE tables are stored, at most the accelerator's limit.
+
+    Raises
+    ------
+    ModelError
+        If the model does not fit the accelerator.
+    """
+    check_fit(params, shape)
+    if not 1 <= context <= params.context_limit:
+        raise ModelError(
+            f"a context of {context} positions is not possible: "
+            f"configuration {params.name} allows 1 to {params.context_limit}"
+        )
+    dim, attention, keys = shape.dim, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    scaling: dict[str, Any] = {"imm0": f32_bits(1 / dim), "imm1": f32_bits(shape.rms_eps)}
+    score_factor = f32_bits(math.log2(math.e) / math.sqrt(shape.head_dim))
+    kv_slots = [
+        Region(
+            name=f"kv{slot}",
+            purpose="kv",
+            entries=shape.layers,
+            entry_words=shape.kv_heads * params.kv_head_words,
+            entry_bytes=shape.kv_heads * params.context_limit * (KV_SCALE_BYTES + 2 * shape.head_dim),
+        )
+        for slot in range(params.columns)
+    ]
+    logits = Region(
+        name="logits",
+        purpose="logits",
+        entries=params.columns,
+        entry_words=_words(params, F32_BYTES * output_rows(params, shape.vocab)),
+        entry_bytes=F32_BYTES * shape.vocab,
+    )
+    step = _Planner(params, shape)
+
+    embedding = step.region(
+        name="embedding",
+        purpose="embedding",
+        entries=shape.vocab,
+        entry_words=embedding_row_words(params, dim),
+        entry_bytes=FP16_BYTES * (dim // BLOCK) + dim,
+    )
+    rope = step.region(
+        name="rope",
+        purpose="rope",
+        entries=context,
+        entry_words=_words(params, F32_BYTES * shape.head_dim),
+        entry_bytes=F32_BYTES * shape.head_dim,
+    )
+    step.load_norm("layer0.attn_norm", "attn_norm", 0)
+    for column in range(params.columns):
+        step.load_entry(
+            rope,
+            opcode=Opcode.LOAD,
+            epilogue=Epilogue.LOAD_ROPE,
+            operator=Operator.LOAD,
+            column=column,
+            index=Index.POSITION,
+            rows=shape.head_dim,
+        )
+    for column in range(params.columns):
+        step.load_entry(
+            embedding,
+            opcode=Opcode.EMBED,
+            epilogue=Epilogue.EMBED,
+            operator=Operator.EMBED,
+            column=column,
+            index=Index.TOKEN,
+            rows=dim,
+            **scaling,
+        )
+    for i in range(shape.layers):
+        layer_beats = i * kv_slots[0].entry_words * params.beats_per_word
+        qkv: dict[str, Any] = {
+            "bank": 0,
+            "operator": Operator.QKV,
+            "packet_shift": params.head_packet_shift,
+            "aux": layer_beats,
+        }
+        residual: dict[str, Any] = {
+            "bank": 1,
+            "epilogue": Epilogue.RESIDUAL,
+            "packet_shift": BLOCK_PACKET_SHIFT,
+            **scaling,
+        }
+        step.matmul(f"layer{i}.wq", ("attn_q",), i, attention, dim, epilogue=Epilogue.ROPE_Q, **qkv)
+        step.matmul(f"layer{i}.wk", ("attn_k",), i, keys, dim, epilogue=Epilogue.ROPE_K, **qkv)
+        step.matmul(f"layer{i}.wv", ("attn_v",), i, keys, dim, epilogue=Epilogue.VALUE, **qkv)
+        step.load_norm(f"layer{i}.ffn_norm", "ffn_norm", i)
+        step.add(
+            Instruction(
+                opcode=Opcode.ATTENTION,
+                epilogue=Epilogue.QUANTISE,
+                operator=Operator.QK,
+                address=layer_beats,
+                rows=attention,
+                kv_heads=shape.kv_heads,
+                group=shape.heads // shape.kv_heads,
+                imm0=score_factor,
+            )
+        )
+        step.matmul(f"layer{i}.wo", ("attn_output",), i, dim, attention, operator=Operator.WO, **residual)
+        step.matmul(
+            f"layer{i}.gate_up",
+            ("ffn_gate", "ffn_up"),
+            i,
+            2 * shape.hidden_dim,
+            dim,
+            bank=0,
+            epilogue=Epilogue.SWIGLU,
+            operator=Operator.MLP,
+            packet_shift=PAIR_PACKET_SHIFT,
+        )
+        if i + 1 < shape.layers:
+            step.load_norm(f"layer{i + 1}.attn_norm", "attn_norm", i + 1)
+        else:
+            step.load_norm("output_norm", "output_norm", None)
+        step.matmul(f"layer{i}.down", ("ffn_down",), i, dim, shape.hidden_dim, operator=Operator.MLP, **residual)
+    step.matmul(
+        "output",
+        ("output",),
+        None,
+        shape.vocab,
+        dim,
+        rows_in_memory=output_rows(params, shape.vocab),
+        writes=logits,
+        bank=0,
+        epilogue=Epilogue.LOGITS,
+        operator=Operator.LM_HEAD,
+        store=1,
+        logits=1,
+        packet_shift=BLOCK_PACKET_SHIFT,
+    )
+    step.add(Instruction(opcode=Opcode.END))
+
+    program_bytes = INSTRUCTION_BYTES * len(step.instructions)
+    header = Region(name="header", purpose="program", entry_words=HEADER_WORDS, entry_bytes=HEADER_BYTES)
+    program = Region(
+        name="program", purpose="program", entry_words=_words(params, program_bytes), entry_bytes=program_bytes
+    )
+    return Plan(
+        params=params,
+        shape=shape,
+        context=context,
+        regions=(header, program, *step.regions, *kv_slots, logits),
+        instructions=tuple(step.instructions),
+    )
+
+
+class _Planner:
+    """Collects the regions and instructions of a step in the order of the calls.
+
+    Parameters
+    ----------
+    params, shape
+        As in `Plan`.
+
+    Attributes
+    ----------
+    regions, instructions : list
+        What has been collected.
+    """
+
+    def __init__(self, params: AcceleratorParams, shape: ModelShape):
+        self.params = params
+        self.shape = shape
+        self.regions: list[Region] = []
+        self.instructions: list[PlannedInstruction] = []
+
+    def region(self, **fields: Any) -> Region:
+        """Append a region."""
+        region = Region(**fields)
+        self.regions.append(region)
+        return region
+
+    def add(self, instruction: Instruction, reads: Region | None = None, writes: Region | None = None) -> None:
+        """Append an instruction."""
+        self.instructions.append(PlannedInstruction(instruction=instruction, reads=reads, writes=writes))
+
+    def load_entry(self, table: Region, **fields: Any) -> None:
+        """Read the entry of a table that a register selects."""
+        beats = table.entry_words * self.params.beats_per_word
+        self.add(Instruction(words=table.entry_words, aux=beats, **fields), reads=table)
+
+    def load_norm(self, name: str, source: str, layer: int | None) -> None:
+        """Read the weights of a norm."""
+        size = F32_BYTES * self.shape.dim
+        region = self.region(
+            name=name,
+            purpose="norms",
+            entry_words=_words(self.params, size),
+            entry_bytes=size,
+            tensor=Norm(source=source, layer=layer),
+        )
+        instruction = Instruction(
+            opcode=Opcode.LOAD,
+            epilogue=Epilogue.LOAD_NORM,
+            operator=Operator.LOAD,
+            words=region.words,
+            rows=self.shape.dim,
+        )
+        self.add(instruction, reads=region)
+
+    def matmul(
+        self,
+        name: str,
+        sources: tuple[str, ...],
+        layer: int | None,
+        rows: int,
+        columns: int,
+        *,
+        rows_in_memory: int | None = None,
+        writes: Region | None = None,
+        **fields: Any,
+    ) -> None:
+        """Read a matrix of rows x columns, filled up to so many rows in memory, and multiply with it."""
+        stored = [self.shape.storage(source, layer) for source in sources]
+        storage = Storage(format=stored[0].format, group_shift=min(each.group_shift for each in stored))
+        for source, each in zip(sources, stored, strict=True):
+            if each.format != storage.format:
+                raise ModelError(
+                    f"layer {layer} has {sources[0]} in {storage.format.name} and {source} in {each.format.name}; "
+                    "they are stored row by row together and must have one format"
+                )
+        needed = sum(each.size(rows // len(sources), columns) for each in stored)
+        rows, k_blocks = rows_in_memory or rows, columns // BLOCK
+        region = self.region(
+            name=name,
+            purpose="weights",
+            entry_words=self.params.tile_shape.words(storage.format, rows, k_blocks, storage.group_shift),
+            entry_bytes=needed,
+            tensor=Matrix(sources=sources, layer=layer, rows=rows, columns=columns, storage=storage),
+        )
+        instruction = Instruction(
+            opcode=Opcode.MATMUL,
+            format=storage.format,
+            group_shift=storage.group_shift,
+            words=region.words,
+            rows=rows,
+            k_blocks=k_blocks,
+            **fields,
+        )
+        self.add(instruction, reads=region, writes=writes)
+
+
+def _words(params: AcceleratorParams, size: int) -> int:
+    """Return the words that `size` bytes take."""
+    return -(-size // params.word_bytes)
