@@ -1,36 +1,24 @@
-"""Mutation testing: breaks RTL, models and packer one way at a time, in a copy, and shows that some check notices.
+"""Breaks a copy of the source in one place, and runs the check that has to notice."""
 
-::
-
-    python benchmarks/mutations.py                    # all; about an hour on two idle cores
-    python benchmarks/mutations.py --check prove      # those that a proof must find, in minutes
-    python benchmarks/mutations.py --only limit-off-by-one --json mutations.json
-
-A mutation replaces one piece of source text. The check that covers it runs on the copy and must fail (exit code 1: a
-test or proof that is negative; anything else is an error of the script). Each check first runs on an unchanged copy.
-"""
-
-import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from mutation_table import MUTATIONS, Mutation
+from tests.mutations.table import Mutation
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hw", "gen", "sim", "host")
 TIMEOUT_S = 3600
 FAILED = 1
 
 
 def command(check: str) -> list[str]:
-    """Give the command of a check: ``prove NAME``, ``bench UNIT/SET [TESTS]`` or ``pytest ARGUMENT...``."""
+    """Return the command of a check: ``prove NAME``, ``bench UNIT/SET [TESTS]`` or ``pytest ARGUMENT...``."""
     kind, *words = check.split()
     rtlm = [sys.executable, "-c", "from rtlm.host.cli import main; main()"]
     if kind == "prove":
@@ -75,7 +63,7 @@ def mutate(folder: Path, mutation: Mutation) -> None:
 
 
 def run_check(folder: Path, check: str) -> tuple[int, str]:
-    """Run a check in a copy; give its exit code and its last lines."""
+    """Run a check in a copy; return its exit code and its last lines."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -87,7 +75,7 @@ def run_check(folder: Path, check: str) -> tuple[int, str]:
 
 
 def examine(mutations: Iterable[Mutation], log: bool = True) -> list[dict[str, object]]:
-    """Try mutations; give, for each, its name, check, fate (killed, survived or invalid), seconds and last lines."""
+    """Try mutations; return, for each, its name, check, fate (killed, survived or invalid), seconds and last lines."""
     records: list[dict[str, object]] = []
     sound: dict[str, tuple[int, str]] = {}
     for mutation in mutations:
@@ -122,23 +110,3 @@ def examine(mutations: Iterable[Mutation], log: bool = True) -> list[dict[str, o
             if fate == "invalid":
                 print("\n".join(f"         {line}" for line in text.splitlines()), flush=True)
     return records
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; the exit code is 1 if a mutation survived, 2 if one could not be judged."""
-    parser = argparse.ArgumentParser(description="Break the source one way at a time; some check must notice.")
-    parser.add_argument("--check", metavar="TEXT", default="", help="only mutations whose check contains this")
-    parser.add_argument("--only", metavar="NAME", help="only the mutation of this name")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
-    options = parser.parse_args(arguments)
-    chosen = [m for m in MUTATIONS if options.check in m.check and options.only in (None, m.name)]
-    records = examine(chosen)
-    fates = [record["fate"] for record in records]
-    print(f"{fates.count('killed')} of {len(fates)} killed, {fates.count('survived')} survived")
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=2) + "\n")
-    return 2 if "invalid" in fates else 1 if "survived" in fates else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

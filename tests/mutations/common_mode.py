@@ -1,0 +1,54 @@
+"""Mutations that gates and golden model share, so that comparing the two cannot show them: constants, signs, order."""
+
+from tests.mutations.table import Mutation
+
+REFERENCES = "pytest tests/hw/test_references.py"
+SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rope", "rmsnorm", "scale"))
+ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
+    f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
+)
+ROUTES, SCORES = "hw/units/vector_routes.py", "hw/units/attention_scores.py"
+
+COMMON_MODE = tuple(
+    Mutation(name, file, old, new, REFERENCES)
+    for name, file, old, new in (
+        ("log2(e) 0.06 % off in SwiGLU", SWIGLU, "1.4426950408889634", "1.4435"),
+        ("log2(e) two ulp of F32 off in SwiGLU", SWIGLU, "1.4426950408889634", "1.4426953"),
+        ("sign of SwiGLU's exponent", SWIGLU, "gate * -LOG2_E", "gate * LOG2_E"),
+        ("SwiGLU gates with the wrong half", SWIGLU, "return gate * recip", "return up * recip"),
+        ("log2(e) off in exp", "hw/hls/language.py", "x * math.log2(math.e)", "x * 1.4427"),
+        ("RoPE turns backwards", ROPE, "x0 * cos - x1 * sin, x0 * sin +", "x0 * cos + x1 * sin, -x0 * sin +"),
+        (
+            "RoPE swaps the pair",
+            ROPE,
+            "x0 * cos - x1 * sin, x0 * sin + x1 * cos",
+            "x0 * sin + x1 * cos, x0 * cos - x1 * sin",
+        ),
+        ("RoPE swaps cosine and sine", ROPE, "cos: F32, sin: F32", "sin: F32, cos: F32"),
+        ("no epsilon in RMSNorm", NORM, " * inv_n + eps)", " * inv_n + 0 * eps)"),
+        ("epsilon outside the root", NORM, "inv_n + eps)", "inv_n) + eps"),
+        ("epsilon subtracted", NORM, "inv_n + eps)", "inv_n - eps)"),
+        ("unit of squares", NORM, "SQUARE_FRACTION = 24", "SQUARE_FRACTION = 23"),
+        ("squares saturate early", NORM, "1 << 62", "1 << 61"),
+        ("RMSNorm's weight used twice", NORM, "return NormInput(x * w, ", "return NormInput(x * w * w, "),
+        ("unit of the accumulator", SCALE, "ACCUMULATOR_FRACTION = 24", "ACCUMULATOR_FRACTION = 23"),
+        ("unit of probabilities", ATTENTION, "FRACTION = 24", "FRACTION = 23"),
+        ("scale of value weights", ATTENTION, "WEIGHT_BIAS = 141", "WEIGHT_BIAS = 140"),
+        ("sign of the softmax exponent", ATTENTION, "exp2(s - m)", "exp2(m - s)"),
+        ("softmax to the base e instead of 2", ATTENTION, "exp2(s - m)", "exp2((s - m) * 1.442695)"),
+        ("value's scale left out", ATTENTION, "p * convert(sv, F32)", "p"),
+        ("output's scale the wrong way", ATTENTION, "e - WEIGHT_BIAS)", "WEIGHT_BIAS - e)"),
+        ("key's scale squared", SCORES, "score_scale(sq_c0, sk))", "score_scale(score_scale(sq_c0, sk), sk))"),
+        ("largest code 126", QUANTISE, "LARGEST = 127", "LARGEST = 126"),
+        ("a 128th instead of a 127th", QUANTISE, "1 / LARGEST", "1 / 128"),
+        ("binary16's bias", QUANTISE, "- 25)", "- 24)"),
+        ("no implied bit in binary16", QUANTISE, " + ((field != 0) << 10)", ""),
+        ("sign of binary16", QUANTISE, "-significand, significand", "significand, -significand"),
+        ("maximum not subtracted in softmax", SOFTMAX, "exp(s - stream_max(s))", "exp(s)"),
+        ("sum of softmax in another unit", SOFTMAX, "to_float(total, F32, FRACTION)", "to_float(total, F32, 23)"),
+        ("smallest logit", ARGMAX, "stream_argmax(logit,", "stream_argmax(-logit,"),
+        ("residual subtracted", "hw/kernels/residual.py", "return x + y", "return x - y"),
+        ("norm of the old residual", ROUTES, "norm_input(total, w)", "norm_input(x, w)"),
+    )
+)
+"""All common-mode mutations, which the float64 references must notice."""
