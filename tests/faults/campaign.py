@@ -26,6 +26,17 @@ BUS_ERRORS = ("SLVERR", "DECERR")
 OF_FIRST_TOKEN = ("first_kv_base",)
 """Faults that meet the first token, which reads no keys and values; all others meet the second."""
 ILLEGAL_OPCODE = 0xF
+ENDS_OF_READ = {
+    "header": ("NONE",),
+    "program": ("READ_RESPONSE",),
+    "weights": ("READ_RESPONSE",),
+    "norms": ("READ_RESPONSE",),
+    "embedding": ("READ_RESPONSE", "NONE"),
+    "rope": ("READ_RESPONSE", "NONE"),
+    "kv": ("READ_RESPONSE", "WRITE_RESPONSE", "NONE"),
+}
+"""How a step may end that meets an error in the header or in memory of a purpose: a step reads all weights, and one row
+of embedding and RoPE table."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +117,10 @@ class Campaign:
 
     def read_response(self):
         """An error response to a read of one beat of anything that the program may read."""
-        regions = [r for r in self.memory.regions.values() if r.purpose != "results" and r.words]
-        regions = [r for r in regions if not r.name.startswith("logits")]
+        regions = [r for r in self.memory.regions.values() if r.purpose != "logits" and r.words]
         weights = np.array([r.words for r in regions]) ** 0.5
         region = regions[self.rng.choice(len(regions), p=weights / weights.sum())]
-        return self._bus_error(region, ("READ_RESPONSE", "WRITE_RESPONSE", "NONE"))
+        return self._bus_error(region, ENDS_OF_READ[region.name if region.name == "header" else region.purpose])
 
     def program_response(self):
         """An error response to a read of the program."""
@@ -118,7 +128,7 @@ class Campaign:
 
     def write_response(self):
         """An error response to a write of logits."""
-        return self._bus_error(self.memory.regions["logits"], ("WRITE_RESPONSE", "NONE"))
+        return self._bus_error(self.memory.regions["logits"], ("WRITE_RESPONSE",))
 
     def _bus_error(self, region, allowed):
         word = region.start + int(self.rng.integers(region.words))
