@@ -1,11 +1,9 @@
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
+from rtlm.host.fetch import fetch
 from rtlm.host.seeds import DEFAULT_SEED, parse_seed
-
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
 def pytest_addoption(parser):
@@ -68,11 +66,6 @@ def seed(request):
 
 
 @pytest.fixture(scope="session")
-def mutations():
-    """The script that breaks the source, as a module."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        import mutations
-    finally:
-        sys.path.pop(0)
-    return mutations
+def smollm2() -> Path:
+    """The real model's file, downloaded where it is not in the user's cache."""
+    return fetch()

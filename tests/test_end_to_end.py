@@ -10,7 +10,6 @@ from rtlm.gen.config import load_config
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.engine import ColumnInput
 from rtlm.host.errors import AcceleratorError
-from rtlm.host.fetch import fetch
 from rtlm.host.generation import generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
@@ -375,9 +374,9 @@ def test_illegal_values_are_refused(small_model):
         np.testing.assert_array_equal(feed(engine, PROMPT[0], 0).logits, reference)
 
 
-def test_smollm2_on_kv260_gives_the_golden_bits():
+def test_smollm2_on_kv260_gives_the_golden_bits(smollm2):
     """Eight tokens of the real model on the default configuration: logits of every one."""
-    model = LlamaModel.open(fetch())
+    model = LlamaModel.open(smollm2)
     golden = GoldenEngine(GoldenModel(model), context=CONTEXT)
     config = load_config("kv260")
     token = 504

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from rtlm.host.fetch import cached
 from rtlm.host.golden import BATCH, GoldenModel, PreparedMatrix, quantise
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.reference import ReferenceModel
@@ -127,21 +126,35 @@ def test_normalisation_is_precise_for_any_sum(total):
     assert r[0] == pytest.approx(1 / np.sqrt(total * 2.0**-24 / 576 + 1e-5), rel=1e-6)
 
 
-@pytest.fixture(scope="module")
-def smollm() -> LlamaModel:
-    if (path := cached()) is None:
-        pytest.skip("SmolLM2 is not in the cache")
-    return LlamaModel.open(path)
+PROSE = ("completion_france", "completion_story", "completion_science", "completion_history")
+"""Prompts of llama.cpp's whose 4 x 64 tokens are fed: without special tokens, so that the first is ordinary text."""
+CLEAR_MARGIN = 1.5
+"""Between llama.cpp's best two logits; its own builds choose differently where it is smaller."""
 
 
-def test_smollm2_agrees_with_llama_cpp(smollm):
-    golden = GoldenModel(smollm)
-    entry = next(entry for entry in REFERENCE["prompts"] if entry["name"] == "completion_france")
-    steps = entry["steps"][:12]
-    cache = golden.cache(64)
-    first = golden.evaluate(entry["prompt_ids"], cache, last_only=True)
-    logits = np.concatenate([first, golden.evaluate(entry["generated_ids"][:11], cache)])
-    for row, step in zip(logits, steps, strict=True):
-        if step["margin"] > 1.5:
-            assert row.argmax() == step["token"]
-    assert np.mean([abs(row[t] - v) for row, step in zip(logits, steps, strict=True) for t, v, _ in step["top5"]]) < 0.4
+def test_smollm2_agrees_with_llama_cpp(smollm2):
+    """Fed with llama.cpp's tokens, the golden model gives its logits, but for the noise of either quantisation.
+
+    A single logit differs by 0.2, whatever the noise comes from; what gates and golden model have wrong in common moves
+    all logits the same way. Their mean difference has a standard error of 0.015: log2(e) in SwiGLU off by 0.06 % makes
+    it -0.10, and leaves the other figures as they are.
+    """
+    golden = GoldenModel(LlamaModel.open(smollm2))
+    steps, rows = [], []
+    for entry in REFERENCE["prompts"]:
+        if entry["name"] in PROSE:
+            tokens = [*entry["prompt_ids"], *entry["generated_ids"][:-1]]
+            rows += [*golden.evaluate(tokens, golden.cache(len(tokens)))[len(entry["prompt_ids"]) - 1 :]]
+            steps += entry["steps"]
+    assert len(steps) == len(rows) == 4 * 64
+    same = np.array([row.argmax() == step["token"] for row, step in zip(rows, steps, strict=True)])
+    clear = np.array([step["margin"] for step in steps]) > CLEAR_MARGIN
+    difference = np.array([[row[t] - v for t, v, _ in step["top5"]] for row, step in zip(rows, steps, strict=True)])
+    print(
+        f"arg-max {same[clear].mean():.1%} where clear, {same.mean():.1%} everywhere; difference of the five best "
+        f"{np.abs(difference).mean():.4f}, its mean {difference.mean():+.4f}"
+    )
+    assert same[clear].all() and clear.sum() > 100
+    assert same.mean() >= 0.95
+    assert np.abs(difference).mean() < 0.24
+    assert abs(difference.mean()) < 0.05

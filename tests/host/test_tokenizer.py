@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
-from rtlm.host.fetch import cached
 from rtlm.host.gguf_file import GGUFFile
 from rtlm.host.model import write_random_model
 from rtlm.host.tokenizer import BYTE_TO_CHARACTER, Tokenizer
@@ -26,10 +25,8 @@ def tokenizer(file) -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def smollm() -> Tokenizer:
-    if (path := cached()) is None:
-        pytest.skip("SmolLM2 is not in the cache")
-    return Tokenizer(GGUFFile.open(path))
+def smollm(smollm2) -> Tokenizer:
+    return Tokenizer(GGUFFile.open(smollm2))
 
 
 @pytest.fixture

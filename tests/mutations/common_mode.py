@@ -29,7 +29,7 @@ COMMON_MODE = tuple(
         ("epsilon outside the root", NORM, "inv_n + eps)", "inv_n) + eps"),
         ("epsilon subtracted", NORM, "inv_n + eps)", "inv_n - eps)"),
         ("unit of squares", NORM, "SQUARE_FRACTION = 24", "SQUARE_FRACTION = 23"),
-        ("squares saturate early", NORM, "1 << 62", "1 << 61"),
+        ("squares saturate late", NORM, "1 << 62", "3 << 61"),
         ("RMSNorm's weight used twice", NORM, "return NormInput(x * w, ", "return NormInput(x * w * w, "),
         ("unit of the accumulator", SCALE, "ACCUMULATOR_FRACTION = 24", "ACCUMULATOR_FRACTION = 23"),
         ("unit of probabilities", ATTENTION, "FRACTION = 24", "FRACTION = 23"),
