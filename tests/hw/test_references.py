@@ -10,8 +10,7 @@ from references import REFERENCES, ulp
 from rtlm.hw.hls import Float
 from rtlm.hw.hls.trace import Kernel
 
-SEED = 11
-TIGHT = 0.4
+TIGHT = 0.35
 """Share of a bound that some error must reach."""
 
 
@@ -34,8 +33,8 @@ def test_every_kernel_has_a_reference():
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_kernel_keeps_its_bound(name):
-    kernel, reference, rng = KERNELS[name], REFERENCES[name], np.random.default_rng(SEED)
+def test_kernel_keeps_its_bound(name, seed):
+    kernel, reference, rng = KERNELS[name], REFERENCES[name], np.random.default_rng(seed)
     worst, used = [0.0] * len(kernel.results), [0.0] * len(kernel.results)
     for arguments in reference.draw(rng):
         results = as_tuple(kernel.model(*arguments))
