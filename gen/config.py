@@ -59,7 +59,7 @@ def load_config(source: str | Path = DEFAULT_PRESET, overrides: Sequence[str] = 
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
-            problems.append(f"The override {shown(override)} is not of the form key=value, such as matmul.lanes=256.")
+            problems.append(f"An override must be key=value, such as matmul.lanes=256, got {shown(override)}.")
             continue
         _assign(values, key.strip(), _parse(text, f"--set {override}"), problems)
     return validate(values, _load_yaml(preset_text(DEFAULT_PRESET), DEFAULT_PRESET), str(source), problems)

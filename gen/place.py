@@ -232,9 +232,9 @@ def check(target: str, how: Placement) -> None:
     placer = PLACERS[target]
     yosys.require(placer.package)
     if _speed(target, how) not in placer.speeds:
-        raise GenerateError(f"Speed grade {how.speed} is not known; {target} has {', '.join(placer.speeds)}.")
+        raise GenerateError(f"The speed grade of {target} must be one of {', '.join(placer.speeds)}, got {how.speed}.")
     if _router(target, how) not in placer.routers:
-        raise GenerateError(f"Router {how.router} is not known; {target} has {', '.join(placer.routers)}.")
+        raise GenerateError(f"The router for {target} must be one of {', '.join(placer.routers)}, got {how.router}.")
 
 
 def _speed(target: str, how: Placement) -> str:

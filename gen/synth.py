@@ -155,7 +155,7 @@ def synthesise(
         If a tool is not installed.
     """
     if target not in TARGET_NAMES:
-        raise GenerateError(f"Target {target!r} is not known; choose one of {', '.join(TARGET_NAMES)}.")
+        raise GenerateError(f"The target must be one of {', '.join(TARGET_NAMES)}, got {target!r}.")
     if placement is not None:
         if target not in place.PLACERS:
             reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"

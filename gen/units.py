@@ -53,9 +53,9 @@ class KernelParams:
     def __post_init__(self) -> None:
         """Validate."""
         if self.lanes < 1:
-            raise ValueError(f"a pipeline of {self.lanes} lanes is not possible: the number is at least 1")
+            raise ValueError(f"lanes must be at least 1, got {self.lanes}")
         if self.max_length is not None and self.max_length < 1:
-            raise ValueError(f"packets of {self.max_length} beats are not possible: the number is at least 1")
+            raise ValueError(f"max_length must be at least 1, got {self.max_length}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class RegistersParams:
     def __post_init__(self) -> None:
         """Validate."""
         if not 1 <= self.columns <= 8:
-            raise ValueError(f"{self.columns} columns are not possible: the register map has 1 to 8")
+            raise ValueError(f"columns must be from 1 to 8, got {self.columns}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,14 +258,14 @@ def with_settings(name: str, params: Any, settings: Sequence[str]) -> Any:
     Raises
     ------
     ConfigError
-        With every setting that is not possible.
+        With every setting that is not allowed.
     """
     kinds, names = get_type_hints(type(params)), [field.name for field in fields(params)]
     problems, changes = [], {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            problems.append(f"The setting {shown(setting)} is not of the form key=value, such as {names[0]}=64.")
+            problems.append(f"A setting must be key=value, such as {names[0]}=64, got {shown(setting)}.")
         elif key not in names:
             guess = closest(key, names)
             hint = f"; did you mean {guess}?" if guess else "."
@@ -275,7 +275,7 @@ def with_settings(name: str, params: Any, settings: Sequence[str]) -> Any:
                 changes[key] = _converted(yaml.safe_load(text), kinds[key])
             except (yaml.YAMLError, ValueError, TypeError):
                 kind = getattr(kinds[key], "__name__", str(kinds[key]))
-                problems.append(f"{key} = {shown(text)} is not valid: it is of type {kind}.")
+                problems.append(f"{key} must be of type {kind}, got {shown(text)}.")
     if problems:
         raise ConfigError(name, problems)
     try:

@@ -67,12 +67,12 @@ def _sentence(path: list[str], entry: Any) -> str:
         allowed, nearest = entry["ctx"]["allowed"], entry["ctx"]["nearest"]
         number = f"{nearest:g}" if isinstance(nearest, float) else nearest
         advice = "" if nearest is None else f"; the nearest valid value is {number}"
-        return f"{key} = {shown(value)} is not valid: allowed is {allowed}{advice}."
+        return f"{key} must be {allowed}, got {shown(value)}{advice}."
     if kind == "string_pattern_mismatch":
-        return f"{key} = {shown(value)} is not valid: allowed are lower-case letters, digits, - and _, a letter first."
+        return f"{key} must be lower-case letters, digits, - and _, a letter first, got {shown(value)}."
     section = _section(path)
     if section is not None:
-        return f"{key} = {shown(value)} is not valid: it is a mapping of {', '.join(section.model_fields)}."
+        return f"{key} must be a mapping of {', '.join(section.model_fields)}, got {shown(value)}."
     return f"{key} = {shown(value)} is not valid: {entry['msg'][0].lower()}{entry['msg'][1:]}."
 
 

@@ -55,8 +55,8 @@ def generate_batch(
     """
     if not 1 <= len(prompts) <= stepper.columns:
         raise ModelError(
-            f"{len(prompts)} prompts are given; the accelerator decodes 1 to {stepper.columns} together "
-            f"(matmul.columns = {stepper.columns})"
+            f"the prompts must be 1 to {stepper.columns}, as matmul.columns = {stepper.columns} decode together, got "
+            f"{len(prompts)}"
         )
     for i, prompt in enumerate(prompts):
         check_prompt(stepper, prompt, max_tokens, number=i + 1)

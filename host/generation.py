@@ -105,11 +105,12 @@ def check_prompt(stepper: Stepper, prompt: Sequence[int], max_tokens: int, *, nu
     """
     if not prompt:
         name = "the prompt" if number is None else f"prompt {number}"
-        raise ModelError(f"{name} is empty; at least one token is needed")
+        raise ModelError(f"{name} must have at least one token, got none")
     if len(prompt) + max_tokens > stepper.context:
         tokens = "prompt tokens" if number is None else f"tokens of prompt {number}"
         raise ModelError(
-            f"{len(prompt)} {tokens} and {max_tokens} new ones exceed the context of {stepper.context} positions"
+            f"prompt and answer must fit the context of {stepper.context} positions, got {len(prompt)} {tokens} and "
+            f"{max_tokens} new ones"
         )
 
 

@@ -113,7 +113,7 @@ class _Cursor:
     def string(self, what: str, limit: int | None = None) -> str:
         length = self.u64(what)
         if limit is not None and length > limit:
-            raise ModelError(f"{what} is {length} bytes long; at most {limit} are allowed")
+            raise ModelError(f"{what} must have at most {limit} bytes, got {length}")
         start = self.take(length, what)
         try:
             return self.buffer[start : start + length].decode()
@@ -139,7 +139,7 @@ class _Cursor:
         values = np.frombuffer(self.buffer, dtype, count, self.take(count * dtype.itemsize, what)).copy()
         if kind is GGUFValueType.BOOL:
             if values.size and values.max() > 1:
-                raise ModelError(f"{what} holds the truth value {values.max()}; 0 or 1 is allowed")
+                raise ModelError(f"{what} must hold the truth values 0 and 1, got {values.max()}")
             values = values.astype(bool)
         return values
 
@@ -182,7 +182,7 @@ class GGUFFile:
             raise ModelError(f"the file starts with 0x{magic:08x}, so it is not GGUF (0x{GGUF_MAGIC:08x})")
         self.version = cursor.u32("the header")
         if self.version not in VERSIONS:
-            raise ModelError(f"GGUF version {self.version} is not supported; versions 2 and 3 (little-endian) are")
+            raise ModelError(f"the GGUF version must be 2 or 3 (little-endian), got {self.version}")
         tensor_count, key_count = cursor.u64("the header"), cursor.u64("the header")
         self._check_count(cursor, key_count, 8 + 4 + 1, "metadata keys")
         self._check_count(cursor, tensor_count, 8 + 4 + 8 + 4 + 8, "tensors")
@@ -225,7 +225,7 @@ class GGUFFile:
         allowed = kinds if isinstance(kinds, tuple) else (kinds,)
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             names = " or ".join(kind.__name__ for kind in allowed)
-            raise ModelError(f"the metadata key {key} holds {_shown(value)}; {names} is expected")
+            raise ModelError(f"the metadata key {key} must hold {names}, got {_shown(value)}")
         return value
 
     @staticmethod
@@ -247,7 +247,7 @@ class GGUFFile:
     def _read_tensors(self, cursor: _Cursor, count: int) -> dict[str, Tensor]:
         alignment = self.get(Keys.General.ALIGNMENT, int, GGUF_DEFAULT_ALIGNMENT)
         if not 8 <= alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
-            raise ModelError(f"the alignment {alignment} is not a power of two from 8 to {MAX_ALIGNMENT}")
+            raise ModelError(f"the alignment must be a power of two from 8 to {MAX_ALIGNMENT}, got {alignment}")
         entries: dict[str, tuple] = {}
         for index in range(count):
             name = cursor.string(f"the name of tensor {index}", MAX_NAME_BYTES)
@@ -276,7 +276,7 @@ def _read_entry(cursor: _Cursor, name: str, alignment: int) -> tuple[GGMLQuantiz
     what = f"the tensor {_shown(name)}"
     dimensions = cursor.u32(what)
     if not 1 <= dimensions <= MAX_DIMENSIONS:
-        raise ModelError(f"{what} has {dimensions} dimensions; 1 to {MAX_DIMENSIONS} are allowed")
+        raise ModelError(f"{what} must have 1 to {MAX_DIMENSIONS} dimensions, got {dimensions}")
     shape = tuple(cursor.u64(what) for _ in range(dimensions))[::-1]
     if 0 in shape:
         raise ModelError(f"{what} has the empty shape {shape}")
@@ -284,14 +284,14 @@ def _read_entry(cursor: _Cursor, name: str, alignment: int) -> tuple[GGMLQuantiz
     if number not in SUPPORTED_TYPES:
         named = GGMLQuantizationType(number).name if number in list(GGMLQuantizationType) else f"number {number}"
         supported = ", ".join(kind.name for kind in SUPPORTED_TYPES)
-        raise ModelError(f"{what} has the type {named}; supported are {supported}")
+        raise ModelError(f"{what} must have one of the types {supported}, got {named}")
     kind = GGMLQuantizationType(number)
     block, block_bytes = GGML_QUANT_SIZES[kind]
     if shape[-1] % block:
-        raise ModelError(f"{what} has rows of {shape[-1]} elements; {kind.name} needs a multiple of {block}")
+        raise ModelError(f"the rows of {what} must be a multiple of {block} elements for {kind.name}, got {shape[-1]}")
     offset = cursor.u64(what)
     if offset % alignment:
-        raise ModelError(f"{what} has the offset {offset}, which is not a multiple of the alignment {alignment}")
+        raise ModelError(f"the offset of {what} must be a multiple of the alignment {alignment}, got {offset}")
     return kind, shape, offset, math.prod(shape) // block * block_bytes
 
 

@@ -260,9 +260,9 @@ class GoldenModel:
     def _ids(self, tokens: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
         ids = np.asarray(tokens, dtype=np.int64)
         if ids.ndim != 1 or not len(ids):
-            raise ValueError(f"tokens of shape {ids.shape} are given; a sequence of at least one is needed")
+            raise ValueError(f"tokens must be a sequence of at least one, got the shape {ids.shape}")
         if ids.min() < 0 or ids.max() >= self.model.vocab:
-            raise ValueError(f"tokens from {ids.min()} to {ids.max()} are outside the vocabulary of {self.model.vocab}")
+            raise ValueError(f"tokens must be from 0 to {self.model.vocab - 1}, got {ids.min()} to {ids.max()}")
         return ids
 
     def _forward(self, ids: NDArray[np.int64], table: tuple[F32, F32], attend: Attend) -> F32:

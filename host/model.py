@@ -71,20 +71,20 @@ class LlamaModel:
         """Read the hyper-parameters of an opened file and check every tensor."""
         architecture = file.get(Keys.General.ARCHITECTURE, str)
         if architecture != ARCHITECTURE:
-            raise ModelError(f"the architecture {architecture!r:.60} is not supported; {ARCHITECTURE} is")
+            raise ModelError(f"the architecture must be {ARCHITECTURE}, got {architecture!r:.60}")
 
         def size(key: str, default: int | None = None, limit: int = 1 << 24) -> int:
             key = key.format(arch=ARCHITECTURE)
             value = file.get(key, int, default)
             if not 1 <= value <= limit:
-                raise ModelError(f"{key} is {value}; 1 to {limit} is allowed")
+                raise ModelError(f"{key} must be from 1 to {limit}, got {value}")
             return value
 
         def real(key: str, default: float | None = None) -> float:
             key = key.format(arch=ARCHITECTURE)
             value = float(file.get(key, (float, int), default))
             if not 0 < value < 1e12:
-                raise ModelError(f"{key} is {value}; a positive finite number is expected")
+                raise ModelError(f"{key} must be above 0 and below 1e12, got {value}")
             return value
 
         embedding = cls._find(file, cls.tensor_name("token_embd"))
@@ -110,7 +110,7 @@ class LlamaModel:
             (Keys.LLM.VOCAB_SIZE, model.vocab),
         ):
             if (value := size(key, expected)) != expected:
-                raise ModelError(f"{key.format(arch=ARCHITECTURE)} is {value}; {expected} is expected")
+                raise ModelError(f"{key.format(arch=ARCHITECTURE)} must be {expected}, got {value}")
         model._check_features()
         model._check_tensors()
         return model
@@ -133,7 +133,8 @@ class LlamaModel:
         """Return a matrix (named as for :meth:`matrix`) of a block format taken apart into blocks."""
         tensor = self.matrix(name, layer)
         if tensor.type.name not in BlockFormat.__members__:
-            raise ModelError(f"the tensor {tensor.name} has the type {tensor.type.name}, which has no blocks")
+            formats = ", ".join(BlockFormat.__members__)
+            raise ModelError(f"the tensor {tensor.name} must have one of the types {formats}, got {tensor.type.name}")
         return Blocks.from_gguf(BlockFormat[tensor.type.name], tensor.data, *tensor.shape)
 
     def norm(self, name: str, layer: int | None = None) -> np.ndarray:
@@ -179,7 +180,9 @@ class LlamaModel:
 
     def _check_features(self) -> None:
         if self.heads % self.kv_heads:
-            raise ModelError(f"{self.heads} query heads cannot share {self.kv_heads} key/value heads evenly")
+            raise ModelError(
+                f"the query heads must be a multiple of the {self.kv_heads} key/value heads, got {self.heads}"
+            )
         for what, value, multiple in (
             ("embedding_length", self.dim, BLOCK),
             ("feed_forward_length", self.hidden_dim, BLOCK),
@@ -187,12 +190,12 @@ class LlamaModel:
             ("the width of a head", self.head_dim, 2),
         ):
             if value % multiple:
-                raise ModelError(f"{what} is {value}; a multiple of {multiple} is needed")
+                raise ModelError(f"{what} must be a multiple of {multiple}, got {value}")
         scaling = self.file.get(Keys.Rope.SCALING_TYPE.format(arch=ARCHITECTURE), str, "none")
         if scaling != "none":
-            raise ModelError(f"the rotary scaling {scaling!r:.60} is not supported; none is")
+            raise ModelError(f"the rotary scaling must be none, got {scaling!r:.60}")
         if experts := self.file.get(Keys.LLM.EXPERT_COUNT.format(arch=ARCHITECTURE), int, 0):
-            raise ModelError(f"the model has {experts} experts; only dense models are supported")
+            raise ModelError(f"the model must be dense, got {experts} experts")
 
     def _check_tensors(self) -> None:
         attention, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
@@ -217,9 +220,9 @@ class LlamaModel:
         for name, shape in expected.items():
             tensor = self._find(self.file, name)
             if tensor.shape != shape:
-                raise ModelError(f"the tensor {name} has the shape {tensor.shape}; {shape} is expected")
+                raise ModelError(f"the tensor {name} must have the shape {shape}, got {tensor.shape}")
             if len(shape) == 1 and tensor.type not in FLOAT_DTYPES:
-                raise ModelError(f"the tensor {name} has the type {tensor.type.name}; a vector is F32 or F16")
+                raise ModelError(f"the tensor {name} must be F32 or F16, got {tensor.type.name}")
         if unknown := self.file.tensors.keys() - expected.keys():
             raise ModelError(f"the model has the tensor {min(unknown)!r:.70}, which is not part of a plain llama model")
 
@@ -235,8 +238,8 @@ def check_q8_0_range(name: str, values: np.ndarray) -> None:
     fits = np.abs(values) <= Q8_0_LARGEST  # false for NaN
     if not fits.all():
         raise ModelError(
-            f"the tensor {name} holds the weight {values[~fits][0]:g}; "
-            f"Q8_0 blocks, which it is quantised to, hold at most {Q8_0_LARGEST:g}"
+            f"the weights of the tensor {name}, which are quantised to Q8_0, must be from {-Q8_0_LARGEST:g} to "
+            f"{Q8_0_LARGEST:g}, got {values[~fits][0]:g}"
         )
 
 

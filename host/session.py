@@ -188,13 +188,13 @@ def _check_columns(options: RunOptions, params: AcceleratorParams) -> None:
     count = len(options.texts)
     if count > params.columns:
         raise ModelError(
-            f"{count} prompts together need {count} columns, but configuration {params.name} has {params.columns}: "
-            f"--set matmul.columns={count}"
+            f"the prompts must be at most as many as the columns of configuration {params.name}, {params.columns}, got "
+            f"{count}; add --set matmul.columns={count}"
         )
     if options.speculate and (params.columns == 1 or count > 1):
         raise ModelError(
-            f"speculation with {count} prompts and {params.columns} columns is not possible: guesses of one prompt "
-            "are verified on further columns; try --set matmul.columns=8"
+            "speculation must have one prompt, and columns besides its own to verify guesses on, got "
+            f"{count} prompts and {params.columns} columns; try --set matmul.columns=8"
         )
 
 
@@ -278,17 +278,18 @@ def simulate(
 def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompt: int) -> int:
     """Give the positions that are provided for."""
     if not prompt:
-        raise ModelError("the prompt is empty; at least one token is needed")
+        raise ModelError("the prompt must have at least one token, got none")
     limit = min(config.attention.context_limit, model.context)
     context = options.context or limit
     if context > limit:
         raise ModelError(
-            f"a context of {context} positions is not possible: the configuration allows "
-            f"{config.attention.context_limit}, the model {model.context}"
+            f"the context must have at most {config.attention.context_limit} positions, the configuration's limit, and "
+            f"at most {model.context}, the model's, got {context}"
         )
     if prompt + options.max_tokens > context:
         raise ModelError(
-            f"{prompt} prompt tokens and {options.max_tokens} new ones exceed the context of {context} positions"
+            f"prompt and answer must fit the context of {context} positions, got {prompt} prompt tokens and "
+            f"{options.max_tokens} new ones"
         )
     return context
 

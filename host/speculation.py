@@ -30,7 +30,7 @@ class NgramDraft:
 
     def __init__(self, *, longest: int = LONGEST, shortest: int = SHORTEST):
         if not 1 <= shortest <= longest:
-            raise ValueError(f"patterns of {shortest} to {longest} tokens are not possible: the least is 1")
+            raise ValueError(f"patterns must be 1 token or longer, the shortest first, got {shortest} to {longest}")
         self._lengths = range(longest, shortest - 1, -1)
         self._tokens: list[int] = []
         self._following: dict[tuple[int, ...], int] = {}

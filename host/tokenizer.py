@@ -65,17 +65,17 @@ class Tokenizer:
     def __init__(self, file: GGUFFile):
         kind = file.get(Keys.Tokenizer.MODEL, str)
         if kind != "gpt2":
-            raise ModelError(f"the tokenizer {kind!r:.60} is not supported; byte-level BPE (gpt2) is")
+            raise ModelError(f"the tokenizer must be byte-level BPE (gpt2), got {kind!r:.60}")
         pre = file.get(Keys.Tokenizer.PRE, str, "gpt-2")
         if pre not in PRE_TOKENIZERS:
-            raise ModelError(f"the pre-tokenizer {pre!r:.60} is not supported; {', '.join(PRE_TOKENIZERS)} are")
+            raise ModelError(f"the pre-tokenizer must be one of {', '.join(PRE_TOKENIZERS)}, got {pre!r:.60}")
         tokens = _strings(file, Keys.Tokenizer.LIST)
         kinds = [int(kind) for kind in file.metadata.get(Keys.Tokenizer.TOKEN_TYPE, [TokenType.NORMAL] * len(tokens))]
         if len(kinds) != len(tokens):
-            raise ModelError(f"the vocabulary has {len(tokens)} tokens but {len(kinds)} token types")
+            raise ModelError(f"the vocabulary must have a type for each of its {len(tokens)} tokens, got {len(kinds)}")
         ids = {token: index for index, token in enumerate(tokens)}
         if len(ids) != len(tokens):
-            raise ModelError(f"the vocabulary holds {len(tokens) - len(ids)} tokens twice")
+            raise ModelError(f"the tokens of the vocabulary must differ, got {len(tokens) - len(ids)} twice")
         self.vocab = len(tokens)
         self._special = frozenset(i for i, kind in enumerate(kinds) if kind == TokenType.CONTROL)
         added = [i for i, kind in enumerate(kinds) if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)]
@@ -121,7 +121,7 @@ class Tokenizer:
     def token_bytes(self, token: int, *, special: bool = True) -> bytes:
         """Return the bytes that one token stands for, none for a special token if not ``special``."""
         if not 0 <= token < self.vocab:
-            raise ModelError(f"the token {token} is outside the vocabulary of {self.vocab}")
+            raise ModelError(f"a token must be from 0 to {self.vocab - 1}, got {token}")
         return b"" if token in self._special and not special else self._bytes[token]
 
     def stream(self, *, special: bool = True) -> "TextStream":
@@ -149,7 +149,7 @@ class Tokenizer:
             raise ModelError("the model has no chat template")
         if len(self._template) > MAX_TEMPLATE_CHARACTERS:
             raise ModelError(
-                f"the chat template has {len(self._template)} characters; {MAX_TEMPLATE_CHARACTERS} at most"
+                f"the chat template must have at most {MAX_TEMPLATE_CHARACTERS} characters, got {len(self._template)}"
             )
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _raise_exception
@@ -165,7 +165,7 @@ class Tokenizer:
                 pieces.append(piece)
                 length += len(piece)
                 if length > MAX_PROMPT_CHARACTERS:
-                    raise ModelError(f"the chat template writes more than {MAX_PROMPT_CHARACTERS} characters")
+                    raise ModelError(f"the chat template must write at most {MAX_PROMPT_CHARACTERS} characters")
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise ModelError(f"the chat template cannot be rendered: {' '.join(str(error).split())}") from None
         return "".join(pieces)
@@ -178,7 +178,7 @@ class Tokenizer:
             return None
         token = file.get(key, int)
         if not 0 <= token < self.vocab:
-            raise ModelError(f"{key} is {token}, outside the vocabulary of {self.vocab}")
+            raise ModelError(f"{key} must be from 0 to {self.vocab - 1}, got {token}")
         return token
 
 
@@ -210,7 +210,7 @@ class TextStream:
 def _strings(file: GGUFFile, key: str) -> list[str]:
     values = file.get(key, list)
     if not all(isinstance(value, str) for value in values):
-        raise ModelError(f"the metadata key {key} does not hold strings")
+        raise ModelError(f"the metadata key {key} must hold strings only")
     return values
 
 

@@ -64,9 +64,9 @@ class ImageHeader:
             raise AcceleratorError(f"the memory image has {len(raw)} bytes; its header alone takes {HEADER_BYTES}")
         magic, version, *fields = _FIELDS.unpack_from(raw)
         if magic != MAGIC:
-            raise AcceleratorError(f"the memory image starts with {magic!r} where {MAGIC!r} is expected")
+            raise AcceleratorError(f"the memory image must start with {MAGIC!r}, got {magic!r}")
         if version != VERSION:
-            raise AcceleratorError(f"the memory image has version {version}; this driver knows version {VERSION}")
+            raise AcceleratorError(f"the memory image must have version {VERSION}, got {version}")
         (checksum,) = _CHECKSUM.unpack_from(raw, _FIELDS.size)
         if checksum != (actual := zlib.crc32(raw[: _FIELDS.size])):
             raise AcceleratorError(
@@ -100,7 +100,7 @@ class ImageHeader:
             ("words of program", 1, self.program_words, self.content_words - self.program_start),
         ):
             if not low <= value <= high:
-                raise AcceleratorError(f"the memory image's header states {value} {what}; {low} to {high} is possible")
+                raise AcceleratorError(f"the memory image's header must state {low} to {high} {what}, got {value}")
 
 
 def check_image(params: AcceleratorParams, image: NDArray[np.uint8]) -> ImageHeader:

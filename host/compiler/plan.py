@@ -185,10 +185,10 @@ def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None
         ("vocabulary", model.vocab, params.vocabulary),
     ):
         if value > limit:
-            raise ModelError(f"the model's {what} is {value}, but configuration {params.name} allows at most {limit}")
+            raise ModelError(f"the model's {what} must be at most {limit} for configuration {params.name}, got {value}")
     if model.head_dim != params.head_dim:
         raise ModelError(
-            f"the model's heads are {model.head_dim} wide, but configuration {params.name} is for {params.head_dim}"
+            f"the model's heads must be {params.head_dim} wide for configuration {params.name}, got {model.head_dim}"
         )
 
 
@@ -212,8 +212,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
     check_fit(params, shape)
     if not 1 <= context <= params.context_limit:
         raise ModelError(
-            f"a context of {context} positions is not possible: "
-            f"configuration {params.name} allows 1 to {params.context_limit}"
+            f"the context must have 1 to {params.context_limit} positions in configuration {params.name}, got {context}"
         )
     dim, attention, keys = shape.dim, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     scaling: dict[str, Any] = {"imm0": f32_bits(1 / dim), "imm1": f32_bits(shape.rms_eps)}

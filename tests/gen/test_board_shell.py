@@ -106,7 +106,7 @@ def test_a_small_design_becomes_a_bitstream(own_cache):
 def test_no_flow_to_a_bitstream_is_a_sentence():
     with pytest.raises(GenerateError, match="no open flow to a bitstream for xilinx-us"):
         make_bitstream("", top="top", target="xilinx-us+", pins="", placement=Placement(clock_mhz=25))
-    with pytest.raises(GenerateError, match="Speed grade 9 is not known; ecp5 has 6, 7, 8"):
+    with pytest.raises(GenerateError, match="speed grade of ecp5 must be one of 6, 7, 8, got 9"):
         make_bitstream("", top="top", target="ecp5", pins="", placement=Placement(clock_mhz=25, speed="9"))
 
 

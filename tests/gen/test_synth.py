@@ -140,13 +140,13 @@ def test_a_unit_is_cut_out_and_results_are_cached_by_content(netlist):
 def test_unknown_names_are_refused_with_what_there_is(netlist):
     with pytest.raises(GenerateError, match=r"no unit 'product': below the top there are products\."):
         synthesise(netlist, target="ecp5", unit="product")
-    with pytest.raises(GenerateError, match="choose one of xilinx-us"):
+    with pytest.raises(GenerateError, match="target must be one of xilinx-us"):
         synthesise(netlist, target="spartan")
     with pytest.raises(GenerateError, match="no open place and route"):
         synthesise(netlist, target="xilinx-us+", placement=Placement(clock_mhz=100))
-    with pytest.raises(GenerateError, match="Speed grade 9 is not known; ecp5 has 6, 7, 8"):
+    with pytest.raises(GenerateError, match="speed grade of ecp5 must be one of 6, 7, 8, got 9"):
         synthesise(netlist, target="ecp5", placement=Placement(clock_mhz=100, speed="9"))
-    with pytest.raises(GenerateError, match="Router none is not known; ecp5 has router2, router1"):
+    with pytest.raises(GenerateError, match="router for ecp5 must be one of router2, router1, got none"):
         synthesise(netlist, target="ecp5", placement=Placement(clock_mhz=100, router="none"))
 
 

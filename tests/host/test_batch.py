@@ -42,10 +42,10 @@ def test_together_as_alone(prompts, spare, seed, count, temperature, stop):
 @pytest.mark.parametrize(
     ("prompts", "sentence"),
     [
-        ([[1]] * 3, "3 prompts are given; the accelerator decodes 1 to 2 together"),
-        ([], "0 prompts are given"),
-        ([[1], []], "prompt 2 is empty"),
-        ([[1] * 399], "399 tokens of prompt 1 and 4 new ones exceed the context of 400 positions"),
+        ([[1]] * 3, "the prompts must be 1 to 2, as matmul.columns = 2 decode together, got 3"),
+        ([], "got 0"),
+        ([[1], []], "prompt 2 must have at least one token, got none"),
+        ([[1] * 399], "context of 400 positions, got 399 tokens of prompt 1 and 4 new ones"),
     ],
 )
 def test_refusals(prompts, sentence):

@@ -56,7 +56,7 @@ def test_every_unit_has_a_command_with_its_parameters(capsys):
         (["gemvv", "-o", "x"], USER_ERROR, "No such command 'gemvv'"),
         (["swiglu"], USER_ERROR, "Missing option '--output'"),
         (["swiglu", "-o", "x", "--set", "lane=2"], USER_ERROR, "did you mean lanes?"),
-        (["swiglu", "-o", "x", "--set", "lanes=0"], USER_ERROR, "0 lanes is not possible"),
+        (["swiglu", "-o", "x", "--set", "lanes=0"], USER_ERROR, "lanes must be at least 1, got 0"),
         (["swiglu", "-o", "x", "--set", "matmul.lanes=3"], USER_ERROR, "nearest valid value is 32"),
         (["accelerator", "-o", "x", "--config", "kv26"], USER_ERROR, "did you mean kv260?"),
         (["kernel", "x.py:f", "-o", "x", "--technology", "tsmc"], USER_ERROR, "tsmc is none of"),

@@ -160,7 +160,7 @@ def test_other_devices_are_refused(parts, device, register, value, sentence):
 def test_memory_without_the_right_image_is_refused(parts, device):
     memory = parts[2]
     saved = device.memory[0].copy()
-    for byte, sentence in ((0, "starts with"), (8, "version"), (20, "header is damaged")):
+    for byte, sentence in ((0, "must start with"), (8, "version"), (20, "header is damaged")):
         device.memory[0, byte] ^= 1
         with pytest.raises(AcceleratorError, match=sentence):
             connect(parts, device)
@@ -189,15 +189,15 @@ def test_every_error_has_its_own_meaning():
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ([], "0 columns are asked for; the accelerator has 3"),
-        ([column(position=i) for i in range(4)], "4 columns are asked for"),
-        ([column(token=301)], "token 301 of column 0 is not possible: 0 to 300 is"),
-        ([column(token=-1)], "token -1"),
-        ([column(slot=3)], "slot 3 of column 0 is not possible: 0 to 2 is"),
-        ([column(position=50)], "position 50 of column 0 is not possible: 0 to 49 is"),
-        ([column(position=4, history=5)], "history 5 of column 0 is not possible: 0 to 4 is"),
-        ([column(), column(position=1, history=1)], "history 1 of column 1 is not possible: 0 to 0 is"),
-        ([column(), column(position=1, local_first=2)], "local_first 2 of column 1 is not possible: 0 to 1 is"),
+        ([], "the columns of a step must be 1 to 3, got 0"),
+        ([column(position=i) for i in range(4)], "the columns of a step must be 1 to 3, got 4"),
+        ([column(token=301)], "token of column 0 must be from 0 to 300, got 301"),
+        ([column(token=-1)], "token of column 0 must be from 0 to 300, got -1"),
+        ([column(slot=3)], "slot of column 0 must be from 0 to 2, got 3"),
+        ([column(position=50)], "position of column 0 must be from 0 to 49, got 50"),
+        ([column(position=4, history=5)], "history of column 0 must be from 0 to 4, got 5"),
+        ([column(), column(position=1, history=1)], "history of column 1 must be from 0 to 0, got 1"),
+        ([column(), column(position=1, local_first=2)], "local_first of column 1 must be from 0 to 1, got 2"),
         ([column(), column()], "two columns of a step have the same position of the same KV slot"),
     ],
 )

@@ -108,8 +108,8 @@ def test_sampled_text_follows_its_seed():
 @pytest.mark.parametrize(
     ("prompt", "count", "sentence"),
     [
-        ([], 1, "the prompt is empty"),
-        ([1] * 390, 11, "390 prompt tokens and 11 new ones exceed the context of 400 positions"),
+        ([], 1, "the prompt must have at least one token, got none"),
+        ([1] * 390, 11, "context of 400 positions, got 390 prompt tokens and 11 new ones"),
     ],
 )
 def test_what_cannot_be_generated_is_refused_before_the_first_step(prompt, count, sentence):

@@ -41,15 +41,15 @@ DEEP = struct.pack("<IQ", Value.ARRAY, 1) * 6
 BAD = {
     "empty header": (b"", "ends inside the header"),
     "magic": (crafted(magic=b"GGML"), "is not GGUF"),
-    "version 1": (crafted(version=1), "version 1 is not supported"),
-    "big-endian": (crafted(version=3 << 24), "version 50331648 is not supported"),
+    "version 1": (crafted(version=1), "GGUF version must be 2 or 3 .*, got 1"),
+    "big-endian": (crafted(version=3 << 24), "must be 2 or 3 .little-endian., got 50331648"),
     "key count": (crafted(key_count=1 << 60), "claims 1152921504606846976 metadata keys"),
     "tensor count": (crafted(tensor_count=1 << 60), "claims 1152921504606846976 tensors"),
-    "key length": (crafted([struct.pack("<Q", 1 << 40) + bytes(64)]), "at most 65535 are allowed"),
+    "key length": (crafted([struct.pack("<Q", 1 << 40) + bytes(64)]), "at most 65535 bytes"),
     "string length": (crafted([key("k", Value.STRING, struct.pack("<Q", 1 << 62))]), "ends inside the metadata value"),
     "not UTF-8": (crafted([key("k", Value.STRING, struct.pack("<Q", 2) + b"\xff\xfe")]), "is not UTF-8"),
     "value type": (crafted([key("k", 99, bytes(8))]), "unknown value type 99"),
-    "truth value": (crafted([key("k", Value.BOOL, b"\x02")]), "truth value 2"),
+    "truth value": (crafted([key("k", Value.BOOL, b"\x02")]), "must hold the truth values 0 and 1, got 2"),
     "array length": (
         crafted([key("k", Value.ARRAY, struct.pack("<IQ", Value.UINT64, 1 << 61))]),
         "ends inside the metadata value",
@@ -61,16 +61,28 @@ BAD = {
     "nesting": (crafted([key("k", Value.ARRAY, DEEP + struct.pack("<IQ", Value.UINT8, 0))]), "more than 4 deep"),
     "duplicate key": (crafted([key("k", Value.UINT8, b"\1")] * 2), "'k' appears twice"),
     "duplicate tensor": (crafted([], [F32_ENTRY, F32_ENTRY], bytes(64)), "'a' appears twice"),
-    "alignment": (crafted([key("general.alignment", Value.UINT32, struct.pack("<I", 48))]), "alignment 48"),
-    "alignment type": (crafted([key("general.alignment", Value.STRING, text("x"))]), "int is expected"),
+    "alignment": (
+        crafted([key("general.alignment", Value.UINT32, struct.pack("<I", 48))]),
+        "to 1048576, got 48",
+    ),
+    "alignment type": (crafted([key("general.alignment", Value.STRING, text("x"))]), "must hold int, got 'x'"),
     "name length": (crafted([], [entry("n" * 65, (8,), Type.F32, 0)], bytes(64)), "at most 64"),
-    "no dimensions": (crafted([], [entry("a", (), Type.F32, 0)], bytes(64)), "0 dimensions"),
-    "many dimensions": (crafted([], [entry("a", (1,) * 5, Type.F32, 0)], bytes(64)), "5 dimensions"),
+    "no dimensions": (crafted([], [entry("a", (), Type.F32, 0)], bytes(64)), "1 to 4 dimensions, got 0"),
+    "many dimensions": (crafted([], [entry("a", (1,) * 5, Type.F32, 0)], bytes(64)), "1 to 4 dimensions, got 5"),
     "empty shape": (crafted([], [entry("a", (8, 0), Type.F32, 0)], bytes(64)), r"empty shape \(0, 8\)"),
-    "type": (crafted([], [entry("a", (256,), Type.Q6_K, 0)], bytes(256)), "type Q6_K; supported are F32"),
-    "unknown type": (crafted([], [entry("a", (256,), 1234, 0)], bytes(256)), "type number 1234"),
-    "row length": (crafted([], [entry("a", (33, 2), Type.Q4_0, 0)], bytes(64)), "rows of 33 elements"),
-    "offset": (crafted([], [entry("a", (8,), Type.F32, 8)], bytes(64)), "not a multiple of the alignment 32"),
+    "type": (
+        crafted([], [entry("a", (256,), Type.Q6_K, 0)], bytes(256)),
+        "types F32, F16, Q8_0, Q4_0, Q4_1, got Q6_K",
+    ),
+    "unknown type": (crafted([], [entry("a", (256,), 1234, 0)], bytes(256)), "got number 1234"),
+    "row length": (
+        crafted([], [entry("a", (33, 2), Type.Q4_0, 0)], bytes(64)),
+        "for Q4_0, got 33",
+    ),
+    "offset": (
+        crafted([], [entry("a", (8,), Type.F32, 8)], bytes(64)),
+        "multiple of the alignment 32, got 8",
+    ),
     "beyond the end": (crafted([], [entry("a", (8,), Type.F32, 64)], bytes(64)), "the file has"),
     "huge offset": (crafted([], [entry("a", (8,), Type.F32, (1 << 64) - 32)], bytes(64)), "the file has"),
     "huge shape": (crafted([], [entry("a", (1 << 62,) * 4, Type.F32, 0)], bytes(64)), "the file has"),
@@ -117,7 +129,7 @@ def test_values_of_every_kind():
     assert file.tensors["b"].shape == (2, 3, 4)
     assert file.tensors["b"].data.view("<f2").ravel().tolist() == list(range(24))
     assert not file.tensors["a"].data.flags.writeable
-    with pytest.raises(ModelError, match="holds True; int is expected"):
+    with pytest.raises(ModelError, match="must hold int, got True"):
         file.get("bool", int)
     with pytest.raises(ModelError, match="missing is missing"):
         file.get("missing", int)

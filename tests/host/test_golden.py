@@ -63,7 +63,7 @@ def test_close_to_float32(model, golden):
 def test_impossible_arguments(model, golden):
     with pytest.raises(ValueError, match="at least one"):
         golden.evaluate([], golden.cache(4))
-    with pytest.raises(ValueError, match=f"outside the vocabulary of {model.vocab}"):
+    with pytest.raises(ValueError, match=f"tokens must be from 0 to {model.vocab - 1}, got "):
         golden.evaluate([model.vocab], golden.cache(4))
     with pytest.raises(ValueError, match=r"0 \+ 5 tokens do not fit a cache of 4"):
         golden.evaluate([1] * 5, golden.cache(4))

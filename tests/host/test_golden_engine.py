@@ -129,11 +129,11 @@ def test_logits_are_left_out_and_the_arg_max_is_not(golden):
 def test_impossible_inputs_are_refused(golden):
     engine = GoldenEngine(golden, context=CONTEXT, columns=2)
     for step, sentence in (
-        ([column(301, 0, 0, 0)], "token 301 of column 0 is not possible: 0 to 300 is"),
-        ([column(1, CONTEXT, 0, 0)], f"position {CONTEXT} of column 0"),
-        ([column(1, 0, 0, 0, slot=2)], "slot 2 of column 0"),
-        ([column(1, 3, 4, 0)], "history 4 of column 0"),
-        (chunk(IDS, 0, 3), "3 columns are asked for; the accelerator has 2"),
+        ([column(301, 0, 0, 0)], "token of column 0 must be from 0 to 300, got 301"),
+        ([column(1, CONTEXT, 0, 0)], f"position of column 0 must be from 0 to {CONTEXT - 1}, got {CONTEXT}"),
+        ([column(1, 0, 0, 0, slot=2)], "slot of column 0 must be from 0 to 1, got 2"),
+        ([column(1, 3, 4, 0)], "history of column 0 must be from 0 to 3, got 4"),
+        (chunk(IDS, 0, 3), "the columns of a step must be 1 to 2, got 3"),
     ):
         with pytest.raises(AcceleratorError, match=sentence):
             engine.step(step)

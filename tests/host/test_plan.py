@@ -116,14 +116,14 @@ def test_rows_that_alternate_share_the_smaller_group(shape):
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [
-        ({"dim": 96}, "dim is 128, but configuration tiny allows at most 96"),
-        ({"hidden_dim": 160}, "hidden_dim is 192"),
-        ({"heads": 2}, "number of query heads is 4"),
-        ({"kv_heads": 1}, "number of KV heads is 2"),
-        ({"group": 1}, "number of query heads for each KV head is 2"),
-        ({"vocabulary": 300}, "vocabulary is 301, but configuration tiny allows at most 300"),
-        ({"head_dim": 64}, "heads are 32 wide, but configuration tiny is for 64"),
-        ({"context_limit": 32}, "context of 50 positions is not possible: configuration tiny allows 1 to 32"),
+        ({"dim": 96}, "dim must be at most 96 for configuration tiny, got 128"),
+        ({"hidden_dim": 160}, "hidden_dim must be at most 160 for configuration tiny, got 192"),
+        ({"heads": 2}, "number of query heads must be at most 2 for configuration tiny, got 4"),
+        ({"kv_heads": 1}, "number of KV heads must be at most 1 for configuration tiny, got 2"),
+        ({"group": 1}, "query heads for each KV head must be at most 1 for configuration tiny, got 2"),
+        ({"vocabulary": 300}, "vocabulary must be at most 300 for configuration tiny, got 301"),
+        ({"head_dim": 64}, "heads must be 64 wide for configuration tiny, got 32"),
+        ({"context_limit": 32}, "the context must have 1 to 32 positions in configuration tiny, got 50"),
     ],
 )
 def test_models_that_are_too_large(shape, limit, sentence):

@@ -215,5 +215,5 @@ def test_checksum_covers_whole_words(model):
 
 
 def test_too_long_a_context_is_refused(model):
-    with pytest.raises(ModelError, match="context of 257 positions is not possible"):
+    with pytest.raises(ModelError, match="the context must have 1 to 256 positions in configuration tiny, got 257"):
         compile_model(params_of("tiny"), model, context=257)

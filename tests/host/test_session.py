@@ -124,7 +124,7 @@ def test_a_template_that_ignores_the_system_message_is_refused(run, monkeypatch)
 
 def test_an_empty_prompt_is_refused_before_anything_is_built(run, monkeypatch):
     monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
-    with pytest.raises(ModelError, match="the prompt is empty"):
+    with pytest.raises(ModelError, match="the prompt must have at least one token"):
         run(texts=("",))
 
 
@@ -139,7 +139,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_built(run, tmp_
     monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
     monkeypatch.setattr(session, "build_rtl", lambda *_: pytest.fail("generated"))
     big = write_random_model(tmp_path / "big.gguf", layers=1, dim=256, hidden_dim=256, heads=8, kv_heads=4)
-    with pytest.raises(Exception, match="allows at most 128"):
+    with pytest.raises(Exception, match="must be at most 128"):
         run(model=big)
 
 
@@ -166,9 +166,12 @@ def test_guesses_do_not_change_the_answer(run):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"texts": ("a", "b")}, "2 prompts together need 2 columns.*--set matmul.columns=2"),
-        ({"speculate": True}, "speculation with 1 prompts and 1 columns is not possible"),
-        ({"speculate": True, "texts": ("a", "b"), "overrides": ("matmul.columns=2",)}, "with 2 prompts and 2 columns"),
+        (
+            {"texts": ("a", "b")},
+            "as many as the columns of configuration tiny, 1, got 2; add --set matmul.columns=2",
+        ),
+        ({"speculate": True}, "speculation must have one prompt, .* got 1 prompts and 1 columns"),
+        ({"speculate": True, "texts": ("a", "b"), "overrides": ("matmul.columns=2",)}, "got 2 prompts and 2 columns"),
     ],
 )
 def test_columns_that_do_not_suffice(run, options, sentence):

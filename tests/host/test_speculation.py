@@ -73,5 +73,5 @@ def test_nothing_is_guessed_of_new_text():
 
 
 def test_impossible_lengths():
-    with pytest.raises(ValueError, match="patterns of 4 to 3 tokens"):
+    with pytest.raises(ValueError, match="patterns must be 1 token or longer, the shortest first, got 4 to 3"):
         NgramDraft(longest=3, shortest=4)

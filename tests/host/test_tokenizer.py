@@ -93,18 +93,18 @@ def test_stream_waits_for_whole_characters(tokenizer):
 
 def test_token_outside_the_vocabulary(tokenizer):
     for token in (-1, 600):
-        with pytest.raises(ModelError, match=f"token {token} is outside"):
+        with pytest.raises(ModelError, match=f"a token must be from 0 to .*, got {token}"):
             tokenizer.decode([token])
 
 
 BAD = {
-    "model": ({"tokenizer__ggml__model": "bert"}, "tokenizer 'bert' is not supported"),
-    "pre": ({"tokenizer__ggml__pre": "qwen2"}, "pre-tokenizer 'qwen2' is not supported"),
-    "types": ({"tokenizer__ggml__token_type": [1]}, "600 tokens but 1 token types"),
-    "twice": ({"tokenizer__ggml__tokens": ["a"] * 600}, "599 tokens twice"),
-    "strings": ({"tokenizer__ggml__tokens": [["a"]] * 600}, "does not hold strings"),
+    "model": ({"tokenizer__ggml__model": "bert"}, "tokenizer must be byte-level BPE .gpt2., got 'bert'"),
+    "pre": ({"tokenizer__ggml__pre": "qwen2"}, "pre-tokenizer must be one of gpt-2, smollm, llama-bpe, got 'qwen2'"),
+    "types": ({"tokenizer__ggml__token_type": [1]}, "600 tokens, got 1"),
+    "twice": ({"tokenizer__ggml__tokens": ["a"] * 600}, "got 599 twice"),
+    "strings": ({"tokenizer__ggml__tokens": [["a"]] * 600}, "must hold strings only"),
     "merge": ({"tokenizer__ggml__merges": ["a nothing"]}, "merge rule 'a nothing'"),
-    "eos": ({"tokenizer__ggml__eos_token_id": 600}, "is 600, outside the vocabulary"),
+    "eos": ({"tokenizer__ggml__eos_token_id": 600}, "must be from 0 to 599, got 600"),
 }
 
 
@@ -121,9 +121,9 @@ TEMPLATES = {
     "syntax": ("{% for %}", "cannot be rendered"),
     "escape": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe|cannot be rendered"),
     "refusal": ("{{ raise_exception('only one\nuser') }}", "rendered: only one user"),
-    "size": ("{% for i in range(90000) %}{% for j in range(99) %}abcd{% endfor %}{% endfor %}", "writes more than"),
+    "size": ("{% for i in range(90000) %}{% for j in range(99) %}abcd{% endfor %}{% endfor %}", "must write at most"),
     "range": ("{% for i in range(10 ** 9) %}{% endfor %}", "cannot be rendered"),
-    "length": ("a" * 70000, "has 70000 characters"),
+    "length": ("a" * 70000, "must have at most 65536 characters, got 70000"),
     "none": ("", "no chat template"),
     "type": ("{{ messages + 1 }}", "cannot be rendered"),
 }
