@@ -3,13 +3,14 @@
 from tests.mutations.table import Mutation
 
 REFERENCES = "pytest tests/hw/test_references.py"
+LLAMA_CPP = "pytest tests/host/test_golden.py -k llama_cpp"
 SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rope", "rmsnorm", "scale"))
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
 )
 ROUTES, SCORES = "hw/units/vector_routes.py", "hw/units/attention_scores.py"
 
-COMMON_MODE = tuple(
+OF_KERNELS = tuple(
     Mutation(name, file, old, new, REFERENCES)
     for name, file, old, new in (
         ("log2(e) 0.06 % off in SwiGLU", SWIGLU, "1.4426950408889634", "1.4435"),
@@ -51,4 +52,20 @@ COMMON_MODE = tuple(
         ("norm of the old residual", ROUTES, "norm_input(total, w)", "norm_input(x, w)"),
     )
 )
-"""All common-mode mutations, which the float64 references must notice."""
+"""What the float64 references must notice."""
+
+OF_MODEL = (
+    Mutation("log2(e) 0.06 % off, real model", SWIGLU, "1.4426950408889634", "1.4435", LLAMA_CPP),
+    Mutation("softmax 4 % too flat", "host/golden.py", "math.sqrt(model.head_dim)", "math.sqrt(70)", LLAMA_CPP),
+    Mutation("angles of RoPE negative", "host/model.py", "np.sin(angle)", "np.sin(-angle)", LLAMA_CPP),
+    Mutation(
+        "frequencies of RoPE a pair off",
+        "host/model.py",
+        "-np.arange(0, self.head_dim, 2) / self.head_dim",
+        "-np.arange(2, self.head_dim + 2, 2) / self.head_dim",
+        LLAMA_CPP,
+    ),
+)
+"""What only a reference of another make, llama.cpp's logits of SmolLM2, must notice."""
+
+COMMON_MODE = OF_KERNELS + OF_MODEL
