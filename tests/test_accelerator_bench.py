@@ -9,6 +9,8 @@ from rtlm.host.accelerator_bench import CONTEXT, TOKENS, accelerator_benches, co
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session import simulate
 
+pytestmark = pytest.mark.slow
+
 WORK = ("EVENT_MATMUL_BUSY", "EVENT_ATTENTION_BUSY", "EVENT_WORDS")
 """Counters of work: the same whatever the memory's timing. The others count cycles of waiting, or in between."""
 

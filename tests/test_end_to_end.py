@@ -22,6 +22,8 @@ from rtlm.hw.control.legality import RULES, broken_rules
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.unit_params import unit_params
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = 64
 PROMPT = [5, 17, 300, 42, 8, 111, 3]
 NEW_TOKENS = 6

@@ -84,6 +84,7 @@ def feed(engine, tokens=TOKENS):
     return np.concatenate([engine.step([column], read_logits=True).logits for column in columns])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", range(len(ROWS)), ids=lambda row: "-".join(map(str, ROWS[row])))
 def test_row_gives_the_golden_bits(row, folder, request):
     if row not in QUICK and not request.config.getoption("--matrix"):
@@ -96,6 +97,7 @@ def test_row_gives_the_golden_bits(row, folder, request):
     np.testing.assert_array_equal(logits.view(np.uint32), expected.view(np.uint32))
 
 
+@pytest.mark.slow
 def test_smallest_preset_gives_the_golden_bits(folder):
     """The ECP5 preset: four steps a word, 13-bit fields, a quarter of a head a cycle, pipelines of that technology."""
     path = folder / "toy.gguf"

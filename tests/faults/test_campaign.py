@@ -13,6 +13,8 @@ from rtlm.host.progress import SilentProgress
 from rtlm.host.session import simulate
 from rtlm.hw.control.registers import Error
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = 16
 FAULTS = {
     "read_response": 40,

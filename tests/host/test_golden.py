@@ -132,6 +132,7 @@ CLEAR_MARGIN = 1.5
 """Between llama.cpp's best two logits; its own builds choose differently where it is smaller."""
 
 
+@pytest.mark.slow
 def test_smollm2_agrees_with_llama_cpp(smollm2):
     """Fed with llama.cpp's tokens, the golden model gives its logits, but for the noise of either quantisation.
 

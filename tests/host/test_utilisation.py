@@ -33,6 +33,7 @@ def model(tmp_path_factory):
     return LlamaModel.open(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_steps_on_a_filled_cache(model, memory):
     golden = GoldenModel(model)

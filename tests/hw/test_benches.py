@@ -10,6 +10,8 @@ from rtlm.sim.benches.bench import Bench
 from rtlm.sim.benches.catalog import FAMILIES, benches
 from rtlm.sim.benches.kernels import KernelSet, prepare
 
+pytestmark = pytest.mark.slow
+
 BENCHES = [bench for unit in FAMILIES for bench in benches(unit)]
 
 

@@ -28,6 +28,7 @@ def ulps(y, exact, type_):
     return np.abs(y.astype(np.float64) - exact) / unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(TRUE))
 def test_exhaustive_f32(name):
     worst = 0.0

@@ -36,6 +36,7 @@ def run(name, folder, monkeypatch, seed, change=lambda text: text, slow=""):
     return bench.run(folder, seed=seed, mutate=change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_products(name, tmp_path, monkeypatch, seed):
     for slow in ("", "i_activations"):
@@ -43,6 +44,7 @@ def test_products(name, tmp_path, monkeypatch, seed):
         assert outcome.passed, outcome.complaint
 
 
+@pytest.mark.slow
 def test_stale_bank_is_seen(tmp_path, monkeypatch, seed):
     """A bank that is not emptied lets the next matrix meet the vector before."""
 

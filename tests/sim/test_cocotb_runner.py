@@ -38,6 +38,7 @@ def module(tmp_path, monkeypatch):
     return "counter_cocotb"
 
 
+@pytest.mark.slow
 def test_a_build_is_kept_and_a_failure_is_told(module, tmp_path):
     cache = tmp_path / "cache"
     first = build_cocotb(COUNTER, top="counter", waves=True, cache=cache)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from rtlm.sim import AcceleratorModel, SimulationError, dram
 
+pytestmark = pytest.mark.slow
+
 START, SOURCE, TARGET, BURSTS, COPY, ERRORS, MUTATION = range(0, 28, 4)
 BURST_BYTES, PORTS = 256, 2
 MEMORY = 1 << 20
