@@ -12,6 +12,7 @@ from toy_stepper import VOCABULARY, ToyStepper
 TOKENS = st.integers(0, VOCABULARY - 1)
 
 
+@pytest.mark.slow
 @given(
     prompts=st.lists(st.lists(TOKENS, min_size=1, max_size=20), min_size=1, max_size=6),
     spare=st.integers(0, 2),

@@ -69,6 +69,7 @@ def test_wrong_usage_writes_nothing(arguments, code, part, capsys, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_unit_with_its_own_settings_and_those_of_the_configuration(capsys, tmp_path):
     folder = tmp_path / "swiglu"
     arguments = [

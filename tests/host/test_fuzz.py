@@ -88,6 +88,7 @@ def read_model(content: bytes) -> None:
     model.norm("output_norm")
 
 
+@pytest.mark.slow
 @fuzz(400)
 @given(data=st.data())
 def test_model_files(model_file, data):
@@ -167,6 +168,7 @@ def load_text(path, text: str) -> None:
                 one_line(problem)
 
 
+@pytest.mark.slow
 @fuzz(150)
 @given(text=configuration())
 def test_configurations(tmp_path, text):
