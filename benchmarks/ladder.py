@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rtlm.gen.config import load_config
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.fetch import fetch
 from rtlm.host.model import LlamaModel
 from rtlm.host.progress import TerminalProgress

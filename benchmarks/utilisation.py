@@ -20,7 +20,7 @@ from gguf import GGMLQuantizationType
 from rtlm.gen.cache import cache_folder, finished_folder
 from rtlm.gen.config import load_config
 from rtlm.host.causes import cycles_by_cause, whole_cycles
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.fetch import fetch
 from rtlm.host.golden import GoldenModel
 from rtlm.host.kv_cache import cache_words, random_cache

@@ -1,1 +1,1 @@
-"""See the package docstring in docs/architecture.md."""
+"""From a YAML file to files: configuration, Verilog and what goes with it, synthesis, boards."""

@@ -1,1 +1,1 @@
-"""See the package docstring in docs/architecture.md."""
+"""Around the accelerator: model files, compiler, driver, golden model, reports, and the command line."""

@@ -17,7 +17,8 @@ from rtlm.gen.schema import Configuration
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
-from rtlm.host.engine import ColumnInput, Engine
+from rtlm.host.device import ColumnInput
+from rtlm.host.engine import Engine
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel, write_random_model

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rtlm.gen.cache import cache_folder, write_whole
 from rtlm.host.activity import read_saif
-from rtlm.host.engine import ColumnInput, Engine, StepResult
+from rtlm.host.device import ColumnInput, StepResult
+from rtlm.host.engine import Engine
 from rtlm.host.measurements import ActivityMeasurement
 from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.host.trace import Trace, sample_windows

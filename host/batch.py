@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput, Stepper
 from rtlm.host.errors import ModelError
-from rtlm.host.generation import Step, Stepper, TokenChoice, check_prompt, feed_prompt
+from rtlm.host.generation import Step, TokenChoice, check_prompt, feed_prompt
 from rtlm.host.sampling import SamplingParams
 
 

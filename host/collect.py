@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from rtlm.gen.schema import Configuration
 from rtlm.host.causes import cycles_by_cause, whole_cycles
 from rtlm.host.compiler.plan import Plan
-from rtlm.host.engine import ColumnInput, StepResult
-from rtlm.host.generation import Step, Stepper
+from rtlm.host.device import ColumnInput, Stepper, StepResult
+from rtlm.host.generation import Step
 from rtlm.host.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasurement
 from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.host.traffic import needed_bytes

@@ -3,24 +3,13 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.engine import ColumnInput, StepResult
+from rtlm.host.device import ColumnInput, Stepper, StepResult
 from rtlm.host.errors import ModelError
 from rtlm.host.sampling import Sampler, SamplingParams
 from rtlm.host.speculation import NgramDraft
-
-
-class Stepper(Protocol):
-    """Computes decoding steps: the accelerator's engine, or the golden model."""
-
-    columns: int
-    context: int
-
-    def step(self, columns: Sequence[ColumnInput], *, want_logits: bool, read_logits: bool) -> StepResult:
-        """Feed one token for each column."""
 
 
 @dataclass(frozen=True, kw_only=True)

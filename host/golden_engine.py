@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.engine import ColumnInput, StepResult, check_inputs
+from rtlm.host.device import ColumnInput, StepResult, check_inputs
 from rtlm.host.golden import ColumnView, GoldenModel
 from rtlm.hw import kernels
 
@@ -49,6 +49,6 @@ class GoldenEngine:
 
 
 def _best(logits: NDArray[np.float32]) -> list[int]:
-    """Give the arg-max of each row as the accelerator defines it."""
+    """Return the arg-max of each row as the accelerator defines it."""
     tokens = np.broadcast_to(np.arange(logits.shape[1]), logits.shape)
     return [int(index) for index in kernels.argmax.model(logits, tokens).index]

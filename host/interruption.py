@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from rtlm.host.engine import ColumnInput, StepResult
-from rtlm.host.generation import Stepper
+from rtlm.host.device import ColumnInput, Stepper, StepResult
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -40,7 +40,7 @@ def random_cache(model: LlamaModel, positions: int, *, filled: int, seed: int) -
 
 
 def cache_words(params: AcceleratorParams, cache: KVCache) -> NDArray[np.uint8]:
-    """Give a KV slot with a cache's content: for each layer and KV head the regions of scales, keys and values.
+    """Return a KV slot with a cache's content: for each layer and KV head the regions of scales, keys and values.
 
     Parameters
     ----------

@@ -21,10 +21,11 @@ from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.plan import Plan, check_fit, make_plan
 from rtlm.host.compiler.program import compile_model, program_crc
+from rtlm.host.device import Stepper
 from rtlm.host.engine import Engine
 from rtlm.host.errors import ModelError
 from rtlm.host.fetch import SMOLLM2, fetch
-from rtlm.host.generation import LogitDigest, Step, Stepper, generate
+from rtlm.host.generation import LogitDigest, Step, generate
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.interruption import InterruptibleStepper

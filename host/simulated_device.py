@@ -30,7 +30,7 @@ class SimulatedDevice:
 
     @staticmethod
     def memory_bytes(params: AcceleratorParams, memory: MemoryMap) -> int:
-        """Give the bytes of memory that a memory map takes, to the end of its last stripe."""
+        """Return the bytes of memory that a memory map takes, to the end of its last stripe."""
         stripe = Striping(ports=params.ports, port_bytes=params.port_bytes).stripe_bytes
         return -(-memory.words * params.word_bytes // stripe) * stripe
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rtlm.host.compiler.plan import KV_SCALE_BYTES, PURPOSES, Plan
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.hw.control.isa import Index, Opcode
 
 

@@ -8,7 +8,7 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.config import load_config
 from rtlm.host.compiler.program import compile_model
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.generation import generate
 from rtlm.host.golden import GoldenModel

@@ -12,7 +12,7 @@ import pytest
 from gguf import GGMLQuantizationType
 from rtlm.gen.config import load_config
 from rtlm.gen.errors import ConfigError
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel, write_random_model

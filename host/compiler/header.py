@@ -46,7 +46,7 @@ class ImageHeader:
     program_words: int
 
     def pack(self) -> NDArray[np.uint8]:
-        """Give the bytes."""
+        """Return the bytes."""
         fields = _FIELDS.pack(MAGIC, VERSION, *astuple(self))
         return np.frombuffer(fields + _CHECKSUM.pack(zlib.crc32(fields)), dtype=np.uint8)
 
@@ -104,7 +104,7 @@ class ImageHeader:
 
 
 def check_image(params: AcceleratorParams, image: NDArray[np.uint8]) -> ImageHeader:
-    """Check a whole image before it is loaded, and give its header.
+    """Check a whole image before it is loaded, and return its header.
 
     Parameters
     ----------

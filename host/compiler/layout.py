@@ -59,7 +59,7 @@ class MemoryMap:
 
 
 def memory_map(plan: Plan) -> MemoryMap:
-    """Give each region of a plan its place.
+    """Place the regions of a plan one after the other.
 
     Raises
     ------

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from rtlm.host.compiler.header import HEADER_BYTES
-from rtlm.host.engine import ColumnInput, Engine
+from rtlm.host.device import ColumnInput
+from rtlm.host.engine import Engine
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.registers import Error

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model
-from rtlm.host.engine import RESET_POLLS, ColumnInput, Engine
+from rtlm.host.device import ColumnInput
+from rtlm.host.engine import RESET_POLLS, Engine
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.control.registers import COUNTERS, ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
 from small_models import params_of, small_model

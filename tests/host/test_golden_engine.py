@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from rtlm.host.batch import generate_batch
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.generation import generate
 from rtlm.host.golden import GoldenModel

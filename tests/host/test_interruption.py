@@ -8,7 +8,7 @@ import sys
 import pytest
 from rtlm.gen.errors import INTERRUPTED
 from rtlm.host import session
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.interruption import InterruptibleStepper
 from rtlm.host.model import write_random_model
 from rtlm.host.progress import SilentProgress

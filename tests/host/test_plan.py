@@ -6,7 +6,7 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.host.compiler.plan import PURPOSES, Matrix, make_plan
 from rtlm.host.compiler.program import compile_model
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.errors import ModelError
 from rtlm.host.model import LAYER_MATRICES
 from rtlm.host.stored import ModelShape, Storage

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rtlm.gen.config import load_config
 from rtlm.host.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
-from rtlm.host.engine import ColumnInput
+from rtlm.host.device import ColumnInput
 from rtlm.host.golden import GoldenModel
 from rtlm.host.kv_cache import cache_words, random_cache
 from rtlm.host.model import LlamaModel, write_random_model
