@@ -32,9 +32,9 @@ def pytest_configure(config):
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = config.option.seed
     # Before modules with tests are imported, for they take the number of examples from the profile then.
-    if (times := config.getoption("--fuzz")) > 1:
-        settings.register_profile("fuzz", settings.default, max_examples=100 * times)
-        settings.load_profile("fuzz")
+    # No deadline: how long an example takes says what else the machine does.
+    settings.register_profile("suite", deadline=None, max_examples=100 * config.getoption("--fuzz"))
+    settings.load_profile("suite")
 
 
 @pytest.hookimpl(optionalhook=True)
