@@ -103,3 +103,11 @@ def check_writable(option: str, path: Path) -> None:
         reason = f"cannot be written: {os.strerror(errno.EACCES)}"
     if reason:
         raise click.UsageError(f"{option} {path} {reason}.")
+
+
+def make_folder(option: str, path: Path) -> None:
+    """Make a folder if it does not exist, and refuse one that cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"{option} {path} cannot be made: {error.strerror}.") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
+from rtlm.host.cli_common import make_folder
 
 
 @click.command(
@@ -47,6 +48,7 @@ def prove(names: tuple[str, ...], folder: Path, as_json: bool, list_only: bool) 
         for each in chosen:
             print(f"{each.name:16}{each.claim}")
         return OK
+    make_folder("--output", folder)
     progress = SilentProgress() if as_json else TerminalProgress()
     records = []
     for number, each in enumerate(chosen):

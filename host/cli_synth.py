@@ -6,7 +6,15 @@ from typing import Any
 import click
 from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
-from rtlm.host.cli_common import Whole, check_writable, config_option, router_option, seed_option, set_option
+from rtlm.host.cli_common import (
+    Whole,
+    check_writable,
+    config_option,
+    make_folder,
+    router_option,
+    seed_option,
+    set_option,
+)
 
 TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
 PLACEABLE = ("ecp5",)
@@ -106,10 +114,7 @@ def prepare_file(option: str, path: Path | None) -> None:
     """Make the folder of a file that is to be written, and refuse one that cannot be."""
     if path is None:
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.UsageError(f"{option} {path} cannot be written: {error.strerror}.") from None
+    make_folder(option, path.parent)
     check_writable(option, path)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rtlm.gen.errors import NEGATIVE, OK
-from rtlm.host.cli_common import set_option
+from rtlm.host.cli_common import make_folder, set_option
 from rtlm.host.seeds import DEFAULT_SEED, FRESH, parse_seed
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def test(
         config=config,
         overrides=overrides,
     )
+    make_folder("--output", folder)
     progress = SilentProgress() if as_json else TerminalProgress()
     if not as_json:
         print(f"seed {seed}", flush=True)

@@ -247,6 +247,27 @@ def test_wrong_usage_is_refused_before_any_work(session, capsys, arguments, part
     assert session.options is None
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["test", "memory", "--output", "/proc/x"],
+        ["prove", "fifo", "--output", "/proc/x"],
+        ["synth", "--json", "/proc/x/y"],
+        ["synth", "--markdown", "/proc/x"],
+        ["synth", "--seed", "-1"],
+        ["synth", "--depth", "nan"],
+        ["generate", "kernel", "x.py:f", "--output", "x", "--clock-mhz", "nan"],
+        ["generate", "kernel", "x.py:f", "--output", "x", "--lanes", "65"],
+    ],
+    ids=" ".join,
+)
+def test_other_commands_refuse_what_cannot_work(capsys, arguments):
+    assert cli.run_command(arguments) == USER_ERROR
+    *_, option, given = arguments
+    refused = rf"{option} must be .*, got {given}\.|{option} .*cannot be (made|written): No such file or directory\."
+    assert re.search(refused, capsys.readouterr().err)
+
+
 def test_no_file_is_left_where_the_report_could_be_written(session, tmp_path):
     session.error = ModelError("no model")
     report = tmp_path / "report.json"
