@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rtlm.gen.defaults import DEFAULT_PRESET
 from rtlm.gen.errors import ConfigError
 from rtlm.gen.fields import closest, shown
 from rtlm.gen.schema import Configuration, config_hash
@@ -20,7 +21,6 @@ from rtlm.gen.validate import validate
 
 __all__ = ["DEFAULT_PRESET", "Configuration", "config_hash", "load_config", "preset_names", "preset_text", "validate"]
 
-DEFAULT_PRESET = "kv260"
 MAX_FILE_BYTES = 1 << 16
 MAX_NESTING = 16
 """Levels of YAML; a configuration has four."""
@@ -37,7 +37,9 @@ def preset_text(name: str) -> str:
     return (resources.files("rtlm.gen") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def load_config(source: str | Path = DEFAULT_PRESET, overrides: Sequence[str] = ()) -> Configuration:
+def load_config(
+    source: str | Path = DEFAULT_PRESET, overrides: Sequence[str] = (), *, unit_only: bool = False
+) -> Configuration:
     """Load and validate a preset or a file.
 
     A file may start from a preset with ``extends: NAME`` and then holds only what differs.
@@ -48,6 +50,8 @@ def load_config(source: str | Path = DEFAULT_PRESET, overrides: Sequence[str] = 
         Name of a preset, or path of a YAML file.
     overrides
         Changes such as ``matmul.lanes=256``, applied in order.
+    unit_only
+        Whether one unit is built alone: its own operators then bound the clock, not those of the whole accelerator.
 
     Raises
     ------
@@ -62,7 +66,8 @@ def load_config(source: str | Path = DEFAULT_PRESET, overrides: Sequence[str] = 
             problems.append(f"An override must be key=value, such as matmul.lanes=256, got {shown(override)}.")
             continue
         _assign(values, key.strip(), _parse(text, f"--set {override}"), problems)
-    return validate(values, _load_yaml(preset_text(DEFAULT_PRESET), DEFAULT_PRESET), str(source), problems)
+    defaults = _load_yaml(preset_text(DEFAULT_PRESET), DEFAULT_PRESET)
+    return validate(values, defaults, str(source), problems, unit_only=unit_only)
 
 
 def _assign(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:

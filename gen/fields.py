@@ -19,6 +19,9 @@ def refuse(allowed: str, nearest: Any) -> PydanticCustomError:
     return PydanticCustomError(REFUSED, "allowed is {allowed}", {"allowed": allowed, "nearest": nearest})
 
 
+YAML_BOOLEANS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
+"""Names that YAML 1.1 reads as booleans."""
+
 MAX_SHOWN_BITS = 128
 """Integers beyond this are told by their size; Python refuses to write very large ones."""
 
@@ -173,7 +176,13 @@ class Choice(_Field):
         return "one of " + ", ".join(self.names)
 
     def check(self, value: Any) -> str:
-        """Give the name, or raise."""
+        """Give the name, or raise.
+
+        YAML 1.1 reads on, off, yes and no as booleans: they stand for the one name that says the same.
+        """
+        same = [name for name in self.names if YAML_BOOLEANS.get(name) is value]
+        if isinstance(value, bool) and len(same) == 1:
+            return same[0]
         if value not in self.names:
             raise refuse(self.allowed, closest(value, self.names))
         return str(value)

@@ -24,6 +24,7 @@ from rtlm.gen.errors import GenerateError
 from rtlm.gen.names import describe_objects, field_table
 from rtlm.gen.schema import Configuration, config_hash
 from rtlm.hw import clock_gate
+from rtlm.hw.hls.technology import ClockError
 
 TOP = "accelerator"
 """Name of the top module."""
@@ -124,7 +125,7 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     Raises
     ------
     GenerateError
-        If yosys refuses the netlist or cannot be run.
+        If the clock is too fast for an operator, or yosys refuses the netlist or cannot be run.
     """
     fragment, netlist, name_map = _netlist(component, name)
     implied = [port for port in ("clk", "rst") if port not in component.signature.members]
@@ -166,17 +167,22 @@ def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> 
                 (unfinished / verilog.name).write_text(emitted.verilog, encoding="utf-8")
                 (unfinished / hardware.name).write_text(_json(_hardware(emitted)), encoding="utf-8")
                 (unfinished / OBJECTS).write_text(_json(emitted.objects), encoding="utf-8")
-        found = json.loads(hardware.read_text(encoding="utf-8"))
+        text = hardware.read_text(encoding="utf-8")
     except OSError as error:
         raise GenerateError(f"The RTL could not be stored in {folder}: {error.strerror or error}.") from error
-    except ValueError as error:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
         raise GenerateError(f"{hardware} is damaged; delete the folder {folder} and try again.") from error
     return Rtl(verilog=verilog, manifest=_manifest(config, key, found), cached=cached)
 
 
 def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tuple[Fragment, str, SignalDict]:
     """Elaborate a component; return that, its RTLIL, and the hierarchical name of each signal."""
-    fragment = Fragment.get(component, platform)
+    try:
+        fragment = Fragment.get(component, platform)
+    except ClockError as error:
+        raise GenerateError(str(error)) from error
     signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
     return fragment, *rtlil.convert_fragment(fragment, signals, name, emit_src=False)
 

@@ -1,14 +1,40 @@
 """What has to hold between the values of a configuration; each rule shows its arithmetic."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from rtlm.gen.schema import Configuration
+from rtlm.hw import kernels
 from rtlm.hw.control.sequencer_params import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
+from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
+from rtlm.hw.hls.technology import ClockLimit
+from rtlm.hw.units.attention_output import head_output
 from rtlm.hw.units.attention_params import MOST_POSITIONS
+from rtlm.hw.units.attention_scores import position_score, position_weight
+from rtlm.hw.units.result_order import scaled_result
+from rtlm.hw.units.vector_routes import residual_norm
 
 GIB = 1 << 30
+
+KERNELS = (
+    kernels.argmax,
+    kernels.attention_norm,
+    kernels.dequantise_half,
+    kernels.quantise,
+    kernels.rms_scale,
+    kernels.rope,
+    kernels.scale,
+    kernels.swiglu,
+    head_output,
+    position_score,
+    position_weight,
+    residual_norm,
+    scaled_result,
+)
+"""Kernels whose pipelines an accelerator has."""
 
 RULES = (
     "A word of the array, `max(4, matmul.lanes / 32) x 16` bytes, is a whole number of beats of "
@@ -22,6 +48,8 @@ RULES = (
     "`limits.kv_heads` is at most `limits.heads`, which is at most `attention.group x limits.kv_heads`; "
     "`limits.heads x attention.head_dim` is a multiple of 32.",
     "`memory.prefetch_kib` holds at least two longest bursts of all ports.",
+    "`clock_mhz / (1 - clock_margin)`, for which pipelines are scheduled, is at most what the slowest operator of the "
+    "accelerator allows in `technology` (a unit that is generated alone has its own limit).",
     "The smallest image (output matrix, KV cache of one layer) fits the address space: `memory.address_bits`, and at "
     "most 2^32 beats.",
 )
@@ -44,11 +72,53 @@ class Violation:
     sentence: str
 
 
-def violations(config: Configuration) -> Iterator[Violation]:
-    """Give every rule that a configuration breaks."""
+def violations(config: Configuration, *, unit_only: bool = False) -> Iterator[Violation]:
+    """Give every rule that a configuration breaks.
+
+    Parameters
+    ----------
+    config
+        A configuration whose values are valid each for itself.
+    unit_only
+        Whether to leave out the clock of the whole accelerator.
+    """
+    if not unit_only:
+        yield from _clock_rules(config)
     yield from _word_rules(config)
     yield from _unit_rules(config)
     yield from _memory_rules(config)
+
+
+@cache
+def clock_limit(technology: str) -> ClockLimit:
+    """Return what bounds the clock of an accelerator: the slowest operator of its kernels."""
+    return min((limit_of_kernel(kernel, technology) for kernel in KERNELS), key=lambda limit: limit.clock_mhz)
+
+
+def fastest_clock(technology: str, margin: float = 0.0) -> float:
+    """Return the highest `clock_mhz` of an accelerator, in steps of 0.1 MHz.
+
+    Parameters
+    ----------
+    technology
+        Whose delays.
+    margin
+        Part of the period that the scheduler leaves free.
+    """
+    return math.floor(clock_limit(technology).clock_mhz * (1 - margin) * 10) / 10
+
+
+def _clock_rules(config: Configuration) -> Iterator[Violation]:
+    limit = clock_limit(config.technology)
+    if limit.delay_ns > limit.technology.budget(config.schedule_mhz):
+        fastest, margin = fastest_clock(config.technology, config.clock_margin), ""
+        if config.clock_margin:
+            margin = f", and clock_margin = {config.clock_margin:g} leaves that part of the period free"
+        yield Violation(
+            ("clock_mhz", "clock_margin", "technology"),
+            f"clock_mhz = {config.clock_mhz:g} is too fast for technology = {config.technology}: "
+            f"{limit.reason}{margin}; the nearest valid value, and the highest clock, is {fastest:g}.",
+        )
 
 
 def _word_rules(config: Configuration) -> Iterator[Violation]:

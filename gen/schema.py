@@ -7,19 +7,35 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rtlm.gen.fields import Choice, DramValue, Real, Whole
 from rtlm.hw.formats import BLOCK, TileShape
+from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.params import BLOCK_LANES, MAX_BURST_BEATS, MAX_BURST_BYTES, AcceleratorParams
 
 HASH_VERSION = 2
 """Changes when the same values come to mean other hardware."""
 
-TECHNOLOGIES = ("generic", "xilinx-us+", "ecp5", "asic")
-"""Tables of operator delays that pipelines are scheduled with."""
-
-BOARDS = ("none", "kv260", "zcu104", "u250", "u280", "ulx3s", "asic")
+BOARDS = {
+    "none": "no board: memory and clock are free",
+    "kv260": "AMD Kria KV260, XCK26, 4 GiB DDR4-2400 (constraints/kv260.xdc)",
+    "zcu104": "AMD ZCU104, XCZU7EV, 2 GiB DDR4-2400 (constraints/zcu104.xdc)",
+    "u250": "AMD Alveo U250, four DDR4-2400 channels (constraints/u250.xdc)",
+    "u280": "AMD Alveo U280, HBM2 (constraints/u280.xdc)",
+    "ulx3s": "ULX3S, Lattice LFE5U-85F (constraints/ulx3s.lpf)",
+    "asic": "a standard-cell process (constraints/asic.sdc)",
+}
 """Boards (or a process) whose memory and clock a preset describes, and for which there are constraints."""
 
 DRAM_GRADES = ("ideal", "ddr3-800", "ddr4-2400", "hbm2", "hbm2-single-bank")
-"""Named memories of the simulator's DRAM model."""
+"""Named memories of the simulator's DRAM model, `rtlm.sim.dram.GRADES`."""
+
+DRAM_PARAMETERS = (
+    *("mega_transfers", "channels", "interleave_bytes", "bus_bytes", "burst_length"),
+    *("bank_groups", "banks_per_group", "rows", "row_bytes"),
+    *("cl", "cwl", "rcd", "rp", "ras", "rrd_s", "rrd_l", "faw", "ccd_s", "ccd_l", "wr", "wtr_s", "wtr_l", "rtp"),
+    *("rfc", "refi_ns", "rfc_bank", "rrefd"),
+    *("window", "write_high", "write_low", "patience", "request_latency", "response_latency"),
+    *("outstanding", "port_buffer_bytes"),
+)
+"""Parameters of a memory that can differ, fields of `rtlm.sim.dram.Dram`."""
 
 
 class Section(BaseModel):
@@ -64,7 +80,7 @@ class DramConfig(Section):
 
     base: Annotated[str, Choice(DRAM_GRADES)]
     """A named memory of the simulator."""
-    change: dict[str, Annotated[Any, DramValue()]] = Field(default_factory=dict)
+    change: dict[Annotated[str, Choice(DRAM_PARAMETERS)], Annotated[Any, DramValue()]] = Field(default_factory=dict)
     """Parameters of it that differ (their names: ``rtlm.sim.dram.Dram``)."""
 
 
@@ -110,9 +126,9 @@ class Configuration(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     """Lower-case name; files are called after it."""
-    board: Annotated[str, Choice(BOARDS)]
+    board: Annotated[str, Choice(tuple(BOARDS))]
     """Board that the numbers were chosen for."""
-    technology: Annotated[str, Choice(TECHNOLOGIES)]
+    technology: Annotated[str, Choice(tuple(TECHNOLOGIES))]
     """Operator delays that pipelines are scheduled with."""
     clock_mhz: Annotated[float, Real(low=1, high=1000, unit="MHz")]
     """Clock that figures are stated at, and with `clock_margin` the one that pipelines are scheduled for."""

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import yaml
 from amaranth.lib import wiring
-from rtlm.gen.errors import ConfigError
+from rtlm.gen.errors import ConfigError, GenerateError
 from rtlm.gen.fields import closest, shown
 from rtlm.gen.schema import Configuration
 from rtlm.hw import kernels
@@ -24,6 +24,7 @@ from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
+from rtlm.hw.hls.technology import ClockError
 from rtlm.hw.memory import ReaderParams, RegisterFile, StreamReader, WordWriter, WriterParams
 from rtlm.hw.unit_params import UnitParams, unit_params
 from rtlm.hw.units.attention import AttentionParams, AttentionUnit
@@ -117,8 +118,16 @@ class Unit:
             An instance of the class `params`.
         clock_mhz, technology
             What its pipelines are scheduled for.
+
+        Raises
+        ------
+        GenerateError
+            If the clock is too fast for an operator; some units find that only when they are emitted.
         """
-        return self.make(params, clock_mhz, technology)
+        try:
+            return self.make(params, clock_mhz, technology)
+        except ClockError as error:
+            raise GenerateError(str(error)) from error
 
     def defaults(self, config: Configuration) -> Any:
         """Give the parameters that the unit has in a configuration's accelerator.

@@ -137,6 +137,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
             print(f"This is a defect of rtlm {package_version('rtlm')}.", file=sys.stderr)
         else:
+            warnings.simplefilter("ignore")  # of components that a failed generation leaves half-built
             print(sentence(error), file=sys.stderr)
         return code
 

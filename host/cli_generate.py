@@ -144,7 +144,7 @@ def _unit_command(name: str) -> click.Command | None:
         from rtlm.gen.units import with_settings
 
         own = [text for text in overrides if not _is_config_key(text.partition("=")[0], Configuration)]
-        loaded = load_config(config, [text for text in overrides if text not in own])
+        loaded = load_config(config, [text for text in overrides if text not in own], unit_only=True)
         params = with_settings(name, unit.defaults(loaded), own)
         _write(lambda progress: unit_package(unit, params, loaded, progress), folder, force, quiet)
 

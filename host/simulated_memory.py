@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 from rtlm.gen.errors import ConfigError
-from rtlm.gen.fields import closest
 from rtlm.gen.schema import Configuration
 from rtlm.sim.dram import Dram, Timing, named
 
@@ -15,23 +14,16 @@ def simulated_memory(config: Configuration) -> Dram:
     Raises
     ------
     ConfigError
-        If a change is of no parameter, or makes an impossible memory.
+        If the changes make an impossible memory.
     """
     dram = config.memory.dram
     kinds = {field.name: field.type for field in dataclasses.fields(Dram)}
-    problems = []
     changes: dict[str, Any] = {}
     for name, value in dram.change.items():
-        if name not in kinds:
-            guess = closest(name, list(kinds))
-            hint = f"; did you mean {guess}?" if guess else "."
-            problems.append(f"memory.dram.change.{name} is no parameter of a memory{hint}")
-        elif kinds[name] in (Timing, "Timing"):
+        if kinds[name] in (Timing, "Timing"):
             changes[name] = Timing(**value) if isinstance(value, dict) else Timing(clocks=value)
         else:
             changes[name] = value
-    if problems:
-        raise ConfigError(config.name, problems)
     try:
         memory = named(dram.base, **changes)
     except (TypeError, ValueError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from rtlm.hw.hls import gates, gates_functions
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.evaluate import MODELS
 from rtlm.hw.hls.schedule import Builder, Net, Schedule
-from rtlm.hw.hls.technology import find
+from rtlm.hw.hls.technology import ClockError, ClockLimit, find
 from rtlm.hw.hls.trace import REDUCTIONS, Kernel, Value
 from rtlm.hw.hls.types import Float
 
@@ -64,6 +65,10 @@ class Plan:
         self.phases: list[Phase] = []
         for index in range(self.graph.phases):
             self.phases.append(self._phase(index))
+        delay, operator = max(phase.builder.slowest for phase in self.phases)
+        if delay > self.tech.budget(clock_mhz):
+            limit = ClockLimit(kernel=kernel.name, operator=operator, delay_ns=delay, technology=self.tech)
+            raise ClockError(limit, clock_mhz)
         self.schedule = self._schedule()
 
     def lane_indices(self, value: Value) -> list[int | None]:
@@ -147,13 +152,7 @@ class Plan:
         for v, net in phase.reductions:
             delay = phase.builder.tech.add(max(v.type.width, net.width)) + phase.builder.tech.levels(1)
             phase.builder.critical = max(phase.builder.critical, delay)
-            if delay > phase.builder.period:
-                raise ValueError(
-                    f"The {v.type} accumulator of kernel {self.kernel.name} takes {delay:.2f} ns; "
-                    f"a clock of {self.clock_mhz} MHz in "
-                    f"technology {self.tech.name!r} leaves {phase.builder.period:.2f} ns: "
-                    "use a slower clock or a narrower type."
-                )
+            phase.builder.slowest = max(phase.builder.slowest, (delay, f"{v.type} accumulator"))
 
     def _expand(self, b: Builder, v: Value, args: list[Net]) -> Net:
         """Micro-steps of one operator in one lane."""
@@ -185,6 +184,15 @@ class Plan:
             phase_latencies=tuple(p.stages for p in self.phases),
             critical_ns=max(p.builder.critical for p in self.phases),
         )
+
+
+def clock_limit(kernel: Kernel, technology: str) -> ClockLimit:
+    """Return what bounds the clock of a kernel, however deep its pipeline."""
+    try:
+        Plan(kernel, lanes=1, clock_mhz=math.inf, technology=technology)
+    except ClockError as error:
+        return error.limit
+    raise ValueError(f"kernel {kernel.name} has no operator that takes time")
 
 
 def last_uses(phase: Phase) -> dict[int, int]:

@@ -65,12 +65,15 @@ class Builder:
         self.operators: Counter[str] = Counter()
         self.current = 0
         self.critical = 0.0
-        self._label = ""
+        self.slowest = (0.0, "")
+        """Delay and name of the slowest operator that no register can cut."""
+        self._label = self._name = ""
 
     def operator(self, name: str | None, label: str = "") -> None:
         """Begin an operator (counted under ``name`` unless None)."""
         self.current += 1
         self._label = label or "t"
+        self._name = name or self._label
         if name is not None:
             self.operators[name] += 1
 
@@ -98,12 +101,7 @@ class Builder:
         late = [a for a in varying if a.stage == stage and a.time > 0]
         net.stage, net.operator, net.delay = stage, self.current, delay
         if delay > 0:
-            if delay > self.period:
-                raise ValueError(
-                    f"A step of {delay:.2f} ns does not fit a clock of {self.clock_mhz} MHz "
-                    f"in technology {self.tech.name!r} "
-                    f"({self.period:.2f} ns between registers): use a slower clock."
-                )
+            self.slowest = max(self.slowest, (delay, self._name))
             time = max((a.time for a in late), default=0.0) + delay
             if time > self.period or any(a.operator != self.current for a in late):
                 net.stage, time = stage + 1, delay

@@ -54,6 +54,58 @@ class Technology:
         return 1000 / clock_mhz - self.register_ns
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClockLimit:
+    """What bounds the clock of a kernel: its slowest operator that no register can cut.
+
+    Parameters
+    ----------
+    kernel, operator
+        Where it is.
+    delay_ns
+        Its delay.
+    technology
+        Whose delays.
+    """
+
+    kernel: str
+    operator: str
+    delay_ns: float
+    technology: Technology
+
+    @property
+    def clock_mhz(self) -> float:
+        """The highest clock at which it fits between two registers, in steps of 0.1 MHz."""
+        return math.floor(10_000 / (self.delay_ns + self.technology.register_ns)) / 10
+
+    @property
+    def reason(self) -> str:
+        """The operator and its delay, for messages."""
+        return (
+            f"the {self.operator} of kernel {self.kernel} takes {self.delay_ns:.2f} ns, and a register "
+            f"{self.technology.register_ns:g} ns"
+        )
+
+
+class ClockError(ValueError):
+    """A kernel cannot be scheduled for a clock; the message says which clock can be reached.
+
+    Parameters
+    ----------
+    limit
+        What bounds the clock.
+    clock_mhz
+        The clock that was asked for.
+    """
+
+    def __init__(self, limit: ClockLimit, clock_mhz: float):
+        self.limit = limit
+        super().__init__(
+            f"A clock of {clock_mhz:g} MHz is too fast for technology {limit.technology.name!r}: {limit.reason}, which "
+            f"allows {limit.clock_mhz:g} MHz at most; use a slower clock."
+        )
+
+
 _ALL = [
     Technology(name="generic", register_ns=0.5, level_ns=0.45, carry_ns=0.020, multiply_ns=2.2, multiply_bit_ns=0.08),
     Technology(

@@ -1,13 +1,21 @@
 """Configuration: presets, validation as a whole, overrides, hash."""
 
+import dataclasses
 import json
 import random
 
 import pytest
 import yaml
+from amaranth.hdl import Fragment
 from rtlm.gen.config import Configuration, config_hash, load_config, preset_names, preset_text
 from rtlm.gen.errors import ConfigError
+from rtlm.gen.rules import KERNELS, fastest_clock
+from rtlm.gen.schema import DRAM_GRADES, DRAM_PARAMETERS
+from rtlm.hw.accelerator import Accelerator
+from rtlm.hw.hls.plan import Plan
+from rtlm.hw.hls.technology import TECHNOLOGIES, ClockError
 from rtlm.hw.unit_params import unit_params
+from rtlm.sim import dram
 
 
 def problems(*overrides: str, source: str = "kv260") -> list[str]:
@@ -98,6 +106,19 @@ def test_all_errors_are_reported_at_once():
             "memory.dram.change.cl=[1]",
             "or a delay such as {clocks: 4, ns: '7.5'}, got [1].",
         ),
+        (
+            "memory.dram.change.foo=1",
+            "memory.dram.change.foo is no key: memory.dram.change has mega_transfers, channels",
+        ),
+        ("memory.dram.change.rowz=1", "did you mean rows?"),
+        ("clock_gating=perhaps", "clock_gating must be one of off, on, got 'perhaps'."),
+        (
+            "clock_mhz=700",
+            "700 is too fast for technology = xilinx-us+: the F32 recip of kernel attention_norm takes 2.00",
+        ),
+        ("clock_mhz=700", "the nearest valid value, and the highest clock, is 434.7."),
+        ("technology=ecp5", "clock_mhz = 300 is too fast for technology = ecp5: "),
+        ("clock_margin=0.5", "clock_margin = 0.5 leaves that part of the period free; the nearest valid value, and"),
         ("name=Big One", "lower-case letters"),
         ("lanes", "must be key=value"),
         ("matmul.lanes.x=1", "not a mapping"),
@@ -110,6 +131,51 @@ def test_bad_value_is_refused_in_a_sentence(override, part):
     assert len(found) == 1
     assert part in found[0]
     assert found[0].endswith((".", "?"))
+
+
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
+def test_the_highest_clock_is_that_of_the_slowest_operator(technology):
+    """At the limit every kernel is scheduled, at two lanes too; just above it one is not."""
+
+    def schedule(clock_mhz):
+        for kernel in KERNELS:
+            for lanes in (1, 2):
+                Plan(kernel, lanes=lanes, clock_mhz=clock_mhz, technology=technology)
+
+    fastest = fastest_clock(technology)
+    schedule(fastest)
+    with pytest.raises(ClockError, match=f"which allows {fastest:g} MHz at most"):
+        schedule(fastest + 0.11)
+
+
+def test_the_clock_is_checked_for_the_kernels_of_an_accelerator(monkeypatch):
+    planned, init = set(), Plan.__init__
+
+    def record(self, kernel, **sizes):
+        planned.add(kernel.name)
+        init(self, kernel, **sizes)
+
+    monkeypatch.setattr(Plan, "__init__", record)
+    Fragment.get(Accelerator(load_config("tiny").to_params()), None)
+    assert planned == {kernel.name for kernel in KERNELS}
+
+
+def test_a_unit_alone_may_be_faster_than_the_accelerator():
+    assert load_config("tiny", ["clock_mhz=700"], unit_only=True).clock_mhz == 700
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", "off"), ("no", "off"), ("'on'", "on"), ("yes", "on")])
+def test_names_that_yaml_reads_as_booleans(text, value, tmp_path):
+    assert load_config("tiny", [f"clock_gating={text}"]).clock_gating == value
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: tiny\nclock_gating: {text}\n")
+    assert load_config(path).clock_gating == value
+
+
+def test_memories_are_those_of_the_simulator():
+    fixed = {"name", "source", "ideal"}
+    assert {field.name for field in dataclasses.fields(dram.Dram)} - fixed == set(DRAM_PARAMETERS)
+    assert set(dram.GRADES) == set(DRAM_GRADES)
 
 
 def test_longest_word_fits_a_burst():

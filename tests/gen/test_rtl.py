@@ -13,6 +13,7 @@ from rtlm.gen.cache import cache_folder, finished_folder
 from rtlm.gen.config import load_config
 from rtlm.gen.elements import Elements, count_elements, dsp_blocks
 from rtlm.gen.errors import GenerateError
+from rtlm.gen.units import UNITS
 
 
 class Unit(wiring.Component):
@@ -136,6 +137,24 @@ def test_damaged_cache_is_rebuilt_or_named(cache):
     (first.verilog.parent / "hardware.json").write_text("{")
     with pytest.raises(GenerateError, match="damaged; delete the folder"):
         rtl.build_rtl(config)
+
+
+def test_only_a_damaged_file_is_called_damaged(cache, monkeypatch):
+    def fail(config):
+        raise ValueError("some defect")
+
+    monkeypatch.setattr(rtl, "_accelerator", fail)
+    with pytest.raises(ValueError, match="some defect"):
+        rtl.build_rtl(load_config("tiny"))
+
+
+@pytest.mark.parametrize("name", ["gemv", "attention", "rope"])
+def test_a_clock_that_a_unit_cannot_reach_is_one_sentence(name):
+    """Some units schedule their kernels when they are made, some when they are elaborated."""
+    unit = UNITS[name]
+    params = unit.defaults(load_config("tiny"))
+    with pytest.raises(GenerateError, match=r"A clock of 1000 MHz is too fast .* allows [\d.]+ MHz at most"):
+        rtl.emit(unit.build(params, clock_mhz=1000, technology="generic"), unit.module)
 
 
 def test_objects_say_what_each_module_is(cache):
