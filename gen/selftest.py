@@ -36,6 +36,8 @@ class Shell:
         Top with the board's pins.
     block_bytes
         Bytes of a block memory of the device, when bits for parity are not used.
+    preset
+        The configuration that is meant for it.
     load, persist
         Commands that load a bitstream: until power-off, and permanently, into the flash.
     """
@@ -45,6 +47,7 @@ class Shell:
     clock_hz: float
     component: type[Ulx3s]
     block_bytes: int
+    preset: str
     load: str
     persist: str
 
@@ -56,6 +59,7 @@ SHELLS = {
         clock_hz=CLOCK_HZ,
         component=Ulx3s,
         block_bytes=2048,
+        preset="ulx3s-selftest",
         load="openFPGALoader -b ulx3s {bitstream}",
         persist="openFPGALoader -b ulx3s --write-flash {bitstream}",
     )
@@ -79,7 +83,7 @@ def check_shell(shell: Shell, config: Configuration) -> None:
     if config.technology != shell.target:
         raise GenerateError(
             f"Configuration {config.name} is scheduled with the delays of {config.technology}, but {shell.board} has "
-            f"an {shell.target}; take --config ulx3s-selftest, or add --set technology={shell.target}."
+            f"an {shell.target}; take --config {shell.preset}, or add --set technology={shell.target}."
         )
 
 

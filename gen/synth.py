@@ -9,25 +9,24 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rtlm.gen import place, synth_asic, yosys
-from rtlm.gen.errors import GenerateError
+from rtlm.gen.config import load_config
+from rtlm.gen.errors import ConfigError, GenerateError
 from rtlm.gen.netlist import cut, down_to
 from rtlm.gen.path_names import Owner, Share, owner, shares
 from rtlm.gen.place import Placement, Timing
 from rtlm.gen.results import result_key, stored
 from rtlm.gen.rtl import TOP, to_rtlil
 from rtlm.gen.schema import Configuration
-from rtlm.gen.synth_targets import TARGETS, Target
+from rtlm.gen.synth_targets import ASIC, TARGET_NAMES, TARGETS, Target, technology
 
 RESULT_VERSION = 2
 """Changes when the stored results change."""
-ASIC = "asic"
-TARGET_NAMES = (*TARGETS, ASIC)
 STATISTICS = "statistics.json"
 DEFAULT_DEPTH = 1
 
@@ -105,6 +104,45 @@ class SynthResult:
         values = asdict(self)
         del values["folder"], values["cached"]
         return values
+
+
+def configuration_for(source: str | Path, overrides: Sequence[str], target: str) -> tuple[Configuration, str]:
+    """Load a configuration to be synthesised for a target, and say what its pipelines are scheduled for.
+
+    The target brings its technology, unless an override names one or there are no delays for the target.
+
+    Parameters
+    ----------
+    source, overrides
+        As for `rtlm.gen.config.load_config`.
+    target
+        One of `TARGET_NAMES`.
+
+    Returns
+    -------
+    tuple[Configuration, str]
+        The configuration, and one sentence on its schedule.
+
+    Raises
+    ------
+    ConfigError
+        If it is not valid; where its clock is too fast for the target, the message says how to keep the schedule.
+    """
+    named = any(override.partition("=")[0].strip() == "technology" for override in overrides)
+    own = load_config(source, overrides, unit_only=True).technology
+    chosen = own if named else technology(target) or own
+    keep = f"--set technology={own} keeps the configuration's delays."
+    try:
+        config = load_config(source, [*overrides, f"technology={chosen}"])
+    except ConfigError as error:
+        hint = "" if chosen == own else f" {keep}"
+        raise ConfigError(f"{source} for {target}", [f"{problem}{hint}" for problem in error.problems]) from None
+    if named:
+        return config, f"Pipelines are scheduled with the delays of {chosen}, as --set says."
+    if not technology(target):
+        return config, f"Pipelines are scheduled with the delays of {chosen}, the configuration's; {target} has none."
+    hint = "." if chosen == own else f"; {keep}"
+    return config, f"Pipelines are scheduled with the delays of {chosen}, the target's{hint}"
 
 
 def accelerator_netlist(config: Configuration) -> str:

@@ -16,11 +16,14 @@ from typing import Any
 
 from rtlm.gen import yosys
 from rtlm.gen.cache import cache_folder, finished_folder
+from rtlm.gen.errors import ToolError
 from rtlm.gen.netlist import modules
 from rtlm.gen.synth_targets import UNGATED
 
 LIBERTY_PACKAGE = "qflow-tech-osu018"
 LIBERTY_FILE = "usr/share/qflow/tech/osu018/osu018_stdcells.lib"
+FETCH_SECONDS = 60.0
+"""Time that its download may take."""
 REFERENCE_CELL = "NAND2X1"
 """The cell whose area is one gate equivalent."""
 TRANSISTORS_PER_GE = 4
@@ -89,7 +92,13 @@ class Area:
 
 
 def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
-    """Give the liberty file, fetched with ``apt-get`` into the cache if need be; None where that is not possible."""
+    """Give the liberty file, fetched with ``apt-get`` into the cache if need be; None where that is not possible.
+
+    Raises
+    ------
+    ToolError
+        If the download does not end.
+    """
     folder = cache_folder("liberty", LIBERTY_PACKAGE)
     path = folder / Path(LIBERTY_FILE).name
     if path.is_file():
@@ -98,7 +107,14 @@ def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
         return None
     progress(f"fetching {LIBERTY_PACKAGE}")
     with finished_folder(folder) as unfinished:
-        fetched = subprocess.run(["apt-get", "download", LIBERTY_PACKAGE], cwd=unfinished, capture_output=True)
+        command = ["apt-get", "download", LIBERTY_PACKAGE]
+        try:
+            fetched = subprocess.run(command, cwd=unfinished, capture_output=True, timeout=FETCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ToolError(
+                f"apt-get did not fetch {LIBERTY_PACKAGE}, the standard cells, within {FETCH_SECONDS:g} s; check the "
+                "network and try again."
+            ) from None
         archives = list(unfinished.glob("*.deb"))
         if fetched.returncode or not archives:
             return None

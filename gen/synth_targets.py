@@ -50,6 +50,9 @@ class Target:
         Verilog of the clock gate.
     cells
         For each cell type how much it takes of each resource; a type ending in ``*`` stands for all that begin so.
+    technology
+        Whose delays pipelines are scheduled with, a key of `rtlm.hw.hls.technology.TECHNOLOGIES`; empty where there is
+        no table of them.
     device, available
         A device, and what it has of each resource.
     note
@@ -61,6 +64,8 @@ class Target:
     script: tuple[str, ...]
     gate: str = UNGATED
     cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # No part of what a result is cached by: the netlist says how it was scheduled.
+    technology: str = field(default="", repr=False)
     device: str = ""
     available: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
@@ -99,6 +104,7 @@ TARGETS = {
         Target(
             name="xilinx-us+",
             title="AMD UltraScale+",
+            technology="xilinx-us+",
             script=("synth_xilinx -family xcup -flatten -uram -noiopad -noclkbuf -top {top}",),
             gate=BUFGCE,
             cells={
@@ -125,6 +131,7 @@ TARGETS = {
         Target(
             name="ecp5",
             title="Lattice ECP5",
+            technology="ecp5",
             script=ECP5_SCRIPT,
             cells={
                 **_tables("LUT4", "INV"),
@@ -173,3 +180,12 @@ TARGETS = {
         ),
     )
 }
+
+ASIC = "asic"
+"""Target of `rtlm.gen.synth_asic`, and the technology that it is scheduled for."""
+TARGET_NAMES = (*TARGETS, ASIC)
+
+
+def technology(target: str) -> str:
+    """Return the technology whose delays pipelines are scheduled with for a target, empty where there is none."""
+    return ASIC if target == ASIC else TARGETS[target].technology

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.host.session_options import DEFAULT_CONFIG
+from rtlm.gen.defaults import DEFAULT_PRESET
 
-ROUTERS = ("router2", "router1")
 MAX_PLACER_SEED = (1 << 31) - 1  # nextpnr's option is an int
 
 
@@ -54,7 +53,7 @@ def _not_allowed(
 config_option = click.option(
     "--config",
     "-c",
-    default=DEFAULT_CONFIG,
+    default=DEFAULT_PRESET,
     show_default=True,
     metavar="NAME|FILE",
     help="Preset (see rtlm list) or YAML file.",
@@ -72,13 +71,6 @@ seed_option = click.option(
     default=1,
     show_default=True,
     help="Seed of the placer; results differ by some 5 %.",
-)
-router_option = click.option(
-    "--router",
-    type=click.Choice(ROUTERS),
-    default=ROUTERS[0],
-    show_default=True,
-    help="Router of nextpnr; router2 is ended where it does not converge.",
 )
 
 

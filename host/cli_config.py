@@ -5,18 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from rtlm.gen.defaults import DEFAULT_PRESET
 from rtlm.host.cli_common import set_option
-from rtlm.host.session_options import DEFAULT_CONFIG
-
-BOARD_MEANINGS = {
-    "none": "no board: memory and clock are free",
-    "kv260": "AMD Kria KV260, XCK26, 4 GiB DDR4-2400 (constraints/kv260.xdc)",
-    "zcu104": "AMD ZCU104, XCZU7EV, 2 GiB DDR4-2400 (constraints/zcu104.xdc)",
-    "u250": "AMD Alveo U250, four DDR4-2400 channels (constraints/u250.xdc)",
-    "u280": "AMD Alveo U280, HBM2 (constraints/u280.xdc)",
-    "ulx3s": "ULX3S, Lattice LFE5U-85F (constraints/ulx3s.lpf)",
-    "asic": "a standard-cell process (constraints/asic.sdc)",
-}
 
 
 @click.command(name="list")
@@ -50,7 +40,7 @@ def list_(what: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("config", default=DEFAULT_CONFIG)
+@click.argument("config", default=DEFAULT_PRESET)
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -126,26 +116,22 @@ def _presets() -> list[dict[str, Any]]:
 def _boards() -> list[dict[str, Any]]:
     from rtlm.gen.schema import BOARDS
 
-    return [{"name": name, "meaning": BOARD_MEANINGS[name]} for name in BOARDS]
+    return [{"name": name, "meaning": meaning} for name, meaning in BOARDS.items()]
 
 
 def _parameters() -> list[dict[str, Any]]:
     from rtlm.gen.config import load_config
     from rtlm.gen.pages import parameter_list
 
-    return [{"name": entry.pop("key"), **entry} for entry in parameter_list(load_config(DEFAULT_CONFIG))]
+    return [{"name": entry.pop("key"), **entry} for entry in parameter_list(load_config(DEFAULT_PRESET))]
 
 
 def _technologies() -> list[dict[str, Any]]:
-    from rtlm.gen.schema import TECHNOLOGIES
-    from rtlm.hw.hls.technology import find
+    from rtlm.hw.hls.technology import TECHNOLOGIES
 
     return [
-        {
-            "name": name,
-            "meaning": f"a level of logic {find(name).level_ns:g} ns, a multiplier {find(name).multiply_ns:g} ns",
-        }
-        for name in TECHNOLOGIES
+        {"name": name, "meaning": f"a level of logic {delays.level_ns:g} ns, a multiplier {delays.multiply_ns:g} ns"}
+        for name, delays in TECHNOLOGIES.items()
     ]
 
 

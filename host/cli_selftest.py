@@ -6,11 +6,12 @@ from typing import Any
 import click
 from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
-from rtlm.host.cli_common import router_option, seed_option, set_option
+from rtlm.gen.selftest import SHELLS
+from rtlm.host.cli_common import seed_option, set_option
 from rtlm.host.cli_generate import force_option, output_option, quiet_option
+from rtlm.host.cli_synth import router_option
 
-BOARDS = ("ulx3s",)
-DEFAULT_CONFIG = "ulx3s-selftest"
+BOARDS = tuple(SHELLS)
 
 
 @click.command(
@@ -22,7 +23,7 @@ DEFAULT_CONFIG = "ulx3s-selftest"
 @click.option(
     "--config",
     "-c",
-    default=DEFAULT_CONFIG,
+    default=SHELLS[BOARDS[0]].preset,
     show_default=True,
     metavar="NAME|FILE",
     help="Preset or YAML file; one memory port of 32 bits.",
@@ -67,7 +68,6 @@ def selftest(
     """
     from rtlm.gen.config import load_config
     from rtlm.gen.selftest import (
-        SHELLS,
         bitstream_facts,
         build_bitstream,
         check_shell,

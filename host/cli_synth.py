@@ -1,23 +1,23 @@
 """``rtlm synth``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rtlm.gen.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
-from rtlm.host.cli_common import (
-    Whole,
-    check_writable,
-    config_option,
-    make_folder,
-    router_option,
-    seed_option,
-    set_option,
-)
+from rtlm.gen.place import PLACERS, ROUTERS, Placement
+from rtlm.gen.synth_targets import TARGET_NAMES, TARGETS
+from rtlm.host.cli_common import Whole, check_writable, config_option, make_folder, seed_option, set_option
 
-TARGETS = ("xilinx-us+", "ecp5", "ice40", "gowin", "asic")
-PLACEABLE = ("ecp5",)
+router_option = click.option(
+    "--router",
+    type=click.Choice(ROUTERS),
+    default=ROUTERS[0],
+    show_default=True,
+    help="Router of nextpnr; router2 is ended where it does not converge.",
+)
 
 
 @click.command(
@@ -33,8 +33,10 @@ PLACEABLE = ("ecp5",)
     metavar="PATH",
     help="Only a part of the accelerator, by its place in the hierarchy: matmul, vector.routes.rope.  [default: all]",
 )
-@click.option("--target", "-t", type=click.Choice(TARGETS), default=TARGETS[0], show_default=True, help="Technology.")
-@click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(PLACEABLE)}).")
+@click.option(
+    "--target", "-t", type=click.Choice(TARGET_NAMES), default=TARGET_NAMES[0], show_default=True, help="Technology."
+)
+@click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(PLACERS)}).")
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
 @seed_option
 @router_option
@@ -62,23 +64,24 @@ def synth(
     clock that is reached after place and route, in a harness of registers, and the critical path by instance, kernel,
     operator and signal.
 
+    The target brings its technology, for which pipelines are scheduled: --set technology=NAME keeps another. There are
+    no delays for ice40 and gowin, which take the configuration's.
+
     \b
     Examples:
       rtlm synth --config kv260 --json kv260.json
       rtlm synth --config kv260 --unit matmul.array --set matmul.lanes=256
-      rtlm synth --config tiny --unit matmul --target ecp5 --place
+      rtlm synth --config ecp5-85k --unit matmul --target ecp5 --place
       rtlm synth --config tiny --target asic
     """
-    from rtlm.gen.config import load_config
-    from rtlm.gen.place import Placement
     from rtlm.gen.rtl import build_rtl
-    from rtlm.gen.synth import accelerator_netlist, synthesise
+    from rtlm.gen.synth import accelerator_netlist, configuration_for, synthesise
     from rtlm.gen.synth_report import markdown
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
     prepare_file("--json", json_path)
     prepare_file("--markdown", markdown_path)
-    settings = load_config(config, overrides)
+    settings, schedule = configuration_for(config, overrides, target)
     how = Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed, router=router)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
@@ -92,6 +95,7 @@ def synth(
             objects=build_rtl(settings, progress.stage).objects if place else None,
             progress=progress.stage,
         )
+        result = replace(result, notes=(schedule, *result.notes))
     finally:
         progress.close()
     if json_path:
@@ -123,7 +127,6 @@ def show(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
     from rtlm.gen.synth_report import TITLES, columns, number, share
-    from rtlm.gen.synth_targets import TARGETS as KINDS
 
     names = columns(result)
     table = Table("module", title=f"{result.top} on {result.target}")
@@ -136,7 +139,7 @@ def show(result: Any) -> None:
     if shares := share(result):
         table.add_section()
         table.add_row(
-            f"of {KINDS[result.target].device}", *(f"{shares[n]:.1f} %" if n in shares else "" for n in names)
+            f"of {TARGETS[result.target].device}", *(f"{shares[n]:.1f} %" if n in shares else "" for n in names)
         )
     console = Console()
     console.print(table)

@@ -13,19 +13,18 @@ from rtlm.sim.benches.bench import Bench, Prepared
 
 UNIT = "selftest"
 MODULE = "rtlm.sim.benches.selftest_cocotb"
-PRESET = "ulx3s-selftest"
+SHELL = SHELLS["ulx3s"]
 
 
 def selftest_benches(config: Configuration | None = None) -> list[Bench]:
-    """Give the bench of a configuration's self-test, by default that of the preset ``ulx3s-selftest``."""
-    config = config or load_config(PRESET)
+    """Give the bench of a configuration's self-test, by default that of the board's preset."""
+    config = config or load_config(SHELL.preset)
     return [Bench(unit=UNIT, name=config.name, module=MODULE, prepare=partial(prepare, config))]
 
 
 def prepare(config: Configuration) -> Prepared:
     """Give the self-test as Verilog, and what has to come of it."""
-    shell = SHELLS["ulx3s"]
-    case = make_case(config, clock_hz=shell.clock_hz)
+    case = make_case(config, clock_hz=SHELL.clock_hz)
     rows = case.params.rows
 
     def of_kind(*kinds: Kind) -> list[int]:
@@ -40,7 +39,7 @@ def prepare(config: Configuration) -> Prepared:
         "program_error": Error.PROGRAM_CHECKSUM.value,
     }
     return Prepared(
-        verilog=emit_selftest(shell, case.params).verilog,
+        verilog=emit_selftest(SHELL, case.params).verilog,
         top=TOP,
         files={"selftest.json": json.dumps(expected).encode()},
     )

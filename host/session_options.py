@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtlm.gen.defaults import DEFAULT_PRESET
+
 BACKENDS = ("verilator", "golden")
-DEFAULT_CONFIG = "kv260"
 DEFAULT_MAX_TOKENS = 64
 DEFAULT_WAVES = "waves.fst"
 MAX_TEMPERATURE = 100
@@ -55,7 +56,7 @@ class RunOptions:
     system: str | None = None
     max_tokens: int = DEFAULT_MAX_TOKENS
     speculate: bool = False
-    config: str = DEFAULT_CONFIG
+    config: str = DEFAULT_PRESET
     overrides: tuple[str, ...] = ()
     backend: str = BACKENDS[0]
     model: Path | None = None

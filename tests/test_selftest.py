@@ -13,7 +13,7 @@ from rtlm.gen.errors import GenerateError
 from rtlm.gen.place import PlaceError, Timing
 from rtlm.host.cli import run_command
 from rtlm.host.selftest import GENERATED, PROMPT, make_case
-from rtlm.host.selftest_bench import PRESET, selftest_benches
+from rtlm.host.selftest_bench import SHELL, selftest_benches
 from rtlm.hw.board import Kind
 from rtlm.hw.control.registers import register_map
 
@@ -22,7 +22,7 @@ STEPS = len(PROMPT) + GENERATED
 
 @pytest.fixture(scope="module")
 def case():
-    return make_case(load_config(PRESET), clock_hz=25e6)
+    return make_case(load_config(SHELL.preset), clock_hz=25e6)
 
 
 def test_the_list_feeds_the_models_own_tokens(case):
@@ -55,7 +55,7 @@ def test_patches_leave_the_image_as_it_is(case):
 
 
 def test_another_seed_is_another_model(case):
-    other = make_case(load_config(PRESET), clock_hz=25e6, seed=1)
+    other = make_case(load_config(SHELL.preset), clock_hz=25e6, seed=1)
     assert other.params.content != case.params.content and other.params.depth == case.params.depth
 
 

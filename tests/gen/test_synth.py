@@ -1,6 +1,7 @@
 """Synthesis: what is counted, where it is attributed, and what place and route says, on a design of known size."""
 
 import json
+import os
 
 import pytest
 from amaranth.back import rtlil
@@ -8,13 +9,13 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from rtlm.gen import yosys
-from rtlm.gen.errors import GenerateError, ToolError
+from rtlm.gen import synth_asic, yosys
+from rtlm.gen.errors import ConfigError, GenerateError, ToolError
 from rtlm.gen.harness import harness
 from rtlm.gen.netlist import cut, down_to
 from rtlm.gen.place import Placement, signal_name
 from rtlm.gen.rtl import to_rtlil
-from rtlm.gen.synth import cells_by_module, synthesise
+from rtlm.gen.synth import cells_by_module, configuration_for, synthesise
 from rtlm.gen.synth_asic import read_areas
 from rtlm.gen.synth_report import markdown
 from rtlm.gen.synth_targets import TARGETS
@@ -197,3 +198,40 @@ def test_statistics_and_liberty_are_read():
     text = json.dumps({"modules": {"\\top.a": {"num_cells_by_type": {"LUT4": 2}}, "\\top": {}}})
     assert cells_by_module(text) == {"top.a": {"LUT4": 2}, "top": {}}
     assert read_areas("cell (NAND2X1) {\n  cell_footprint : x;\n  area : 24;\n  pin(A) {} }") == {"NAND2X1": 24.0}
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "target", "technology", "says"),
+    [
+        ("kv260", [], "xilinx-us+", "xilinx-us+", "xilinx-us+, the target's."),
+        ("ecp5-85k", [], "xilinx-us+", "xilinx-us+", "the target's; --set technology=ecp5 keeps the configuration's"),
+        ("tiny", ["clock_mhz=50"], "ecp5", "ecp5", "the target's; --set technology=generic keeps"),
+        ("kv260", ["technology=generic"], "ecp5", "generic", "delays of generic, as --set says."),
+        ("tiny", [], "ice40", "generic", "delays of generic, the configuration's; ice40 has none."),
+        ("tiny", [], "asic", "asic", "delays of asic, the target's"),
+        # Too fast for its own technology, and not for the target's.
+        ("tiny", ["clock_mhz=350"], "xilinx-us+", "xilinx-us+", "the target's"),
+    ],
+)
+def test_a_target_brings_its_technology(preset, overrides, target, technology, says):
+    config, sentence = configuration_for(preset, overrides, target)
+    assert config.technology == technology
+    assert says in sentence
+
+
+def test_a_target_that_cannot_reach_the_clock_says_so():
+    with pytest.raises(ConfigError, match=r"kv260 for ecp5: .* is 74\. --set technology=xilinx-us\+ keeps the"):
+        configuration_for("kv260", [], "ecp5")
+
+
+def test_a_download_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
+    for name in ("apt-get", "dpkg"):
+        (tmp_path / name).write_text("#!/bin/sh\nexec sleep 60\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(synth_asic, "FETCH_SECONDS", 0.2)
+    with pytest.raises(
+        ToolError, match=r"apt-get did not fetch qflow-tech-osu018, .* within 0\.2 s; check the network"
+    ):
+        synth_asic.liberty()
