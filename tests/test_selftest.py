@@ -64,6 +64,7 @@ def test_a_wide_memory_is_refused():
         make_case(load_config("tiny"), clock_hz=25e6)
 
 
+@pytest.mark.slow
 def test_the_gates_pass_and_fail_in_verilator(tmp_path, seed):
     """Text on the serial line and LEDs: as expected, with a wrong weight, with a wrong program, and again."""
     (bench,) = selftest_benches()
@@ -128,6 +129,7 @@ def test_files_and_figures_of_a_bitstream(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "stuck" / "selftest.v").is_file()
 
 
+@pytest.mark.synthesis
 def test_the_bitstream_meets_the_clock_of_the_board(request, tmp_path, capsys):
     if not request.config.getoption("--bitstream"):
         pytest.skip("place and route takes half an hour; ask for it with --bitstream")

@@ -86,6 +86,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
+@pytest.mark.synthesis
 def test_a_small_design_becomes_a_bitstream(own_cache):
     options = {"top": "top", "target": "ecp5", "placement": Placement(clock_mhz=25)}
     netlist = to_rtlil(Blinker(), "top")

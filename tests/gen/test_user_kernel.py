@@ -27,6 +27,7 @@ def bench(folder, seed=3):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), [("gelu", ["--lanes", "2"]), ("soft_cap", ["--clock-mhz", "150"])])
 def test_page_to_gates(name, options, tmp_path, capsys):
     text = walk_through(name)
@@ -45,6 +46,7 @@ def test_page_to_gates(name, options, tmp_path, capsys):
     assert f"{name}, seed 3: gates and model agree" in said
 
 
+@pytest.mark.slow
 def test_bench_turns_red(tmp_path):
     """The model, not the gates, is changed: the same difference."""
     source = tmp_path / "mine.py"
@@ -58,6 +60,7 @@ def test_bench_turns_red(tmp_path):
     assert "the model says" in said
 
 
+@pytest.mark.slow
 def test_reduction_with_a_length(tmp_path):
     source = tmp_path / "mine.py"
     imports = "from rtlm.hw.hls import F32, kernel\n"

@@ -32,6 +32,7 @@ def tokens(model: LlamaModel, count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, model.vocab, count)
 
 
+@pytest.mark.slow
 def test_one_at_a_time_equals_all_at_once(model, golden):
     ids = tokens(model, BATCH + 9)
     whole, single, mixed = golden.cache(len(ids)), golden.cache(200), golden.cache(len(ids))

@@ -100,6 +100,7 @@ def test_an_ignored_signal_stays_ignored():
     assert signal.signal(signal.SIGINT, signal.default_int_handler) is signal.SIG_IGN
 
 
+@pytest.mark.slow
 def test_the_report_is_that_of_a_run_that_ends_there(model, monkeypatch):
     """A run that is broken off within the step of its third token reports what one of two tokens does."""
     short = session.run(options_of(model, max_tokens=2), SilentProgress())
@@ -150,6 +151,7 @@ def test_interrupted_at_any_step(model, monkeypatch, texts, after):
     assert json.loads(report.dumps())["tokens"] == sum(len(s.token_ids) for s in report.run.sequences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_command_reports_what_was_done(model, tmp_path, number):
     path = tmp_path / "report.json"

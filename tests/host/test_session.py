@@ -39,6 +39,7 @@ def golden(model):
     return session.run(options, SilentProgress())
 
 
+@pytest.mark.slow
 def test_logits_are_read_back_only_where_they_are_wanted(run, golden):
     plain, read = run(), run(read_logits=True)
     assert plain.run.sequences[0].token_ids == read.run.sequences[0].token_ids == golden.run.sequences[0].token_ids
@@ -52,6 +53,7 @@ def test_logits_are_read_back_only_where_they_are_wanted(run, golden):
     assert sum(plain.performance.bandwidth.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_cycles_by_cause_add_up_to_the_cycles_of_each_step_and_of_the_run(run):
     report = run(overrides=("memory.dram=ddr4-2400",))
     assert {step.phase for step in report.run.steps} == {"prefill", "decode"}
@@ -66,6 +68,7 @@ def test_cycles_by_cause_add_up_to_the_cycles_of_each_step_and_of_the_run(run):
     assert needed == pytest.approx(report.performance.bandwidth_utilisation * ports, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_counted_toggles_reach_the_power_and_later_runs(run, golden):
     assumed = run(power="auto")
     assert assumed.run.activity is None
@@ -89,6 +92,7 @@ def test_counted_toggles_reach_the_power_and_later_runs(run, golden):
     assert run(power="assumed").power.total_w == assumed.power.total_w
 
 
+@pytest.mark.slow
 def test_waves_hold_the_window(run, golden, tmp_path):
     pywellen = pytest.importorskip("pywellen")
     path = tmp_path / "a.fst"

@@ -38,6 +38,7 @@ def simulate():
     return run
 
 
+@pytest.mark.slow
 def test_saif_counts_the_cycles_in_the_windows_only(simulate, tmp_path):
     trace, cycles = simulate("saif", tmp_path / "a.saif", [(100, 164), (500, 1012), (2000, 2128)])
     assert cycles == RESET_CYCLES + END
@@ -49,6 +50,7 @@ def test_saif_counts_the_cycles_in_the_windows_only(simulate, tmp_path):
     assert 1.9 < toggles < 2 + 3 * 12 / activity.cycles
 
 
+@pytest.mark.slow
 def test_fst_holds_the_window_and_nothing_else(simulate, tmp_path):
     pywellen = pytest.importorskip("pywellen")
     _, cycles = simulate("fst", tmp_path / "a.fst", [(100, 200)])
@@ -60,12 +62,14 @@ def test_fst_holds_the_window_and_nothing_else(simulate, tmp_path):
     assert values == list(range(100 - RESET_CYCLES, 200 - RESET_CYCLES + 1))
 
 
+@pytest.mark.slow
 def test_a_window_that_is_never_reached_leaves_no_file(simulate, tmp_path):
     trace, _ = simulate("fst", tmp_path / "a.fst", [(END + 100, END + 200)])
     assert not trace.started
     assert not (tmp_path / "a.fst").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fst", "saif"])
 def test_a_file_that_cannot_be_written_is_a_sentence(simulate, tmp_path, kind):
     with pytest.raises(SimulationError, match=r"cannot be written: No such file or directory\.$"):

@@ -13,6 +13,8 @@ from rtlm.gen.cache import cache_folder
 from rtlm.sim import AcceleratorModel, ToolError, build, build_model, checks, dram, verilator
 from rtlm.sim.cache import cached, digest, run_logged
 
+pytestmark = pytest.mark.slow
+
 SMALL = """
 module accelerator(input clk, input rst, output reg irq);
   reg [3:0] count;
