@@ -201,6 +201,7 @@ def test_image_fits_the_address_space():
     assert "the nearest valid value is 34" in found
 
 
+@pytest.mark.slow
 def test_whatever_is_valid_can_be_built(seed):
     """Random configurations: either refused in sentences, or every unit accepts the sizes that follow."""
     rng = random.Random(seed)
