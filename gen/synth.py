@@ -186,7 +186,7 @@ def synthesise(
     Raises
     ------
     GenerateError
-        If the target or unit is not known, or place and route is not possible.
+        If the target or unit is not known, or the target has no place and route.
     YosysError, PlaceError
         If a tool refuses the design.
     ToolError

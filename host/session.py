@@ -106,7 +106,7 @@ def run(options: RunOptions, progress: Progress) -> Report:
     Raises
     ------
     ConfigError, ModelError, AcceleratorError, GenerateError, ToolError, SimulationError
-        If it is not possible; each text is a sentence.
+        If something given is not allowed, or a tool is missing; each text is a sentence.
     """
     config = load_config(options.config, options.overrides)
     sampling = SamplingParams(

@@ -29,7 +29,7 @@ def test_impossible_sizes_are_one_sentence():
     broken = config.model_copy(update={"memory": config.memory.model_copy(update={"prefetch_kib": 1})})
     with pytest.raises(ConfigError, match="axi-reader: a prefetch buffer of 16 words is too small"):
         UNITS["axi-reader"].defaults(broken)
-    with pytest.raises(ValueError, match="0 lanes"):
+    with pytest.raises(ValueError, match="lanes must be at least 1, got 0"):
         KernelParams(lanes=0)
     assert dataclasses.replace(UNITS["gemv"].defaults(config), lanes=64).matmul.steps == 2
 
