@@ -16,8 +16,8 @@ from rtlm.gen.rtl import Emitted, build_rtl, emit
 from rtlm.gen.schema import Configuration
 from rtlm.gen.templates import lint_waivers, systemverilog_template, verilog_template
 from rtlm.gen.units import KernelParams, Unit
-from rtlm.hw.control.registers import register_map
-from rtlm.hw.memory import RegisterFile, RegisterMap
+from rtlm.hw.registers import RegisterFile, RegisterMap
+from rtlm.hw.registers.accelerator import register_map
 
 Progress = Callable[[str], None]
 
@@ -252,7 +252,7 @@ def files_table(package: Package) -> str:
 
 
 def _clock_gate_note(verilog: str) -> str:
-    from rtlm.hw import clock_gate
+    from rtlm.hw.common import clock_gate
 
     if clock_gate.MODULE not in verilog:
         return ""

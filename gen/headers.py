@@ -2,7 +2,7 @@
 
 from rtlm.gen.pages import ENUMERATIONS
 from rtlm.hw.control import isa
-from rtlm.hw.control.registers import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
 
 WORD_BITS = 32
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
-from rtlm.hw.memory import Access, Register, RegisterMap
+from rtlm.hw.registers import Access, Register, RegisterMap
 
 NAMESPACE = "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"
 VENDOR, LIBRARY, VERSION = "rtlm", "accelerators", "1.0"

@@ -10,8 +10,8 @@ from typing import Any
 from rtlm.gen.rules import RULES
 from rtlm.gen.schema import Configuration, Section
 from rtlm.hw.control import isa, legality
-from rtlm.hw.control.registers import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.formats import BlockFormat
+from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
 
 ENUMERATIONS: dict[str, type[Any]] = {
     "opcode": isa.Opcode,

@@ -23,7 +23,7 @@ from rtlm.gen.elements import Elements
 from rtlm.gen.errors import GenerateError
 from rtlm.gen.names import describe_objects, field_table
 from rtlm.gen.schema import Configuration, config_hash
-from rtlm.hw import clock_gate
+from rtlm.hw.common import clock_gate
 from rtlm.hw.hls.technology import ClockError
 
 TOP = "accelerator"

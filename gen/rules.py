@@ -7,15 +7,15 @@ from functools import cache
 
 from rtlm.gen.schema import Configuration
 from rtlm.hw import kernels
+from rtlm.hw.attention.output import head_output
+from rtlm.hw.attention.params import MOST_POSITIONS
+from rtlm.hw.attention.scores import position_score, position_weight
 from rtlm.hw.control.sequencer_params import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
 from rtlm.hw.hls.technology import ClockLimit
-from rtlm.hw.units.attention_output import head_output
-from rtlm.hw.units.attention_params import MOST_POSITIONS
-from rtlm.hw.units.attention_scores import position_score, position_weight
-from rtlm.hw.units.result_order import scaled_result
-from rtlm.hw.units.vector_routes import residual_norm
+from rtlm.hw.matmul.result_order import scaled_result
+from rtlm.hw.vector.routes import residual_norm
 
 GIB = 1 << 30
 

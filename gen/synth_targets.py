@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from rtlm.hw import clock_gate
+from rtlm.hw.common import clock_gate
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "uram", "carry")
 """Columns of a report on an FPGA, in order; `carry` counts carry-chain cells, which do not take tables of their own."""

@@ -19,19 +19,20 @@ from rtlm.gen.fields import closest, shown
 from rtlm.gen.schema import Configuration
 from rtlm.hw import kernels
 from rtlm.hw.accelerator import REGISTER_ADDRESS_BITS
-from rtlm.hw.control.registers import register_map
+from rtlm.hw.attention.unit import AttentionParams, AttentionUnit
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
 from rtlm.hw.hls.technology import ClockError
-from rtlm.hw.memory import ReaderParams, RegisterFile, StreamReader, WordWriter, WriterParams
+from rtlm.hw.matmul.qmatmul import Gemv, GemvParams, QMatmul
+from rtlm.hw.matmul.unit import MatmulParams
+from rtlm.hw.memory import ReaderParams, StreamReader, WordWriter, WriterParams
+from rtlm.hw.registers import RegisterFile
+from rtlm.hw.registers.accelerator import register_map
 from rtlm.hw.unit_params import UnitParams, unit_params
-from rtlm.hw.units.attention import AttentionParams, AttentionUnit
-from rtlm.hw.units.matmul import MatmulParams
-from rtlm.hw.units.qmatmul import Gemv, GemvParams, QMatmul
-from rtlm.hw.units.vector import VectorEngine
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.unit import VectorEngine
 
 __all__ = ["UNITS", "KernelParams", "RegistersParams", "Unit", "with_settings"]
 

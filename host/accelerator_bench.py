@@ -23,9 +23,9 @@ from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.simulated_device import SimulatedDevice
-from rtlm.hw.control.registers import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.sim.benches.bench import Bench, Prepared
 
 UNIT = "accelerator"

@@ -8,15 +8,9 @@ from rtlm.host.compiler.header import ImageHeader
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.device import ColumnInput, Device, StepResult, check_inputs
 from rtlm.host.errors import AcceleratorError
-from rtlm.hw.control.registers import (
-    COUNTERS,
-    ID_VALUE,
-    VERSION_VALUE,
-    Error,
-    register_map,
-)
-from rtlm.hw.memory import RegisterAccess
 from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.registers import RegisterAccess
+from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
 
 RESET_POLLS = 1000
 """Looks at STATUS before a reset counts as failed; outstanding bus transfers end long before."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from rtlm.host.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
 from rtlm.host.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
+from rtlm.hw.attention.model import attention
 from rtlm.hw.formats import BLOCK, Blocks
-from rtlm.hw.formats.matmul import ACC_BITS, TERM_BIAS, accumulate, bf16_parts, fp16_parts
 from rtlm.hw.hls import BF16, to_bits
-from rtlm.hw.units.attention_model import attention
+from rtlm.hw.matmul.model import ACC_BITS, TERM_BIAS, accumulate, bf16_parts, fp16_parts
 
 CHUNK = 1 << 17
 """Block sums evaluated at once, so that the temporaries stay in the processor's cache."""

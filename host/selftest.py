@@ -22,9 +22,9 @@ from rtlm.host.golden_engine import GoldenEngine
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.hw.board import Check, Kind, SelfTestParams
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
-from rtlm.hw.control.registers import register_map
-from rtlm.hw.memory import RegisterMap
 from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.registers import RegisterMap
+from rtlm.hw.registers.accelerator import register_map
 
 LAYERS = 2
 """Two, so that every bank and buffer is used again."""

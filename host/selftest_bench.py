@@ -8,7 +8,7 @@ from rtlm.gen.schema import Configuration
 from rtlm.gen.selftest import SHELLS, TOP, emit_selftest
 from rtlm.host.selftest import make_case
 from rtlm.hw.board import Kind
-from rtlm.hw.control.registers import Error
+from rtlm.hw.registers.accelerator import Error
 from rtlm.sim.benches.bench import Bench, Prepared
 
 UNIT = "selftest"

@@ -10,33 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtlm.hw.accelerator import Accelerator as Accelerator
+    from rtlm.hw.attention.params import AttentionParams as AttentionParams
+    from rtlm.hw.attention.unit import AttentionUnit as AttentionUnit
+    from rtlm.hw.matmul.params import MatmulParams as MatmulParams
+    from rtlm.hw.matmul.qmatmul import Gemv as Gemv
+    from rtlm.hw.matmul.qmatmul import GemvParams as GemvParams
+    from rtlm.hw.matmul.qmatmul import QMatmul as QMatmul
     from rtlm.hw.memory import ReaderParams as ReaderParams
     from rtlm.hw.memory import StreamReader as StreamReader
     from rtlm.hw.memory import WordWriter as WordWriter
     from rtlm.hw.memory import WriterParams as WriterParams
     from rtlm.hw.params import AcceleratorParams as AcceleratorParams
-    from rtlm.hw.units.attention import AttentionUnit as AttentionUnit
-    from rtlm.hw.units.attention_params import AttentionParams as AttentionParams
-    from rtlm.hw.units.matmul_params import MatmulParams as MatmulParams
-    from rtlm.hw.units.qmatmul import Gemv as Gemv
-    from rtlm.hw.units.qmatmul import GemvParams as GemvParams
-    from rtlm.hw.units.qmatmul import QMatmul as QMatmul
-    from rtlm.hw.units.vector import VectorEngine as VectorEngine
-    from rtlm.hw.units.vector_params import VectorParams as VectorParams
+    from rtlm.hw.vector.params import VectorParams as VectorParams
+    from rtlm.hw.vector.unit import VectorEngine as VectorEngine
 
 _PLACES = {
     "Accelerator": "accelerator",
     "AcceleratorParams": "params",
-    "AttentionParams": "units.attention_params",
-    "AttentionUnit": "units.attention",
-    "Gemv": "units.qmatmul",
-    "GemvParams": "units.qmatmul",
-    "MatmulParams": "units.matmul_params",
-    "QMatmul": "units.qmatmul",
+    "AttentionParams": "attention.params",
+    "AttentionUnit": "attention.unit",
+    "Gemv": "matmul.qmatmul",
+    "GemvParams": "matmul.qmatmul",
+    "MatmulParams": "matmul.params",
+    "QMatmul": "matmul.qmatmul",
     "ReaderParams": "memory",
     "StreamReader": "memory",
-    "VectorEngine": "units.vector",
-    "VectorParams": "units.vector_params",
+    "VectorEngine": "vector.unit",
+    "VectorParams": "vector.params",
     "WordWriter": "memory",
     "WriterParams": "memory",
 }

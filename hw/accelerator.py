@@ -13,25 +13,18 @@ from amaranth.hdl import (
 )
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.clock_gate import add_unit
+from rtlm.hw.attention.unit import AttentionUnit
+from rtlm.hw.common.clock_gate import add_unit
 from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
-from rtlm.hw.control.registers import ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.control.sequencer import Fault, Sequencer
-from rtlm.hw.memory import (
-    AXI4,
-    AXI4Lite,
-    BusFault,
-    RegisterFile,
-    StreamReader,
-    WordWriter,
-    forward,
-)
+from rtlm.hw.matmul.activations import ActivationBanks
+from rtlm.hw.matmul.unit import MatrixUnit
+from rtlm.hw.memory import AXI4, AXI4Lite, BusFault, StreamReader, WordWriter, forward
 from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.registers import RegisterFile
+from rtlm.hw.registers.accelerator import ID_VALUE, VERSION_VALUE, Error, register_map
 from rtlm.hw.unit_params import unit_params
-from rtlm.hw.units.activations import ActivationBanks
-from rtlm.hw.units.attention import AttentionUnit
-from rtlm.hw.units.matmul import MatrixUnit
-from rtlm.hw.units.vector import VectorEngine
+from rtlm.hw.vector.unit import VectorEngine
 
 REGISTER_ADDRESS_BITS = 16
 
@@ -60,7 +53,7 @@ class Accelerator(wiring.Component):
     clk, rst : In(1)
         Clock; reset, synchronous, for one cycle or longer.
     s_axi : In(AXI4Lite)
-        Registers (`rtlm.hw.control.registers`).
+        Registers (`rtlm.hw.registers.accelerator`).
     m0_axi, m1_axi ... : Out(AXI4)
         Memory ports.
     activity : Out

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.control.sequencer_params import SequencerParams
+from rtlm.hw.matmul.params import MAX_FIELD_BITS, MIN_FIELD_BITS, MatmulParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
-from rtlm.hw.units.attention_params import AttentionParams
-from rtlm.hw.units.matmul_params import MAX_FIELD_BITS, MIN_FIELD_BITS, MatmulParams
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.vector.params import VectorParams
 
 
 @dataclass(frozen=True, kw_only=True)

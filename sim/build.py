@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtlm.gen.errors import ToolError
-
-from .cache import cached, digest, run_logged
-from .verilator import FST_SENTENCE, Verilator, compiler_identity, find_compiler, find_verilator, has_headers
+from rtlm.sim.cache import cached, digest, run_logged
+from rtlm.sim.verilator import FST_SENTENCE, Verilator, compiler_identity, find_compiler, find_verilator, has_headers
 
 BENCH = Path(__file__).parent / "bench"
 TOP = "accelerator"

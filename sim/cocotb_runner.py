@@ -13,9 +13,8 @@ from pathlib import Path
 from rtlm.gen.cache import cache_folder
 from rtlm.gen.errors import ToolError
 from rtlm.gen.installation import install_command
-
-from .cache import cached, digest, run_logged
-from .verilator import Verilator, compiler_identity, find_compiler, find_verilator
+from rtlm.sim.cache import cached, digest, run_logged
+from rtlm.sim.verilator import Verilator, compiler_identity, find_compiler, find_verilator
 
 Progress = Callable[[str], None]
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from rtlm.gen.errors import RtlmError
-
-from .build import Build
-from .dram import Dram
-from .stream import check_fields
+from rtlm.sim.build import Build
+from rtlm.sim.dram import Dram
+from rtlm.sim.stream import check_fields
 
 _CHUNK = 100_000  # cycles between two chances for Ctrl-C
 _PORT_COUNTERS = ("read_bytes", "write_bytes", "read_beats", "write_beats", "read_idle_cycles", "read_stalled_cycles")

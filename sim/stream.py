@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from .build import memory_library
-from .dram import FIELDS, Dram
+from rtlm.sim.build import memory_library
+from rtlm.sim.dram import FIELDS, Dram
 
 COMMANDS = ("activate", "precharge", "read", "write", "precharge_all", "refresh", "refresh_bank")
 LOG_TYPE = np.dtype(

@@ -15,7 +15,7 @@ from rtlm.host.cli import run_command
 from rtlm.host.selftest import GENERATED, PROMPT, make_case
 from rtlm.host.selftest_bench import SHELL, selftest_benches
 from rtlm.hw.board import Kind
-from rtlm.hw.control.registers import register_map
+from rtlm.hw.registers.accelerator import register_map
 
 STEPS = len(PROMPT) + GENERATED
 

@@ -13,7 +13,7 @@ ADDRESS_BITS = 20
 
 NO_INTERRUPT = 0xE
 BUS_REFUSED = 0xF
-"""Errors of the player itself, behind those of `rtlm.hw.control.registers.Error`."""
+"""Errors of the player itself, behind those of `rtlm.hw.registers.accelerator.Error`."""
 
 
 class Kind(enum.Enum, shape=unsigned(3)):
@@ -111,7 +111,7 @@ class RegisterPlayer(wiring.Component):
         The result.
     row, seen, expected, total, error : Out
         The row that failed or the last one; the value that was read last, and the one that was expected; sum of ADD;
-        the error, a code of `rtlm.hw.control.registers.Error` or of this module, 0 where a value was merely wrong.
+        the error, a code of `rtlm.hw.registers.accelerator.Error` or of this module, 0 where a value was merely wrong.
     """
 
     def __init__(self, rows: Sequence[Check], *, register_address_bits: int):

@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict
 
-from rtlm.hw.units.attention import AttentionUnit
-from rtlm.hw.units.attention_params import AttentionParams
+from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.sim.benches.bench import Prepared, verilog_text
 
 TRIALS = 14

@@ -9,9 +9,9 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
+from rtlm.hw.attention.model import attention
+from rtlm.hw.attention.params import ATTENTION_COMMAND, AttentionParams
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
-from rtlm.hw.units.attention_model import attention
-from rtlm.hw.units.attention_params import ATTENTION_COMMAND, AttentionParams
 from rtlm.sim.benches.points import Points
 
 TIMEOUT = 60_000

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
-from rtlm.hw.units.activations import ActivationBanks, block_write_layout, vector_scale_layout
-from rtlm.hw.units.matmul import MatmulParams, MatrixUnit
+from rtlm.hw.matmul.activations import ActivationBanks, block_write_layout, vector_scale_layout
+from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit
 from rtlm.sim.benches.bench import Prepared, verilog_text
 
 GROUPS = 24

@@ -11,8 +11,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
-from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
-from rtlm.hw.units.matmul import MATMUL_COMMAND, MatmulParams, MatrixUnit
+from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatmulParams, MatrixUnit
 from rtlm.sim.benches.points import EXTENTS, Points, extent
 
 TIMEOUT = 40_000

@@ -9,21 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.memory import (
-    AXI4,
-    Access,
-    AXI4Lite,
-    BusFault,
-    Field,
-    ReaderParams,
-    Register,
-    RegisterFile,
-    RegisterMap,
-    StreamReader,
-    WordWriter,
-    WriterParams,
-    forward,
-)
+from rtlm.hw.memory import AXI4, AXI4Lite, BusFault, ReaderParams, StreamReader, WordWriter, WriterParams, forward
+from rtlm.hw.registers import Access, Field, Register, RegisterFile, RegisterMap
 from rtlm.sim.benches.bench import Prepared, verilog_text
 
 BENCH_STRIPES = 8

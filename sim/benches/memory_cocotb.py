@@ -11,7 +11,8 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
-from rtlm.hw.memory import Access, BusFault
+from rtlm.hw.memory import BusFault
+from rtlm.hw.registers import Access
 from rtlm.sim.benches.memory import REGISTERS
 from rtlm.sim.benches.memory_peers import (
     BEATS,

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from rtlm.hw.units.vector import VectorEngine
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.unit import VectorEngine
 from rtlm.sim.benches.bench import Prepared, verilog_text
 
 PROGRAMS = 12

@@ -11,9 +11,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from rtlm.hw.control.isa import Epilogue, f32_bits
 from rtlm.hw.hls import F32, to_bits
-from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
-from rtlm.hw.units.vector_model import VectorModel
-from rtlm.hw.units.vector_params import VECTOR_COMMAND, VectorParams
+from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.vector.model import VectorModel
+from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
 from rtlm.sim.benches.vector_points import VectorPoints
 
 TIMEOUT = 60_000

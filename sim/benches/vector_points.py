@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rtlm.hw.control.isa import Epilogue
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.vector.params import VectorParams
 from rtlm.sim.benches.points import Points
 
 SOURCES = {

@@ -13,7 +13,7 @@ from rtlm.host.device import ColumnInput
 from rtlm.host.engine import Engine
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
-from rtlm.hw.control.registers import Error
+from rtlm.hw.registers.accelerator import Error
 from rtlm.hw.unit_params import unit_params
 
 TOKENS = (5, 17)

@@ -11,7 +11,7 @@ from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session import simulate
-from rtlm.hw.control.registers import Error
+from rtlm.hw.registers.accelerator import Error
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from rtlm.gen.units import UNITS, with_settings
 from rtlm.host.compiler.page import memory_page
 from rtlm.hw import kernels
 from rtlm.hw.control import isa
-from rtlm.hw.control.registers import Error, register_map
+from rtlm.hw.registers.accelerator import Error, register_map
 from rtlm.sim.verilator import find_compiler, find_verilator
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_manifest_says_what_there_is(accelerator):
 def test_names_lead_from_verilog_to_source(accelerator):
     verilog = (accelerator / "tiny.v").read_text()
     manifest = json.loads((accelerator / "manifest.json").read_text())
-    assert manifest["modules"]["accelerator.matmul.array"] == "rtlm.hw.units.matmul_array.DotArray"
+    assert manifest["modules"]["accelerator.matmul.array"] == "rtlm.hw.matmul.array.DotArray"
     for module in manifest["modules"]:
         assert f"module \\{module} (" in verilog or f"module {module}(" in verilog, module
     names = json.loads((accelerator / "names.json").read_text())

@@ -9,7 +9,7 @@ from rtlm.host.compiler.program import compile_model
 from rtlm.host.device import ColumnInput
 from rtlm.host.engine import RESET_POLLS, Engine
 from rtlm.host.errors import AcceleratorError
-from rtlm.hw.control.registers import COUNTERS, ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.registers.accelerator import COUNTERS, ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
 from small_models import params_of, small_model
 
 CONTEXT = 50

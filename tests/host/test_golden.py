@@ -11,7 +11,7 @@ from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.reference import ReferenceModel
 from rtlm.hw import kernels
 from rtlm.hw.formats import BlockFormat, Blocks
-from rtlm.hw.formats.matmul import accumulate
+from rtlm.hw.matmul.model import accumulate
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "llamacpp_greedy.json").read_text(encoding="utf-8"))
 

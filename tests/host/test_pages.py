@@ -7,8 +7,8 @@ from rtlm.gen.config import load_config, preset_names
 from rtlm.gen.pages import parameter_list
 from rtlm.host.compiler.page import largest_map, memory_page
 from rtlm.host.pages import generated_pages
-from rtlm.hw.control.registers import ERROR_MEANINGS
 from rtlm.hw.formats import BlockFormat
+from rtlm.hw.registers.accelerator import ERROR_MEANINGS
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rtlm.hw.units.attention_model import attention
+from rtlm.hw.attention.model import attention
 from rtlm.sim.benches.attention import SETS
 
 

@@ -9,9 +9,9 @@ from amaranth.sim import Simulator
 from rtlm.hw.board import Check, Kind, RegisterPlayer, TextReporter, UartTransmitter
 from rtlm.hw.board.player import BUS_REFUSED, NO_INTERRUPT
 from rtlm.hw.board.reporter import encode
-from rtlm.hw.memory import Access, Register, RegisterFile, RegisterMap
 from rtlm.hw.memory.axi import RESPONSE_OKAY, RESPONSE_SLVERR, Burst
 from rtlm.hw.memory.block_memory import BlockMemory
+from rtlm.hw.registers import Access, Register, RegisterFile, RegisterMap
 
 DEPTH, BEAT_BYTES = 300, 4
 

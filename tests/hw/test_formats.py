@@ -2,8 +2,8 @@ import gguf
 import numpy as np
 import pytest
 from gguf.quants import dequantize
-from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, TileShape, accumulate, pack_tiles, unpack_tiles
-from rtlm.hw.formats.matmul import bf16_parts, fp16_parts
+from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, TileShape, pack_tiles, unpack_tiles
+from rtlm.hw.matmul.model import accumulate, bf16_parts, fp16_parts
 
 FORMATS = list(BlockFormat)
 

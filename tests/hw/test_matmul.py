@@ -5,9 +5,9 @@ import gc
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from rtlm.hw.units.activations import ActivationBanks
-from rtlm.hw.units.matmul import MatmulParams, MatrixUnit
-from rtlm.hw.units.matmul_array import DotArray
+from rtlm.hw.matmul.activations import ActivationBanks
+from rtlm.hw.matmul.array import DotArray
+from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit
 
 
 @pytest.mark.parametrize("lanes", [32, 64, 128])

@@ -12,21 +12,8 @@ from amaranth.hdl import Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
-from rtlm.hw.memory import (
-    AXI4,
-    Access,
-    AXI4Lite,
-    AXI4Read,
-    AXI4Write,
-    Field,
-    ReaderParams,
-    Register,
-    RegisterAccess,
-    RegisterFile,
-    RegisterMap,
-    Striping,
-    WriterParams,
-)
+from rtlm.hw.memory import AXI4, AXI4Lite, AXI4Read, AXI4Write, ReaderParams, Striping, WriterParams
+from rtlm.hw.registers import Access, Field, Register, RegisterAccess, RegisterFile, RegisterMap
 
 SHAPES = [(1, 4), (1, 16), (1, 64), (2, 8), (2, 16), (2, 64), (4, 1), (4, 16), (8, 32), (4, 128)]
 

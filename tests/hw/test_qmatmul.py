@@ -9,8 +9,8 @@ import pytest
 from amaranth.sim import Simulator
 from rtlm.hw.formats import BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
-from rtlm.hw.units.matmul_params import MatmulParams
-from rtlm.hw.units.qmatmul import Gemv, GemvParams, QMatmul
+from rtlm.hw.matmul.params import MatmulParams
+from rtlm.hw.matmul.qmatmul import Gemv, GemvParams, QMatmul
 from rtlm.sim.benches.bench import Bench, Prepared, verilog_text
 
 HERE = pathlib.Path(__file__).parent

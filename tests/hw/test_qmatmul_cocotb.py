@@ -11,9 +11,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from rtlm.hw.formats import BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
-from rtlm.hw.units.matmul import MatrixUnit
-from rtlm.hw.units.matmul_params import MatmulParams
-from rtlm.hw.units.qmatmul import ACTIVATION_BLOCK, QMATMUL_COMMAND, QMatmul
+from rtlm.hw.matmul.params import MatmulParams
+from rtlm.hw.matmul.qmatmul import ACTIVATION_BLOCK, QMATMUL_COMMAND, QMatmul
+from rtlm.hw.matmul.unit import MatrixUnit
 
 COMMANDS = 12
 TIMEOUT = 60_000

@@ -1,7 +1,7 @@
 """The vector engine's parameters; its gates: test_benches.py."""
 
 import pytest
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.vector.params import VectorParams
 
 
 @pytest.mark.parametrize(

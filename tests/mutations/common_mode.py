@@ -8,7 +8,7 @@ SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rop
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
 )
-ROUTES, SCORES = "hw/units/vector_routes.py", "hw/units/attention_scores.py"
+ROUTES, SCORES = "hw/vector/routes.py", "hw/attention/scores.py"
 
 OF_KERNELS = tuple(
     Mutation(name, file, old, new, REFERENCES)

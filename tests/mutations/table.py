@@ -27,10 +27,10 @@ class Mutation:
 
 
 BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
-WRITER, REGISTERS = "hw/memory/writer.py", "hw/memory/registers.py"
+WRITER, REGISTERS = "hw/memory/writer.py", "hw/registers/axi_lite.py"
 READER, EMIT, FUNCTIONS = "hw/memory/reader.py", "hw/hls/emit.py", "hw/hls/functions.py"
-ARRAY, SCALE = "hw/units/matmul_array.py", "hw/units/scale_accumulate.py"
-SCORES, NORM = "hw/units/attention_scores.py", "hw/units/vector_norm.py"
+ARRAY, SCALE = "hw/matmul/array.py", "hw/matmul/scale_accumulate.py"
+SCORES, NORM = "hw/attention/scores.py", "hw/vector/norm.py"
 ONE_PORT = "memory/one_port_two_beats"
 FUNCTION_TESTS = "pytest tests/hw/test_hls_functions.py"
 ARRAY_TESTS = "pytest tests/hw/test_matmul.py -k array_variants"

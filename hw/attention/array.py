@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.units.attention_params import DOT_BITS, WEIGHT_BITS, AttentionParams
+from rtlm.hw.attention.params import DOT_BITS, WEIGHT_BITS, AttentionParams
 
 OFFSET = 128
 """Keys, values and queries enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""

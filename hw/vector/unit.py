@@ -3,25 +3,20 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.clock_gate import add_pipeline, add_unit
+from rtlm.hw.common.clock_gate import add_pipeline, add_unit
 from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.kernels import dequantise_half
-from rtlm.hw.units.activations import block_write_layout, vector_scale_layout
-from rtlm.hw.units.vector_collect import PacketCollector
-from rtlm.hw.units.vector_embed import EmbedUnpacker
-from rtlm.hw.units.vector_kv import KvWriter
-from rtlm.hw.units.vector_load import TableLoader
-from rtlm.hw.units.vector_logits import ArgMax, LogitWriter
-from rtlm.hw.units.vector_norm import ColumnScale
-from rtlm.hw.units.vector_operands import OperandFetch
-from rtlm.hw.units.vector_params import (
-    COLUMN_BITS,
-    ROWS_BITS,
-    VECTOR_COMMAND,
-    VectorParams,
-)
-from rtlm.hw.units.vector_routes import EpilogueRoutes
-from rtlm.hw.units.vector_tags import BeatTagger
+from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.vector.collect import PacketCollector
+from rtlm.hw.vector.embed import EmbedUnpacker
+from rtlm.hw.vector.kv import KvWriter
+from rtlm.hw.vector.load import TableLoader
+from rtlm.hw.vector.logits import ArgMax, LogitWriter
+from rtlm.hw.vector.norm import ColumnScale
+from rtlm.hw.vector.operands import OperandFetch
+from rtlm.hw.vector.params import COLUMN_BITS, ROWS_BITS, VECTOR_COMMAND, VectorParams
+from rtlm.hw.vector.routes import EpilogueRoutes
+from rtlm.hw.vector.tags import BeatTagger
 
 IN_FLIGHT_BITS = 8
 """Width of counters of packets in flight: more packets than fit the quantiser."""
@@ -60,7 +55,7 @@ class VectorEngine(wiring.Component):
     Latency: from a packet's last beat to its write into a bank: 3 cycles for the operands, the epilogue's kernels, the
     quantiser, and as many cycles as the quantised packet has beats (`latency`).
     Throughput: one beat a cycle, one word of a load a cycle; about a dozen cycles between commands.
-    Numerics: docs/numerics.md; the kernels define every rounding. `hw/units/vector_model.py` is the model.
+    Numerics: docs/numerics.md; the kernels define every rounding. `hw/vector/model.py` is the model.
 
     Parameters
     ----------

@@ -5,12 +5,13 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
-from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks, accumulate
-from rtlm.hw.units.activations import ONE, ActivationRead
-from rtlm.hw.units.matmul_array import DotArray
-from rtlm.hw.units.matmul_params import MatmulParams
-from rtlm.hw.units.result_order import ResultOrder, result_job_layout, scaled_result
-from rtlm.hw.units.scale_accumulate import TILE_CONTROL, ScaleAccumulate
+from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks
+from rtlm.hw.matmul.activations import ONE, ActivationRead
+from rtlm.hw.matmul.array import DotArray
+from rtlm.hw.matmul.model import accumulate
+from rtlm.hw.matmul.params import MatmulParams
+from rtlm.hw.matmul.result_order import ResultOrder, result_job_layout, scaled_result
+from rtlm.hw.matmul.scale_accumulate import TILE_CONTROL, ScaleAccumulate
 
 __all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit"]
 

@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from numpy.typing import NDArray
 from rtlm.hw.formats import BLOCK, Blocks
-from rtlm.hw.units.activations import BANKS, ONE, ActivationBanks
-from rtlm.hw.units.matmul import MATMUL_COMMAND, MatrixUnit
-from rtlm.hw.units.matmul_params import SCALE_BITS, SUM_BITS, MatmulParams
+from rtlm.hw.matmul.activations import BANKS, ONE, ActivationBanks
+from rtlm.hw.matmul.params import SCALE_BITS, SUM_BITS, MatmulParams
+from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatrixUnit
 
 __all__ = ["ACTIVATION_BLOCK", "GEMV_COMMAND", "QMATMUL_COMMAND", "Gemv", "GemvParams", "QMatmul"]
 
@@ -24,7 +24,7 @@ def _without(*names: str) -> data.StructLayout:
 
 
 QMATMUL_COMMAND = _without("bank")
-"""A product: as `rtlm.hw.units.matmul.MATMUL_COMMAND`, but the banks alternate by themselves, and any
+"""A product: as `rtlm.hw.matmul.unit.MATMUL_COMMAND`, but the banks alternate by themselves, and any
 number of rows from 1 is taken."""
 
 GEMV_COMMAND = _without("bank", "packet_shift", "columns_active")

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.units.vector_params import ROWS_BITS, VectorParams
+from rtlm.hw.vector.params import ROWS_BITS, VectorParams
 
 SCALE_BYTES = 2
 VALUE_BITS = 9

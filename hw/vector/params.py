@@ -7,7 +7,7 @@ from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
 from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.units.matmul_params import SCALE_BITS
+from rtlm.hw.matmul.params import SCALE_BITS
 
 COLUMN_BITS = 4
 """Bits of a column's number in commands and in `columns_active`."""

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.units.matmul_params import ACTIVATION_LAYOUT, SCALE_BITS, SUM_BITS
+from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SCALE_BITS, SUM_BITS
 
 BANKS = 2
 ONE = 0x3F800000

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.control.isa import Epilogue
-from rtlm.hw.units.vector_params import COLUMN_BITS, PACKET_BITS, ROWS_BITS, VectorParams
+from rtlm.hw.vector.params import COLUMN_BITS, PACKET_BITS, ROWS_BITS, VectorParams
 
 
 class BeatTagger(wiring.Component):

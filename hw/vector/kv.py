@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.units.vector_params import FLOAT_BYTES, LocalKind, VectorParams
+from rtlm.hw.vector.params import FLOAT_BYTES, LocalKind, VectorParams
 
 
 class KvWriter(wiring.Component):

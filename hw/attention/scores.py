@@ -4,10 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.hls import BF16, F32, Shared, SInt, UInt, kernel
-from rtlm.hw.kernels import score, score_scale, softmax_weight
-from rtlm.hw.kernels.attention import Weight
-from rtlm.hw.units.attention_params import (
+from rtlm.hw.attention.params import (
     COLUMN_BITS,
     DOT_BITS,
     HEAD_BITS,
@@ -18,6 +15,9 @@ from rtlm.hw.units.attention_params import (
     AttentionParams,
     LocalKind,
 )
+from rtlm.hw.hls import BF16, F32, Shared, SInt, UInt, kernel
+from rtlm.hw.kernels import score, score_scale, softmax_weight
+from rtlm.hw.kernels.attention import Weight
 
 PROBABILITY_BITS = 40
 """Sum of 2^16 probabilities in units of 2^-24."""

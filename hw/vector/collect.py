@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.units.activations import block_write_layout
-from rtlm.hw.units.matmul_params import SUM_BITS
-from rtlm.hw.units.vector_params import Destination, VectorParams
+from rtlm.hw.matmul.activations import block_write_layout
+from rtlm.hw.matmul.params import SUM_BITS
+from rtlm.hw.vector.params import Destination, VectorParams
 
 
 class PacketCollector(wiring.Component):

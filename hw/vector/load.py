@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.units.vector_params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
+from rtlm.hw.vector.params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
 
 
 class TableLoader(wiring.Component):

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.units.matmul_params import MatmulParams
+from rtlm.hw.matmul.params import MatmulParams
 
 ROW_SUM_BITS = 17
 """Signed width of the sum of 32 products of a nibble and an activation."""

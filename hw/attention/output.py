@@ -3,10 +3,10 @@
 from amaranth.hdl import Array, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.attention.scores import PROBABILITY_BITS, WEIGHT_SUM_BITS
 from rtlm.hw.hls import F32, Shared, SInt, kernel
 from rtlm.hw.kernels import attention_norm, attention_output
-from rtlm.hw.units.attention_params import AttentionParams
-from rtlm.hw.units.attention_scores import PROBABILITY_BITS, WEIGHT_SUM_BITS
 
 SUM_BITS = 40
 """Argument of the kernel `attention_output`."""

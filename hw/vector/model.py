@@ -8,8 +8,8 @@ from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import BF16, F32, to_bits
 from rtlm.hw.kernels import argmax, dequantise_half, quantise, rms_scale, rope, swiglu
-from rtlm.hw.units.vector_params import FLOAT_BYTES, LocalKind, VectorParams
-from rtlm.hw.units.vector_routes import DESTINATIONS, residual_norm
+from rtlm.hw.vector.params import FLOAT_BYTES, LocalKind, VectorParams
+from rtlm.hw.vector.routes import DESTINATIONS, residual_norm
 
 SUM_LIMIT = (1 << 64) - 1
 

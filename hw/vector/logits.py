@@ -4,10 +4,10 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.clock_gate import add_pipeline
+from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.kernels import argmax
-from rtlm.hw.units.vector_params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
+from rtlm.hw.vector.params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
 
 SIGN = 31
 

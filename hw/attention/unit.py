@@ -4,10 +4,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.kernels import scale
-from rtlm.hw.units.attention_array import AttentionArray
-from rtlm.hw.units.attention_output import AttentionOutput
-from rtlm.hw.units.attention_params import (
+from rtlm.hw.attention.array import AttentionArray
+from rtlm.hw.attention.output import AttentionOutput
+from rtlm.hw.attention.params import (
     ATTENTION_COMMAND,
     COLUMN_BITS,
     POSITION_BITS,
@@ -16,7 +15,8 @@ from rtlm.hw.units.attention_params import (
     AttentionParams,
     LocalKind,
 )
-from rtlm.hw.units.attention_scores import AttentionScores
+from rtlm.hw.attention.scores import AttentionScores
+from rtlm.hw.kernels import scale
 
 __all__ = ["ATTENTION_COMMAND", "AttentionParams", "AttentionPhase", "AttentionUnit"]
 
@@ -48,7 +48,7 @@ class AttentionUnit(wiring.Component):
 
     Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
 
-    Numerics: docs/numerics.md; `rtlm.hw.units.attention_model.attention` is the same in NumPy.
+    Numerics: docs/numerics.md; `rtlm.hw.attention.model.attention` is the same in NumPy.
 
     Parameters
     ----------

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.formats import ACC_BITS
 from rtlm.hw.hls import F32, Shared, SInt, kernel
 from rtlm.hw.kernels import accumulator_to_float, scale
-from rtlm.hw.units.matmul_params import MatmulParams, accumulator_array
+from rtlm.hw.matmul.model import ACC_BITS
+from rtlm.hw.matmul.params import MatmulParams, accumulator_array
 
 ROWS_BITS = 20
 

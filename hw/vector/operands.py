@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.vector.params import VectorParams
 
 
 class OperandFetch(wiring.Component):

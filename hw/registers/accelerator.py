@@ -3,7 +3,7 @@
 from amaranth.hdl import unsigned
 from amaranth.lib import enum
 from rtlm.hw.control.counters import COUNTERS, EVENTS
-from rtlm.hw.memory import Access, Field, Register, RegisterMap
+from rtlm.hw.registers import Access, Field, Register, RegisterMap
 
 ID_VALUE = 0x4D4C5452
 """The characters RTLM, little-endian."""

@@ -3,10 +3,10 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.clock_gate import add_pipeline
+from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.kernels import rms_scale
-from rtlm.hw.units.activations import vector_scale_layout
-from rtlm.hw.units.vector_params import VectorParams
+from rtlm.hw.matmul.activations import vector_scale_layout
+from rtlm.hw.vector.params import VectorParams
 
 SQUARE_BITS = 63
 SUM_BITS = 64

@@ -1,0 +1,1 @@
+"""Attention of one query group after the other: parameters, unit, parts, model."""

@@ -1,0 +1,1 @@
+"""The product of a quantised matrix with vectors: parameters, unit, parts, model."""

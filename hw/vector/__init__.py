@@ -1,0 +1,1 @@
+"""The vector engine, everything between two products: parameters, unit, parts, model."""
