@@ -1,7 +1,7 @@
 """Error of the cheap area model against synthesis.
 
-The model (`rtlm.gen.elements`) counts the netlist of a configuration, without synthesis; one factor for each resource,
-fitted here, corrects it. The error of each point is that of the factor fitted to all the others.
+The model (`rtlm.gen.rtl.elements`) counts the netlist of a configuration, without synthesis; one factor for each
+resource, fitted here, corrects it. The error of each point is that of the factor fitted to all the others.
 
 Usage: ``python benchmarks/area_model.py [--target xilinx-us+] [--points matmul,writer] [--json FILE]``. A point takes
 10 to 60 s of a core; results are cached, so that an interrupted run goes on where it stopped.
@@ -12,10 +12,10 @@ import math
 from pathlib import Path
 
 import click
-from rtlm.gen import elements
-from rtlm.gen.config import load_config
-from rtlm.gen.netlist import cut
-from rtlm.gen.synth import accelerator_netlist, synthesise
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl import elements
+from rtlm.gen.synthesis.netlist import cut
+from rtlm.gen.synthesis.synthesise import accelerator_netlist, synthesise
 
 BASE = "tiny"
 POINTS = (

@@ -12,7 +12,7 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.batch import generate_batch
 from rtlm.host.engine import Engine
 from rtlm.host.fetch import fetch

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.device import ColumnInput
 from rtlm.host.fetch import fetch
 from rtlm.host.golden import GoldenModel

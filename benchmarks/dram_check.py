@@ -29,7 +29,7 @@ from dram_litedram.compare import (
     measure,
     recorded,
 )
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.host.progress import TerminalProgress
 from rtlm.sim import stream_ceiling
 from rtlm.sim.dram import named

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.device import ColumnInput
 from rtlm.host.fetch import fetch
 from rtlm.host.model import LlamaModel

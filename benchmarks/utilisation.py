@@ -17,8 +17,8 @@ from typing import Any
 import click
 import numpy as np
 from gguf import GGMLQuantizationType
-from rtlm.gen.cache import cache_folder, finished_folder
-from rtlm.gen.config import load_config
+from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.causes import cycles_by_cause, whole_cycles
 from rtlm.host.device import ColumnInput
 from rtlm.host.fetch import fetch

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.gen.config import load_config
-from rtlm.gen.rtl import TOP, build_rtl
-from rtlm.gen.schema import Configuration
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.rtl.verilog import TOP, build_rtl
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rtlm.gen.cache import cache_folder, write_whole
+from rtlm.gen.common.cache import cache_folder, write_whole
 from rtlm.host.activity import read_saif
 from rtlm.host.device import ColumnInput, StepResult
 from rtlm.host.engine import Engine

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 
 import click
-from rtlm.gen.errors import INTERNAL_ERROR, INTERRUPTED, OK, USER_ERROR, RtlmError
+from rtlm.gen.common.errors import INTERNAL_ERROR, INTERRUPTED, OK, USER_ERROR, RtlmError
 from rtlm.gen.installation import package_version
 
 COMMANDS = {

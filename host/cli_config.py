@@ -54,7 +54,7 @@ def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
       rtlm show kv260 --set matmul.lanes=256
     """
     import yaml
-    from rtlm.gen.config import config_hash, load_config
+    from rtlm.gen.configuration.load import config_hash, load_config
 
     loaded = load_config(config, overrides)
     values = loaded.model_dump(mode="json")
@@ -77,7 +77,7 @@ def schema() -> None:
       rtlm schema > rtlm.schema.json
       and as the first line of a configuration:  # yaml-language-server: $schema=rtlm.schema.json
     """
-    from rtlm.gen.schema import Configuration
+    from rtlm.gen.configuration.schema import Configuration
 
     print(
         json.dumps(
@@ -100,7 +100,7 @@ def _text(entries: list[dict[str, Any]]) -> str:
 
 
 def _units() -> list[dict[str, Any]]:
-    from rtlm.gen.units import UNITS
+    from rtlm.gen.rtl.units import UNITS
 
     whole = {"name": "accelerator", "meaning": "The whole accelerator of a configuration."}
     own = {"name": "kernel", "meaning": "A kernel of your own: rtlm generate kernel FILE.py:FUNCTION."}
@@ -108,20 +108,20 @@ def _units() -> list[dict[str, Any]]:
 
 
 def _presets() -> list[dict[str, Any]]:
-    from rtlm.gen.config import preset_names, preset_text
+    from rtlm.gen.configuration.load import preset_names, preset_text
 
     return [{"name": name, "meaning": _first_comment(preset_text(name))} for name in preset_names()]
 
 
 def _boards() -> list[dict[str, Any]]:
-    from rtlm.gen.schema import BOARDS
+    from rtlm.gen.configuration.schema import BOARDS
 
     return [{"name": name, "meaning": meaning} for name, meaning in BOARDS.items()]
 
 
 def _parameters() -> list[dict[str, Any]]:
-    from rtlm.gen.config import load_config
-    from rtlm.gen.pages import parameter_list
+    from rtlm.gen.configuration.load import load_config
+    from rtlm.gen.package.pages import parameter_list
 
     return [{"name": entry.pop("key"), **entry} for entry in parameter_list(load_config(DEFAULT_PRESET))]
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 
 import click
-from rtlm.gen.errors import ENVIRONMENT_ERROR, OK
+from rtlm.gen.common.errors import ENVIRONMENT_ERROR, OK
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 from rtlm.host.cli_common import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
-    from rtlm.gen.package import Package
+    from rtlm.gen.package.folder import Package
 
 output_option = click.option(
     "--output",
@@ -27,7 +27,7 @@ class GenerateGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Give the names."""
-        from rtlm.gen.units import UNITS
+        from rtlm.gen.rtl.units import UNITS
 
         return ["accelerator", "kernel", *UNITS]
 
@@ -66,8 +66,8 @@ def accelerator(config: str, overrides: tuple[str, ...], folder: Path, force: bo
     Example:
       rtlm generate accelerator --config kv260 -o build/kv260
     """
-    from rtlm.gen.config import load_config
-    from rtlm.gen.handover import accelerator_package
+    from rtlm.gen.configuration.load import load_config
+    from rtlm.gen.package.handover import accelerator_package
     from rtlm.host.compiler.page import memory_page
 
     loaded = load_config(config, overrides)
@@ -109,9 +109,9 @@ def kernel(
       rtlm generate kernel mine.py:gelu --lanes 4 --clock-mhz 250 -o build/gelu
       python build/gelu/bench.py
     """
-    from rtlm.gen.schema import TECHNOLOGIES
-    from rtlm.gen.units import KernelParams
-    from rtlm.gen.user_kernel import cost_table, kernel_package
+    from rtlm.gen.configuration.schema import TECHNOLOGIES
+    from rtlm.gen.package.user_kernel import cost_table, kernel_package
+    from rtlm.gen.rtl.units import KernelParams
 
     if technology not in TECHNOLOGIES:
         raise click.BadParameter(f"{technology} is none of {', '.join(TECHNOLOGIES)}.", param_hint="--technology")
@@ -131,17 +131,17 @@ def kernel(
 
 def _unit_command(name: str) -> click.Command | None:
     """Make the command of a unit."""
-    from rtlm.gen.units import UNITS
+    from rtlm.gen.rtl.units import UNITS
 
     unit = UNITS.get(name)
     if unit is None:
         return None
 
     def run(config: str, overrides: tuple[str, ...], folder: Path, force: bool, quiet: bool) -> None:
-        from rtlm.gen.config import load_config
-        from rtlm.gen.handover import unit_package
-        from rtlm.gen.schema import Configuration
-        from rtlm.gen.units import with_settings
+        from rtlm.gen.configuration.load import load_config
+        from rtlm.gen.configuration.schema import Configuration
+        from rtlm.gen.package.handover import unit_package
+        from rtlm.gen.rtl.units import with_settings
 
         own = [text for text in overrides if not _is_config_key(text.partition("=")[0], Configuration)]
         loaded = load_config(config, [text for text in overrides if text not in own], unit_only=True)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import click
-from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
 from rtlm.host.cli_common import make_folder
 

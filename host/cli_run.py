@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.gen.errors import INTERRUPTED, OK, RtlmError
+from rtlm.gen.common.errors import INTERRUPTED, OK, RtlmError
 from rtlm.host.cli_common import Real, Whole, check_writable, config_option, set_option
 from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, MAX_TEMPERATURE, POWER, RunOptions
 

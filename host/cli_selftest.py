@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.boards.selftest import SHELLS
+from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
-from rtlm.gen.selftest import SHELLS
 from rtlm.host.cli_common import seed_option, set_option
 from rtlm.host.cli_generate import force_option, output_option, quiet_option
 from rtlm.host.cli_synth import router_option
@@ -66,14 +66,8 @@ def selftest(
       rtlm selftest --verilog-only -o build/selftest
       rtlm test selftest                       # the same gates in Verilator
     """
-    from rtlm.gen.config import load_config
-    from rtlm.gen.selftest import (
-        bitstream_facts,
-        build_bitstream,
-        check_shell,
-        emit_selftest,
-        selftest_package,
-    )
+    from rtlm.gen.boards.selftest import bitstream_facts, build_bitstream, check_shell, emit_selftest, selftest_package
+    from rtlm.gen.configuration.load import load_config
     from rtlm.host.progress import SilentProgress, TerminalProgress
     from rtlm.host.selftest import make_case
 

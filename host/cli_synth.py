@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.installation import install_command
-from rtlm.gen.place import PLACERS, ROUTERS, Placement
-from rtlm.gen.synth_targets import TARGET_NAMES, TARGETS
+from rtlm.gen.synthesis.place import PLACERS, ROUTERS, Placement
+from rtlm.gen.synthesis.targets import TARGET_NAMES, TARGETS
 from rtlm.host.cli_common import Whole, check_writable, config_option, make_folder, seed_option, set_option
 
 router_option = click.option(
@@ -74,9 +74,9 @@ def synth(
       rtlm synth --config ecp5-85k --unit matmul --target ecp5 --place
       rtlm synth --config tiny --target asic
     """
-    from rtlm.gen.rtl import build_rtl
-    from rtlm.gen.synth import accelerator_netlist, configuration_for, synthesise
-    from rtlm.gen.synth_report import markdown
+    from rtlm.gen.rtl.verilog import build_rtl
+    from rtlm.gen.synthesis.report import markdown
+    from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
     from rtlm.host.progress import SilentProgress, TerminalProgress
 
     prepare_file("--json", json_path)
@@ -126,7 +126,7 @@ def show(result: Any) -> None:
     """Print a result as tables."""
     from rich.console import Console
     from rich.table import Table
-    from rtlm.gen.synth_report import TITLES, columns, number, share
+    from rtlm.gen.synthesis.report import TITLES, columns, number, share
 
     names = columns(result)
     table = Table("module", title=f"{result.top} on {result.target}")

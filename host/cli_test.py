@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rtlm.gen.errors import NEGATIVE, OK
+from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.host.cli_common import make_folder, set_option
 from rtlm.host.seeds import DEFAULT_SEED, FRESH, parse_seed
 
@@ -111,7 +111,7 @@ def test(
       rtlm test attention/steps --seed 17 --waves
       rtlm test --list
     """
-    from rtlm.gen.config import load_config
+    from rtlm.gen.configuration.load import load_config
     from rtlm.host import coverage_table
     from rtlm.host.progress import SilentProgress, TerminalProgress
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from rtlm.gen.schema import Configuration
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.causes import cycles_by_cause, whole_cycles
 from rtlm.host.compiler.plan import Plan
 from rtlm.host.device import ColumnInput, Stepper, StepResult

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rtlm.gen.cache import cache_folder
+from rtlm.gen.common.cache import cache_folder
 from rtlm.gen.installation import install_command, package_version
 from rtlm.sim.verilator import checks as simulation_checks
 

@@ -1,6 +1,6 @@
 """What the host raises where the user can put it right."""
 
-from rtlm.gen.errors import RtlmError
+from rtlm.gen.common.errors import RtlmError
 
 
 class ModelError(RtlmError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rtlm.gen.cache import cache_folder
+from rtlm.gen.common.cache import cache_folder
 from rtlm.host.errors import ModelError
 
 Progress = Callable[[str, int, int], None]

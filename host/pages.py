@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rtlm.gen.config import DEFAULT_PRESET, load_config
-from rtlm.gen.pages import instructions_page, parameters_page, registers_page
+from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
+from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.compiler.page import memory_page
 
 NOTE = "\n---\nGenerated from the source by `python -m rtlm.host.pages`; a test compares.\n"

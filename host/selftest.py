@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.gen.errors import GenerateError
-from rtlm.gen.schema import Configuration
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.accelerator_bench import RecordingDevice
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.layout import MemoryMap

@@ -3,9 +3,9 @@
 import json
 from functools import partial
 
-from rtlm.gen.config import load_config
-from rtlm.gen.schema import Configuration
-from rtlm.gen.selftest import SHELLS, TOP, emit_selftest
+from rtlm.gen.boards.selftest import SHELLS, TOP, emit_selftest
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.selftest import make_case
 from rtlm.hw.board import Kind
 from rtlm.hw.registers.accelerator import Error

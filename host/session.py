@@ -9,11 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from rtlm.gen.cache import cache_folder
-from rtlm.gen.config import load_config
-from rtlm.gen.errors import ToolError
-from rtlm.gen.rtl import Rtl, build_rtl
-from rtlm.gen.schema import Configuration, config_hash
+from rtlm.gen.common.cache import cache_folder
+from rtlm.gen.common.errors import ToolError
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.gen.rtl.verilog import Rtl, build_rtl
 from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
 from rtlm.host.batch import generate_batch
 from rtlm.host.collect import BookedStepper, measure_memory, measure_steps

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from rtlm.gen.errors import ConfigError
-from rtlm.gen.schema import Configuration
+from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.sim.dram import Dram, Timing, named
 
 

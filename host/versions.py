@@ -2,7 +2,7 @@
 
 import platform
 
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.gen.installation import PACKAGE, package_version
 from rtlm.sim.verilator import compiler_version, find_compiler, find_verilator
 

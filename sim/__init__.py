@@ -28,7 +28,7 @@ Ports of the top: ``clk``, ``rst`` (synchronous, high), ``irq``; AXI4 masters ``
 or write half may be absent; an AXI4-Lite slave ``s_axi__*`` which may be absent.
 """
 
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.sim import dram
 from rtlm.sim.build import Build, build_model
 from rtlm.sim.dram import Dram

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.sim.cache import cached, digest, run_logged
 from rtlm.sim.verilator import FST_SENTENCE, Verilator, compiler_identity, find_compiler, find_verilator, has_headers
 

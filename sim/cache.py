@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rtlm.gen.cache import cache_folder, remove_stale
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.cache import cache_folder, remove_stale
+from rtlm.gen.common.errors import ToolError
 
 KEEP = 48  # finished folders that stay when a new one is added
 

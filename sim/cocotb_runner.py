@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlm.gen.cache import cache_folder
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.cache import cache_folder
+from rtlm.gen.common.errors import ToolError
 from rtlm.gen.installation import install_command
 from rtlm.sim.cache import cached, digest, run_logged
 from rtlm.sim.verilator import Verilator, compiler_identity, find_compiler, find_verilator

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rtlm.gen.errors import RtlmError
+from rtlm.gen.common.errors import RtlmError
 from rtlm.sim.build import Build
 from rtlm.sim.dram import Dram
 from rtlm.sim.stream import check_fields

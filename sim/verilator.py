@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 
 MINIMUM_VERSION = (5, 36)  # cocotb 2 needs 5.036
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.accelerator_bench import CONTEXT, TOKENS, accelerator_benches, column, write_bench_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session import simulate

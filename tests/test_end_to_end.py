@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.device import ColumnInput
 from rtlm.host.errors import AcceleratorError

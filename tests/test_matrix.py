@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
-from rtlm.gen.config import load_config
-from rtlm.gen.errors import ConfigError
+from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.device import ColumnInput
 from rtlm.host.golden import GoldenModel
 from rtlm.host.golden_engine import GoldenEngine

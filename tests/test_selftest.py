@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rtlm.gen import selftest
-from rtlm.gen.bitstream import Bitstream
-from rtlm.gen.config import load_config
-from rtlm.gen.errors import GenerateError
-from rtlm.gen.place import PlaceError, Timing
+from rtlm.gen.boards import selftest
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.synthesis.bitstream import Bitstream
+from rtlm.gen.synthesis.place import PlaceError, Timing
 from rtlm.host.cli import run_command
 from rtlm.host.selftest import GENERATED, PROMPT, make_case
 from rtlm.host.selftest_bench import SHELL, selftest_benches

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.sim.build import BENCH
 from rtlm.sim.cache import cached, digest
 from rtlm.sim.dram import DramStruct

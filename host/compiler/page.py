@@ -2,8 +2,8 @@
 
 from dataclasses import fields
 
-from rtlm.gen.pages import table
-from rtlm.gen.schema import Configuration
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.package.pages import table
 from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan

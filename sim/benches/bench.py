@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from amaranth.lib import wiring
-from rtlm.gen.rtl import emit
+from rtlm.gen.rtl.verilog import emit
 from rtlm.sim.cocotb_runner import CocotbRun, Progress, build_cocotb, run_cocotb
 
 DESIGN_FILE = "design.v"

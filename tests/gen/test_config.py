@@ -7,10 +7,10 @@ import random
 import pytest
 import yaml
 from amaranth.hdl import Fragment
-from rtlm.gen.config import Configuration, config_hash, load_config, preset_names, preset_text
-from rtlm.gen.errors import ConfigError
-from rtlm.gen.rules import KERNELS, fastest_clock
-from rtlm.gen.schema import DRAM_GRADES, DRAM_PARAMETERS
+from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.load import Configuration, config_hash, load_config, preset_names, preset_text
+from rtlm.gen.configuration.rules import KERNELS, fastest_clock
+from rtlm.gen.configuration.schema import DRAM_GRADES, DRAM_PARAMETERS
 from rtlm.hw.accelerator import Accelerator
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.technology import TECHNOLOGIES, ClockError

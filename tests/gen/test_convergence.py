@@ -4,9 +4,9 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from rtlm.gen import place
-from rtlm.gen.convergence import stuck
-from rtlm.gen.place import PlaceError, Placement, run_placer, run_tool
+from rtlm.gen.synthesis import place
+from rtlm.gen.synthesis.convergence import stuck
+from rtlm.gen.synthesis.place import PlaceError, Placement, run_placer, run_tool
 
 # Overused wires of the self-test on the LFE5U-85F, 60,451 TRELLIS_COMB, seed 1, router2 of nextpnr 0.11.1.
 STUCK = (70994, 42820, 24538, 13370, 8005, 4867, 3300, 2124, 1377, 946, 716, 531, 439, 339, 275, 255, 212, 172, 143)

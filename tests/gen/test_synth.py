@@ -9,16 +9,17 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from rtlm.gen import synth_asic, yosys
-from rtlm.gen.errors import ConfigError, GenerateError, ToolError
-from rtlm.gen.harness import harness
-from rtlm.gen.netlist import cut, down_to
-from rtlm.gen.place import Placement, signal_name
-from rtlm.gen.rtl import to_rtlil
-from rtlm.gen.synth import cells_by_module, configuration_for, synthesise
-from rtlm.gen.synth_asic import read_areas
-from rtlm.gen.synth_report import markdown
-from rtlm.gen.synth_targets import TARGETS
+from rtlm.gen.common.errors import ConfigError, GenerateError, ToolError
+from rtlm.gen.rtl.verilog import to_rtlil
+from rtlm.gen.synthesis import asic as synth_asic
+from rtlm.gen.synthesis import yosys
+from rtlm.gen.synthesis.asic import read_areas
+from rtlm.gen.synthesis.harness import harness
+from rtlm.gen.synthesis.netlist import cut, down_to
+from rtlm.gen.synthesis.place import Placement, signal_name
+from rtlm.gen.synthesis.report import markdown
+from rtlm.gen.synthesis.synthesise import cells_by_module, configuration_for, synthesise
+from rtlm.gen.synthesis.targets import TARGETS
 
 WORDS, WORD_BITS = 1024, 18
 """Exactly one block memory of 18 Kbit."""

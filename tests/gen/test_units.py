@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from rtlm.gen.config import load_config
-from rtlm.gen.errors import ConfigError
-from rtlm.gen.rtl import emit
-from rtlm.gen.units import UNITS, KernelParams
+from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl.units import UNITS, KernelParams
+from rtlm.gen.rtl.verilog import emit
 from rtlm.hw.unit_params import unit_params
 from rtlm.sim.benches import sequencer
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from rtlm.gen.errors import GenerateError
-from rtlm.gen.units import KernelParams
-from rtlm.gen.user_kernel import kernel_package, load_kernel
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.package.user_kernel import kernel_package, load_kernel
+from rtlm.gen.rtl.units import KernelParams
 from rtlm.host import cli
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "hls.md"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gguf import GGMLQuantizationType as Type
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.hw.params import AcceleratorParams
 

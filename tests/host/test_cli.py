@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from report_sample import sample
-from rtlm.gen.errors import (
+from rtlm.gen.common.errors import (
     ENVIRONMENT_ERROR,
     INTERNAL_ERROR,
     INTERRUPTED,
@@ -26,7 +26,7 @@ from rtlm.gen.errors import (
     RtlmError,
     ToolError,
 )
-from rtlm.gen.place import PLACERS
+from rtlm.gen.synthesis.place import PLACERS
 from rtlm.host import cli, cli_common, doctor, versions
 from rtlm.host.errors import ModelError
 from rtlm.host.report import make_report
@@ -158,7 +158,7 @@ def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
     (tmp_path / "endless_command.py").write_text(
         "from pathlib import Path\n"
         "import click\n"
-        "from rtlm.gen.place import run_tool\n"
+        "from rtlm.gen.synthesis.place import run_tool\n"
         "@click.command()\n"
         "def endless():\n"
         "    run_tool('endless-tool', 'router', [], Path('.'))\n"
@@ -379,7 +379,7 @@ def test_bad_configuration_ends_with_all_errors(capsys):
 
 
 def test_show_prints_a_file_that_loads(capsys, tmp_path):
-    from rtlm.gen.config import config_hash, load_config
+    from rtlm.gen.configuration.load import config_hash, load_config
 
     assert cli.run_command(["show", "tiny", "--set", "name=copy"]) == OK
     path = tmp_path / "copy.yaml"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 import yaml
-from rtlm.gen.config import load_config, preset_names
-from rtlm.gen.errors import OK, USER_ERROR
-from rtlm.gen.schema import BOARDS
-from rtlm.gen.units import UNITS
+from rtlm.gen.common.errors import OK, USER_ERROR
+from rtlm.gen.configuration.load import load_config, preset_names
+from rtlm.gen.configuration.schema import BOARDS
+from rtlm.gen.rtl.units import UNITS
 from rtlm.host import cli
 
 

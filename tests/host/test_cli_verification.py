@@ -11,7 +11,7 @@ from rtlm.sim.formal.prover import Verdict
 
 
 def test_everything_that_can_be_generated_can_be_tested(capsys):
-    from rtlm.gen.units import UNITS
+    from rtlm.gen.rtl.units import UNITS
 
     assert run_command(["test", "--list", *UNITS]) == 0
     units = {line.partition("/")[0] for line in capsys.readouterr().out.split()}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rtlm.gen.config import load_config, preset_text
-from rtlm.gen.errors import ConfigError
+from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.load import load_config, preset_text
 from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader, check_image
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from rtlm.gen.errors import INTERRUPTED
+from rtlm.gen.common.errors import INTERRUPTED
 from rtlm.host import session
 from rtlm.host.device import ColumnInput
 from rtlm.host.interruption import InterruptibleStepper

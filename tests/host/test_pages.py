@@ -3,8 +3,8 @@
 import pathlib
 
 import pytest
-from rtlm.gen.config import load_config, preset_names
-from rtlm.gen.pages import parameter_list
+from rtlm.gen.configuration.load import load_config, preset_names
+from rtlm.gen.package.pages import parameter_list
 from rtlm.host.compiler.page import largest_map, memory_page
 from rtlm.host.pages import generated_pages
 from rtlm.hw.formats import BlockFormat

@@ -1,7 +1,7 @@
 """A whole run on the smallest accelerator with a small random model: answer, logits, waveform, counted toggles."""
 
 import pytest
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.host import activity_sampler, session
 from rtlm.host.errors import ModelError
 from rtlm.host.model import LlamaModel, write_random_model

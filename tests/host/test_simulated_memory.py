@@ -1,9 +1,9 @@
 """From the configuration's memory to the simulator's."""
 
 import pytest
-from rtlm.gen.config import load_config, preset_names
-from rtlm.gen.errors import ConfigError
-from rtlm.gen.schema import DRAM_GRADES
+from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.load import load_config, preset_names
+from rtlm.gen.configuration.schema import DRAM_GRADES
 from rtlm.host.simulated_memory import simulated_memory
 from rtlm.sim.dram import GRADES, Timing
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from rtlm.gen.config import load_config
+from rtlm.gen.configuration.load import load_config
 from rtlm.host.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
 from rtlm.host.device import ColumnInput
 from rtlm.host.golden import GoldenModel

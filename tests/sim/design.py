@@ -3,7 +3,7 @@
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.gen.rtl import emit
+from rtlm.gen.rtl.verilog import emit
 
 ADDRESS_BITS = 40
 

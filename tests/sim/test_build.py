@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from design import copier_verilog
-from rtlm.gen.cache import cache_folder
+from rtlm.gen.common.cache import cache_folder
 from rtlm.sim import AcceleratorModel, ToolError, build, build_model, checks, dram, verilator
 from rtlm.sim.cache import cached, digest, run_logged
 

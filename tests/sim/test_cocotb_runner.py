@@ -3,7 +3,7 @@
 import textwrap
 
 import pytest
-from rtlm.gen.errors import ToolError
+from rtlm.gen.common.errors import ToolError
 from rtlm.sim.cocotb_runner import build_cocotb, read_results, run_cocotb
 from rtlm.sim.coverage import Covered, read_coverage, total
 

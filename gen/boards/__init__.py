@@ -1,0 +1,1 @@
+"""Pins and clocks of boards, and the self-test that runs on one."""

@@ -1,0 +1,186 @@
+"""The self-test's files for a board: netlist, Verilog with the memory image in it, pins, bitstream."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rtlm.gen.boards.constraints import board_constraints
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.gen.package.folder import Package
+from rtlm.gen.rtl.verilog import Emitted, emit
+from rtlm.gen.synthesis.bitstream import Bitstream, make_bitstream
+from rtlm.gen.synthesis.place import Placement
+from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.hw.board import SelfTestParams, Ulx3s
+from rtlm.hw.board.ulx3s import CLOCK_HZ
+
+TOP = "selftest"
+"""Name of the top module."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """A board that a self-test can be built for.
+
+    Parameters
+    ----------
+    board
+        Name, as in a configuration.
+    target
+        Its technology, a key of `rtlm.gen.synthesis.targets.TARGETS`.
+    clock_hz
+        Its oscillator.
+    component
+        Top with the board's pins.
+    block_bytes
+        Bytes of a block memory of the device, when bits for parity are not used.
+    preset
+        The configuration that is meant for it.
+    load, persist
+        Commands that load a bitstream: until power-off, and permanently, into the flash.
+    """
+
+    board: str
+    target: str
+    clock_hz: float
+    component: type[Ulx3s]
+    block_bytes: int
+    preset: str
+    load: str
+    persist: str
+
+
+SHELLS = {
+    "ulx3s": Shell(
+        board="ulx3s",
+        target="ecp5",
+        clock_hz=CLOCK_HZ,
+        component=Ulx3s,
+        block_bytes=2048,
+        preset="ulx3s-selftest",
+        load="openFPGALoader -b ulx3s {bitstream}",
+        persist="openFPGALoader -b ulx3s --write-flash {bitstream}",
+    )
+}
+"""Boards by name."""
+
+
+def check_shell(shell: Shell, config: Configuration) -> None:
+    """Refuse a configuration that is not for the board's clock.
+
+    Raises
+    ------
+    GenerateError
+        If it is for a slower clock, or for another technology.
+    """
+    if config.clock_mhz * 1e6 < shell.clock_hz:
+        raise GenerateError(
+            f"Configuration {config.name} is for clock_mhz = {config.clock_mhz:g}, but the clock of "
+            f"{shell.board} has {shell.clock_hz / 1e6:g} MHz; add --set clock_mhz={shell.clock_hz / 1e6:g}."
+        )
+    if config.technology != shell.target:
+        raise GenerateError(
+            f"Configuration {config.name} is scheduled with the delays of {config.technology}, but {shell.board} has "
+            f"an {shell.target}; take --config {shell.preset}, or add --set technology={shell.target}."
+        )
+
+
+def emit_selftest(shell: Shell, params: SelfTestParams) -> Emitted:
+    """Give the self-test as netlist and Verilog.
+
+    Raises
+    ------
+    GenerateError
+        If the memory does not fit the device's block memories.
+    """
+    blocks = TARGETS[shell.target].available["bram"]
+    needed = params.depth * params.accelerator.port_bytes
+    if needed > blocks * shell.block_bytes:
+        raise GenerateError(
+            f"The self-test's memory takes {needed} bytes, but the {blocks} block memories of the "
+            f"{TARGETS[shell.target].device} have {shell.block_bytes} each, {blocks * shell.block_bytes} in all."
+        )
+    return emit(shell.component(params), TOP)
+
+
+def build_bitstream(
+    shell: Shell,
+    emitted: Emitted,
+    *,
+    seed: int = 1,
+    router: str = "",
+    progress: Callable[[str], None] = lambda text: None,
+) -> Bitstream:
+    """Synthesise, place, route and pack a self-test for the board's clock; errors as of `make_bitstream`."""
+    return make_bitstream(
+        emitted.rtlil,
+        top=TOP,
+        target=shell.target,
+        pins=pins(shell)[1],
+        placement=Placement(clock_mhz=shell.clock_hz / 1e6, seed=seed, router=router),
+        progress=progress,
+    )
+
+
+def selftest_package(
+    shell: Shell,
+    config: Configuration,
+    params: SelfTestParams,
+    facts: Mapping[str, Any],
+    emitted: Emitted,
+) -> Package:
+    """Make the folder of a self-test, without a bitstream.
+
+    Parameters
+    ----------
+    shell, config, params
+        Board, configuration and self-test.
+    facts
+        What is known about the model.
+    emitted
+        Netlist and Verilog.
+    """
+    rows = [
+        {"row": n, "kind": row.kind.name, "address": row.address, "value": row.value, "meaning": row.meaning}
+        for n, row in enumerate(params.rows)
+    ]
+    manifest: dict[str, Any] = {
+        "board": shell.board,
+        "top": TOP,
+        "config_hash": config_hash(config),
+        "config": config.model_dump(mode="json"),
+        "selftest": {"baud": params.baud, **facts, "rows": rows},
+    }
+    name, text = pins(shell)
+    return Package(name=TOP, manifest=manifest, texts={f"{TOP}.v": emitted.verilog, name: text})
+
+
+def bitstream_facts(shell: Shell, built: Bitstream) -> dict[str, Any]:
+    """Give what the manifest says of a bitstream: resources, clock, size, commands that load it."""
+    timing = built.timing
+    return {
+        "device": timing.device,
+        "used": timing.used,
+        "available": timing.available,
+        "clock_mhz": timing.clock_mhz,
+        "fmax_mhz": timing.fmax_mhz,
+        "met": timing.met,
+        "source": timing.source,
+        "target": timing.target,
+        "bytes": len(built.content),
+        "crc32": f"{zlib.crc32(built.content):08x}",
+        "seconds": {"yosys": built.synthesis_seconds, "nextpnr": timing.seconds},
+        "tools": built.tools,
+        "load": shell.load.format(bitstream=f"{TOP}.bit"),
+        "persist": shell.persist.format(bitstream=f"{TOP}.bit"),
+    }
+
+
+def pins(shell: Shell) -> tuple[str, str]:
+    """Give name and text of the board's file of pins."""
+    files = [(name, text) for name, text in board_constraints(shell.board).items() if name.endswith(".lpf")]
+    if not files:
+        raise GenerateError(f"The folder constraints has no .lpf file for the board {shell.board}.")
+    return files[0]

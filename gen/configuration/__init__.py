@@ -1,0 +1,1 @@
+"""One YAML file to one validated configuration: loading, schema, fields, rules, presets."""

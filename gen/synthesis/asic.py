@@ -1,0 +1,210 @@
+"""Size in standard cells: gate equivalents and area, with memories left aside as bits of SRAM.
+
+The one liberty file that a package manager offers is Debian's ``qflow-tech-osu018`` (Oklahoma State University, TSMC
+0.18 um; Debian states the GPL). It is fetched into the cache when first needed and is no part of this project. Where it
+cannot be had, gates are yosys' own and a gate equivalent is four of the transistors that ``stat -tech cmos`` estimates.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.errors import ToolError
+from rtlm.gen.synthesis import yosys
+from rtlm.gen.synthesis.netlist import modules
+from rtlm.gen.synthesis.targets import UNGATED
+
+LIBERTY_PACKAGE = "qflow-tech-osu018"
+LIBERTY_FILE = "usr/share/qflow/tech/osu018/osu018_stdcells.lib"
+FETCH_SECONDS = 60.0
+"""Time that its download may take."""
+REFERENCE_CELL = "NAND2X1"
+"""The cell whose area is one gate equivalent."""
+TRANSISTORS_PER_GE = 4
+"""Of a two-input NAND in CMOS."""
+
+SMALL_MEMORY_WORDS = 64
+"""Memories of up to this many words, and constant tables, become cells; larger ones are counted as SRAM bits."""
+
+SYNTHESIS = (
+    "synth -flatten -noabc -top {top} -run :fine",
+    # Cells have no initial values: reset brings the state.
+    "setattr -unset init w:*",
+    "memory_map -rom-only",
+    f"memory_map t:$mem_v2 r:SIZE<={SMALL_MEMORY_WORDS} %i",
+    "opt -undriven -fine",
+    "techmap -map +/techmap.v -map +/choices/kogge-stone.v",
+    "opt",
+    "simplemap",
+    "dfflegalize -cell $_DFF_P_ x",
+    "opt",
+)
+"""yosys' generic synthesis, but with memories kept and fast adders."""
+
+_CELL = re.compile(r"^\s*cell\s*\(\s*(\w+)\s*\)\s*\{[^{}]*?\barea\s*:\s*([\d.]+)", re.MULTILINE | re.DOTALL)
+
+
+_MEMORY = re.compile(r"^  memory width (\d+) size (\d+) (\S+)$", re.MULTILINE)
+_WRITE = re.compile(r"^  cell \$memwr_v2 .*?^  end$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """Cells of each module, and what one of each takes.
+
+    Parameters
+    ----------
+    cells
+        For each module the number of cells of each type.
+    memory_bits
+        For each module the bits of its memories.
+    areas
+        Area in square micrometres of each cell type; empty without a liberty file.
+    transistors
+        For each module the transistors that yosys estimates; empty with a liberty file.
+    notes, tools
+        For the result.
+    """
+
+    cells: dict[str, dict[str, int]]
+    memory_bits: dict[str, int]
+    areas: dict[str, float]
+    transistors: dict[str, int]
+    notes: tuple[str, ...]
+    tools: dict[str, str]
+
+    def own(self, module: str) -> dict[str, float]:
+        """Give what a module takes without what is below it."""
+        cells = self.cells[module]
+        if self.areas:
+            area = sum(self.areas.get(kind, 0.0) * count for kind, count in cells.items())
+            gates = area / self.areas[REFERENCE_CELL]
+        else:
+            area, gates = 0.0, self.transistors[module] / TRANSISTORS_PER_GE
+        registers = sum(count for kind, count in cells.items() if "DFF" in kind)
+        return {"ge": gates, "ff": registers, "area_um2": area, "memory_bits": self.memory_bits[module]}
+
+
+def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
+    """Give the liberty file, fetched with ``apt-get`` into the cache if need be; None where that is not possible.
+
+    Raises
+    ------
+    ToolError
+        If the download does not end.
+    """
+    folder = cache_folder("liberty", LIBERTY_PACKAGE)
+    path = folder / Path(LIBERTY_FILE).name
+    if path.is_file():
+        return path
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        return None
+    progress(f"fetching {LIBERTY_PACKAGE}")
+    with finished_folder(folder) as unfinished:
+        command = ["apt-get", "download", LIBERTY_PACKAGE]
+        try:
+            fetched = subprocess.run(command, cwd=unfinished, capture_output=True, timeout=FETCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ToolError(
+                f"apt-get did not fetch {LIBERTY_PACKAGE}, the standard cells, within {FETCH_SECONDS:g} s; check the "
+                "network and try again."
+            ) from None
+        archives = list(unfinished.glob("*.deb"))
+        if fetched.returncode or not archives:
+            return None
+        subprocess.run(["dpkg", "-x", archives[0].name, "package"], cwd=unfinished, check=True, capture_output=True)
+        shutil.copyfile(unfinished / "package" / LIBERTY_FILE, unfinished / path.name)
+    return path
+
+
+def read_areas(text: str) -> dict[str, float]:
+    """Read each cell's area from a liberty file."""
+    return {name: float(area) for name, area in _CELL.findall(text)}
+
+
+def memory_bits(netlist: str, kept: Iterable[str]) -> dict[str, int]:
+    """Add up the bits of the memories that do not become cells, for each module that stays a module."""
+    bits = dict.fromkeys(kept, 0)
+    for module, text in modules(netlist).items():
+        above = module
+        while above and above not in bits:
+            above = above.rpartition(".")[0]
+        for width, words, name in _MEMORY.findall(text):
+            if int(words) > SMALL_MEMORY_WORDS and f'MEMID "{name}"' in _written(text):
+                bits[above] += int(width) * int(words)
+    return bits
+
+
+def _written(module: str) -> str:
+    """Give the text of the write ports, without the backslash that RTLIL's strings double."""
+    return "".join(_WRITE.findall(module)).replace("\\\\", "\\")
+
+
+def description() -> list[Any]:
+    """Give what a result depends on besides the netlist."""
+    return [SYNTHESIS, LIBERTY_PACKAGE, TRANSISTORS_PER_GE]
+
+
+def measure(top: str, keep: Sequence[str], folder: Path, progress: Callable[[str], None]) -> Area:
+    """Map ``netlist.il`` in a folder to standard cells.
+
+    Parameters
+    ----------
+    top
+        Top module.
+    keep
+        Commands that mark the modules which stay modules.
+    folder
+        Working directory.
+    progress
+        Called with a short text when there is work to do.
+    """
+    library = liberty(progress)
+    commands = [*yosys.read_commands(UNGATED, folder), *keep, *(c.format(top=top) for c in SYNTHESIS)]
+    if library:
+        shutil.copyfile(library, folder / "cells.lib")
+        commands += ["dfflibmap -liberty cells.lib", "opt_clean", "abc -liberty cells.lib"]
+        commands += ["opt_clean", "tee -q -o statistics.json stat -json -liberty cells.lib"]
+    else:
+        commands += ["abc", "opt_clean", "tee -q -o statistics.json stat -json -tech cmos"]
+    yosys.run(commands, folder)
+    statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))["modules"]
+    found = {name.lstrip("\\"): module for name, module in statistics.items()}
+    notes = [
+        "Constant tables and memories of up to "
+        f"{SMALL_MEMORY_WORDS} words are cells; larger memories are not in the area but given as bits. "
+        "Clock gates are not counted; no placement, so no wires."
+    ]
+    if library:
+        notes.append(
+            f"Cells: OSU018 (0.18 um) of Debian's {LIBERTY_PACKAGE}; a gate equivalent is one {REFERENCE_CELL}."
+        )
+    else:
+        notes.append(
+            f"Debian's {LIBERTY_PACKAGE} could not be fetched: gate equivalents are generic, the transistors that "
+            f"yosys estimates divided by {TRANSISTORS_PER_GE}, and there is no area."
+        )
+    return Area(
+        cells={name: module.get("num_cells_by_type", {}) for name, module in found.items()},
+        memory_bits=memory_bits((folder / "netlist.il").read_text(encoding="utf-8"), found),
+        areas=read_areas(library.read_text(encoding="utf-8")) if library else {},
+        transistors={} if library else {name: _number(module) for name, module in found.items()},
+        notes=tuple(notes),
+        tools={LIBERTY_PACKAGE: _package_version(library)} if library else {},
+    )
+
+
+def _number(module: Mapping[str, Any]) -> int:
+    """Read an estimate such as ``"1234+"``, the sign standing for cells that yosys has no figure for."""
+    return int(str(module.get("estimated_num_transistors", "0")).rstrip("+") or 0)
+
+
+def _package_version(library: Path) -> str:
+    archives = [path.name.split("_")[1] for path in library.parent.glob("*.deb")]
+    return archives[0] if archives else ""

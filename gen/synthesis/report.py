@@ -1,0 +1,85 @@
+"""Results of synthesis as Markdown: a hierarchical table, limits of the device, clock and critical path."""
+
+from collections.abc import Mapping
+
+from rtlm.gen.synthesis.synthesise import SynthResult
+from rtlm.gen.synthesis.targets import TARGETS
+
+TITLES = {
+    "lut": "LUT",
+    "ff": "FF",
+    "dsp": "DSP",
+    "bram": "BRAM",
+    "uram": "URAM",
+    "carry": "carry",
+    "ge": "GE",
+    "area_um2": "area (um2)",
+    "memory_bits": "SRAM bits",
+}
+"""Column titles."""
+
+
+def columns(result: SynthResult) -> list[str]:
+    """Give the resources that the design takes any of, in order."""
+    return [name for name in result.total if result.total[name]]
+
+
+def number(value: float) -> str:
+    """Write an amount, halves as they are."""
+    return f"{value:,.1f}" if 0 < value % 1 < 1 and value < 1000 else f"{value:,.0f}"
+
+
+def share(result: SynthResult) -> dict[str, float]:
+    """Give the part of the device that the design takes of each resource, in percent."""
+    available: Mapping[str, int] = TARGETS[result.target].available if result.target in TARGETS else {}
+    return {name: 100 * result.total[name] / available[name] for name in columns(result) if name in available}
+
+
+def markdown(result: SynthResult) -> str:
+    """Write a result."""
+    names = columns(result)
+    lines = [f"# {result.top} on {result.target}", ""]
+    lines += _line("module", [TITLES[name] for name in names]) + _line("---", ["---:"] * len(names))
+    for module in result.modules:
+        place = "&nbsp;" * 2 * (module.path.count(".") + 1) + module.path if module.path else "**all**"
+        lines += _line(place, [number(module.total[name]) for name in names])
+    if shares := share(result):
+        cells = [f"{shares[name]:.1f} %" if name in shares else "" for name in names]
+        lines += _line(f"of {TARGETS[result.target].device}", cells)
+    lines += ["", "Each row counts everything below it; what has no row is flattened into the part above."]
+    if result.timing:
+        lines += ["", *_timing(result)]
+    tools = ", ".join(f"{name} {version}" for name, version in result.tools.items())
+    lines += ["", *result.notes, "", f"Tools: {tools}; {result.seconds:.0f} s."]
+    return "\n".join(lines) + "\n"
+
+
+def _line(first: str, cells: list[str]) -> list[str]:
+    return ["| " + " | ".join([first, *cells]) + " |"]
+
+
+def _timing(result: SynthResult) -> list[str]:
+    timing = result.timing
+    assert timing is not None
+    verdict = "met" if timing.met else "missed"
+    used = ", ".join(f"{count} of {timing.available[name]} {name}" for name, count in timing.used.items())
+    lines = [
+        f"Placed and routed on {timing.device}: **{timing.fmax_mhz:.1f} MHz** between registers; "
+        f"{timing.clock_mhz:g} MHz is {verdict}. Placed: {used}.",
+        "",
+        f"Critical path, {timing.logic_levels} cells of logic, from {result.ends[0]} to {result.ends[1]}:",
+        "",
+        *_line("part", ["logic ns", "routing ns", "cells"]),
+        *_line("---", ["---:"] * 3),
+        *(
+            line
+            for part in result.path
+            for line in _line(part.operator, [f"{part.logic_ns:.2f}", f"{part.routing_ns:.2f}", str(part.cells)])
+        ),
+        "",
+        *_line("step", ["ns", "signal"]),
+        *_line("---", ["---:", "---"]),
+    ]
+    for step in timing.steps:
+        lines += _line(step.kind, [f"{step.delay_ns:.2f}", f"`{step.signal}`"])
+    return lines

@@ -1,0 +1,91 @@
+"""Runs yosys as a native library (package pyosys), in a process of its own: an error in yosys ends its process."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+
+from rtlm.gen.common.errors import RtlmError, ToolError
+from rtlm.gen.installation import install_command, package_version
+
+PACKAGE = "pyosys"
+
+PREPARATION = (
+    # Amaranth names the fields of a structure like bits of a bus, x[0] beside x; yosys 0.70's mapper gives both the
+    # same new name and stops.
+    "rename -hide w:*\\[*",
+    # The mapper's proof that its result equals its input does not end for multipliers in tables.
+    "scratchpad -set abc9.verify 0",
+)
+"""Commands that every synthesis begins with."""
+
+RUNNER = """\
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in open(sys.argv[1], encoding="utf-8").read().splitlines():
+    design.run_pass(command)
+"""
+
+
+class YosysError(RtlmError):
+    """yosys refused something."""
+
+
+def require(*packages: str) -> None:
+    """Check that packages of the extra ``synth`` are installed.
+
+    Raises
+    ------
+    ToolError
+        If one is not; the message says how to get it.
+    """
+    for package in packages:
+        if util.find_spec(package.replace("-", "_")) is None:
+            command = install_command("synth")
+            raise ToolError(f"The package {package} is missing, which synthesis needs; run: {command}.")
+
+
+def version() -> str:
+    """Give the version of yosys, empty if it is not installed."""
+    return package_version(PACKAGE) or ""
+
+
+def read_commands(gate: str, folder: Path) -> list[str]:
+    """Give the commands that read ``netlist.il`` in a folder and the clock gate, whose Verilog is written there."""
+    (folder / "gate.v").write_text(gate + "\n", encoding="utf-8")
+    return ["read_rtlil netlist.il", "read_verilog gate.v", *PREPARATION]
+
+
+def run(commands: Sequence[str], folder: Path) -> str:
+    """Run commands in a folder and give yosys' log.
+
+    Parameters
+    ----------
+    commands
+        One command each; files are named relative to the folder.
+    folder
+        Working directory; it also receives ``yosys.log``.
+
+    Raises
+    ------
+    YosysError
+        If a command fails.
+    ToolError
+        If yosys is not installed.
+    """
+    require(PACKAGE)
+    folder = folder.absolute()
+    (folder / "script.ys").write_text("\n".join(commands) + "\n", encoding="utf-8")
+    log = folder / "yosys.log"
+    with log.open("w", encoding="utf-8") as output:
+        code = subprocess.run(
+            [sys.executable, "-c", RUNNER, "script.ys"], cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        ).returncode
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if code:
+        reasons = [line for line in text.splitlines() if line.startswith("ERROR:")] or text.splitlines()[-1:]
+        reason = reasons[-1].removeprefix("ERROR: ") if reasons else "it gave no reason"
+        raise YosysError(f"yosys stopped with exit code {code}: {reason.rstrip('.')}.")
+    return text
