@@ -32,7 +32,7 @@ from dram_litedram.compare import (
 from rtlm.gen.common.errors import ToolError
 from rtlm.host.progress import TerminalProgress
 from rtlm.sim import stream_ceiling
-from rtlm.sim.dram import named
+from rtlm.sim.memory.dram import named
 
 BOARD = {"memory": "ddr4-2400", "ports": 4, "port_bytes": 16, "clock_mhz": 300.0}
 """The ports of configuration kv260."""

@@ -1,6 +1,6 @@
 """Bench of the whole accelerator in cocotb: a small random model over cocotbext-axi, against the golden model.
 
-The cocotb side is `rtlm.sim.benches.accelerator_cocotb`; it is given bytes, registers and expected logits only.
+The cocotb side is `rtlm.sim.unit_benches.accelerator.cocotb_tests`; it is given bytes, registers and expected logits only.
 """
 
 import json
@@ -26,10 +26,10 @@ from rtlm.host.simulated_device import SimulatedDevice
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
-from rtlm.sim.benches.bench import Bench, Prepared
+from rtlm.sim.unit_benches.bench import Bench, Prepared
 
 UNIT = "accelerator"
-MODULE = "rtlm.sim.benches.accelerator_cocotb"
+MODULE = "rtlm.sim.unit_benches.accelerator.cocotb_tests"
 TOKENS = (5, 17, 200)
 CONTEXT = 16
 VOCABULARY = 272

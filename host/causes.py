@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from rtlm.hw.control.counters import ACTIVITY, Requests
 from rtlm.hw.control.isa import Operator
-from rtlm.sim.dram import Dram
+from rtlm.sim.memory.dram import Dram
 
 MEMORY_CAUSES = {
     "refresh": "memory refresh, with closing and reopening the rows",
@@ -44,7 +44,7 @@ def cycles_by_cause(running: Mapping[str, int], dram: Dram, needed_bytes: int) -
     Parameters
     ----------
     running
-        `rtlm.sim.model.Counters.running` of the step.
+        `rtlm.sim.accelerator.Counters.running` of the step.
     dram
         The memory.
     needed_bytes

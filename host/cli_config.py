@@ -138,7 +138,7 @@ def _technologies() -> list[dict[str, Any]]:
 def _memories() -> list[dict[str, Any]]:
     import inspect
 
-    from rtlm.sim.dram import GRADES
+    from rtlm.sim.memory.dram import GRADES
 
     return [{"name": name, "meaning": (inspect.getdoc(make) or "").partition("\n")[0]} for name, make in GRADES.items()]
 

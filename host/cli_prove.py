@@ -37,8 +37,8 @@ def prove(names: tuple[str, ...], folder: Path, as_json: bool, list_only: bool) 
       rtlm prove --list
     """
     from rtlm.host.progress import SilentProgress, TerminalProgress
-    from rtlm.sim.formal.properties import PROPERTIES
-    from rtlm.sim.formal.prover import prove as prove_property
+    from rtlm.sim.proofs.properties import PROPERTIES
+    from rtlm.sim.proofs.prover import prove as prove_property
 
     known = {each.name: each for each in PROPERTIES}
     if unknown := [name for name in names if name not in known]:

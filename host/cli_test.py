@@ -12,8 +12,8 @@ from rtlm.host.cli_common import make_folder, set_option
 from rtlm.host.seeds import DEFAULT_SEED, FRESH, parse_seed
 
 if TYPE_CHECKING:
-    from rtlm.sim.benches.bench import Bench
-    from rtlm.sim.cocotb_runner import CocotbRun
+    from rtlm.sim.unit_benches.bench import Bench
+    from rtlm.sim.verilator.cocotb_runner import CocotbRun
 
 DEFAULT_FOLDER = Path("build/test")
 
@@ -156,7 +156,7 @@ def test(
 
 def _choose(units: tuple[str, ...], config: Any) -> list["Bench"]:
     from rtlm.host import accelerator_bench, selftest_bench
-    from rtlm.sim.benches.catalog import FAMILIES, benches
+    from rtlm.sim.unit_benches.catalog import FAMILIES, benches
 
     # Benches that need a compiled model. Most configurations have no self-test: it is for small boards.
     wholes = {
@@ -193,8 +193,8 @@ def _run(bench: "Bench", request: _Request, progress: Any) -> dict[str, Any]:
 
 def _record(bench: "Bench", request: _Request, run: "CocotbRun") -> dict[str, Any]:
     from rtlm.host.coverage_table import of_bench
-    from rtlm.sim.benches.bench import DESIGN_FILE
-    from rtlm.sim.benches.points import POINTS_FILE
+    from rtlm.sim.unit_benches.bench import DESIGN_FILE
+    from rtlm.sim.unit_benches.points import POINTS_FILE
 
     record: dict[str, Any] = {
         "bench": bench.full_name,

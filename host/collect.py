@@ -27,7 +27,7 @@ class BookedStepper:
     def __init__(self, stepper: Stepper, model: AcceleratorModel):
         self.columns, self.context = stepper.columns, stepper.context
         self.books: list[dict[str, int]] = []
-        """`rtlm.sim.model.Counters.running` of each step."""
+        """`rtlm.sim.accelerator.Counters.running` of each step."""
         self.counters = model.counters()
         """What the bench had counted when the last step ended."""
         self.dram = model.dram

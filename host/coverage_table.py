@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rtlm.sim.coverage import Covered, add, add_points, missed_lines, read_coverage, read_points, total
+from rtlm.sim.verilator.coverage import Covered, add, add_points, missed_lines, read_coverage, read_points, total
 
 KINDS = ("line", "branch", "toggle")
 MOST_MISSED = 6

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rtlm.gen.common.cache import cache_folder
 from rtlm.gen.installation import install_command, package_version
-from rtlm.sim.verilator import checks as simulation_checks
+from rtlm.sim.verilator.find import checks as simulation_checks
 
 OLDEST_PYTHON = (3, 11)
 OPTIONAL = ("FST traces",)

@@ -9,10 +9,10 @@ from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.selftest import make_case
 from rtlm.hw.board import Kind
 from rtlm.hw.registers.accelerator import Error
-from rtlm.sim.benches.bench import Bench, Prepared
+from rtlm.sim.unit_benches.bench import Bench, Prepared
 
 UNIT = "selftest"
-MODULE = "rtlm.sim.benches.selftest_cocotb"
+MODULE = "rtlm.sim.unit_benches.selftest.cocotb_tests"
 SHELL = SHELLS["ulx3s"]
 
 

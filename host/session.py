@@ -49,7 +49,7 @@ from rtlm.host.trace import Trace
 from rtlm.host.traffic import needed_bytes
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel, build_model, find_verilator
-from rtlm.sim.verilator import find_compiler
+from rtlm.sim.verilator.find import find_compiler
 
 
 @dataclass(frozen=True, kw_only=True)

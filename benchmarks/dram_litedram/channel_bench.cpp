@@ -1,4 +1,4 @@
-// Drives our DRAM channel (sim/bench/channel.h) with the same accesses: as it is, or behind litedram's front end.
+// Drives our DRAM channel (sim/native/channel.h) with the same accesses: as it is, or behind litedram's front end.
 #include <cstdint>
 #include <deque>
 #include <memory>

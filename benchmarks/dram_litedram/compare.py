@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rtlm.sim.dram import Dram, named
+from rtlm.sim.memory.dram import Dram, named
 
 from .patterns import Pattern, patterns
 from .run import channel_library, controller_library, run_channel, run_controller
@@ -92,7 +92,7 @@ class Row:
     window : float
         Our channel and scheduler with litedram's timings.
     shipped : float
-        Our channel and scheduler with the timings of the data sheet, as `rtlm.sim.dram` has them.
+        Our channel and scheduler with the timings of the data sheet, as `rtlm.sim.memory.dram` has them.
     """
 
     pattern: str

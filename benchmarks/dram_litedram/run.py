@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rtlm.gen.common.errors import ToolError
-from rtlm.sim.build import BENCH
-from rtlm.sim.cache import cached, digest
-from rtlm.sim.dram import DramStruct
-from rtlm.sim.stream import check_fields
-from rtlm.sim.verilator import compiler_identity, find_compiler, find_verilator
+from rtlm.sim.memory.dram import DramStruct
+from rtlm.sim.memory.stream import check_fields
+from rtlm.sim.verilator.build import BENCH
+from rtlm.sim.verilator.cache import cached, digest
+from rtlm.sim.verilator.find import compiler_identity, find_compiler, find_verilator
 
 from .patterns import Pattern
 from .settings import FrontStruct

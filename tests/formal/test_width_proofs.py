@@ -1,7 +1,7 @@
 """The proofs of the converters of widths refuse a broken converter: one mutation for each property."""
 
 import pytest
-from rtlm.sim.formal.properties import PROPERTIES
+from rtlm.sim.proofs.properties import PROPERTIES
 
 from tests.mutations import MUTATIONS
 from tests.mutations.runner import FAILED, copy_tree, mutate, run_check

@@ -15,7 +15,7 @@ from rtlm.hw.accelerator import Accelerator
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.technology import TECHNOLOGIES, ClockError
 from rtlm.hw.unit_params import unit_params
-from rtlm.sim import dram
+from rtlm.sim.memory import dram
 
 
 def problems(*overrides: str, source: str = "kv260") -> list[str]:

@@ -17,7 +17,7 @@ from rtlm.gen.common.errors import (
 from rtlm.gen.synthesis.place import PlaceError
 from rtlm.gen.synthesis.yosys import YosysError
 from rtlm.host.errors import AcceleratorError, ModelError
-from rtlm.sim.model import SimulationError
+from rtlm.sim.accelerator import SimulationError
 
 CODES = {
     ConfigError: USER_ERROR,

@@ -20,7 +20,7 @@ from rtlm.host.compiler.page import memory_page
 from rtlm.hw import kernels
 from rtlm.hw.control import isa
 from rtlm.hw.registers.accelerator import Error, register_map
-from rtlm.sim.verilator import find_compiler, find_verilator
+from rtlm.sim.verilator.find import find_compiler, find_verilator
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.gen.rtl.units import UNITS, KernelParams
 from rtlm.gen.rtl.verilog import emit
 from rtlm.hw.unit_params import unit_params
-from rtlm.sim.benches import sequencer
+from rtlm.sim.unit_benches.sequencer import bench as sequencer
 
 
 @pytest.mark.parametrize("preset", ["tiny", "kv260", "u280"])

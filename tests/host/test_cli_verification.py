@@ -4,10 +4,10 @@ import json
 
 import pytest
 from rtlm.host.cli import run_command
-from rtlm.sim.benches.bench import Bench
-from rtlm.sim.cocotb_runner import CocotbRun, TestOutcome
-from rtlm.sim.formal import prover
-from rtlm.sim.formal.prover import Verdict
+from rtlm.sim.proofs import prover
+from rtlm.sim.proofs.prover import Verdict
+from rtlm.sim.unit_benches.bench import Bench
+from rtlm.sim.verilator.cocotb_runner import CocotbRun, TestOutcome
 
 
 def test_everything_that_can_be_generated_can_be_tested(capsys):

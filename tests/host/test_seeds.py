@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rtlm.host.cli import run_command
 from rtlm.host.seeds import DEFAULT_SEED, SEEDS, parse_seed
-from rtlm.sim.benches.bench import Bench
-from rtlm.sim.cocotb_runner import CocotbRun, TestOutcome
+from rtlm.sim.unit_benches.bench import Bench
+from rtlm.sim.verilator.cocotb_runner import CocotbRun, TestOutcome
 
 TESTS = Path(__file__).resolve().parents[1]
 SUITE = """

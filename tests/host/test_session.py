@@ -8,7 +8,7 @@ from rtlm.host.model import LlamaModel, write_random_model
 from rtlm.host.progress import SilentProgress
 from rtlm.host.session_options import RunOptions
 from rtlm.host.tokenizer import Tokenizer
-from rtlm.sim.dram import ddr4_2400
+from rtlm.sim.memory.dram import ddr4_2400
 
 NEW_TOKENS = 3
 

@@ -5,7 +5,7 @@ from rtlm.gen.common.errors import ConfigError
 from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.configuration.schema import DRAM_GRADES
 from rtlm.host.simulated_memory import simulated_memory
-from rtlm.sim.dram import GRADES, Timing
+from rtlm.sim.memory.dram import GRADES, Timing
 
 
 def test_configuration_knows_the_simulators_memories():

@@ -10,7 +10,8 @@ from rtlm.host.activity import read_saif
 from rtlm.host.activity_sampler import activity_key, store_activity, stored_activity
 from rtlm.host.measurements import ActivityMeasurement
 from rtlm.host.trace import SAMPLE_CYCLES, SAMPLES, Trace, sample_windows
-from rtlm.sim import AcceleratorModel, SimulationError, build_model, dram
+from rtlm.sim import AcceleratorModel, SimulationError, build_model
+from rtlm.sim.memory import dram
 
 RESET_CYCLES = 16
 END = 3000

@@ -15,7 +15,7 @@ from rtlm.host.session import simulate
 from rtlm.host.traffic import needed_bytes
 from rtlm.hw.control.counters import ACTIVITY, Requests
 from rtlm.hw.control.isa import Operator
-from rtlm.sim.dram import ddr4_2400, ideal
+from rtlm.sim.memory.dram import ddr4_2400, ideal
 
 CONTEXT = 64
 MEMORIES = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rtlm.hw.attention.model import attention
-from rtlm.sim.benches.attention import SETS
+from rtlm.sim.unit_benches.attention.bench import SETS
 
 
 def test_model_is_attention(seed):

@@ -6,9 +6,9 @@ import pytest
 import rtlm.hw.kernels as kernels
 from rtlm.hw import hls
 from rtlm.hw.hls import F32
-from rtlm.sim.benches.bench import Bench
-from rtlm.sim.benches.catalog import FAMILIES, benches
-from rtlm.sim.benches.kernels import KernelSet, prepare
+from rtlm.sim.unit_benches.bench import Bench
+from rtlm.sim.unit_benches.catalog import FAMILIES, benches
+from rtlm.sim.unit_benches.kernels.bench import KernelSet, prepare
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def test_bench_turns_red(tmp_path, monkeypatch, broken, complaint):
     bench = Bench(
         unit="kernels",
         name="residual",
-        module="rtlm.sim.benches.kernels_cocotb",
+        module="rtlm.sim.unit_benches.kernels.cocotb_tests",
         prepare=lambda: prepare(KernelSet(names=("residual",), lanes=1, clock_mhz=300)),
     )
     run = bench.run(tmp_path, seed=1, mutate=no_stall if broken == "stall" else lambda text: text)

@@ -11,7 +11,7 @@ from rtlm.hw.formats import BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.qmatmul import Gemv, GemvParams, QMatmul
-from rtlm.sim.benches.bench import Bench, Prepared, verilog_text
+from rtlm.sim.unit_benches.bench import Bench, Prepared, verilog_text
 
 HERE = pathlib.Path(__file__).parent
 CONFIGURATIONS = {

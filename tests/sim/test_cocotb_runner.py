@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 from rtlm.gen.common.errors import ToolError
-from rtlm.sim.cocotb_runner import build_cocotb, read_results, run_cocotb
-from rtlm.sim.coverage import Covered, read_coverage, total
+from rtlm.sim.verilator.cocotb_runner import build_cocotb, read_results, run_cocotb
+from rtlm.sim.verilator.coverage import Covered, read_coverage, total
 
 COUNTER = """
 module counter(input clk, output reg [7:0] q);

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from rtlm.host import coverage_table
-from rtlm.sim.benches.points import POINTS_FILE, Points, extent
-from rtlm.sim.coverage import Covered, add, missed_lines, read_coverage, read_points
+from rtlm.sim.unit_benches.points import POINTS_FILE, Points, extent
+from rtlm.sim.verilator.coverage import Covered, add, missed_lines, read_coverage, read_points
 
 
 def line(kind, module, number, count, outcome=""):

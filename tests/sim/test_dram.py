@@ -5,8 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from rtlm.sim import dram, stream, stream_ceiling
-from rtlm.sim.stream import COMMANDS
+from rtlm.sim import stream_ceiling
+from rtlm.sim.memory import dram, stream
+from rtlm.sim.memory.stream import COMMANDS
 
 GRADES = {
     "ddr4-2400": dict(ports=4, port_bytes=16, clock_mhz=300),

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from rtlm.sim import AcceleratorModel, SimulationError, dram
+from rtlm.sim import AcceleratorModel, SimulationError
+from rtlm.sim.memory import dram
 
 pytestmark = pytest.mark.slow
 

@@ -136,7 +136,7 @@ async def gates_equal_model(dut):
 
 def main():
     """Build and run."""
-    from rtlm.sim.cocotb_runner import build_cocotb, run_cocotb
+    from rtlm.sim.verilator.cocotb_runner import build_cocotb, run_cocotb
 
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     top = SETTINGS["top"]

@@ -1,1 +1,0 @@
-"""Benches of every unit in cocotb, for ``rtlm test`` and for pytest alike; see `rtlm.sim.benches.catalog`."""

@@ -1,1 +1,0 @@
-"""Formal proofs of the parts that everything else relies on; see `rtlm.sim.formal.properties`."""

@@ -1,0 +1,68 @@
+"""Bench of the attention unit; the cocotb side is cocotb_tests.py."""
+
+import json
+from dataclasses import asdict
+
+from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.attention.unit import AttentionUnit
+from rtlm.sim.unit_benches.bench import Prepared, verilog_text
+
+TRIALS = 14
+"""Commands with random sizes and data."""
+
+SETS = {
+    # A position a cycle, as in the common case.
+    "position": AttentionParams(
+        head_dim=64, group=3, kv_heads=2, columns=1, context_limit=70, word_bytes=64, bytes_per_cycle=64
+    ),
+    # Several positions a cycle.
+    "positions": AttentionParams(
+        head_dim=16,
+        group=1,
+        kv_heads=3,
+        columns=2,
+        context_limit=75,
+        word_bytes=64,
+        bytes_per_cycle=64,
+        vector_lanes=4,
+    ),
+    # Several positions a word, one a cycle.
+    "chunks": AttentionParams(
+        head_dim=32, group=3, kv_heads=1, columns=3, context_limit=41, word_bytes=128, bytes_per_cycle=32
+    ),
+    # Several cycles a position.
+    "steps": AttentionParams(
+        head_dim=64, group=2, kv_heads=2, columns=2, context_limit=35, word_bytes=64, bytes_per_cycle=16
+    ),
+    # Two words a position, and a slow clock.
+    "words": AttentionParams(
+        head_dim=128,
+        group=1,
+        kv_heads=2,
+        columns=2,
+        context_limit=33,
+        word_bytes=64,
+        bytes_per_cycle=32,
+        clock_mhz=100,
+    ),
+    # Positions in parts of a word.
+    "parts": AttentionParams(
+        head_dim=16,
+        group=2,
+        kv_heads=2,
+        columns=3,
+        context_limit=64,
+        word_bytes=128,
+        bytes_per_cycle=32,
+        clock_mhz=150,
+    ),
+}
+
+
+def prepare(params: AttentionParams) -> Prepared:
+    """Give the unit as Verilog and what its cocotb side has to know."""
+    return Prepared(
+        verilog=verilog_text(AttentionUnit(params), "attention_unit"),
+        top="attention_unit",
+        environment={"BENCH_PARAMS": json.dumps(asdict(params)), "BENCH_COUNT": str(TRIALS)},
+    )

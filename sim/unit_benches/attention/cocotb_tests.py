@@ -1,0 +1,225 @@
+"""Cocotb side of attention.py: drives the unit with gaps, compares its results with the model."""
+
+import itertools
+import json
+import os
+import pathlib
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ReadOnly, RisingEdge
+from rtlm.hw.attention.model import attention
+from rtlm.hw.attention.params import ATTENTION_COMMAND, AttentionParams
+from rtlm.hw.hls import BF16, F32, from_bits, to_bits
+from rtlm.sim.unit_benches.points import Points
+
+TIMEOUT = 60_000
+GAPS = (1.0, 0.6, 0.15)
+"""Chances that a source offers, or the sink takes, in a cycle."""
+HISTORIES = ("none", "one", "between", "all but one", "all")
+
+
+def as_words(raw, word_bytes, rng):
+    """Cut bytes into words; what is behind the end is garbage."""
+    padding = rng.integers(0, 256, size=-len(raw) % word_bytes, dtype=np.uint8).tobytes()
+    raw = bytes(raw) + padding
+    return [int.from_bytes(raw[i : i + word_bytes], "little") for i in range(0, len(raw), word_bytes)]
+
+
+def history_kind(history, limit):
+    """Name the length of a history."""
+    names = {0: "none", 1: "one", limit - 1: "all but one", limit: "all"}
+    return names.get(history, "between")
+
+
+class Trial:
+    """One command with random sizes and data."""
+
+    def __init__(self, params, rng):
+        self.columns = int(rng.integers(1, params.columns + 1))
+        self.kv_heads = int(rng.integers(1, params.kv_heads + 1))
+        self.group = int(rng.integers(1, params.group + 1))
+        limit = params.context_limit
+        choices = (0, 1, limit, limit - 1, int(rng.integers(0, limit + 1)), int(rng.integers(0, limit // 2) * 2 + 1))
+        self.history = [int(rng.choice(choices)) for _ in range(params.columns)]
+        self.local_first = [int(rng.choice([0, c, rng.integers(0, c + 1)])) for c in range(params.columns)]
+        dim = params.head_dim
+        self.c0 = np.float32(np.log2(np.e) / np.sqrt(dim))
+        # Small scales give even weights, large ones a single survivor, zeros a position without meaning.
+        spread, level = int(rng.choice([0, 3, 30])), int(rng.choice([-12, -6, -5, 0]))
+
+        def scales(count):
+            exponents = level + rng.integers(-spread, spread + 1, count)
+            bits = (((exponents + 127).clip(1, 254)) << 7) | rng.integers(0, 128, count)
+            return from_bits(np.where(rng.random(count) < 0.05, 0, bits), BF16)
+
+        def codes(*shape):
+            extreme = rng.choice([-127, 127], shape)
+            return np.where(rng.random() < 0.2, extreme, rng.integers(-127, 128, shape)).astype(np.int8)
+
+        heads = self.group * self.kv_heads
+        self.q = codes(self.columns, heads, dim)
+        self.sq = scales(self.columns * heads).reshape(self.columns, heads)
+        self.k, self.v = (codes(self.columns, self.kv_heads, dim) for _ in range(2))
+        self.sk, self.sv = (scales(self.columns * self.kv_heads).reshape(self.columns, -1) for _ in range(2))
+        self.local = []
+        for c in range(self.columns):
+            self.local += [(0, c, h, self.q[c, h], self.sq[c, h]) for h in range(heads)]
+            self.local += [(1, c, h, self.k[c, h], self.sk[c, h]) for h in range(self.kv_heads)]
+            self.local += [(2, c, h, self.v[c, h], self.sv[c, h]) for h in range(self.kv_heads)]
+        rng.shuffle(self.local)
+        self.words, self.expected = [], []
+        for c in range(self.columns):
+            for h in range(self.kv_heads):
+                count, own = self.history[c], slice(self.local_first[c], c + 1)
+                k, v = codes(count, dim), codes(count, dim)
+                sk, sv = scales(count), scales(count)
+                pairs = np.stack([to_bits(sk, BF16), to_bits(sv, BF16)], axis=-1).astype("<u2")
+                for region in (pairs, k, v):
+                    self.words += as_words(region.tobytes(), params.word_bytes, rng)
+                own_heads = slice(h * self.group, (h + 1) * self.group)
+                o = attention(
+                    self.q[c, own_heads],
+                    self.sq[c, own_heads],
+                    np.concatenate([k, self.k[own, h]]),
+                    np.concatenate([sk, self.sk[own, h]]),
+                    np.concatenate([v, self.v[own, h]]),
+                    np.concatenate([sv, self.sv[own, h]]),
+                    self.c0,
+                )
+                bits = to_bits(o.reshape(-1, params.vector_lanes), F32).astype("<u4")
+                self.expected += [int.from_bytes(row.tobytes(), "little") for row in bits]
+
+    def command(self):
+        return (
+            ATTENTION_COMMAND.const(
+                {
+                    "kv_heads": self.kv_heads,
+                    "group": self.group,
+                    "columns_active": self.columns,
+                    "c0": int(to_bits(self.c0, F32)),
+                }
+            )
+            .as_value()
+            .value
+        )
+
+
+async def source(dut, name, payloads, chance, rng):
+    """Offer payloads with gaps; an offer stays until it is taken."""
+    valid, ready, payload = (getattr(dut, f"{name}__{part}") for part in ("valid", "ready", "payload"))
+    for item in payloads:
+        while rng.random() >= chance:
+            valid.value = 0
+            payload.value = int(rng.integers(0, 256))
+            await RisingEdge(dut.clk)
+        valid.value = 1
+        payload.value = item
+        await RisingEdge(dut.clk)
+        while not ready.value:
+            await RisingEdge(dut.clk)
+    valid.value = 0
+
+
+async def write_local(dut, params, heads, chance, rng):
+    for kind, column, head, codes, s in heads:
+        while rng.random() >= chance:
+            dut.i_local__valid.value = 0
+            await RisingEdge(dut.clk)
+        layout = params.local_write
+        value = kind | column << layout["column"].offset | head << layout["head"].offset
+        value |= int.from_bytes(codes.tobytes(), "little") << layout["data"].offset
+        value |= int(to_bits(s, BF16)) << layout["s"].offset
+        dut.i_local__valid.value = 1
+        dut.i_local__payload.value = value
+        await RisingEdge(dut.clk)
+    dut.i_local__valid.value = 0
+
+
+async def sink(dut, count, chance, rng):
+    """Take results, and check that a payload holds until it is taken."""
+    taken: list[int] = []
+    held = None
+    while len(taken) < count:
+        ready = int(rng.random() < chance)
+        dut.o__ready.value = ready
+        await ReadOnly()
+        valid, payload = int(dut.o__valid.value), int(dut.o__payload.value)
+        if held is not None:
+            assert valid and payload == held, "a stalled result changed"
+        held = payload if valid and not ready else None
+        if valid and ready:
+            taken.append(payload)
+        await RisingEdge(dut.clk)
+    dut.o__ready.value = 0
+    return taken
+
+
+def declare(params):
+    """Give the points of the bench."""
+    points = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
+    points.cross("head size x bytes a cycle x history", [params.head_dim], [params.bytes_per_cycle], HISTORIES)
+    points.cross("chance of a word x of taking", GAPS, GAPS)
+    sees = [f"{column} from {first}" for column in range(params.columns) for first in range(column + 1)]
+    points.cross("column and the first it attends to", sees)
+    points.cross("query heads of a group x key heads", range(1, params.group + 1), range(1, params.kv_heads + 1))
+    return points
+
+
+def record(points, params, trial, offer, take):
+    """Note what has been checked."""
+    points.hit("chance of a word x of taking", offer, take)
+    points.hit("query heads of a group x key heads", trial.group, trial.kv_heads)
+    for c in range(trial.columns):
+        kind = history_kind(trial.history[c], params.context_limit)
+        points.hit("head size x bytes a cycle x history", params.head_dim, params.bytes_per_cycle, kind)
+        points.hit("column and the first it attends to", f"{c} from {trial.local_first[c]}")
+
+
+@cocotb.test()
+async def trials(dut):
+    params = AttentionParams(**json.loads(os.environ["BENCH_PARAMS"]))
+    points = declare(params)
+    rng = np.random.default_rng(int(os.environ["BENCH_SEED"]))
+    for name in ("i_local__valid", "i_command__valid", "i_words__valid", "o__ready"):
+        getattr(dut, name).value = 0
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    for _ in range(3):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    pairs = rng.permutation(list(itertools.product(GAPS, GAPS)))
+    for number in range(int(os.environ["BENCH_COUNT"])):
+        trial = Trial(params, rng)
+        for c in range(params.columns):
+            getattr(dut, f"history__{c}").value = trial.history[c]
+            getattr(dut, f"local_first__{c}").value = trial.local_first[c]
+        # The first trial meets no pause; all pairs come before one comes again.
+        offer, take = map(float, pairs[(number - 1) % len(pairs)] if number else (1.0, 1.0))
+        local = float(rng.choice(GAPS))
+        await write_local(dut, params, trial.local, local, rng)
+        assert dut.idle.value, "busy without a command"
+        words = cocotb.start_soon(source(dut, "i_words", trial.words, offer, rng))
+        results = cocotb.start_soon(sink(dut, len(trial.expected), take, rng))
+        await source(dut, "i_command", [trial.command()], 1.0, rng)
+        cycles = 0
+        while not (words.done() and results.done()):
+            await RisingEdge(dut.clk)
+            assert not (dut.idle.value and not results.done() and cycles > 1), (
+                f"idle before the results of trial {number}"
+            )
+            cycles += 1
+            assert cycles < TIMEOUT, f"trial {number} ({trial.history}) does not end"
+        taken = results.result()
+        wrong = [i for i, (a, b) in enumerate(zip(taken, trial.expected, strict=True)) if a != b]
+        assert not wrong, (
+            f"trial {number}: results {wrong[:8]} of {len(taken)} differ; history {trial.history}, "
+            f"local_first {trial.local_first}, columns {trial.columns}, kv_heads {trial.kv_heads}, "
+            f"group {trial.group}: {taken[wrong[0]]:x} instead of {trial.expected[wrong[0]]:x}"
+        )
+        dut._log.info(f"trial {number}: {cycles} cycles, {len(trial.words)} words, {len(taken)} results")
+        record(points, params, trial, offer, take)
+        for _ in range(3):
+            await RisingEdge(dut.clk)
+        assert dut.idle.value and not dut.o__valid.value, f"not idle after trial {number}"

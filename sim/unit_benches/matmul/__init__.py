@@ -1,0 +1,1 @@
+"""Bench of the matrix unit with its activation banks."""

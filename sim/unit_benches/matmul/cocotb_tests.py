@@ -1,0 +1,311 @@
+"""Cocotb side of matmul.py: random matrices through the unit, with gaps and back-pressure, bit for bit."""
+
+import itertools
+import json
+import os
+import pathlib
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat, Blocks, pack_tiles
+from rtlm.hw.hls import F32, to_bits
+from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatmulParams, MatrixUnit
+from rtlm.sim.unit_benches.points import EXTENTS, Points, extent
+
+TIMEOUT = 40_000
+CHANCES = (1.0, 0.6, 0.15)
+"""Chances that a source offers, or the sink takes, in a cycle."""
+
+PARAMS = MatmulParams(**json.loads(os.environ["BENCH_PARAMS"]))
+SEED = int(os.environ["BENCH_SEED"])
+GROUPS = int(os.environ["BENCH_COUNT"])
+LATENCY = int(os.environ["BENCH_LATENCY"])
+EVENTS = ("busy", "starved", "blocked_activation", "blocked_output")
+FP16_EXTREMES = (0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0xFBFF, 0x7C00, 0xFFFF, 0x3C00)
+BF16_EXTREMES = (0x0000, 0x007F, 0x0080, 0x7F80, 0x7FFF, 0x3F80)
+
+POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
+_FORMATS, _ACTIVE = [format.name for format in BlockFormat], range(1, PARAMS.columns + 1)
+POINTS.cross("format x lanes x active columns", _FORMATS, [PARAMS.lanes], _ACTIVE)
+POINTS.cross("format x group of weights", _FORMATS, [BLOCK << shift for shift in range(MAX_GROUP_SHIFT + 1)])
+POINTS.cross("format x blocks of a row", _FORMATS, EXTENTS)
+POINTS.cross("format x chance of a word x of taking", _FORMATS, CHANCES, CHANCES)
+
+
+def scales(rng, shape, bits, extremes):
+    """Random bit patterns: all of them, ordinary ones, or the extremes."""
+    kind = rng.integers(0, 4)
+    if kind == 0:
+        return rng.integers(0, 1 << bits, shape).astype(np.uint16)
+    if kind == 1:
+        return rng.choice(np.array(extremes, dtype=np.uint16), shape)
+    if bits == 16:
+        return rng.normal(0, 0.05, shape).astype(np.float16).view(np.uint16)
+    return (rng.integers(110, 135, shape) << 7 | rng.integers(0, 128, shape)).astype(np.uint16)
+
+
+class Group:
+    """Activation vectors in a bank and the matrices that read them."""
+
+    def __init__(self, rng, bank, *, k_blocks=None, rows=None, format=None, group_shift=None, commands=None):
+        self.bank = bank
+        self.active = int(rng.integers(1, PARAMS.columns + 1))
+        self.k_blocks = k_blocks or int(rng.integers(1, PARAMS.max_k_blocks + 1))
+        if k_blocks is None and rng.random() < 0.5:  # most numbers have no room for large groups
+            self.k_blocks = int(rng.choice([k for k in (4, 8, 12, 16) if k <= PARAMS.max_k_blocks]))
+        shape = (self.active, self.k_blocks)
+        self.a = rng.integers(-127, 128, (*shape, 32)).astype(np.int8)
+        if rng.random() < 0.3:
+            self.a[:] = rng.choice([-127, 127])
+        self.s = scales(rng, shape, 15, BF16_EXTREMES)
+        self.r = np.ones(self.active, np.float32)
+        if bank == 0:
+            self.r = (rng.normal(size=self.active) * 2.0 ** rng.integers(-100, 100, self.active)).astype(np.float32)
+        self.commands, self.words, self.results, self.kinds = [], [], [], []
+        for _ in range(commands or int(rng.integers(1, 4))):
+            self._matrix(rng, rows, format, group_shift)
+
+    def _matrix(self, rng, rows, format, group_shift):
+        format = BlockFormat(int(rng.integers(0, 3))) if format is None else format
+        if group_shift is None:
+            possible = [shift for shift in range(MAX_GROUP_SHIFT + 1) if self.k_blocks % (1 << shift) == 0]
+            group_shift = int(rng.choice(possible))
+        rows = rows or int(rng.integers(1, 200 // PARAMS.vector_lanes)) * PARAMS.vector_lanes
+        self.kinds.append((format.name, BLOCK << group_shift))
+        shape = (rows, self.k_blocks)
+        u = rng.integers(0, 1 << format.bits, (*shape, 32)).astype(np.uint8)
+        if rng.random() < 0.3:
+            u[:] = rng.choice([0, (1 << format.bits) - 1])
+        groups = (rows, self.k_blocks >> group_shift)
+        d, m = (scales(rng, groups, 16, FP16_EXTREMES).repeat(1 << group_shift, axis=1) for _ in range(2))
+        weights = Blocks(format=format, u=u, d=d, m=m if format.has_minimum else None)
+        packed = pack_tiles(PARAMS.tile, weights, group_shift)
+        self.words += [int.from_bytes(word.tobytes(), "little") for word in packed]
+        packet_shift = int(rng.integers(5, PARAMS.max_packet_rows.bit_length()))
+        self.commands.append(
+            MATMUL_COMMAND.const(
+                {
+                    "format": int(format),
+                    "group_shift": group_shift,
+                    "k_blocks": self.k_blocks,
+                    "rows": rows,
+                    "bank": self.bank,
+                    "packet_shift": packet_shift,
+                    "columns_active": self.active,
+                }
+            )
+            .as_value()
+            .value
+        )
+        y = MatrixUnit.model(weights, self.a, self.s, self.r)
+        self.results += to_bits(MatrixUnit.order(y, 1 << packet_shift), F32).tolist()
+
+    def writes(self, rng):
+        """Blocks as they come: packets of one column after the other."""
+        layout = block_write_layout(PARAMS.columns, PARAMS.max_k_blocks)
+        packet = int(rng.integers(1, 3))
+        for first in range(0, self.k_blocks, packet):
+            for c in range(self.active):
+                for k in range(first, min(first + packet, self.k_blocks)):
+                    a = self.a[c, k]
+                    yield (
+                        layout.const(
+                            {
+                                "bank": self.bank,
+                                "column": c,
+                                "block": k,
+                                "last_column": c == self.active - 1,
+                                "a": a.tolist(),
+                                "s": int(self.s[c, k]),
+                                "suma": int(a.sum(dtype=np.int64)),
+                            }
+                        )
+                        .as_value()
+                        .value
+                    )
+
+    def vector_scales(self):
+        layout = vector_scale_layout(PARAMS.columns)
+        for c, bits in enumerate(to_bits(self.r, F32).tolist()):
+            yield layout.const({"column": c, "last_column": c == self.active - 1, "r": bits}).as_value().value
+
+
+class Run:
+    """Sources, sink and checks around the unit for a list of groups."""
+
+    def __init__(self, dut, rng, groups, chances):
+        self.dut, self.rng, self.groups, self.chances = dut, rng, groups, chances
+        self.started = 0  # groups of which a command has been taken
+        self.finished_commands = 0  # groups of which all have been taken
+        self.received = []
+        self.cycle = 0
+        self.word_cycles, self.result_cycles, self.events = [], [], []
+
+    def waits(self, name):
+        return self.rng.random() >= self.chances[name]
+
+    async def edge(self):
+        await RisingEdge(self.dut.clk)
+
+    async def offer(self, name, payload):
+        """Offer one payload until it is taken."""
+        while self.waits(name):
+            await self.edge()
+        valid, ready = getattr(self.dut, f"{name}__valid"), getattr(self.dut, f"{name}__ready")
+        getattr(self.dut, f"{name}__payload").value = payload
+        valid.value = 1
+        await self.edge()
+        while not ready.value:
+            await self.edge()
+        valid.value = 0
+
+    async def commands(self):
+        for index, group in enumerate(self.groups):
+            # The sequencer empties the bank that an instruction will fill when it dispatches that instruction.
+            for n, command in enumerate(group.commands):
+                await self.offer("i_command", command)
+                self.started = index + 1
+                if n == len(group.commands) - 1 and index + 1 < len(self.groups):
+                    self.dut.clear.value = 1 << self.groups[index + 1].bank
+                    await self.edge()
+                    self.dut.clear.value = 0
+            self.finished_commands = index + 1
+
+    async def words(self):
+        for group in self.groups:
+            for word in group.words:
+                await self.offer("i_words", word)
+
+    async def activations(self):
+        results = 0
+        for index, group in enumerate(self.groups):
+            # Earlier results must be out, as if they were what is written; the bank's last reader is then long done.
+            while self.finished_commands < index or (index > 1 and len(self.received) < results):
+                await self.edge()
+            results += len(self.groups[index - 1].results) if index else 0
+            for payload in group.writes(self.rng):
+                await self.offer("i_write", payload)
+            if group.bank == 0:
+                for payload in group.vector_scales():
+                    await self.offer("i_scale", payload)
+
+    async def sink(self, expected):
+        dut, lanes = self.dut, PARAMS.vector_lanes
+        held = None
+        while len(self.received) < len(expected):
+            dut.o__ready.value = int(not self.waits("o"))
+            await self.edge()
+            self.cycle += 1
+            assert self.cycle < TIMEOUT, f"{len(self.received)} of {len(expected)} results after {TIMEOUT} cycles"
+            self.events.append(tuple(int(getattr(dut, name).value) for name in EVENTS))
+            assert not dut.idle.value or not dut.o__valid.value
+            if dut.i_words__valid.value and dut.i_words__ready.value:
+                self.word_cycles.append(self.cycle)
+            payload = int(dut.o__payload.value) if dut.o__valid.value else None
+            assert held is None or payload == held, "the payload changed while stalled"
+            held = payload
+            if payload is not None and dut.o__ready.value:
+                held = None
+                self.result_cycles.append(self.cycle)
+                for lane in range(lanes):
+                    got = payload >> (32 * lane) & 0xFFFF_FFFF
+                    index = len(self.received)
+                    assert got == expected[index], f"result {index}: {got:08x} for {expected[index]:08x}"
+                    self.received.append(got)
+        dut.o__ready.value = 1
+        for _ in range(3):
+            await self.edge()
+            assert not dut.o__valid.value, "a result too many"
+        assert dut.idle.value
+
+    async def go(self, activations=None):
+        """Run the sources, that of the activations or another in its place, and the sink."""
+        expected = [bits for group in self.groups for bits in group.results]
+        tasks = [cocotb.start_soon(task()) for task in (self.commands, self.words, activations or self.activations)]
+        await self.sink(expected)
+        for task in tasks:
+            await task
+        self.record()
+
+    def record(self):
+        """Note what has been checked."""
+        for group in self.groups:
+            for format, weights in group.kinds:
+                POINTS.hit("format x lanes x active columns", format, PARAMS.lanes, group.active)
+                POINTS.hit("format x group of weights", format, weights)
+                POINTS.hit("format x blocks of a row", format, extent(group.k_blocks, PARAMS.max_k_blocks))
+                POINTS.hit("format x chance of a word x of taking", format, self.chances["i_words"], self.chances["o"])
+
+
+async def reset(dut):
+    for name in ("i_command", "i_words", "i_write", "i_scale"):
+        getattr(dut, f"{name}__valid").value = 0
+    dut.clear.value = 0
+    dut.o__ready.value = 0
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    for _ in range(3):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    await RisingEdge(dut.clk)
+    assert dut.idle.value
+
+
+@cocotb.test()
+async def random_programs(dut):
+    """Random groups of matrices, each program with its own gaps."""
+    await reset(dut)
+    rng = np.random.default_rng(SEED)
+    bank = 0
+    pairs = rng.permutation(list(itertools.product(CHANCES, CHANCES)))
+    for start in range(0, GROUPS, 4):
+        groups = [Group(rng, (bank + n) % 2) for n in range(4)]
+        chances = {name: float(rng.choice(CHANCES)) for name in ("i_command", "i_words", "i_write", "i_scale")}
+        chances["i_words"], chances["o"] = map(float, pairs[start // 4 % len(pairs)])
+        dut._log.info("seed %d, groups from %d, chances %s", SEED, start, chances)
+        run = Run(dut, rng, groups, chances)
+        # Between programs everything is idle, so the first group's bank can be emptied by hand.
+        dut.clear.value = 1 << groups[0].bank
+        await run.edge()
+        dut.clear.value = 0
+        await run.go()
+
+
+@cocotb.test()
+async def full_rate(dut):
+    """Without gaps: a word in every cycle across commands, the stated latency, and events that add up."""
+    await reset(dut)
+    rng = np.random.default_rng(SEED + 1)
+    always = dict.fromkeys(("i_command", "i_words", "i_write", "i_scale", "o"), 1.0)
+    for format, group_shift in itertools.product(BlockFormat, range(MAX_GROUP_SHIFT + 1)):
+        k_blocks = PARAMS.max_k_blocks >> MAX_GROUP_SHIFT << MAX_GROUP_SHIFT
+        run_tiles = PARAMS.tile.tiles_per_scale_word(format, group_shift)
+        row_groups = max(4, 3 * run_tiles // (2 * k_blocks))  # more than one scale word a matrix
+        rows = row_groups * PARAMS.tile.group_rows(format)
+        group = Group(rng, 1, k_blocks=k_blocks, rows=rows, format=format, group_shift=group_shift, commands=3)
+        run = Run(dut, rng, [group], always)
+        dut.clear.value = 2
+        await run.edge()
+        dut.clear.value = 0
+        # The bank is full before the first command.
+        for payload in group.writes(rng):
+            await run.offer("i_write", payload)
+        await run.go(run.edge)
+        spacing = np.diff(run.word_cycles)
+        assert spacing.max() <= PARAMS.steps
+        tiles = row_groups * k_blocks
+        assert len(run.word_cycles) == 3 * (tiles + -(-tiles // run_tiles))
+        bits = len(run.word_cycles) * PARAMS.word_bits / (3 * rows * k_blocks * BLOCK)
+        cycles = run.word_cycles[-1] - run.word_cycles[0] + 1
+        told = "%s in groups of %d: %d words in %d cycles, %.4f bits a weight"
+        dut._log.info(told, format.name, BLOCK << group_shift, len(run.word_cycles), cycles, bits)
+        events = dict(zip(EVENTS, np.sum(run.events, axis=0).tolist(), strict=True))
+        assert np.sum(run.events, axis=1).max() <= 1
+        assert events["busy"] == 3 * tiles * PARAMS.steps
+        assert events["blocked_activation"] == events["blocked_output"] == 0
+        first_group_words = group.k_blocks + -(-group.k_blocks // run_tiles)
+        latency = run.result_cycles[0] - run.word_cycles[first_group_words - 1]
+        assert latency == LATENCY

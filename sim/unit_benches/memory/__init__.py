@@ -1,0 +1,1 @@
+"""Bench of reader, writer and registers."""

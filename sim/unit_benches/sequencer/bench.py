@@ -1,0 +1,79 @@
+"""Bench of the sequencer: random legal programs between a memory and units that take things when they like.
+
+The cocotb side is cocotb_tests.py; `segments` is its model of what must be read.
+"""
+
+import json
+from dataclasses import asdict
+
+from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode
+from rtlm.hw.control.sequencer import Sequencer
+from rtlm.hw.control.sequencer_params import SequencerParams
+from rtlm.sim.unit_benches.bench import Prepared, verilog_text
+
+PROGRAMS = 18
+"""Random programs, each run once."""
+
+_LIMITS = {"vector_lanes": 2, "max_k_blocks": 8, "max_packet_rows": 64, "kv_heads": 3, "group": 2}
+
+SETS = {
+    "one-column": SequencerParams(
+        columns=1, word_bytes=64, beats_per_word=8, head_dim=32, scale_words=2, row_words=9, **_LIMITS
+    ),
+    "three-columns": SequencerParams(
+        columns=3, word_bytes=128, beats_per_word=1, head_dim=16, scale_words=3, row_words=7, **_LIMITS
+    ),
+}
+
+
+def prepare(params: SequencerParams) -> Prepared:
+    """Give the unit as Verilog and what its cocotb side has to know."""
+    return Prepared(
+        verilog=verilog_text(Sequencer(params), "sequencer"),
+        top="sequencer",
+        environment={"BENCH_PARAMS": json.dumps(asdict(params)), "BENCH_COUNT": str(PROGRAMS)},
+    )
+
+
+def is_skipped(instruction: Instruction, *, active: int, no_logits: bool) -> bool:
+    """Whether a step leaves an instruction out: logits that are not wanted, a column that takes no part."""
+    of_column = instruction.epilogue in (Epilogue.LOAD_ROPE, Epilogue.EMBED)
+    return bool(instruction.logits and no_logits) or (of_column and instruction.column >= active)
+
+
+def segments(
+    params: SequencerParams, instruction: Instruction, registers: dict[str, list[int]], active: int
+) -> list[tuple[int, int]]:
+    """Give beat address and words of everything that an instruction reads.
+
+    Parameters
+    ----------
+    params
+        Sizes.
+    instruction
+        One that is not skipped.
+    registers
+        ``token``, ``position``, ``history`` and ``kv_base`` of each column.
+    active
+        Columns that take part.
+    """
+    if instruction.opcode is Opcode.END:
+        return []
+    if instruction.opcode is not Opcode.ATTENTION:
+        kinds = {Index.TOKEN: "token", Index.POSITION: "position"}
+        index = registers[kinds[instruction.index]][instruction.column] if instruction.index in kinds else 0
+        return [((instruction.address + index * instruction.aux) % (1 << 32), instruction.words)]
+    result = []
+    for column in range(active):
+        history = registers["history"][column]
+        address = registers["kv_base"][column] + instruction.address
+        for _ in range(instruction.kv_heads):
+            for size, reserved in (
+                (4, params.scale_words),
+                (params.head_dim, params.row_words),
+                (params.head_dim, params.row_words),
+            ):
+                if words := -(-history * size // params.word_bytes):
+                    result.append((address % (1 << 32), words))
+                address += reserved * params.beats_per_word
+    return result

@@ -1,0 +1,37 @@
+"""Bench of the vector engine; the cocotb side is cocotb_tests.py."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.unit import VectorEngine
+from rtlm.sim.unit_benches.bench import Prepared, verilog_text
+
+PROGRAMS = 12
+"""Random programs."""
+
+SMALL: dict[str, Any] = {"max_dim": 96, "max_hidden": 128, "heads": 4, "kv_heads": 2, "context_limit": 40}
+
+SETS = {
+    "narrow": VectorParams(lanes=2, columns=1, head_dim=32, word_bytes=64, **SMALL),
+    "short-heads": VectorParams(
+        lanes=4, columns=2, head_dim=16, word_bytes=128, beats_per_word=2, clock_gating=True, **SMALL
+    ),
+    "long-heads": VectorParams(lanes=2, columns=3, head_dim=128, word_bytes=64, beats_per_word=4, **SMALL),
+    "wide-words": VectorParams(lanes=4, columns=3, head_dim=64, word_bytes=256, **SMALL),
+}
+
+
+def prepare(params: VectorParams) -> Prepared:
+    """Give the unit as Verilog and what its cocotb side has to know."""
+    engine = VectorEngine(params)
+    return Prepared(
+        verilog=verilog_text(engine, "vector_engine"),
+        top="vector_engine",
+        environment={
+            "BENCH_PARAMS": json.dumps(asdict(params)),
+            "BENCH_COUNT": str(PROGRAMS),
+            "BENCH_LATENCY": json.dumps({epilogue.name: cycles for epilogue, cycles in engine.latency.items()}),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Verilator: finding it, builds with the native bench or cocotb, cached by content, and coverage."""

@@ -1,0 +1,373 @@
+"""From Verilog to a shared library with the bench inside, cached by content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtlm.gen.common.errors import ToolError
+from rtlm.sim.verilator.cache import cached, digest, run_logged
+from rtlm.sim.verilator.find import (
+    FST_SENTENCE,
+    Verilator,
+    compiler_identity,
+    find_compiler,
+    find_verilator,
+    has_headers,
+)
+
+BENCH = Path(__file__).resolve().parents[1] / "native"
+TOP = "accelerator"
+TRACES = (None, "fst", "saif")
+
+Progress = Callable[[str], None]
+
+# Assertions off and two-state start-up: nothing in the generated design depends on X. Lint that Amaranth's Verilog
+# triggers everywhere is off; other warnings go to the log.
+_VERILATE = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal"]
+_VERILATE += ["-Wno-CASEINCOMPLETE", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC"]
+_VERILATE += ["--output-split", "4000", "--output-split-cfuncs", "1000", "--output-split-ctrace", "1000"]
+_COMMON = ["-std=c++20", "-fPIC", "-march=native", "-DVL_TIME_CONTEXT", "-fno-strict-aliasing", "-Wno-unused"]
+# Nothing outside replaces the library's functions: calls between them need no table, which makes them 9 % faster.
+_COMMON += ["-fno-semantic-interposition", "-fno-plt"]
+_LINK = ["-Wl,-Bsymbolic", "-pthread", "-latomic"]
+_FAST = ["-O3"]
+_SLOW = ["-O1"]  # code that runs seldom: constructors, initial blocks, traces
+_RUNTIME = {
+    None: ("verilated.cpp", "verilated_threads.cpp"),
+    "fst": ("verilated.cpp", "verilated_threads.cpp", "verilated_fst_c.cpp"),
+    "saif": ("verilated.cpp", "verilated_threads.cpp", "verilated_saif_c.cpp"),
+}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of the Verilated top, by their Verilog names: (C++ member, is an input, width)."""
+
+    members: dict[str, tuple[str, bool, int]]
+
+    @property
+    def axi_count(self) -> int:
+        """Number of AXI4 ports."""
+        numbers = [int(match[1]) for name in self.members if (match := re.match(r"m(\d+)_axi__", name))]
+        return max(numbers, default=-1) + 1
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build.
+
+    Attributes
+    ----------
+    library : Path
+        The shared library.
+    key : str
+        Hash of everything it depends on.
+    trace : str or None
+        "fst", "saif" or None.
+    """
+
+    library: Path
+    key: str
+    trace: str | None = None
+
+
+@dataclass
+class _Compiler:
+    """Compiles several files at once and keeps a log."""
+
+    folder: Path
+    progress: Progress
+    jobs: int = 2
+    path: str = field(default_factory=find_compiler)
+
+    def run(self, command: Sequence[str], what: str, environment: dict[str, str] | None = None) -> None:
+        run_logged(command, self.folder, what, environment)
+
+    def objects(self, sources: list[tuple[Path, list[str]]]) -> list[Path]:
+        done = 0
+
+        def one(source: Path, flags: list[str]) -> Path:
+            nonlocal done
+            target = self.folder / (source.stem + ".o")
+            self.run([self.path, *flags, "-c", str(source), "-o", str(target)], f"Compiling {source.name}")
+            done += 1
+            self.progress(f"compiled {done} of {len(sources)} files")
+            return target
+
+        biggest_first = sorted(sources, key=lambda item: -item[0].stat().st_size)
+        return self.parallel(lambda item: one(*item), biggest_first)
+
+    def parallel(self, action: Callable, items: Sequence) -> list:
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            return list(pool.map(action, items))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def link(self, objects: Sequence[Path], target: Path, libraries: Sequence[str] = ()) -> None:
+        command = [self.path, "-shared", *map(str, objects), "-o", str(target), *_LINK, *libraries]
+        if self.path.endswith("clang++"):
+            command.remove("-latomic")
+        self.run(command, "Linking")
+
+
+def _bench_sources() -> list[tuple[str, bytes]]:
+    return [(path.name, path.read_bytes()) for path in sorted(BENCH.iterdir()) if path.suffix in (".h", ".cpp")]
+
+
+def memory_library(*, cache: Path | None = None) -> Path:
+    """Return the library with the DRAM model alone, for stream measurements; it compiles in seconds.
+
+    Parameters
+    ----------
+    cache : Path, optional
+        Instead of the user's cache folder.
+    """
+    compiler = find_compiler()
+    key = digest("memory", compiler_identity(compiler), _bench_sources())
+
+    def make(folder: Path) -> None:
+        tool = _Compiler(folder, lambda _: None, path=compiler)
+        source = BENCH / "stream.cpp"
+        flags = ["-std=c++17", "-O3", "-march=native", "-fPIC", "-shared"]
+        tool.run([compiler, *flags, str(source), "-o", "memory.so"], f"Compiling {source.name}")
+
+    return cached(key, make, cache=cache) / "memory.so"
+
+
+def build_model(
+    verilog: str,
+    *,
+    top: str = TOP,
+    trace: str | None = None,
+    jobs: int = 2,
+    cache: Path | None = None,
+    progress: Progress = lambda _: None,
+) -> Build:
+    """Build a design with the bench into a shared library, or find it in the cache.
+
+    Parameters
+    ----------
+    verilog : str
+        Text of the design, with a module `top` that has the ports of an accelerator.
+    top : str
+        Name of the top module.
+    trace : {None, "fst", "saif"}
+        Kind of trace that `AcceleratorModel.trace_start` can write.
+    jobs : int
+        Compilers that run at once.
+    cache : Path, optional
+        Instead of the user's cache folder.
+    progress : callable, optional
+        Called with short texts while it builds.
+
+    Raises
+    ------
+    ToolError
+        When a tool is missing, or the Verilog or a port is not as it must be.
+    """
+    if trace not in TRACES:
+        raise ValueError(f"trace is {trace!r}; it must be None, 'fst' or 'saif'.")
+    verilator, compiler = find_verilator(), find_compiler()
+    if trace == "fst" and not has_headers("lz4.h", "zlib.h"):
+        raise ToolError(FST_SENTENCE)
+    identity = (verilator.version, str(verilator.root), compiler_identity(compiler), _COMMON, _FAST, _SLOW, _LINK)
+    key = digest("model", verilog, top, trace, identity, _VERILATE, _bench_sources())
+
+    def make(folder: Path) -> None:
+        tool = _Compiler(folder, progress, jobs, compiler)
+        _verilate(tool, verilog, top, trace, verilator)
+        runtime = _runtime_objects(verilator, compiler, identity, trace, jobs, cache, progress)
+        _compile(tool, trace, verilator, runtime)
+
+    folder = cached(key, make, cache=cache, waiting=lambda: progress("waiting for another process that builds this"))
+    return Build(folder / "model.so", key, trace)
+
+
+def _runtime_objects(
+    verilator: Verilator,
+    compiler: str,
+    identity: tuple,
+    trace: str | None,
+    jobs: int,
+    cache: Path | None,
+    progress: Progress,
+) -> list[Path]:
+    """Verilator's own objects, which dominate small builds: compiled once for a set of flags."""
+
+    def make(folder: Path) -> None:
+        progress("compiling the Verilator runtime (once)")
+        include = verilator.root / "include"
+        flags = [*_COMMON, *_FAST, f"-I{include}", f"-I{include / 'vltstd'}", *_trace_flags(trace)]
+        tool = _Compiler(folder, lambda _: None, jobs, compiler)
+        tool.objects([(include / name, flags) for name in _RUNTIME[trace]])
+
+    folder = cached(digest("runtime", identity, trace), make, cache=cache)
+    return sorted(folder.glob("*.o"))
+
+
+def _trace_flags(trace: str | None) -> list[str]:
+    flags = ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]
+    if trace is None:
+        return [*flags, "-DVM_TRACE=0"]
+    # Without NDEBUG the SAIF writer ends the process by an assertion when the disk is full.
+    return [*flags, "-DVM_TRACE=1", f"-DVM_TRACE_{trace.upper()}=1", f"-DBENCH_TRACE_{trace.upper()}", "-DNDEBUG"]
+
+
+def _verilate(tool: _Compiler, verilog: str, top: str, trace: str | None, verilator: Verilator) -> None:
+    (tool.folder / "design.v").write_text(verilog)
+    tool.progress("Verilating")
+    options = [*_VERILATE, "--top-module", top, "--prefix", "Vbench", "--Mdir", "obj"]
+    options += [f"--trace-{trace}"] if trace else []
+    tool.run([*verilator.command, *options, "design.v"], "Verilator", dict(verilator.environment))
+    generated = tool.folder / "obj"
+    ports = read_ports((generated / "Vbench.h").read_text())
+    (generated / "bench_config.h").write_text(bench_config(ports))
+
+
+def _compile(tool: _Compiler, trace: str | None, verilator: Verilator, runtime: list[Path]) -> None:
+    generated = tool.folder / "obj"
+    include = verilator.root / "include"
+    flags = [*_COMMON, *_trace_flags(trace), f"-I{generated}", f"-I{include}", f"-I{include / 'vltstd'}"]
+    sources = [(BENCH / "bench.cpp", [*flags, *_FAST])]
+    tool.progress("compiling the common header")
+    header = generated / "Vbench__pch.h"
+
+    def precompile(flags: list[str]) -> list[str]:
+        """Return flags with a precompiled header, which fits one set of flags only."""
+        copy = generated / f"header{flags[-1]}" / header.name
+        copy.parent.mkdir()
+        copy.write_text(f'#include "{header}"\n')
+        command = [tool.path, *flags, "-x", "c++-header", str(copy), "-o", f"{copy}.gch"]
+        tool.run(command, "Compiling the common header")
+        return [*flags, "-include", str(copy)]
+
+    fast, slow = tool.parallel(precompile, [[*flags, *_FAST], [*flags, *_SLOW]])
+    for source in sorted(generated.glob("*.cpp")):
+        # What runs once or, like traces, in short windows is not worth the compiler's time.
+        seldom = any(part in source.stem for part in ("__Slow", "__Syms", "__Trace"))
+        sources.append((source, slow if seldom else fast))
+    objects = tool.objects(sources)
+    tool.progress("linking")
+    tool.link([*objects, *runtime], tool.folder / "model.so", ["-llz4", "-lz"] if trace == "fst" else [])
+    for path in objects:
+        path.unlink()
+    for path in sorted(generated.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    generated.rmdir()
+
+
+def read_ports(header: str) -> Ports:
+    """Return the ports of a Verilated top from its header.
+
+    Parameters
+    ----------
+    header : str
+        Text of ``Vbench.h``.
+    """
+    members = {}
+    for kind, member, high, low in re.findall(r"VL_(IN|OUT)(?:8|16|64|W)?\(&?(\w+),(\d+),(\d+)", header):
+        # Verilator writes characters that C++ or it reserves, such as the second of two underscores, as hex.
+        name = re.sub(r"__0([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), member)
+        members[name] = (member, kind == "IN", int(high) - int(low) + 1)
+    return Ports(members)
+
+
+_READ_FLAGS = {"arvalid": False, "arready": True, "rvalid": True, "rready": False, "rlast": True}
+_READ_PINS = {"araddr": 0, "arlen": 0, "arsize": 0, "arburst": 0, "arid": 0, "rresp": 1, "rid": 1}
+_WRITE_FLAGS = {
+    "awvalid": False,
+    "awready": True,
+    "wvalid": False,
+    "wready": True,
+    "wlast": False,
+    "bvalid": True,
+    "bready": False,
+}
+_WRITE_PINS = {"awaddr": 0, "awlen": 0, "awsize": 0, "awburst": 0, "awid": 0, "bresp": 1, "bid": 1}
+_LITE_FLAGS = ("awvalid", "awready", "wvalid", "wready", "bvalid", "bready", "arvalid", "arready", "rvalid", "rready")
+_LITE_PINS = ("awaddr", "wdata", "wstrb", "bresp", "araddr", "rdata", "rresp")
+_OPTIONAL = {"arid", "rid", "awid", "bid"}
+
+
+def bench_config(ports: Ports) -> str:
+    """Return ``bench_config.h``, which binds a design's ports to the bench.
+
+    Parameters
+    ----------
+    ports : Ports
+        From `read_ports`.
+
+    Raises
+    ------
+    ToolError
+        When a port that the bench needs is missing.
+    """
+    for name in ("clk", "rst", "irq"):
+        if name not in ports.members:
+            raise ToolError(f"The design has no port {name!r}, which the bench needs.")
+    widths, cases = [], []
+    for number in range(ports.axi_count):
+        prefix = f"m{number}_axi__"
+        lines = _bind(ports, prefix, "pins.read", "arvalid", _READ_FLAGS, _READ_PINS, ("rdata",))
+        lines += _bind(ports, prefix, "pins.write", "awvalid", _WRITE_FLAGS, _WRITE_PINS, ("wdata", "wstrb"))
+        width = next(
+            (ports.members[prefix + name][2] for name in ("rdata", "wdata") if prefix + name in ports.members), 0
+        )
+        if width < 8 or width & (width - 1):
+            raise ToolError(f"AXI port {number} is {width} bits wide; it must be a power of two, at least 8.")
+        widths.append(str(width // 8))
+        cases.append("\n".join([f"    case {number}:", *(f"      {line}" for line in lines), "      break;"]))
+    lite = _bind(
+        ports, "s_axi__", "pins", "awvalid", dict.fromkeys(_LITE_FLAGS, False), dict.fromkeys(_LITE_PINS, 0), ()
+    )
+    body = "\n".join(cases)
+    lite_body = "\n".join(f"  {line}" for line in lite)
+    activity = f"pin.activity = rtlm::pin(top.{ports.members['activity'][0]});" if "activity" in ports.members else ""
+    return f"""\
+#pragma once
+#include <vector>
+
+#include "Vbench.h"
+#include "{BENCH / "pins.h"}"
+
+#define BENCH_PORTS {ports.axi_count}
+using BenchTop = Vbench;
+
+inline std::vector<int> bench_beat_bytes() {{ return {{{", ".join(widths)}}}; }}
+
+inline void bench_bind_port([[maybe_unused]] BenchTop& top, int port, [[maybe_unused]] rtlm::AxiPins& pins) {{
+  switch (port) {{
+{body}
+    default:
+      break;
+  }}
+}}
+
+inline void bench_bind_lite([[maybe_unused]] BenchTop& top, [[maybe_unused]] rtlm::LitePins& pins) {{
+{lite_body}
+}}
+
+inline void bench_bind_activity([[maybe_unused]] BenchTop& top, [[maybe_unused]] rtlm::ActivityPin& pin) {{
+  {activity}
+}}
+"""
+
+
+def _bind(ports: Ports, prefix: str, target: str, key: str, flags: dict, pins: dict, wide: Sequence[str]) -> list[str]:
+    if prefix + key not in ports.members:
+        return []  # this direction is not there
+    lines = []
+    for kind, names in (("flag", flags), ("pin", pins), ("bytes", wide)):
+        for name in names:
+            entry = ports.members.get(prefix + name)
+            if entry is None and name in _OPTIONAL:
+                continue
+            if entry is None:
+                raise ToolError(f"The design has a port {prefix + key!r} but no port {prefix + name!r}.")
+            lines.append(f"{target}.{name} = rtlm::{kind}(top.{entry[0]});")
+    return lines
