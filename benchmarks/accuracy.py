@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rtlm.host.errors import ModelError
-from rtlm.host.fetch import SMOLLM2, fetch
-from rtlm.host.golden import GoldenModel
-from rtlm.host.model import LlamaModel
-from rtlm.host.reference import ReferenceModel
-from rtlm.host.tokenizer import Tokenizer
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.golden.reference import ReferenceModel
+from rtlm.host.models.download import SMOLLM2, fetch
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.tokenizer import Tokenizer
 
 HERE = Path(__file__).resolve().parent
 TEXT = HERE / "data" / "english.txt"
@@ -161,10 +161,9 @@ class Evaluation:
 
 def fingerprint(model: Path, *others: Path) -> str:
     """Return a hash of everything a kept result depends on: the model, the inputs and the source of the numerics."""
-    host = HERE.parent / "host"
-    numerics = [host / "golden.py", host / "reference.py", host / "image.py", Path(__file__)]
-    for room in ("formats", "hls", "kernels"):
-        numerics += sorted((HERE.parent / "hw" / room).glob("*.py"))
+    numerics = [Path(__file__)]
+    for room in ("hw/formats", "hw/hls", "hw/kernels", "hw/matmul", "host/golden", "host/compiler"):
+        numerics += sorted((HERE.parent / room).glob("*.py"))
     digest = hashlib.sha256()
     for path in (model, *others, *numerics):
         digest.update(hashlib.sha256(path.read_bytes()).digest())

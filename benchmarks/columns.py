@@ -12,17 +12,17 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.batch import generate_batch
-from rtlm.host.engine import Engine
-from rtlm.host.fetch import fetch
-from rtlm.host.generation import Step, generate
-from rtlm.host.model import LlamaModel
-from rtlm.host.progress import TerminalProgress
-from rtlm.host.sampling import SamplingParams
+from rtlm.host.models.download import fetch
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.tokenizer import Tokenizer
+from rtlm.host.runtime.batch import generate_batch
+from rtlm.host.runtime.engine import Engine
+from rtlm.host.runtime.generation import Step, generate
+from rtlm.host.runtime.sampling import SamplingParams
+from rtlm.host.runtime.speculation import NgramDraft
 from rtlm.host.session import simulate
-from rtlm.host.speculation import NgramDraft
-from rtlm.host.tokenizer import Tokenizer
 
 TEXT = Path(__file__).parent / "data/english.txt"
 GREEDY = SamplingParams()

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import click
 import numpy as np
+from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.device import ColumnInput
-from rtlm.host.fetch import fetch
-from rtlm.host.golden import GoldenModel
-from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.model import LlamaModel
-from rtlm.host.progress import TerminalProgress
+from rtlm.host.golden.engine import GoldenEngine
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.download import fetch
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.session import simulate
-from rtlm.host.traffic import needed_bytes
 from rtlm.sim import stream_ceiling
 
 CONTEXT = 512

@@ -30,7 +30,7 @@ from dram_litedram.compare import (
     recorded,
 )
 from rtlm.gen.common.errors import ToolError
-from rtlm.host.progress import TerminalProgress
+from rtlm.gen.common.progress import TerminalProgress
 from rtlm.sim import stream_ceiling
 from rtlm.sim.memory.dram import named
 

@@ -13,11 +13,11 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.device import ColumnInput
-from rtlm.host.fetch import fetch
-from rtlm.host.model import LlamaModel
-from rtlm.host.progress import TerminalProgress
+from rtlm.host.models.download import fetch
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.session import Simulation, simulate
 
 TOKEN = 300

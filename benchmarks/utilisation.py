@@ -18,16 +18,16 @@ import click
 import numpy as np
 from gguf import GGMLQuantizationType
 from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.progress import Progress, TerminalProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.causes import cycles_by_cause, whole_cycles
-from rtlm.host.device import ColumnInput
-from rtlm.host.fetch import fetch
-from rtlm.host.golden import GoldenModel
-from rtlm.host.kv_cache import cache_words, random_cache
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.progress import Progress, TerminalProgress
+from rtlm.host.golden.kv_cache import cache_words, random_cache
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.download import fetch
+from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
+from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.session import Simulation, simulate
-from rtlm.host.traffic import needed_bytes
 from rtlm.sim import stream_ceiling
 
 FIRST_TOKEN = 300
@@ -79,7 +79,7 @@ class Row:
     utilisation, of_ceiling
         Needed bytes / (time x peak), and the same / what a linear stream reaches.
     causes
-        Cycles by cause (`rtlm.host.causes`); they add up.
+        Cycles by cause (`rtlm.host.reports.causes`); they add up.
     operators
         Cycles by operator.
     seconds

@@ -11,42 +11,37 @@ from tempfile import TemporaryFile
 
 from rtlm.gen.common.cache import cache_folder
 from rtlm.gen.common.errors import ToolError
+from rtlm.gen.common.progress import Progress
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.rtl.verilog import Rtl, build_rtl
-from rtlm.host.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
-from rtlm.host.batch import generate_batch
-from rtlm.host.collect import BookedStepper, measure_memory, measure_steps
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.plan import Plan, check_fit, make_plan
 from rtlm.host.compiler.program import compile_model, program_crc
-from rtlm.host.device import Stepper
-from rtlm.host.engine import Engine
 from rtlm.host.errors import ModelError
-from rtlm.host.fetch import SMOLLM2, fetch
-from rtlm.host.generation import LogitDigest, Step, generate
-from rtlm.host.golden import GoldenModel
-from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.interruption import InterruptibleStepper
-from rtlm.host.measurements import (
-    ActivityMeasurement,
-    GeneratedText,
-    RunMeasurements,
-    SimulatorMeasurement,
-)
-from rtlm.host.model import LlamaModel
-from rtlm.host.progress import Progress
-from rtlm.host.report import Report, make_report
-from rtlm.host.sampling import SamplingParams
+from rtlm.host.golden.engine import GoldenEngine
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.download import SMOLLM2, fetch
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import ModelShape
+from rtlm.host.models.tokenizer import Tokenizer
+from rtlm.host.reports.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
+from rtlm.host.reports.collect import BookedStepper, measure_memory, measure_steps
+from rtlm.host.reports.measurements import ActivityMeasurement, GeneratedText, RunMeasurements, SimulatorMeasurement
+from rtlm.host.reports.report import Report, make_report
+from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.runtime.batch import generate_batch
+from rtlm.host.runtime.device import Stepper
+from rtlm.host.runtime.engine import Engine
+from rtlm.host.runtime.generation import LogitDigest, Step, generate
+from rtlm.host.runtime.interruption import InterruptibleStepper
+from rtlm.host.runtime.sampling import SamplingParams
+from rtlm.host.runtime.simulated_device import SimulatedDevice
+from rtlm.host.runtime.simulated_memory import simulated_memory
+from rtlm.host.runtime.speculation import NgramDraft
+from rtlm.host.runtime.trace import Trace
 from rtlm.host.session_options import RunOptions
-from rtlm.host.simulated_device import SimulatedDevice
-from rtlm.host.simulated_memory import simulated_memory
-from rtlm.host.speculation import NgramDraft
-from rtlm.host.stored import ModelShape
-from rtlm.host.tokenizer import Tokenizer
-from rtlm.host.trace import Trace
-from rtlm.host.traffic import needed_bytes
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel, build_model, find_verilator
 from rtlm.sim.verilator.find import find_compiler

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
-from rtlm.host.fetch import fetch
-from rtlm.host.seeds import DEFAULT_SEED, parse_seed
+from rtlm.host.models.download import fetch
+from rtlm.host.verification.seeds import DEFAULT_SEED, parse_seed
 
 
 def pytest_addoption(parser):

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
+from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.program import compile_model
-from rtlm.host.device import ColumnInput
 from rtlm.host.errors import AcceleratorError
-from rtlm.host.generation import generate
-from rtlm.host.golden import GoldenModel
-from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.progress import SilentProgress
-from rtlm.host.sampling import SamplingParams
+from rtlm.host.golden.engine import GoldenEngine
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.generation import generate
+from rtlm.host.runtime.sampling import SamplingParams
 from rtlm.host.session import simulate
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Opcode
 from rtlm.hw.control.legality import RULES, broken_rules
@@ -277,7 +277,7 @@ def test_errors_stop_readably_and_reset_recovers(small_model, expected):
 def test_an_image_for_another_configuration_is_refused(small_model):
     config = load_config("tiny")
     with simulate(config, small_model, context=CONTEXT, progress=SilentProgress()) as simulation:
-        from rtlm.host.engine import Engine
+        from rtlm.host.runtime.engine import Engine
 
         other = replace(simulation.engine.params, config_hash=1)
         with pytest.raises(AcceleratorError, match="built from configuration"):

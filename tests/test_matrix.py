@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.device import ColumnInput
-from rtlm.host.golden import GoldenModel
-from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.progress import SilentProgress
+from rtlm.host.golden.engine import GoldenEngine
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.session import simulate
 from rtlm.hw.unit_params import unit_params
 

@@ -11,9 +11,9 @@ from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.synthesis.bitstream import Bitstream
 from rtlm.gen.synthesis.place import PlaceError, Timing
-from rtlm.host.cli import run_command
-from rtlm.host.selftest import GENERATED, PROMPT, make_case
-from rtlm.host.selftest_bench import SHELL, selftest_benches
+from rtlm.host.cli.main import run_command
+from rtlm.host.verification.selftest import GENERATED, PROMPT, make_case
+from rtlm.host.verification.selftest_bench import SHELL, selftest_benches
 from rtlm.hw.board import Kind
 from rtlm.hw.registers.accelerator import register_map
 

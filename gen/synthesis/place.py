@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlm.gen.common.errors import NEGATIVE, GenerateError, RtlmError
-from rtlm.gen.installation import package_version
+from rtlm.gen.common.installation import package_version
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.convergence import stuck
 from rtlm.gen.synthesis.harness import UNIT, harness

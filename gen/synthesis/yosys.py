@@ -7,7 +7,7 @@ from importlib import util
 from pathlib import Path
 
 from rtlm.gen.common.errors import RtlmError, ToolError
-from rtlm.gen.installation import install_command, package_version
+from rtlm.gen.common.installation import install_command, package_version
 
 PACKAGE = "pyosys"
 

@@ -6,8 +6,8 @@ from rtlm.host.compiler.header import ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, PlacedRegion
 from rtlm.host.compiler.plan import Matrix, Norm
 from rtlm.host.errors import ModelError
-from rtlm.host.model import LlamaModel
-from rtlm.host.stored import embedding_blocks, matrix_blocks
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.formats import Blocks, pack_tiles
 from rtlm.hw.params import AcceleratorParams

@@ -7,7 +7,7 @@ from rtlm.gen.package.pages import table
 from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
-from rtlm.host.stored import ModelShape, Storage
+from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 

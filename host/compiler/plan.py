@@ -11,8 +11,8 @@ from typing import Any
 
 from rtlm.host.compiler.header import HEADER_BYTES, HEADER_WORDS
 from rtlm.host.errors import ModelError
-from rtlm.host.model import LlamaModel
-from rtlm.host.stored import ModelShape, Storage
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Index, Instruction, Opcode, Operator, f32_bits
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.params import AcceleratorParams

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
-from rtlm.host.model import LlamaModel
-from rtlm.host.stored import ModelShape
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import ModelShape
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.params import AcceleratorParams
 

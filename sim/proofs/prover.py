@@ -12,7 +12,7 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 from rtlm.gen.common.errors import ToolError
-from rtlm.gen.installation import install_command
+from rtlm.gen.common.installation import install_command
 from rtlm.gen.rtl.verilog import PASSES, to_rtlil
 from rtlm.gen.synthesis import yosys
 from rtlm.hw.memory.bursts import FORMAL

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rtlm.gen.common.cache import cache_folder
 from rtlm.gen.common.errors import ToolError
-from rtlm.gen.installation import install_command
+from rtlm.gen.common.installation import install_command
 from rtlm.sim.verilator.cache import cached, digest, run_logged
 from rtlm.sim.verilator.find import Verilator, compiler_identity, find_compiler, find_verilator
 

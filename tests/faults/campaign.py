@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from rtlm.host.compiler.header import HEADER_BYTES
-from rtlm.host.device import ColumnInput
-from rtlm.host.engine import Engine
 from rtlm.host.errors import AcceleratorError
+from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.engine import Engine
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.registers.accelerator import Error
 from rtlm.hw.unit_params import unit_params

@@ -5,11 +5,11 @@ import collections
 import numpy as np
 import pytest
 from campaign import Campaign, CampaignError, interruptions
+from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model, program_crc
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.progress import SilentProgress
+from rtlm.host.models.model import LlamaModel, write_random_model
 from rtlm.host.session import simulate
 from rtlm.hw.registers.accelerator import Error
 

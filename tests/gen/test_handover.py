@@ -199,7 +199,7 @@ def test_folder_is_the_same_from_another_process(tmp_path):
     for seed in ("1", "2"):
         folder = tmp_path / seed
         arguments = ["generate", "rmsnorm", "--config", "tiny", "-q", "-o", str(folder)]
-        code = f"from rtlm.host.cli import main; main({arguments!r})"
+        code = f"from rtlm.host.cli.main import main; main({arguments!r})"
         subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
         texts.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert texts[0] == texts[1]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from rtlm.gen.installation import install_command, package_version
+from rtlm.gen.common.installation import install_command, package_version
 
 TREE, WHEEL = "pip install -e '.[test]'", "pip install 'rtlm[test]'"
 
@@ -32,7 +32,7 @@ def test_command_fits_the_installation(tmp_path, monkeypatch, origin, command):
 
 
 def test_without_an_installation_it_is_the_source_tree(monkeypatch):
-    monkeypatch.setattr("rtlm.gen.installation.PACKAGE", "no-such-package")
+    monkeypatch.setattr("rtlm.gen.common.installation.PACKAGE", "no-such-package")
     assert install_command("test") == TREE
 
 

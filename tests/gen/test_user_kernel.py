@@ -10,7 +10,7 @@ import pytest
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.package.user_kernel import kernel_package, load_kernel
 from rtlm.gen.rtl.units import KernelParams
-from rtlm.host import cli
+from rtlm.host.cli import main as cli
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "hls.md"
 MOST_LINES = 14

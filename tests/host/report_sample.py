@@ -1,6 +1,6 @@
 """Made-up measurements with round numbers, whose figures can be worked out by hand."""
 
-from rtlm.host.measurements import (
+from rtlm.host.reports.measurements import (
     DECODE,
     PREFILL,
     ActivityMeasurement,

@@ -5,7 +5,7 @@ from typing import Any
 
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel, write_random_model
 from rtlm.hw.params import AcceleratorParams
 
 ARRAYS = {

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rtlm.host.batch import generate_batch
 from rtlm.host.errors import ModelError
-from rtlm.host.generation import generate
-from rtlm.host.sampling import SamplingParams
+from rtlm.host.runtime.batch import generate_batch
+from rtlm.host.runtime.generation import generate
+from rtlm.host.runtime.sampling import SamplingParams
 from toy_stepper import VOCABULARY, ToyStepper
 
 TOKENS = st.integers(0, VOCABULARY - 1)

@@ -27,9 +27,12 @@ from rtlm.gen.common.errors import (
     ToolError,
 )
 from rtlm.gen.synthesis.place import PLACERS
-from rtlm.host import cli, cli_common, doctor, versions
+from rtlm.host.cli import main as cli
+from rtlm.host.cli import options as cli_common
+from rtlm.host.cli import surroundings as doctor
+from rtlm.host.cli import versions
 from rtlm.host.errors import ModelError
-from rtlm.host.report import make_report
+from rtlm.host.reports.report import make_report
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def session(monkeypatch):
 
 def test_help_teaches_and_loads_no_command():
     code = (
-        "import sys; from rtlm.host.cli import run_command; run_command(['--help']); "
+        "import sys; from rtlm.host.cli.main import run_command; run_command(['--help']); "
         "print([m for m in sys.modules if m.startswith(('numpy', 'amaranth', 'pydantic', 'rich', 'rtlm.host.cli_'))])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -313,7 +316,7 @@ def test_terminals_that_lack_characters_show_replacements(tmp_path, encoding):
         "import sys, types\n"
         "from report_sample import sample\n"
         "from rtlm.host import cli\n"
-        "from rtlm.host.report import make_report\n"
+        "from rtlm.host.reports.report import make_report\n"
         "def run(options, progress):\n"
         "    progress.text('Grüße \N{SNOWMAN}')\n"
         "    return make_report(sample())\n"
@@ -330,7 +333,7 @@ def test_terminals_that_lack_characters_show_replacements(tmp_path, encoding):
 
 
 def test_closed_streams_are_no_failure():
-    code = "from rtlm.host.cli import main; main(['list', 'presets'])"
+    code = "from rtlm.host.cli.main import main; main(['list', 'presets'])"
     assert subprocess.run(["sh", "-c", f'{sys.executable} -c "{code}" >&- 2>&-']).returncode == OK
 
 
@@ -431,6 +434,6 @@ def test_doctors_columns_do_not_collide(width):
 
 
 def test_closed_pipe_is_no_failure():
-    command = f"{sys.executable} -c 'from rtlm.host.cli import main; main()' list | head -n 1"
+    command = f"{sys.executable} -c 'from rtlm.host.cli.main import main; main()' list | head -n 1"
     run = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")

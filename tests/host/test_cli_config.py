@@ -8,7 +8,7 @@ from rtlm.gen.common.errors import OK, USER_ERROR
 from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.configuration.schema import BOARDS
 from rtlm.gen.rtl.units import UNITS
-from rtlm.host import cli
+from rtlm.host.cli import main as cli
 
 
 def out(capsys, *arguments):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from rtlm.host.cli import run_command
+from rtlm.host.cli.main import run_command
 from rtlm.sim.proofs import prover
 from rtlm.sim.proofs.prover import Verdict
 from rtlm.sim.unit_benches.bench import Bench

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model
-from rtlm.host.device import ColumnInput
-from rtlm.host.engine import RESET_POLLS, Engine
 from rtlm.host.errors import AcceleratorError
+from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.engine import RESET_POLLS, Engine
 from rtlm.hw.registers.accelerator import COUNTERS, ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
 from small_models import params_of, small_model
 

@@ -7,9 +7,9 @@ import sys
 import zipfile
 
 import pytest
-from rtlm.host import fetch as module
 from rtlm.host.errors import ModelError
-from rtlm.host.fetch import SMOLLM2, ModelSource, cached, fetch, model_directory
+from rtlm.host.models import download as module
+from rtlm.host.models.download import SMOLLM2, ModelSource, cached, fetch, model_directory
 
 CONTENT = bytes(range(256)) * 9000
 

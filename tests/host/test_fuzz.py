@@ -14,9 +14,9 @@ from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader, check_image
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
-from rtlm.host.gguf_file import GGUFFile
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.tokenizer import Tokenizer
+from rtlm.host.models.gguf_file import GGUFFile
+from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.tokenizer import Tokenizer
 from small_models import params_of, small_model
 
 LONGEST_LINE = 600

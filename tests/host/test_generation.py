@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 from rtlm.host.errors import ModelError
-from rtlm.host.generation import LogitDigest, generate
-from rtlm.host.sampling import SamplingParams
+from rtlm.host.runtime.generation import LogitDigest, generate
+from rtlm.host.runtime.sampling import SamplingParams
 from toy_stepper import VOCABULARY, ToyStepper
 
 GREEDY = SamplingParams()

@@ -10,8 +10,8 @@ from gguf import GGUFValueType as Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
-from rtlm.host.gguf_file import GGUFFile
-from rtlm.host.model import write_random_model
+from rtlm.host.models.gguf_file import GGUFFile
+from rtlm.host.models.model import write_random_model
 
 
 def text(value: str) -> bytes:

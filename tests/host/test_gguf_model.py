@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.host.errors import ModelError
-from rtlm.host.gguf_file import GGUFFile
-from rtlm.host.model import LlamaModel, write_random_model
+from rtlm.host.models.gguf_file import GGUFFile
+from rtlm.host.models.model import LlamaModel, write_random_model
 
 
 @pytest.fixture

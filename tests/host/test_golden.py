@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
-from rtlm.host.golden import BATCH, GoldenModel, PreparedMatrix, quantise
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.reference import ReferenceModel
+from rtlm.host.golden.model import BATCH, GoldenModel, PreparedMatrix, quantise
+from rtlm.host.golden.reference import ReferenceModel
+from rtlm.host.models.model import LlamaModel, write_random_model
 from rtlm.hw import kernels
 from rtlm.hw.formats import BlockFormat, Blocks
 from rtlm.hw.matmul.model import accumulate

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from rtlm.host.batch import generate_batch
-from rtlm.host.device import ColumnInput
 from rtlm.host.errors import AcceleratorError
-from rtlm.host.generation import generate
-from rtlm.host.golden import GoldenModel
-from rtlm.host.golden_engine import GoldenEngine
-from rtlm.host.sampling import SamplingParams
+from rtlm.host.golden.engine import GoldenEngine
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.runtime.batch import generate_batch
+from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.generation import generate
+from rtlm.host.runtime.sampling import SamplingParams
 from small_models import small_model
 
 CONTEXT = 40

@@ -13,8 +13,8 @@ from rtlm.host.compiler.image import build_image, interleave
 from rtlm.host.compiler.plan import embedding_row_words
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
-from rtlm.host.model import Q8_0_LARGEST
-from rtlm.host.stored import embedding_blocks, matrix_blocks
+from rtlm.host.models.model import Q8_0_LARGEST
+from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction
 from rtlm.hw.formats import BlockFormat, Blocks, unpack_tiles
 from small_models import ARRAYS, MIXED, params_of, small_model

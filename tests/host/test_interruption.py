@@ -7,13 +7,13 @@ import sys
 
 import pytest
 from rtlm.gen.common.errors import INTERRUPTED
+from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
-from rtlm.host.device import ColumnInput
-from rtlm.host.interruption import InterruptibleStepper
-from rtlm.host.model import write_random_model
-from rtlm.host.progress import SilentProgress
+from rtlm.host.models.model import write_random_model
+from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.interruption import InterruptibleStepper
+from rtlm.host.runtime.simulated_device import SimulatedDevice
 from rtlm.host.session_options import RunOptions
-from rtlm.host.simulated_device import SimulatedDevice
 from toy_stepper import ToyStepper
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -157,7 +157,7 @@ def test_the_command_reports_what_was_done(model, tmp_path, number):
     path = tmp_path / "report.json"
     arguments = ["run", "--prompt", "abc", "-n", "200", "--backend", "golden", "--config", "tiny"]
     arguments += ["--model", str(model), "--json", str(path)]
-    code = f"from rtlm.host.cli import main; main({arguments!r})"
+    code = f"from rtlm.host.cli.main import main; main({arguments!r})"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as command:
         first = command.stdout.read(1)

@@ -6,7 +6,7 @@ import pytest
 from rtlm.host.compiler.layout import memory_map
 from rtlm.host.compiler.plan import PURPOSES, make_plan
 from rtlm.host.errors import ModelError
-from rtlm.host.stored import ModelShape
+from rtlm.host.models.stored import ModelShape
 from small_models import ARRAYS, MIXED, params_of, small_model
 
 

@@ -6,11 +6,11 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.host.compiler.plan import PURPOSES, Matrix, make_plan
 from rtlm.host.compiler.program import compile_model
-from rtlm.host.device import ColumnInput
 from rtlm.host.errors import ModelError
-from rtlm.host.model import LAYER_MATRICES
-from rtlm.host.stored import ModelShape, Storage
-from rtlm.host.traffic import needed_bytes
+from rtlm.host.models.model import LAYER_MATRICES
+from rtlm.host.models.stored import ModelShape, Storage
+from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.control.isa import Index, Opcode
 from rtlm.hw.formats import BlockFormat
 from small_models import ARRAYS, MIXED, params_of, small_model

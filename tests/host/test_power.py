@@ -1,8 +1,8 @@
 """Power: each summand by hand, ranges, warnings."""
 
 import pytest
-from rtlm.host.measurements import ActivityMeasurement
-from rtlm.host.power import DRAM_BACKGROUND, estimate_power
+from rtlm.host.reports.measurements import ActivityMeasurement
+from rtlm.host.reports.power import DRAM_BACKGROUND, estimate_power
 
 
 def power(**changes):

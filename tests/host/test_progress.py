@@ -2,7 +2,7 @@
 
 import io
 
-from rtlm.host.progress import SilentProgress, TerminalProgress
+from rtlm.gen.common.progress import SilentProgress, TerminalProgress
 
 
 class Terminal(io.StringIO):

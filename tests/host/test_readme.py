@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from rtlm.host.gguf_file import SUPPORTED_TYPES, VERSIONS
-from rtlm.host.model import ARCHITECTURE, FLOAT_DTYPES
-from rtlm.host.tokenizer import PRE_TOKENIZERS
+from rtlm.host.models.gguf_file import SUPPORTED_TYPES, VERSIONS
+from rtlm.host.models.model import ARCHITECTURE, FLOAT_DTYPES
+from rtlm.host.models.tokenizer import PRE_TOKENIZERS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -3,8 +3,8 @@
 import gguf
 import numpy as np
 import pytest
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.reference import ReferenceModel
+from rtlm.host.golden.reference import ReferenceModel
+from rtlm.host.models.model import LlamaModel, write_random_model
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import json
 import pytest
 from report_sample import COUNTERS, sample
 from rich.console import Console
-from rtlm.host.causes import CAUSES
-from rtlm.host.measurements import DECODE, SimulatorMeasurement, StepMeasurement
-from rtlm.host.report import PEDIGREE, SCHEMA_VERSION, make_report
-from rtlm.host.report_table import print_report
+from rtlm.host.reports.causes import CAUSES
+from rtlm.host.reports.measurements import DECODE, SimulatorMeasurement, StepMeasurement
+from rtlm.host.reports.report import PEDIGREE, SCHEMA_VERSION, make_report
+from rtlm.host.reports.table import print_report
 
 PROMISED = {
     "config": ("name", "hash"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
-from rtlm.host.sampling import Sampler, SamplingParams
+from rtlm.host.runtime.sampling import Sampler, SamplingParams
 
 LOGITS = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=30)
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from rtlm.host.cli import run_command
-from rtlm.host.seeds import DEFAULT_SEED, SEEDS, parse_seed
+from rtlm.host.cli.main import run_command
+from rtlm.host.verification.seeds import DEFAULT_SEED, SEEDS, parse_seed
 from rtlm.sim.unit_benches.bench import Bench
 from rtlm.sim.verilator.cocotb_runner import CocotbRun, TestOutcome
 

@@ -2,12 +2,13 @@
 
 import pytest
 from rtlm.gen.common.errors import ToolError
-from rtlm.host import activity_sampler, session
+from rtlm.gen.common.progress import SilentProgress
+from rtlm.host import session
 from rtlm.host.errors import ModelError
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.progress import SilentProgress
+from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.tokenizer import Tokenizer
+from rtlm.host.reports import activity_sampler
 from rtlm.host.session_options import RunOptions
-from rtlm.host.tokenizer import Tokenizer
 from rtlm.sim.memory.dram import ddr4_2400
 
 NEW_TOKENS = 3

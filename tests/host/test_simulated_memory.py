@@ -4,7 +4,7 @@ import pytest
 from rtlm.gen.common.errors import ConfigError
 from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.configuration.schema import DRAM_GRADES
-from rtlm.host.simulated_memory import simulated_memory
+from rtlm.host.runtime.simulated_memory import simulated_memory
 from rtlm.sim.memory.dram import GRADES, Timing
 
 

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rtlm.host.generation import LogitDigest, generate
-from rtlm.host.sampling import SamplingParams
-from rtlm.host.speculation import NgramDraft
+from rtlm.host.runtime.generation import LogitDigest, generate
+from rtlm.host.runtime.sampling import SamplingParams
+from rtlm.host.runtime.speculation import NgramDraft
 from toy_stepper import VOCABULARY, ToyStepper
 
 

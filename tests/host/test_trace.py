@@ -5,11 +5,11 @@ import json
 from dataclasses import asdict
 
 import pytest
-from rtlm.host import activity_sampler
-from rtlm.host.activity import read_saif
-from rtlm.host.activity_sampler import activity_key, store_activity, stored_activity
-from rtlm.host.measurements import ActivityMeasurement
-from rtlm.host.trace import SAMPLE_CYCLES, SAMPLES, Trace, sample_windows
+from rtlm.host.reports import activity_sampler
+from rtlm.host.reports.activity import read_saif
+from rtlm.host.reports.activity_sampler import activity_key, store_activity, stored_activity
+from rtlm.host.reports.measurements import ActivityMeasurement
+from rtlm.host.runtime.trace import SAMPLE_CYCLES, SAMPLES, Trace, sample_windows
 from rtlm.sim import AcceleratorModel, SimulationError, build_model
 from rtlm.sim.memory import dram
 

@@ -4,15 +4,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
-from rtlm.host.device import ColumnInput
-from rtlm.host.golden import GoldenModel
-from rtlm.host.kv_cache import cache_words, random_cache
-from rtlm.host.model import LlamaModel, write_random_model
-from rtlm.host.progress import SilentProgress
+from rtlm.host.golden.kv_cache import cache_words, random_cache
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.reports.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
+from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.session import simulate
-from rtlm.host.traffic import needed_bytes
 from rtlm.hw.control.counters import ACTIVITY, Requests
 from rtlm.hw.control.isa import Operator
 from rtlm.sim.memory.dram import ddr4_2400, ideal

@@ -1,7 +1,7 @@
 """A toy model behind the interface of an engine, for tests of generation."""
 
 import numpy as np
-from rtlm.host.device import StepResult
+from rtlm.host.runtime.device import StepResult
 
 VOCABULARY = 16
 

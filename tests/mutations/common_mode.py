@@ -56,11 +56,11 @@ OF_KERNELS = tuple(
 
 OF_MODEL = (
     Mutation("log2(e) 0.06 % off, real model", SWIGLU, "1.4426950408889634", "1.4435", LLAMA_CPP),
-    Mutation("softmax 4 % too flat", "host/golden.py", "math.sqrt(model.head_dim)", "math.sqrt(70)", LLAMA_CPP),
-    Mutation("angles of RoPE negative", "host/model.py", "np.sin(angle)", "np.sin(-angle)", LLAMA_CPP),
+    Mutation("softmax 4 % too flat", "host/golden/model.py", "math.sqrt(model.head_dim)", "math.sqrt(70)", LLAMA_CPP),
+    Mutation("angles of RoPE negative", "host/models/model.py", "np.sin(angle)", "np.sin(-angle)", LLAMA_CPP),
     Mutation(
         "frequencies of RoPE a pair off",
-        "host/model.py",
+        "host/models/model.py",
         "-np.arange(0, self.head_dim, 2) / self.head_dim",
         "-np.arange(2, self.head_dim + 2, 2) / self.head_dim",
         LLAMA_CPP,

@@ -20,7 +20,7 @@ FAILED = 1
 def command(check: str) -> list[str]:
     """Return the command of a check: ``prove NAME``, ``bench UNIT/SET [TESTS]`` or ``pytest ARGUMENT...``."""
     kind, *words = check.split()
-    rtlm = [sys.executable, "-c", "from rtlm.host.cli import main; main()"]
+    rtlm = [sys.executable, "-c", "from rtlm.host.cli.main import main; main()"]
     if kind == "prove":
         return [*rtlm, "prove", *words, "-o", "build/prove"]
     if kind == "bench":

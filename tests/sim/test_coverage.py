@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from rtlm.host import coverage_table
+from rtlm.host.verification import coverage_table
 from rtlm.sim.unit_benches.points import POINTS_FILE, Points, extent
 from rtlm.sim.verilator.coverage import Covered, add, missed_lines, read_coverage, read_points
 

@@ -1,6 +1,6 @@
 """Cocotb side of the whole accelerator: host on AXI4-Lite, memory on every port, both from cocotbext-axi.
 
-What to do comes from a file (`rtlm.host.accelerator_bench` writes it): the memory image, the registers of each step,
+What to do comes from a file (`rtlm.host.verification.accelerator_bench` writes it): image, registers of each step,
 and the logits that must come of it. Nothing here knows how the accelerator works.
 """
 

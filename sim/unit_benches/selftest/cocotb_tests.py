@@ -1,7 +1,7 @@
 """Cocotb side of the self-test: buttons, LEDs, and a receiver on the serial line.
 
-What has to come (``selftest.json``) is written by `rtlm.host.selftest_bench`. Nothing here knows how the self-test
-works.
+What has to come (``selftest.json``) is written by `rtlm.host.verification.selftest_bench`. Nothing here knows how the
+self-test works.
 """
 
 import json

@@ -1,0 +1,186 @@
+"""``rtlm generate``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rtlm.host.cli.options import Real, Whole, config_option, set_option
+
+if TYPE_CHECKING:
+    from rtlm.gen.package.folder import Package
+
+output_option = click.option(
+    "--output",
+    "-o",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the files; made if it does not exist.",
+)
+force_option = click.option("--force", is_flag=True, help="Write into a folder that holds files of others.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing.")
+
+
+class GenerateGroup(click.Group):
+    """The fixed commands, and one for each unit, which is found when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names."""
+        from rtlm.gen.rtl.units import UNITS
+
+        return ["accelerator", "kernel", *UNITS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command."""
+        fixed = super().get_command(ctx, cmd_name)
+        return fixed if fixed is not None else _unit_command(cmd_name)
+
+
+@click.group(cls=GenerateGroup)
+def generate() -> None:
+    """Write RTL, and what an engineer needs to use it, to a folder.
+
+    \b
+    Examples:
+      rtlm generate accelerator --config kv260 --set matmul.columns=2 -o build/kv260
+      rtlm generate gemv --set lanes=256 -o build/gemv
+      rtlm generate kernel mine.py:gelu --lanes 4 -o build/gelu
+    """
+
+
+@generate.command()
+@config_option
+@set_option
+@output_option
+@force_option
+@quiet_option
+def accelerator(config: str, overrides: tuple[str, ...], folder: Path, force: bool, quiet: bool) -> None:
+    """Write the whole accelerator.
+
+    The folder holds the Verilog (the same bytes on every machine) with lint waivers, a manifest, constraints, register
+    map, instruction set and memory layout as Markdown and C headers, instantiation templates, IP-XACT, and a README
+    that says what each file is.
+
+    \b
+    Example:
+      rtlm generate accelerator --config kv260 -o build/kv260
+    """
+    from rtlm.gen.configuration.load import load_config
+    from rtlm.gen.package.handover import accelerator_package
+    from rtlm.host.compiler.page import memory_page
+
+    loaded = load_config(config, overrides)
+    documents = {"memory-image.md": memory_page(loaded)}
+    _write(lambda progress: accelerator_package(loaded, documents, progress), folder, force, quiet)
+
+
+@generate.command()
+@click.argument("source", metavar="FILE.py:FUNCTION")
+@click.option("--lanes", type=Whole(1, 64), default=1, show_default=True, help="Elements in a cycle.")
+@click.option(
+    "--clock-mhz",
+    type=Real(1, 1000),
+    default=300,
+    show_default=True,
+    help="Clock that the pipeline is scheduled for.",
+)
+@click.option("--technology", default="generic", show_default=True, help="Operator delays; see rtlm list technologies.")
+@click.option("--max-length", type=Whole(1), help="Longest packet in beats, for a kernel that reduces.")
+@output_option
+@force_option
+@quiet_option
+def kernel(
+    source: str,
+    lanes: int,
+    clock_mhz: float,
+    technology: str,
+    max_length: int | None,
+    folder: Path,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Write a kernel of your own: RTL, cost, and a bench against its golden model.
+
+    FUNCTION is a Python function with @kernel above it; docs/hls.md walks through two.
+
+    \b
+    Example:
+      rtlm generate kernel mine.py:gelu --lanes 4 --clock-mhz 250 -o build/gelu
+      python build/gelu/bench.py
+    """
+    from rtlm.gen.configuration.schema import TECHNOLOGIES
+    from rtlm.gen.package.user_kernel import cost_table, kernel_package
+    from rtlm.gen.rtl.units import KernelParams
+
+    if technology not in TECHNOLOGIES:
+        raise click.BadParameter(f"{technology} is none of {', '.join(TECHNOLOGIES)}.", param_hint="--technology")
+    cost: dict[str, Any] = {}
+
+    def make(progress: Callable[[str], None]) -> "Package":
+        progress(f"generating RTL of {source}")
+        params = KernelParams(lanes=lanes, max_length=max_length)
+        package, found = kernel_package(source, params, clock_mhz=clock_mhz, technology=technology)
+        cost.update(found)
+        return package
+
+    _write(make, folder, force, quiet)
+    if not quiet:
+        print(f"\n{cost_table(cost)}", end="")
+
+
+def _unit_command(name: str) -> click.Command | None:
+    """Make the command of a unit."""
+    from rtlm.gen.rtl.units import UNITS
+
+    unit = UNITS.get(name)
+    if unit is None:
+        return None
+
+    def run(config: str, overrides: tuple[str, ...], folder: Path, force: bool, quiet: bool) -> None:
+        from rtlm.gen.configuration.load import load_config
+        from rtlm.gen.configuration.schema import Configuration
+        from rtlm.gen.package.handover import unit_package
+        from rtlm.gen.rtl.units import with_settings
+
+        own = [text for text in overrides if not _is_config_key(text.partition("=")[0], Configuration)]
+        loaded = load_config(config, [text for text in overrides if text not in own], unit_only=True)
+        params = with_settings(name, unit.defaults(loaded), own)
+        _write(lambda progress: unit_package(unit, params, loaded, progress), folder, force, quiet)
+
+    for decorate in (quiet_option, force_option, output_option, set_option, config_option):
+        run = decorate(run)
+    parameters = _parameter_help(unit.params)
+    run.__doc__ = (
+        f"{unit.summary}\n\n\b\nParameters (--set NAME=VALUE; those of the configuration, such as clock_mhz, too):\n"
+        f"{parameters}\n\n\b\nExample:\n  rtlm generate {name} --config kv260 -o build/{name}\n"
+    )
+    return click.command(name=name, short_help=unit.summary)(run)
+
+
+def _parameter_help(params: type[Any]) -> str:
+    """Give the names and the documentation of a unit's parameters."""
+    import inspect
+
+    text = inspect.getdoc(params) or ""
+    _, _, section = text.partition("Parameters\n----------\n")
+    return "\n".join(f"  {line}" for line in section.rstrip().splitlines())
+
+
+def _is_config_key(key: str, schema: Any) -> bool:
+    """Tell a key of the configuration from one of a unit's parameters; clock and technology are the configuration's."""
+    return "." in key or key in schema.model_fields
+
+
+def _write(make: Callable[[Callable[[str], None]], "Package"], folder: Path, force: bool, quiet: bool) -> None:
+    """Make a package and write it, with progress."""
+    from rtlm.gen.common.progress import SilentProgress, TerminalProgress
+
+    progress = SilentProgress() if quiet else TerminalProgress()
+    try:
+        files = make(progress.stage).write(folder, force=force)
+    finally:
+        progress.close()
+    if not quiet:
+        for path in files:
+            print(path)

@@ -1,0 +1,282 @@
+"""``rtlm run``."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rtlm.gen.common.errors import INTERRUPTED, OK, RtlmError
+from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
+from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, MAX_TEMPERATURE, POWER, RunOptions
+
+NO_TEXT = "\0"
+"""Value of a bare ``--chat``, whose text is then the prompt."""
+STANDARD_INPUT = "-"
+MAX_PROMPT_BYTES = 1 << 22
+CYCLE_DIGITS = 18  # what 63 bits hold
+
+
+class Window(click.ParamType):
+    """Two clock cycles, ``FROM:TO``."""
+
+    name = "from:to"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Give both, or fail."""
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = value.partition(":")
+        if not (colon and _is_cycle(first) and _is_cycle(last) and int(first) < int(last)):
+            raise click.UsageError(
+                f"--waves must be two clock cycles, the later one behind a colon, such as 0:5000, got {value}.", ctx
+            )
+        return int(first), int(last)
+
+
+def _is_cycle(text: str) -> bool:
+    return text.isdecimal() and len(text) <= CYCLE_DIGITS
+
+
+@click.command(
+    epilog="The report goes to the terminal, and with --json to a file (docs/report.md). "
+    "With --quiet only the answer is printed."
+)
+@click.option(
+    "--prompt",
+    "-p",
+    "prompts",
+    multiple=True,
+    metavar="TEXT",
+    help="Text that the model continues; - reads it from standard input. Several decode together, each in a column of "
+    "its own.",
+)
+@click.option(
+    "--prompt-file",
+    "-f",
+    "prompt_files",
+    multiple=True,
+    metavar="FILE",
+    help="The same from a file in UTF-8, without the line end at its end; - is standard input.",
+)
+@click.option(
+    "--chat",
+    is_flag=False,
+    flag_value=NO_TEXT,
+    metavar="TEXT",
+    help="What you say to the model; goes through its chat template; - reads it from standard input. Without a text: "
+    "the prompts go through the template.",
+)
+@click.option("--system", metavar="TEXT", help="System message of the chat, in place of the template's own.")
+@click.option(
+    "--max-tokens",
+    "-n",
+    type=Whole(1),
+    default=DEFAULT_MAX_TOKENS,
+    show_default=True,
+    help="Tokens to generate at most.",
+)
+@click.option(
+    "--speculate",
+    is_flag=True,
+    help="Guess tokens from the text so far and verify them together, with matmul.columns above 1; same text.",
+)
+@config_option
+@set_option
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default=BACKENDS[0],
+    show_default=True,
+    help="The generated RTL in Verilator, or the NumPy model of it (same bits, no cycles).",
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), metavar="FILE", help="A GGUF file instead of SmolLM2-135M-Instruct."
+)
+@click.option(
+    "--temperature",
+    type=Real(0, MAX_TEMPERATURE),
+    default=0.0,
+    show_default=True,
+    help="0 takes the likeliest token.",
+)
+@click.option("--top-k", type=Whole(0), default=0, show_default=True, help="Likeliest tokens kept; 0: all.")
+@click.option("--top-p", type=Real(0, 1, min_open=True), default=1.0, show_default=True, help="Share kept.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--context", type=Whole(1), help="Positions of the KV cache; default: what is needed.")
+@click.option(
+    "--waves", type=Window(), metavar="FROM:TO", help="Write a waveform (FST) of these clock cycles of the simulation."
+)
+@click.option(
+    "--waves-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Where the waveform goes, replacing what is there; default: {DEFAULT_WAVES}, unless it exists.",
+)
+@click.option(
+    "--power",
+    type=click.Choice(POWER),
+    default=POWER[0],
+    show_default=True,
+    help="Toggles behind the power estimate: counted in this run (a simulator build of its own, 10 % slower; kept for "
+    "later runs of the same hardware and model), assumed, or auto: counted if an earlier run has, else assumed.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is standard output.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the answer and nothing else.")
+def run(
+    prompts: tuple[str, ...],
+    prompt_files: tuple[str, ...],
+    chat: str | None,
+    system: str | None,
+    json_file: str | None,
+    quiet: bool,
+    overrides: tuple[str, ...],
+    waves_file: Path | None,
+    **options: Any,
+) -> int:
+    """Let a language model answer through the simulated accelerator.
+
+    The first run obtains the model, generates RTL and builds the simulator; later runs reuse all of it. Ctrl-C ends the
+    answer; the report, marked as interrupted, is then of what was done. A second Ctrl-C ends the command at once.
+
+    \b
+    Examples:
+      rtlm run --chat "What is the capital of France?"
+      rtlm run --prompt "The capital of France is" --max-tokens 8 --quiet
+      rtlm run --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
+      rtlm run --chat "Hello" --backend golden
+      rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
+      rtlm run --chat "Hello" --max-tokens 4 --power measured
+      rtlm run --chat "Hello" --system "You answer in rhymes."
+      rtlm run --chat --prompt-file question.txt
+      sort words.txt | rtlm run --prompt -
+      rtlm run --chat -p "What is gravity?" -p "Why is the sky blue?" --set matmul.columns=2
+      rtlm run --prompt "one two three one two three" --speculate --set matmul.columns=4
+    """
+    texts = _texts(prompts, prompt_files, chat)
+    if system is not None:
+        if chat is None:
+            raise click.UsageError("--system needs --chat: a text that is only continued has no system message.")
+        system = _decode(system.encode(errors="surrogateescape"), "--system")
+    if json_file is not None and json_file != "-":
+        check_writable("--json", Path(json_file))
+    options["waves_file"] = _waves_file(waves_file, **options)
+
+    from rtlm.gen.common.progress import SilentProgress, TerminalProgress
+
+    to_stdout = json_file == "-"
+    progress = SilentProgress(None if to_stdout else sys.stdout) if quiet else None
+    progress = progress or TerminalProgress(None if to_stdout else sys.stdout)
+    from rtlm.host.session import run as run_session
+
+    try:
+        # Reading logits back takes simulated writes and the host's time; without --json nobody would see their digest.
+        wanted = RunOptions(
+            texts=texts,
+            chat=chat is not None,
+            system=system,
+            overrides=overrides,
+            read_logits=json_file is not None,
+            **options,
+        )
+        report = run_session(wanted, progress)
+    finally:
+        progress.close()
+    if not to_stdout:
+        print(flush=True)
+    if options["waves"] and report.run.memory:
+        _tell_waves(options["waves"], options["waves_file"], report.run.simulator.simulated_cycles or 0)
+    if not quiet and not to_stdout:
+        from rich.console import Console
+        from rtlm.host.reports.table import print_report
+
+        print()
+        print_report(report, Console(width=None if sys.stdout.isatty() else 100))
+    if json_file is not None:
+        _write(report.dumps(), json_file)
+    if report.run.interrupted:
+        print("Interrupted; the report is of the steps that had ended.", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
+def _texts(prompts: tuple[str, ...], files: tuple[str, ...], chat: str | None) -> tuple[str, ...]:
+    """Return the texts that were asked for: those given, then those of files."""
+    given = [("--prompt", text) for text in prompts]
+    if chat is not None and chat != NO_TEXT:
+        if prompts or files:
+            raise click.UsageError("--chat and --prompt or --prompt-file both hold a text; give one of them.")
+        given = [("--chat", chat)]
+    sources = [*(text for _, text in given), *files]
+    if sources.count(STANDARD_INPUT) > 1:
+        raise click.UsageError("Standard input can be read once: give - for one prompt only.")
+    texts = [
+        _read(text, option) if text == STANDARD_INPUT else _decode(text.encode(errors="surrogateescape"), option)
+        for option, text in given
+    ]
+    texts += [_read(path, "--prompt-file") for path in files]
+    if not texts or not all(texts):
+        raise click.UsageError('Nothing to say. Try: rtlm run --chat "What is the capital of France?"')
+    return tuple(texts)
+
+
+def _read(path: str, option: str) -> str:
+    """Read a prompt from a file or standard input, without the line end at its end."""
+    name = "standard input" if path == STANDARD_INPUT else path
+    if path == STANDARD_INPUT and sys.stdin is None:
+        raise click.UsageError(f"{option} -: standard input is closed.")
+    try:
+        with click.open_file(path, "rb") as file:
+            content = file.read(MAX_PROMPT_BYTES + 1)
+    except OSError as error:
+        raise click.UsageError(f"{option} {name} cannot be read: {error.strerror}.") from None
+    if len(content) > MAX_PROMPT_BYTES:
+        raise click.UsageError(f"{option} {name} must have at most {MAX_PROMPT_BYTES:,} bytes, got more.")
+    return _decode(content, f"{option} {name}").removesuffix("\n").removesuffix("\r")
+
+
+def _decode(content: bytes, what: str) -> str:
+    """Return a text, or refuse what is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"{what} must be text in UTF-8, got the byte {content[error.start]:#04x} at offset {error.start}."
+        ) from None
+
+
+def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: str, power: str, **others: Any) -> Path:
+    """Give the waveform's file, or refuse what cannot work."""
+    if backend != BACKENDS[0] and (waves or power == "measured"):
+        option = "--waves" if waves else "--power measured"
+        raise click.UsageError(f"{option} needs --backend verilator: the golden model has no signals.")
+    if not waves:
+        if path:
+            raise click.UsageError(f"--waves-file {path} needs --waves FROM:TO, the clock cycles to write.")
+        return Path(DEFAULT_WAVES)
+    if power == "measured":
+        raise click.UsageError("--waves and --power measured trace differently; ask for them in two runs.")
+    if path is None and Path(DEFAULT_WAVES).exists():
+        raise click.UsageError(f"{DEFAULT_WAVES} exists; remove it or name another file with --waves-file.")
+    path = path or Path(DEFAULT_WAVES)
+    check_writable("--waves-file", path)
+    return path
+
+
+def _tell_waves(window: tuple[int, int], path: Path, cycles: int) -> None:
+    """Say where the waveform is, or why there is none."""
+    if cycles <= window[0]:
+        print(f"No waveform was written: the simulation ended in cycle {cycles:,}.", file=sys.stderr)
+    else:
+        last = min(window[1], cycles)
+        print(f"The waveform of the cycles {window[0]:,} to {last:,} is in {path}.", file=sys.stderr)
+
+
+def _write(text: str, name: str) -> None:
+    """Write the JSON, which is UTF-8 on every terminal."""
+    if name == "-":
+        click.echo(text.encode(), nl=False)
+        return
+    try:
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RtlmError(f"--json {name} could not be written: {error.strerror}") from error

@@ -1,0 +1,366 @@
+"""The golden model of the accelerator: what the gates compute, bit for bit, on NumPy arrays (docs/numerics.md).
+
+Operators are the kernels' own models and weights are the blocks of the memory image, so each has one definition.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rtlm.host.models.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.models.stored import embedding_blocks, matrix_blocks
+from rtlm.hw import kernels
+from rtlm.hw.attention.model import attention
+from rtlm.hw.formats import BLOCK, Blocks
+from rtlm.hw.hls import BF16, to_bits
+from rtlm.hw.matmul.model import ACC_BITS, TERM_BIAS, accumulate, bf16_parts, fp16_parts
+
+CHUNK = 1 << 17
+"""Block sums evaluated at once, so that the temporaries stay in the processor's cache."""
+
+BATCH = 64
+"""Tokens evaluated at once, which bounds the working memory; the result does not depend on it."""
+
+F32 = NDArray[np.float32]
+
+Attend = Callable[[int, "Quantised", "Quantised", "Quantised"], F32]
+"""From a layer and its queries, keys, values (heads, tokens, 1, head_dim) to results (KV heads, queries, head_dim)."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Vectors as int8 blocks.
+
+    Parameters
+    ----------
+    codes
+        Integers in -127 ... 127, shape (..., blocks, values of a block).
+    scale
+        BF16 values held in float32, shape (..., blocks).
+    """
+
+    codes: NDArray[np.int8]
+    scale: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnView:
+    """What one of several tokens that are evaluated together sees and writes.
+
+    Parameters
+    ----------
+    cache
+        Keys and values of its sequence.
+    position
+        Where it stands in its sequence.
+    history
+        Positions of the cache that it attends to.
+    local_first
+        The first of the tokens evaluated together that it attends to; the last is itself.
+    """
+
+    cache: "KVCache"
+    position: int
+    history: int
+    local_first: int
+
+
+class KVCache:
+    """Keys and values of one sequence.
+
+    Parameters
+    ----------
+    model
+        Whose layers and heads.
+    positions
+        Longest sequence.
+
+    Attributes
+    ----------
+    length : int
+        Positions that are filled; set it lower to go back.
+    k, v : ndarray of int8
+        Shape (layers, KV heads, positions, head_dim).
+    k_scale, v_scale : ndarray of float32
+        BF16 values, shape (layers, KV heads, positions).
+    """
+
+    def __init__(self, model: LlamaModel, positions: int):
+        shape = (model.layers, model.kv_heads, positions)
+        self.positions = positions
+        self.length = 0
+        self.k = np.zeros((*shape, model.head_dim), np.int8)
+        self.v = np.zeros_like(self.k)
+        self.k_scale = np.zeros(shape, np.float32)
+        self.v_scale = np.zeros_like(self.k_scale)
+
+    def write(self, layer: int, position: int, k: "Quantised", v: "Quantised") -> None:
+        """Store keys and values (KV heads, tokens, 1, head_dim) of a layer from a position on."""
+        for codes, scale, vectors in ((self.k, self.k_scale, k), (self.v, self.v_scale, v)):
+            part = slice(position, position + vectors.codes.shape[1])
+            codes[layer, :, part], scale[layer, :, part] = vectors.codes[..., 0, :], vectors.scale[..., 0]
+
+
+class PreparedMatrix:
+    """A blocked matrix made ready for many products; equal to ``accumulate``, only faster.
+
+    Block sums are exact in float32. A term ``floor(sum * D * S + 1/2)``, with the integer significands and the powers
+    of two of the two scales in ``D`` and ``S``, has fewer than 53 significant bits, and so has a row's sum of terms
+    as long as the accumulator cannot overflow: everything is exact in float64. Where it could overflow,
+    ``accumulate`` itself is called.
+
+    Parameters
+    ----------
+    blocks
+        The matrix; it takes four bytes a weight once prepared.
+    """
+
+    def __init__(self, blocks: Blocks):
+        def scale(bits: NDArray[np.uint16]) -> NDArray[np.float64]:
+            significand, exponent = fp16_parts(bits.T)
+            return np.ldexp(significand.astype(np.float64), exponent)
+
+        self.rows = blocks.rows
+        self._blocks = blocks
+        self._codes = np.ascontiguousarray(blocks.u.transpose(1, 0, 2), dtype=np.float32)
+        self._codes -= np.float32(blocks.format.zero)
+        self._d = scale(blocks.d)
+        self._m = None if blocks.m is None else scale(blocks.m)
+        largest = BLOCK * 127 * max(blocks.format.zero, (1 << blocks.format.bits) - 1 - blocks.format.zero)
+        self._bound = np.abs(self._d).max(axis=1) * largest
+        if self._m is not None:
+            self._bound += np.abs(self._m).max(axis=1) * (BLOCK * 127)
+
+    def accumulate(self, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
+        """Multiply with activations (vectors, blocks, 32) and their BF16 scales; gives (vectors, rows)."""
+        significand, exponent = bf16_parts(scale.T)
+        s = np.ldexp(significand.astype(np.float64), exponent - TERM_BIAS)
+        if self._bound @ s.max(axis=1) >= 2.0 ** (ACC_BITS - 1) - len(s):
+            return accumulate(self._blocks, a, scale)
+        vectors = np.ascontiguousarray(a.transpose(1, 2, 0), dtype=np.float32)
+        total = a.sum(axis=-1, dtype=np.int64).T * s
+        k_blocks, count = s.shape
+        rows = max(1, min(self.rows, CHUNK // count))
+        group = max(1, min(k_blocks, CHUNK // (rows * count)))
+        out = np.zeros((self.rows, count))
+        for row in range(0, self.rows, rows):
+            part = slice(row, row + rows)
+            for block in range(0, k_blocks, group):
+                run = slice(block, block + group)
+                term = np.matmul(self._codes[run, part], vectors[run]) * self._d[run, part, None]
+                term *= s[run, None, :]
+                term += 0.5
+                np.floor(term, out=term)
+                out[part] += term.sum(axis=0) if group > 1 else term[0]
+                if self._m is not None:
+                    np.multiply(self._m[run, part, None], total[run, None, :], out=term)
+                    term += 0.5
+                    np.floor(term, out=term)
+                    out[part] += term.sum(axis=0) if group > 1 else term[0]
+        return out.T.astype(np.int64)
+
+
+class GoldenModel:
+    """A model evaluated exactly as the accelerator does.
+
+    Parameters
+    ----------
+    model
+        The model; prepared, its weights take a little over four bytes each.
+    """
+
+    def __init__(self, model: LlamaModel):
+        self.model = model
+        self._embedding = embedding_blocks(model)
+        self._layers = [
+            {name: PreparedMatrix(matrix_blocks(model, name, layer)) for name in LAYER_MATRICES}
+            for layer in range(model.layers)
+        ]
+        self._norms = [{name: model.norm(name, layer) for name in LAYER_NORMS} for layer in range(model.layers)]
+        self._output = PreparedMatrix(matrix_blocks(model, "output"))
+        self._output_norm = model.norm("output_norm")
+        self._score_factor = np.float32(math.log2(math.e) / math.sqrt(model.head_dim))
+
+    def cache(self, positions: int) -> KVCache:
+        """Return an empty cache for a sequence of at most ``positions`` tokens."""
+        return KVCache(self.model, positions)
+
+    def evaluate(self, tokens: Sequence[int] | NDArray[np.integer], cache: KVCache, *, last_only: bool = False) -> F32:
+        """Append tokens to a sequence and return the logits after each of them.
+
+        One at a time or all at once gives the same bits.
+
+        Parameters
+        ----------
+        tokens
+            Token ids, at least one.
+        cache
+            The sequence so far; it grows by the tokens.
+        last_only
+            Whether to compute the logits of the last token only.
+
+        Returns
+        -------
+        ndarray of float32
+            Shape (tokens, vocab), or (1, vocab) if ``last_only``.
+
+        Raises
+        ------
+        ValueError
+            If a token is outside the vocabulary or the cache is full.
+        """
+        ids = self._ids(tokens)
+        if cache.length + len(ids) > cache.positions:
+            raise ValueError(f"{cache.length} + {len(ids)} tokens do not fit a cache of {cache.positions} positions")
+        logits = []
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            first, end = cache.length, cache.length + len(part)
+            x = self._forward(part, self.model.rope_table(first, len(part)), self._attend_in_order(cache, first, end))
+            cache.length = end
+            if not last_only:
+                logits.append(self._logits(x))
+        return self._logits(x[-1:]) if last_only else np.concatenate(logits)
+
+    def evaluate_columns(
+        self, tokens: Sequence[int] | NDArray[np.integer], columns: Sequence[ColumnView], *, logits: bool = True
+    ) -> F32 | None:
+        """Evaluate one token in each column, as one step of the accelerator does.
+
+        A column attends to the history that its view names, in the cache, and to the columns from ``local_first`` to
+        itself; its key and value are written to its cache. The caches' lengths are neither used nor changed.
+
+        Parameters
+        ----------
+        tokens
+            Token ids, one for each column.
+        columns
+            What each column sees.
+        logits
+            Whether to compute the logits.
+
+        Returns
+        -------
+        ndarray of float32 or None
+            Logits, shape (columns, vocab).
+
+        Raises
+        ------
+        ValueError
+            If a token is outside the vocabulary.
+        """
+        ids = self._ids(tokens)
+        tables = [self.model.rope_table(column.position, 1) for column in columns]
+        cos, sin = (np.concatenate(part) for part in zip(*tables, strict=True))
+        x = self._forward(ids, (cos, sin), self._attend_in_columns(columns))
+        return self._logits(x) if logits else None
+
+    def _ids(self, tokens: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+        ids = np.asarray(tokens, dtype=np.int64)
+        if ids.ndim != 1 or not len(ids):
+            raise ValueError(f"tokens must be a sequence of at least one, got the shape {ids.shape}")
+        if ids.min() < 0 or ids.max() >= self.model.vocab:
+            raise ValueError(f"tokens must be from 0 to {self.model.vocab - 1}, got {ids.min()} to {ids.max()}")
+        return ids
+
+    def _forward(self, ids: NDArray[np.int64], table: tuple[F32, F32], attend: Attend) -> F32:
+        x = self._embed(ids)
+        for index, (layer, norms) in enumerate(zip(self._layers, self._norms, strict=True)):
+            normalised, r = self._normalise(x, norms["attn_norm"])
+            q, k, v = (self._heads(product(layer[name], normalised, r)) for name in ("attn_q", "attn_k", "attn_v"))
+            heads = (quantise(y, self.model.head_dim) for y in (_rotate(q, table), _rotate(k, table), v))
+            # Queries of a KV head come head by head, and in a head token by token.
+            o = attend(index, *heads).reshape(self.model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
+            x = kernels.residual.model(x, product(layer["attn_output"], quantise(o, BLOCK)))
+            normalised, r = self._normalise(x, norms["ffn_norm"])
+            gate, up = (product(layer[name], normalised, r) for name in ("ffn_gate", "ffn_up"))
+            hidden = quantise(kernels.swiglu.model(gate, up), BLOCK)
+            x = kernels.residual.model(x, product(layer["ffn_down"], hidden))
+        return x
+
+    def _logits(self, x: F32) -> F32:
+        return product(self._output, *self._normalise(x, self._output_norm))
+
+    def _embed(self, ids: NDArray[np.int64]) -> F32:
+        rows = self._embedding.select(ids)
+        codes = rows.u.astype(np.int64) - rows.format.zero
+        return kernels.dequantise_half.model(codes, rows.d[..., None].astype(np.int64)).reshape(len(ids), -1)
+
+    def _normalise(self, x: F32, weight: F32) -> tuple[Quantised, F32]:
+        z, square = kernels.norm_input.model(x, weight)
+        r = kernels.rms_scale.model(
+            _saturating_sum(square), np.float32(1 / x.shape[-1]), np.float32(self.model.rms_eps)
+        )
+        return quantise(z, BLOCK), r
+
+    def _heads(self, y: F32) -> F32:
+        return y.reshape(len(y), -1, self.model.head_dim).transpose(1, 0, 2)
+
+    def _shared(self, q: Quantised) -> tuple[NDArray[np.int8], F32]:
+        """Group queries (heads, tokens, 1, head_dim) by the KV head that they share."""
+        kv_heads = self.model.kv_heads
+        return q.codes.reshape(kv_heads, -1, self.model.head_dim), q.scale.reshape(kv_heads, -1)
+
+    def _attend_in_order(self, cache: KVCache, start: int, end: int) -> Attend:
+        """Give the attention of the tokens `start` to `end` of one sequence to all up to themselves."""
+        group = self.model.heads // self.model.kv_heads
+        seen = np.tile(np.arange(end) <= np.arange(start, end)[:, None], (group, 1))
+
+        def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
+            cache.write(layer, start, k, v)
+            keys, values = cache.k[layer, :, :end], cache.v[layer, :, :end]
+            scales = cache.k_scale[layer, :, :end], cache.v_scale[layer, :, :end]
+            return attention(*self._shared(q), keys, scales[0], values, scales[1], self._score_factor, seen)
+
+        return attend
+
+    def _attend_in_columns(self, columns: Sequence[ColumnView]) -> Attend:
+        """Give the attention of columns, each to its own history and to the columns that it sees."""
+
+        def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
+            results = []
+            for c, column in enumerate(columns):
+                here = slice(column.local_first, c + 1)
+                past = (layer, slice(None), slice(column.history))
+                cache = column.cache
+                codes, scales = self._shared(Quantised(q.codes[:, c], q.scale[:, c]))
+                keys = np.concatenate([cache.k[past], k.codes[:, here, 0]], axis=1)
+                sk = np.concatenate([cache.k_scale[past], k.scale[:, here, 0]], axis=1)
+                values = np.concatenate([cache.v[past], v.codes[:, here, 0]], axis=1)
+                sv = np.concatenate([cache.v_scale[past], v.scale[:, here, 0]], axis=1)
+                results.append(attention(codes, scales, keys, sk, values, sv, self._score_factor))
+            for c, column in enumerate(columns):
+                own = slice(c, c + 1)
+                new = (Quantised(x.codes[:, own], x.scale[:, own]) for x in (k, v))
+                column.cache.write(layer, column.position, *new)
+            return np.stack(results, axis=2)
+
+        return attend
+
+
+def quantise(x: F32, block: int) -> Quantised:
+    """Cut vectors into blocks of int8 with a scale each."""
+    codes, scale = kernels.quantise.model(x.reshape(*x.shape[:-1], -1, block))
+    return Quantised(codes.astype(np.int8), scale[..., 0])
+
+
+def product(matrix: PreparedMatrix, vectors: Quantised, r: F32 | None = None) -> F32:
+    """Multiply a matrix with vectors, and the results with the vectors' scalars if there are any."""
+    acc = matrix.accumulate(vectors.codes, to_bits(vectors.scale, BF16).astype(np.uint16))
+    y = kernels.accumulator_to_float.model(acc)
+    return y if r is None else kernels.scale.model(y, r[:, None])
+
+
+def _rotate(x: F32, table: tuple[F32, F32]) -> F32:
+    return np.stack(kernels.rope.model(x[..., ::2], x[..., 1::2], *table), axis=-1).reshape(x.shape)
+
+
+def _saturating_sum(squares: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Sum the last axis in 64 bits, saturating."""
+    half, mask = np.uint64(32), np.uint64(0xFFFFFFFF)
+    wide = squares.astype(np.uint64)
+    low = (wide & mask).sum(axis=-1)
+    high = (wide >> half).sum(axis=-1) + (low >> half)
+    return np.where(high > mask, ~np.uint64(0), (high << half) | (low & mask))

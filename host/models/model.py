@@ -1,0 +1,368 @@
+"""The hyper-parameters and tensors of a llama-architecture model, and a writer of small random ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType, Keys
+from rtlm.host.errors import ModelError
+from rtlm.host.models.gguf_file import GGUFFile, Tensor
+from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks
+
+ARCHITECTURE = gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.LLAMA]
+LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+LAYER_NORMS = ("attn_norm", "ffn_norm")
+
+FLOAT_DTYPES = {GGMLQuantizationType.F32: "<f4", GGMLQuantizationType.F16: "<f2"}
+"""Tensor types without blocks: norms, and matrices that are quantised to Q8_0 when they are packed."""
+
+Q8_0_LARGEST = 127 * float(np.finfo(np.float16).max)
+"""The largest weight that an fp16 scale and a code of at most 127 can stand for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaModel:
+    """A llama-architecture model whose every tensor has been checked against its hyper-parameters.
+
+    Parameters
+    ----------
+    layers, dim, hidden_dim
+        Transformer layers, width of the residual stream, width of the feed-forward network.
+    heads, kv_heads, head_dim
+        Query heads, key/value heads, and the width of each.
+    vocab, context
+        Number of tokens in the vocabulary, and the longest sequence the model was trained for.
+    rms_eps, rope_theta
+        Epsilon of the normalisations, and base of the rotary embedding.
+    tied
+        Whether the output projection is the embedding matrix.
+    file
+        The file it was read from.
+    """
+
+    layers: int
+    dim: int
+    hidden_dim: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    context: int
+    rms_eps: float
+    rope_theta: float
+    tied: bool
+    file: GGUFFile = field(repr=False, compare=False)
+
+    @classmethod
+    def open(cls, path: str | PathLike) -> Self:
+        """Read the hyper-parameters of the GGUF file at ``path`` and check every tensor."""
+        file = GGUFFile.open(path)
+        try:
+            return cls.from_file(file)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_file(cls, file: GGUFFile) -> Self:
+        """Read the hyper-parameters of an opened file and check every tensor."""
+        architecture = file.get(Keys.General.ARCHITECTURE, str)
+        if architecture != ARCHITECTURE:
+            raise ModelError(f"the architecture must be {ARCHITECTURE}, got {architecture!r:.60}")
+
+        def size(key: str, default: int | None = None, limit: int = 1 << 24) -> int:
+            key = key.format(arch=ARCHITECTURE)
+            value = file.get(key, int, default)
+            if not 1 <= value <= limit:
+                raise ModelError(f"{key} must be from 1 to {limit}, got {value}")
+            return value
+
+        def real(key: str, default: float | None = None) -> float:
+            key = key.format(arch=ARCHITECTURE)
+            value = float(file.get(key, (float, int), default))
+            if not 0 < value < 1e12:
+                raise ModelError(f"{key} must be above 0 and below 1e12, got {value}")
+            return value
+
+        embedding = cls._find(file, cls.tensor_name("token_embd"))
+        dim, heads = size(Keys.LLM.EMBEDDING_LENGTH), size(Keys.Attention.HEAD_COUNT)
+        head_dim = size(Keys.Attention.KEY_LENGTH, max(dim // heads, 1))
+        model = cls(
+            layers=size(Keys.LLM.BLOCK_COUNT, limit=max(len(file.tensors), 1)),
+            dim=dim,
+            hidden_dim=size(Keys.LLM.FEED_FORWARD_LENGTH),
+            heads=heads,
+            kv_heads=size(Keys.Attention.HEAD_COUNT_KV, heads),
+            head_dim=head_dim,
+            vocab=embedding.shape[0],
+            context=size(Keys.LLM.CONTEXT_LENGTH, limit=1 << 32),
+            rms_eps=real(Keys.Attention.LAYERNORM_RMS_EPS),
+            rope_theta=real(Keys.Rope.FREQ_BASE, 10000.0),
+            tied=cls.tensor_name("output") not in file.tensors,
+            file=file,
+        )
+        for key, expected in (
+            (Keys.Attention.VALUE_LENGTH, head_dim),
+            (Keys.Rope.DIMENSION_COUNT, head_dim),
+            (Keys.LLM.VOCAB_SIZE, model.vocab),
+        ):
+            if (value := size(key, expected)) != expected:
+                raise ModelError(f"{key.format(arch=ARCHITECTURE)} must be {expected}, got {value}")
+        model._check_features()
+        model._check_tensors()
+        return model
+
+    def matrix(self, name: str, layer: int | None = None) -> Tensor:
+        """Return a matrix.
+
+        Parameters
+        ----------
+        name
+            ``token_embd``, ``output`` (the embedding if tied), or one of ``LAYER_MATRICES``.
+        layer
+            Which layer, for the latter.
+        """
+        if name == "output" and self.tied:
+            name = "token_embd"
+        return self.file.tensors[self.tensor_name(name, layer)]
+
+    def blocks(self, name: str, layer: int | None = None) -> Blocks:
+        """Return a matrix (named as for :meth:`matrix`) of a block format taken apart into blocks."""
+        tensor = self.matrix(name, layer)
+        if tensor.type.name not in BlockFormat.__members__:
+            formats = ", ".join(BlockFormat.__members__)
+            raise ModelError(f"the tensor {tensor.name} must have one of the types {formats}, got {tensor.type.name}")
+        return Blocks.from_gguf(BlockFormat[tensor.type.name], tensor.data, *tensor.shape)
+
+    def norm(self, name: str, layer: int | None = None) -> np.ndarray:
+        """Return the float32 weights of ``output_norm``, or of ``attn_norm`` or ``ffn_norm`` of a layer.
+
+        Norms that the file holds as F16 are widened, which is exact.
+        """
+        tensor = self.file.tensors[self.tensor_name(name, layer)]
+        return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
+
+    def float_matrix(self, name: str, layer: int | None = None) -> np.ndarray:
+        """Return a matrix (named as for :meth:`matrix`) that the file holds as F32 or F16, as float32 (rows, columns).
+
+        Raises
+        ------
+        ModelError
+            If a weight is not a number, or too large for Q8_0.
+        """
+        tensor = self.matrix(name, layer)
+        values = tensor.data.view(FLOAT_DTYPES[tensor.type]).reshape(tensor.shape).astype(np.float32)
+        check_q8_0_range(tensor.name, values)
+        return values
+
+    def rope_table(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.
+
+        They are computed in double precision and rounded once.
+        """
+        frequency = self.rope_theta ** (-np.arange(0, self.head_dim, 2) / self.head_dim)
+        angle = np.arange(start, start + count)[:, None] * frequency
+        return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+
+    @staticmethod
+    def tensor_name(name: str, layer: int | None = None) -> str:
+        """Return the name in the file, e.g. ``blk.3.attn_q.weight``."""
+        return f"{name}.weight" if layer is None else f"blk.{layer}.{name}.weight"
+
+    @staticmethod
+    def _find(file: GGUFFile, name: str) -> Tensor:
+        if name not in file.tensors:
+            raise ModelError(f"the tensor {name} is missing")
+        return file.tensors[name]
+
+    def _check_features(self) -> None:
+        if self.heads % self.kv_heads:
+            raise ModelError(
+                f"the query heads must be a multiple of the {self.kv_heads} key/value heads, got {self.heads}"
+            )
+        for what, value, multiple in (
+            ("embedding_length", self.dim, BLOCK),
+            ("feed_forward_length", self.hidden_dim, BLOCK),
+            ("the width of all query heads", self.heads * self.head_dim, BLOCK),
+            ("the width of a head", self.head_dim, 2),
+        ):
+            if value % multiple:
+                raise ModelError(f"{what} must be a multiple of {multiple}, got {value}")
+        scaling = self.file.get(Keys.Rope.SCALING_TYPE.format(arch=ARCHITECTURE), str, "none")
+        if scaling != "none":
+            raise ModelError(f"the rotary scaling must be none, got {scaling!r:.60}")
+        if experts := self.file.get(Keys.LLM.EXPERT_COUNT.format(arch=ARCHITECTURE), int, 0):
+            raise ModelError(f"the model must be dense, got {experts} experts")
+
+    def _check_tensors(self) -> None:
+        attention, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        matrices = {
+            "attn_q": (attention, self.dim),
+            "attn_k": (keys, self.dim),
+            "attn_v": (keys, self.dim),
+            "attn_output": (self.dim, attention),
+            "ffn_gate": (self.hidden_dim, self.dim),
+            "ffn_up": (self.hidden_dim, self.dim),
+            "ffn_down": (self.dim, self.hidden_dim),
+        }
+        expected: dict[str, tuple[int, ...]] = {
+            self.tensor_name("token_embd"): (self.vocab, self.dim),
+            self.tensor_name("output_norm"): (self.dim,),
+        }
+        if not self.tied:
+            expected[self.tensor_name("output")] = (self.vocab, self.dim)
+        for layer in range(self.layers):
+            expected |= {self.tensor_name(name, layer): shape for name, shape in matrices.items()}
+            expected |= {self.tensor_name(name, layer): (self.dim,) for name in LAYER_NORMS}
+        for name, shape in expected.items():
+            tensor = self._find(self.file, name)
+            if tensor.shape != shape:
+                raise ModelError(f"the tensor {name} must have the shape {shape}, got {tensor.shape}")
+            if len(shape) == 1 and tensor.type not in FLOAT_DTYPES:
+                raise ModelError(f"the tensor {name} must be F32 or F16, got {tensor.type.name}")
+        if unknown := self.file.tensors.keys() - expected.keys():
+            raise ModelError(f"the model has the tensor {min(unknown)!r:.70}, which is not part of a plain llama model")
+
+
+def check_q8_0_range(name: str, values: np.ndarray) -> None:
+    """Refuse the float weights of the tensor ``name`` that Q8_0 blocks cannot hold.
+
+    Raises
+    ------
+    ModelError
+        Naming the first such weight.
+    """
+    fits = np.abs(values) <= Q8_0_LARGEST  # false for NaN
+    if not fits.all():
+        raise ModelError(
+            f"the weights of the tensor {name}, which are quantised to Q8_0, must be from {-Q8_0_LARGEST:g} to "
+            f"{Q8_0_LARGEST:g}, got {values[~fits][0]:g}"
+        )
+
+
+def write_random_model(
+    path: str | PathLike,
+    *,
+    seed: int = 0,
+    layers: int = 2,
+    dim: int = 64,
+    hidden_dim: int = 96,
+    heads: int = 4,
+    kv_heads: int = 2,
+    vocab: int = 320,
+    context: int = 64,
+    matrix_type: GGMLQuantizationType = GGMLQuantizationType.Q4_1,
+    embedding_type: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+    norm_type: GGMLQuantizationType = GGMLQuantizationType.F32,
+    types: Mapping[str, GGMLQuantizationType] | None = None,
+    tied: bool = True,
+    rope_theta: float = 10000.0,
+) -> Path:
+    """Write a GGUF file with random weights, for tests; the same arguments write the same model.
+
+    Parameters
+    ----------
+    path
+        Where to write.
+    seed
+        Seed of the weights.
+    layers, dim, hidden_dim, heads, kv_heads, vocab, context, tied, rope_theta
+        As in :class:`LlamaModel`; a head is ``dim / heads`` wide. A vocabulary of 259 or more can encode any text.
+    matrix_type, embedding_type
+        Types of the layers' matrices, and of the embedding and output matrices: a block format, F16 or F32.
+    norm_type
+        Type of the norms, F16 or F32.
+    types
+        Types of single tensors, by their names in the file (``blk.1.ffn_down.weight``), that differ from these.
+
+    Raises
+    ------
+    ModelError
+        If the vocabulary has an impossible size, or `types` names a tensor that the model does not have.
+    """
+    types = dict(types or {})
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, ARCHITECTURE)
+    writer.add_name(f"random {seed}")
+    writer.add_block_count(layers)
+    writer.add_context_length(context)
+    writer.add_embedding_length(dim)
+    writer.add_feed_forward_length(hidden_dim)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_dimension_count(dim // heads)
+    writer.add_rope_freq_base(rope_theta)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocab)
+    _add_vocabulary(writer, vocab)
+
+    def add(name: str, weights: np.ndarray, kind: GGMLQuantizationType) -> None:
+        kind = types.pop(name, kind)
+        writer.add_tensor(name, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+
+    def matrix(name: str, rows: int, columns: int, kind: GGMLQuantizationType, layer: int | None = None) -> None:
+        weights = random.standard_normal((rows, columns), np.float32) * np.float32(columns**-0.5)
+        add(LlamaModel.tensor_name(name, layer), weights, kind)
+
+    def norm(name: str, layer: int | None = None) -> None:
+        weights = 1 + 0.2 * random.standard_normal(dim, np.float32)
+        add(LlamaModel.tensor_name(name, layer), weights.astype(np.float32), norm_type)
+
+    keys = dim // heads * kv_heads
+    matrix("token_embd", vocab, dim, embedding_type)
+    for layer in range(layers):
+        norm("attn_norm", layer)
+        norm("ffn_norm", layer)
+        for name, rows, columns in (
+            ("attn_q", dim, dim),
+            ("attn_k", keys, dim),
+            ("attn_v", keys, dim),
+            ("attn_output", dim, dim),
+            ("ffn_gate", hidden_dim, dim),
+            ("ffn_up", hidden_dim, dim),
+            ("ffn_down", dim, hidden_dim),
+        ):
+            matrix(name, rows, columns, matrix_type, layer)
+    norm("output_norm")
+    if not tied:
+        matrix("output", vocab, dim, embedding_type)
+    if types:
+        raise ModelError(f"a type is given for the tensor {min(types)!r:.70}, which the model does not have")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Path(path)
+
+
+def _add_vocabulary(writer: gguf.GGUFWriter, vocab: int) -> None:
+    """Three special tokens, the printable bytes, the other bytes, then merges of pairs of lower-case letters."""
+    from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER
+
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    characters = sorted(BYTE_TO_CHARACTER.values(), key=lambda c: (c not in letters, len(c.encode()), c))
+    pairs = [(first, second) for first in ["Ġ", *letters] for second in letters]
+    if not len(special) < vocab <= len(special) + len(characters) + len(pairs):
+        raise ModelError(
+            f"a random model's vocabulary has {len(special) + 1} to {len(special) + len(characters) + len(pairs)} "
+            f"tokens, not {vocab}"
+        )
+    merges = pairs[: max(vocab - len(special) - len(characters), 0)]
+    tokens = [*special, *characters, *(first + second for first, second in merges)][:vocab]
+    kinds = [gguf.TokenType.CONTROL] * len(special) + [gguf.TokenType.NORMAL] * (vocab - len(special))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([f"{first} {second}" for first, second in merges])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )

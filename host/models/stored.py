@@ -1,0 +1,124 @@
+"""A model's matrices as they lie in the accelerator's memory: which format, and the blocks themselves.
+
+Matrices keep the blocks that they have in the file. Float matrices become Q8_0, and the embedding, of which the
+accelerator reads single rows, becomes Q8_0 where its own format has minima.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from rtlm.host.models.model import FLOAT_DTYPES, LAYER_MATRICES, LlamaModel, check_q8_0_range
+from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, find_group_shift
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """How a matrix is stored.
+
+    Parameters
+    ----------
+    format
+        Its block format.
+    group_shift
+        log2 of the neighbouring blocks that share a scale.
+    """
+
+    format: BlockFormat
+    group_shift: int = 0
+
+    def size(self, rows: int, columns: int) -> int:
+        """Return the bytes of a matrix, with nothing stored twice and no padding."""
+        blocks = rows * columns // BLOCK
+        codes = self.format.block_bytes - self.format.scale_bytes
+        return blocks * codes + (blocks >> self.group_shift) * self.format.scale_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """What the compiler has to know of a model: its sizes and how its matrices are stored, but no weight.
+
+    Parameters
+    ----------
+    layers, dim, hidden_dim, heads, kv_heads, head_dim, vocab, rms_eps
+        As in `LlamaModel`.
+    layer_storage
+        For each layer the storage of its matrices, by the names in `LAYER_MATRICES`.
+    output_storage
+        Storage of the output projection.
+    """
+
+    dim: int
+    hidden_dim: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    rms_eps: float
+    layer_storage: tuple[Mapping[str, Storage], ...]
+    output_storage: Storage
+
+    @property
+    def layers(self) -> int:
+        """Transformer layers."""
+        return len(self.layer_storage)
+
+    def storage(self, name: str, layer: int | None = None) -> Storage:
+        """Return the storage of ``output`` or, with a layer, of one of ``LAYER_MATRICES``."""
+        return self.output_storage if layer is None else self.layer_storage[layer][name]
+
+    @classmethod
+    def uniform(cls, *, layers: int, storage: Storage, output_storage: Storage, **sizes: Any) -> Self:
+        """Return the shape of a model whose layers have all their matrices in one storage, from its sizes alone."""
+        layer = dict.fromkeys(LAYER_MATRICES, storage)
+        return cls(layer_storage=(layer,) * layers, output_storage=output_storage, **sizes)
+
+    @classmethod
+    def of(cls, model: LlamaModel) -> Self:
+        """Return the shape of a model; to find groups that share a scale, its scales are compared."""
+        return cls(
+            dim=model.dim,
+            hidden_dim=model.hidden_dim,
+            heads=model.heads,
+            kv_heads=model.kv_heads,
+            head_dim=model.head_dim,
+            vocab=model.vocab,
+            rms_eps=model.rms_eps,
+            layer_storage=tuple(
+                {name: matrix_storage(model, name, layer) for name in LAYER_MATRICES} for layer in range(model.layers)
+            ),
+            output_storage=matrix_storage(model, "output"),
+        )
+
+
+def matrix_storage(model: LlamaModel, name: str, layer: int | None = None) -> Storage:
+    """Return how a matrix is stored: in its own format, or as Q8_0 if the file holds floats.
+
+    Where neighbouring blocks have the same scale (and minimum) throughout, as in weights that were quantised in groups
+    of 64, 128 or 256 (AWQ, GPTQ), one for each group is stored.
+    """
+    tensor = model.matrix(name, layer)
+    if tensor.type in FLOAT_DTYPES:
+        return Storage(format=BlockFormat.Q8_0)
+    format = BlockFormat[tensor.type.name]
+    blocks = tensor.data.reshape(tensor.shape[0], -1, format.block_bytes)
+    return Storage(format=format, group_shift=find_group_shift(blocks[..., : format.scale_bytes]))
+
+
+def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None) -> Blocks:
+    """Return a matrix in the blocks that are stored: its own, or Q8_0 made from floats."""
+    if model.matrix(name, layer).type in FLOAT_DTYPES:
+        return Blocks.quantise_q8_0(model.float_matrix(name, layer))
+    return model.blocks(name, layer)
+
+
+def embedding_blocks(model: LlamaModel) -> Blocks:
+    """Return the embedding as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0."""
+    blocks = matrix_blocks(model, "token_embd")
+    if not blocks.format.has_minimum:
+        return blocks
+    with np.errstate(invalid="ignore"):  # Infinite scales: refused in the next line.
+        values = blocks.dequantise()
+    check_q8_0_range(model.tensor_name("token_embd"), values)
+    return Blocks.quantise_q8_0(values)

@@ -1,0 +1,1 @@
+"""What a run measured: cycles by cause, bytes by purpose, power, tables."""

@@ -1,0 +1,105 @@
+"""From what a simulated run did to what its report is made of."""
+
+from collections.abc import Mapping, Sequence
+
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.host.compiler.plan import Plan
+from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
+from rtlm.host.reports.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasurement
+from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.runtime.device import ColumnInput, Stepper, StepResult
+from rtlm.host.runtime.generation import Step
+from rtlm.host.runtime.simulated_device import SimulatedDevice
+from rtlm.sim import AcceleratorModel, Counters, stream_ceiling
+
+
+class BookedStepper:
+    """Computes steps on a simulated accelerator, and keeps the memory's books of each.
+
+    Parameters
+    ----------
+    stepper
+        What computes.
+    model
+        The simulation behind it.
+    """
+
+    def __init__(self, stepper: Stepper, model: AcceleratorModel):
+        self.columns, self.context = stepper.columns, stepper.context
+        self.books: list[dict[str, int]] = []
+        """`rtlm.sim.accelerator.Counters.running` of each step."""
+        self.counters = model.counters()
+        """What the bench had counted when the last step ended."""
+        self.dram = model.dram
+        self._stepper, self._model = stepper, model
+
+    def step(self, columns: Sequence[ColumnInput], *, want_logits: bool, read_logits: bool) -> StepResult:
+        """Feed one token for each column; see `Engine.step`."""
+        before = self._model.counters()
+        result = self._stepper.step(columns, want_logits=want_logits, read_logits=read_logits)
+        self.counters = self._model.counters()
+        self.books.append(self.counters.since(before).running)
+        return result
+
+
+def measure_steps(steps: Sequence[Step], plan: Plan, booked: BookedStepper | None) -> list[StepMeasurement]:
+    """Turn steps and their counters into what the report wants.
+
+    Parameters
+    ----------
+    steps
+        All that were run, in order.
+    plan
+        What a step does, for the bytes that it needs.
+    booked
+        What ran them; None where nothing counts cycles (golden model).
+    """
+    found = []
+    for i, step in enumerate(steps):
+        result = step.result
+        by_purpose = needed_bytes(
+            plan, step.inputs, logits=result.best is not None, stored_logits=result.logits is not None
+        )
+        needed = sum(by_purpose.values())
+        causes: Mapping[str, int] = {}
+        if booked:
+            causes = whole_cycles(cycles_by_cause(booked.books[i], booked.dram, needed))
+        found.append(
+            StepMeasurement.from_counters(
+                result.counters,
+                phase=PREFILL if step.prefill else DECODE,
+                tokens=len(step.inputs) if step.prefill else len(step.tokens),
+                context=step.inputs[-1].position + 1,
+                drafted=step.drafted,
+                needed_bytes=needed,
+                causes=causes,
+            )
+        )
+    return found
+
+
+def measure_memory(config: Configuration, device: SimulatedDevice, counters: Counters) -> MemoryMeasurement:
+    """Collect what the bench counted, and what a linear stream reaches in the same memory.
+
+    Parameters
+    ----------
+    config
+        Configuration of the accelerator.
+    device
+        The simulated accelerator.
+    counters
+        What was counted, to the end of the last step.
+    """
+    dram, params = device.model.dram, device.params
+    return MemoryMeasurement(
+        name=dram.name,
+        source=dram.source,
+        peak_bytes_per_s=min(dram.peak_bytes_per_second, config.port_bytes_per_s),
+        stream_ceiling=1.0
+        if dram.ideal
+        else stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz),
+        ideal=dram.ideal,
+        read_bytes=counters.read_bytes,
+        written_bytes=counters.write_bytes,
+        counters=counters.totals,
+    )

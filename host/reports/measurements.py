@@ -1,0 +1,234 @@
+"""What a run measured: the input of the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+PREFILL = "prefill"
+DECODE = "decode"
+
+OPERATOR_NAMES = {"qk": "qk^t"}
+"""Operators whose usual name is no identifier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMeasurement:
+    """One pass through the weights.
+
+    Parameters
+    ----------
+    phase
+        ``prefill`` for the steps up to and including the one that gives the first new token, then ``decode``.
+    tokens
+        Tokens that the step is worth: tokens of the prompt that were fed, then new tokens.
+    context
+        Positions in the longest sequence after the step.
+    cycles
+        Clock cycles from start to done; None where nothing counts them (golden model).
+    needed_bytes
+        Bytes that the step cannot do without: each weight, scale, norm and embedding row once, the KV cache of the
+        positions that exist, what is written; no padding, nothing read twice.
+    drafted
+        Columns that were fed with guesses.
+    operators
+        Cycles by operator.
+    units
+        For each unit its cycles by state, such as ``busy``, ``starved`` and ``blocked_CAUSE``.
+    causes
+        Cycles by cause (`rtlm.host.reports.causes`), which add up to `cycles`; empty where the memory has no clocks.
+    """
+
+    phase: str
+    tokens: int
+    context: int
+    cycles: int | None
+    needed_bytes: int = 0
+    drafted: int = 0
+    operators: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    causes: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_counters(
+        cls,
+        counters: Mapping[str, int],
+        *,
+        phase: str,
+        tokens: int,
+        context: int,
+        needed_bytes: int,
+        drafted: int = 0,
+        causes: Mapping[str, int] | None = None,
+    ) -> Self:
+        """Sort the accelerator's counters (``CYCLES``, ``OPERATOR_QKV``, ``EVENT_MATMUL_BUSY`` ...)."""
+        operators: dict[str, int] = {}
+        units: dict[str, dict[str, int]] = {}
+        for name, value in counters.items():
+            kind, _, rest = name.lower().partition("_")
+            if kind == "operator":
+                operators[OPERATOR_NAMES.get(rest, rest)] = value
+            elif kind == "event":
+                unit, underscore, state = rest.partition("_")
+                if not underscore:
+                    unit, state = "reader", rest
+                units.setdefault(unit, {})[state] = value
+        return cls(
+            phase=phase,
+            tokens=tokens,
+            context=context,
+            cycles=counters.get("CYCLES"),
+            needed_bytes=needed_bytes,
+            drafted=drafted,
+            operators=operators,
+            units=units,
+            causes=causes or {},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryMeasurement:
+    """What the memory did over the whole run.
+
+    Parameters
+    ----------
+    name
+        Name of the DRAM model.
+    source
+        Where its timings come from.
+    peak_bytes_per_s
+        Its peak.
+    stream_ceiling
+        Share of the peak that a linear stream without any compute reaches in the same model.
+    ideal
+        Whether it has no timing, for unit tests.
+    read_bytes, written_bytes
+        Bytes by purpose.
+    counters
+        Row hits and misses, refreshes and the like.
+    """
+
+    name: str
+    source: str
+    peak_bytes_per_s: float
+    stream_ceiling: float
+    ideal: bool
+    read_bytes: Mapping[str, int]
+    written_bytes: Mapping[str, int]
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorMeasurement:
+    """How fast the simulation itself went.
+
+    Parameters
+    ----------
+    backend
+        ``verilator`` or ``golden``.
+    version
+        Version of the simulator.
+    wall_s
+        Seconds spent in it.
+    simulated_cycles
+        Cycles that were simulated from its start to its end, with loading, register accesses and a step that was
+        broken off; None where nothing counts cycles.
+    """
+
+    backend: str
+    version: str
+    wall_s: float
+    simulated_cycles: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityMeasurement:
+    """Switching activity, counted in samples of the simulation.
+
+    Parameters
+    ----------
+    toggles
+        Toggles for each net bit and cycle by unit; ``top`` is what lies between the units.
+    cycles
+        Cycles that were counted.
+    samples
+        Samples that they lie in, spread over one decoding step.
+    context
+        Positions of the sequence in that step.
+    earlier
+        Whether it was counted in an earlier run of the same hardware and model, with another text.
+    """
+
+    toggles: Mapping[str, float]
+    cycles: float
+    samples: int
+    context: int
+    earlier: bool = False
+
+    @property
+    def source(self) -> str:
+        """Where the figures come from, in words."""
+        run = " of an earlier run" if self.earlier else ""
+        return f"counted in {self.samples} samples, {self.cycles:,.0f} cycles in all, of a decoding step{run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedText:
+    """One sequence.
+
+    Parameters
+    ----------
+    prompt_ids, token_ids
+        Tokens fed as the prompt, tokens generated.
+    text
+        What was generated.
+    """
+
+    prompt_ids: Sequence[int]
+    token_ids: Sequence[int]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMeasurements:
+    """Everything that the report is made from.
+
+    Parameters
+    ----------
+    config
+        Configuration as plain values, with at least ``name`` and ``clock_mhz``.
+    config_hash
+        Its hash.
+    model
+        Name of the model.
+    sequences
+        What was generated, one or more sequences that decoded together.
+    speculation
+        Whether tokens were guessed and verified.
+    interrupted
+        Whether it was broken off; text and figures are then of the steps that had ended.
+    logits_sha256
+        SHA-256 of all logits read back, in order, as little-endian float32; None where none were.
+    steps
+        The passes, in order.
+    simulator
+        Its speed.
+    memory
+        None with the golden model, which has none.
+    elements
+        Estimated LUT, FF, DSP and BRAM counts by unit, from the manifest.
+    activity
+        Switching activity; None where none was counted.
+    """
+
+    config: Mapping[str, Any]
+    config_hash: str
+    model: str
+    sequences: Sequence[GeneratedText]
+    logits_sha256: str | None
+    steps: Sequence[StepMeasurement]
+    simulator: SimulatorMeasurement
+    memory: MemoryMeasurement | None = None
+    elements: Mapping[str, Mapping[str, float]] | None = None
+    activity: ActivityMeasurement | None = None
+    speculation: bool = False
+    interrupted: bool = False

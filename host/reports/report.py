@@ -1,0 +1,360 @@
+"""The report of a run: what was measured, what follows from it, and for each figure what kind of figure it is.
+
+The JSON is described in docs/report.md; `SCHEMA_VERSION` changes when a key changes its meaning or goes.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rtlm.host.reports.causes import CAUSES, meaning
+from rtlm.host.reports.measurements import DECODE, PREFILL, MemoryMeasurement, RunMeasurements, StepMeasurement
+from rtlm.host.reports.power import Power, estimate_power
+
+SCHEMA = "rtlm.report"
+SCHEMA_VERSION = 1
+
+MEASURED = "measured in RTL"
+MODELLED = "modelled"
+ESTIMATED = "estimated"
+HOST = "measured on this computer"
+
+PEDIGREE = {
+    "performance.cycles_per_token": f"{MEASURED} (counter in the accelerator), mean of the decoding steps",
+    "performance.tokens_per_s": f"{MEASURED}: cycles at the configured clock, an assumption until timing closes",
+    "performance.ttft_s": f"{MEASURED}: cycles of all prompt steps at the configured clock, without the host's time",
+    "performance.bandwidth_utilisation": f"{MEASURED}: bytes a token needs / (time x peak of the memory)",
+    "performance.stream_ceiling": f"{MODELLED}: share of the peak that a linear stream without compute reaches in the "
+    "same DRAM model",
+    "performance.bandwidth": f"{MEASURED} (cycles, bytes) and {MODELLED} (ceiling); shares of the memory's peak",
+    "bytes": f"{MEASURED}: bytes on the AXI ports by address range",
+    "operators": f"{MEASURED}: each cycle counts to one operator",
+    "units": f"{MEASURED}: cycles in which the state held",
+    "causes": f"{MEASURED} (cycles) and {MODELLED} (what the DRAM's data bus did in them); they add up to the cycles",
+    "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
+    "activity": f"{MEASURED}: toggles in samples of a decoding step",
+    "power": f"{ESTIMATED}: see the method of each component",
+    "simulator": HOST,
+}
+"""What each figure is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """Speed; all but `batch` and `context` is None where nothing counted cycles.
+
+    Parameters
+    ----------
+    cycles_per_token
+        Mean cycles of a decoding step divided by its tokens.
+    tokens_per_s
+        Tokens a second at the configured clock, all sequences together.
+    ttft_s
+        Time to the first token: all steps of the prompt.
+    prefill_tokens_per_s
+        Prompt tokens a second.
+    latency_p50_s, latency_p95_s
+        Time between tokens.
+    bandwidth_utilisation
+        Bytes the tokens need / (time x peak).
+    stream_ceiling
+        What a linear stream reaches in the same memory, as a share of peak.
+    bandwidth
+        Where the peak went while decoding, as shares that add up to 1.
+    batch, context
+        Sequences that decoded together, positions at the end of the longest.
+    speculation
+        Tokens guessed and how many of them were right, where they were guessed.
+    """
+
+    cycles_per_token: float | None = None
+    tokens_per_s: float | None = None
+    ttft_s: float | None = None
+    prefill_tokens_per_s: float | None = None
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    bandwidth_utilisation: float | None = None
+    stream_ceiling: float | None = None
+    bandwidth: Mapping[str, float] | None = None
+    batch: int
+    context: int
+    speculation: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The report.
+
+    Parameters
+    ----------
+    run
+        What it was made from.
+    performance
+        Speed.
+    operators, units, causes
+        Cycles by operator, by unit and state, and by what the memory did, in decoding steps, each with its share.
+    power
+        None where there is no RTL.
+    simulator
+        Speed of the simulation.
+    notes
+        What the reader has to know.
+    """
+
+    run: RunMeasurements
+    performance: Performance
+    operators: tuple[dict[str, Any], ...]
+    units: tuple[dict[str, Any], ...]
+    causes: tuple[dict[str, Any], ...]
+    power: Power | None
+    simulator: dict[str, Any]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the report as plain values (docs/report.md)."""
+        run, memory = self.run, self.run.memory
+        return {
+            "schema": SCHEMA,
+            "version": SCHEMA_VERSION,
+            "config": {**run.config, "hash": run.config_hash},
+            "model": run.model,
+            "interrupted": run.interrupted,
+            "prompt_tokens": sum(len(sequence.prompt_ids) for sequence in run.sequences),
+            "tokens": sum(len(sequence.token_ids) for sequence in run.sequences),
+            "prompt_ids": list(run.sequences[0].prompt_ids),
+            "token_ids": list(run.sequences[0].token_ids),
+            "text": run.sequences[0].text,
+            "sequences": [asdict(sequence) for sequence in run.sequences],
+            "logits_sha256": run.logits_sha256,
+            "performance": asdict(self.performance),
+            "bytes": _bytes(memory),
+            "memory": _memory(memory),
+            "operators": list(self.operators),
+            "units": list(self.units),
+            "causes": list(self.causes),
+            "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
+            "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
+            "power": None if self.power is None else _power(self.power),
+            "simulator": self.simulator,
+            "steps": [_step(step) for step in run.steps],
+            "pedigree": PEDIGREE,
+            "notes": list(self.notes),
+        }
+
+    def dumps(self) -> str:
+        """Give the report as JSON text."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
+def make_report(run: RunMeasurements) -> Report:
+    """Work out everything that follows from the measurements."""
+    decode = _decoding(run)
+    performance = _performance(run, decode)
+    cycles = sum(step.cycles or 0 for step in run.steps)
+    notes = []
+    if run.interrupted:
+        ended = f"{len(run.steps)} step{'s' if len(run.steps) != 1 else ''}"
+        notes.append(f"The run was interrupted: text and figures are of the {ended} that had ended by then.")
+    if run.memory is None or (run.steps and not cycles):
+        notes.append(f"The {run.simulator.backend} backend counts no cycles and no bytes: speed and power are unknown.")
+    elif run.memory.ideal:
+        notes.append("The memory was ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
+    if performance.cycles_per_token and not any(step.phase == DECODE for step in run.steps):
+        notes.append("Only the step that gives the first token was run: its speed stands for decoding.")
+    if run.activity and not run.activity.earlier:
+        notes.append("Toggles were counted in this run, which slows the simulator: its speed is that of such a run.")
+    wall = run.simulator.wall_s
+    tokens = sum(step.tokens for step in run.steps)
+    power = _estimate(run, decode, performance)
+    return Report(
+        run=run,
+        performance=performance,
+        operators=_operators(decode),
+        units=_units(decode),
+        causes=_causes(decode),
+        power=power,
+        simulator={
+            **asdict(run.simulator),
+            "cycles": cycles,
+            "tokens_per_s": tokens / wall if wall else None,
+            "cycles_per_s": cycles / wall if wall and cycles else None,
+        },
+        notes=tuple(notes),
+    )
+
+
+def _decoding(run: RunMeasurements) -> list[StepMeasurement]:
+    """Return the decoding steps.
+
+    Where a whole run has none, it is the last step, which gave the first token; in an interrupted one it may not have.
+    """
+    steps = [step for step in run.steps if step.phase == DECODE]
+    return steps if steps or run.interrupted else list(run.steps[-1:])
+
+
+def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Performance:
+    batch = len(run.sequences)
+    context = max((step.context for step in run.steps), default=0)
+    speculation = _speculation(decode) if run.speculation else None
+    counted = [step.cycles for step in decode if step.cycles]
+    if not counted or len(counted) < len(decode):
+        return Performance(batch=batch, context=context, speculation=speculation)
+    hz = run.config["clock_mhz"] * 1e6
+    tokens = sum(step.tokens for step in decode)
+    prefill = [step for step in run.steps if step.phase == PREFILL]
+    prefill_s = sum(step.cycles or 0 for step in prefill) / hz
+    total_s = sum(counted) / hz
+    latencies = sorted(cycles / hz for cycles in counted)
+    memory = run.memory
+    utilisation = sum(step.needed_bytes for step in decode) / (total_s * memory.peak_bytes_per_s) if memory else None
+    return Performance(
+        cycles_per_token=sum(counted) / tokens,
+        tokens_per_s=tokens / total_s,
+        ttft_s=prefill_s or None,
+        prefill_tokens_per_s=sum(step.tokens for step in prefill) / prefill_s if prefill_s else None,
+        latency_p50_s=statistics.median(latencies),
+        latency_p95_s=latencies[min(len(latencies) - 1, int(0.95 * len(latencies)))],
+        bandwidth_utilisation=utilisation,
+        stream_ceiling=memory.stream_ceiling if memory else None,
+        bandwidth=_bandwidth(run, utilisation) if memory and utilisation is not None else None,
+        batch=batch,
+        context=context,
+        speculation=speculation,
+    )
+
+
+def _speculation(decode: Sequence[StepMeasurement]) -> dict[str, int]:
+    """Count guesses; a step gives one token of its own."""
+    steps = [step for step in decode if step.phase == DECODE]
+    return {
+        "steps": len(steps),
+        "drafted": sum(step.drafted for step in steps),
+        "accepted": sum(step.tokens for step in steps) - len(steps),
+    }
+
+
+def _bandwidth(run: RunMeasurements, utilisation: float) -> dict[str, float]:
+    """Divide the memory's peak: what the tokens need, what else was moved, what the DRAM itself costs, the rest."""
+    memory = run.memory
+    assert memory is not None
+    needed = sum(step.needed_bytes for step in run.steps)
+    moved = sum(memory.read_bytes.values()) + sum(memory.written_bytes.values())
+    other = utilisation * max(0.0, moved / needed - 1) if needed else 0.0
+    dram = (utilisation + other) * (1 / memory.stream_ceiling - 1)
+    return {
+        "needed": utilisation,
+        "padding_and_other_bytes": other,
+        "dram_refresh_and_rows": dram,
+        "memory_idle": max(0.0, 1 - utilisation - other - dram),
+    }
+
+
+def _operators(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+    tokens, totals = sum(step.tokens for step in decode), _sum(step.operators for step in decode)
+    everything = sum(totals.values())
+    return tuple(
+        {"name": name, "cycles_per_token": cycles / tokens, "share": cycles / everything}
+        for name, cycles in totals.items()
+        if cycles
+    )
+
+
+def _units(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+    cycles = sum(step.cycles or 0 for step in decode)
+    names = dict.fromkeys(name for step in decode for name in step.units)
+    found = []
+    for name in names:
+        states = _sum(step.units.get(name, {}) for step in decode)
+        found.append({"name": name} | {state: count / cycles for state, count in states.items()} if cycles else {})
+    return tuple(found)
+
+
+def _causes(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+    """Give the cycles by cause, in the order of `CAUSES`; they add up to the cycles of the steps."""
+    totals = _sum(step.causes for step in decode)
+    tokens, everything = sum(step.tokens for step in decode), sum(totals.values())
+    order = list(CAUSES.values())
+    return tuple(
+        {
+            "name": name,
+            "meaning": meaning(name),
+            "cycles": cycles,
+            "cycles_per_token": cycles / tokens,
+            "share": cycles / everything,
+        }
+        for name, cycles in sorted(totals.items(), key=lambda item: order.index(meaning(item[0])))
+        if cycles
+    )
+
+
+def _estimate(run: RunMeasurements, decode: Sequence[StepMeasurement], performance: Performance) -> Power | None:
+    """Estimate power while decoding."""
+    memory = run.memory
+    if memory is None or run.elements is None or performance.tokens_per_s is None:
+        return None
+    needed = sum(step.needed_bytes for step in run.steps)
+    moved = sum(memory.read_bytes.values()) + sum(memory.written_bytes.values())
+    decode_s = sum(step.cycles or 0 for step in decode) / (run.config["clock_mhz"] * 1e6)
+    needed_per_s = sum(step.needed_bytes for step in decode) / decode_s
+    scale = needed_per_s / needed if needed else 0.0
+    return estimate_power(
+        elements=run.elements,
+        activity=run.activity,
+        busy={unit["name"]: unit["busy"] for unit in _units(decode) if "busy" in unit},
+        clock_mhz=run.config["clock_mhz"],
+        dram=memory.name,
+        bytes_per_s=moved * scale,
+        tokens_per_s=performance.tokens_per_s,
+        weight_bytes_per_s=memory.read_bytes.get("weights", 0) * scale or None,
+    )
+
+
+def _step(step: StepMeasurement) -> dict[str, Any]:
+    return {
+        "phase": step.phase,
+        "tokens": step.tokens,
+        "context": step.context,
+        "cycles": step.cycles,
+        "causes": dict(step.causes),
+    }
+
+
+def _power(power: Power) -> dict[str, Any]:
+    return {
+        "total_w": power.total_w,
+        "low_w": power.low_w,
+        "high_w": power.high_w,
+        "tokens_per_j": power.tokens_per_j,
+        "pj_per_weight_bit": power.pj_per_weight_bit,
+        "components": [asdict(component) for component in power.components],
+        "notes": list(power.notes),
+    }
+
+
+def _bytes(memory: MemoryMeasurement | None) -> dict[str, Any] | None:
+    if memory is None:
+        return None
+    total = sum(memory.read_bytes.values()) + sum(memory.written_bytes.values())
+    return {"read": dict(memory.read_bytes), "written": dict(memory.written_bytes), "total": total}
+
+
+def _memory(memory: MemoryMeasurement | None) -> dict[str, Any] | None:
+    if memory is None:
+        return None
+    return {
+        "name": memory.name,
+        "source": memory.source,
+        "peak_bytes_per_s": memory.peak_bytes_per_s,
+        "ideal": memory.ideal,
+        "counters": dict(memory.counters),
+    }
+
+
+def _sum(mappings: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for mapping in mappings:
+        for name, value in mapping.items():
+            total[name] = total.get(name, 0) + value
+    return total

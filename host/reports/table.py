@@ -1,0 +1,113 @@
+"""The report as tables on a terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rtlm.host.reports.report import Report
+
+DASH = "-"
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print a report."""
+    console.print(render(report))
+
+
+def render(report: Report) -> RenderableType:
+    """Give a report as something that `rich` prints."""
+    parts: list[RenderableType] = [_summary(report)]
+    if report.operators:
+        rows = ((o["name"], f"{o['cycles_per_token']:,.0f}", f"{o['share']:.1%}") for o in report.operators)
+        parts.append(_table("cycles by operator, a token (measured in RTL)", ("operator", "cycles", "share"), rows))
+    if report.units:
+        states = (
+            (unit["name"], ", ".join(f"{state} {share:.1%}" for state, share in unit.items() if state != "name"))
+            for unit in report.units
+        )
+        header = ("unit", "share of the cycles")
+        parts.append(_table("cycles by unit (measured in RTL)", header, states, text_columns=2))
+    if report.causes:
+        causes = (
+            (c["name"], c["meaning"], f"{c['cycles_per_token']:,.0f}", f"{c['share']:.2%}") for c in report.causes
+        )
+        title = "where the cycles went, a token (measured in RTL behind the DRAM model)"
+        parts.append(_table(title, ("cause", "in these cycles", "cycles", "share"), causes, text_columns=2))
+    if memory := report.run.memory:
+        total = sum(memory.read_bytes.values()) + sum(memory.written_bytes.values()) or 1
+        moved = [("read", memory.read_bytes), ("write", memory.written_bytes)]
+        rows = (
+            (f"{direction} {purpose}", f"{count / 1e6:,.3f}", f"{count / total:.1%}")
+            for direction, purposes in moved
+            for purpose, count in purposes.items()
+            if count
+        )
+        parts.append(_table("bytes by purpose, whole run (measured in RTL)", ("purpose", "MB", "share"), rows))
+    if report.power:
+        rows = ((c.name, _watt(c.w), f"{_watt(c.low_w)} to {_watt(c.high_w)}") for c in report.power.components)
+        toggles = "toggles counted in RTL" if report.run.activity else "toggles assumed"
+        parts.append(_table(f"power while decoding (estimated, {toggles})", ("component", "W", "range"), rows))
+    notes = [*report.notes, *(report.power.notes if report.power else ())]
+    parts += [Text(f"Note: {note}") for note in notes]
+    return Group(*parts)
+
+
+def _summary(report: Report) -> RenderableType:
+    run, speed, power = report.run, report.performance, report.power
+    bandwidth = DASH
+    if speed.bandwidth_utilisation is not None and speed.stream_ceiling is not None and run.memory:
+        bandwidth = (
+            f"{speed.bandwidth_utilisation:.1%} of {run.memory.peak_bytes_per_s / 1e9:.1f} GB/s; "
+            f"a linear stream reaches {speed.stream_ceiling:.1%} ({run.memory.name})"
+        )
+    rows = [
+        ("configuration", f"{run.config['name']} ({run.config_hash}), {run.config['clock_mhz']:g} MHz"),
+        ("model", run.model),
+        ("tokens", _tokens(report)),
+        ("time to first token", _number(speed.ttft_s, "{:.3g} s")),
+        ("cycles a token", _number(speed.cycles_per_token, "{:,.0f}")),
+        ("tokens/s", _number(speed.tokens_per_s, "{:.4g}") + f" (batch {speed.batch}, at the configured clock)"),
+        ("bandwidth utilisation", bandwidth),
+    ]
+    if speed.speculation:
+        rows.append(
+            ("guessed tokens", "{drafted} guessed, {accepted} right, in {steps} steps".format(**speed.speculation))
+        )
+    if speed.bandwidth:
+        shares = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in speed.bandwidth.items())
+        rows.append(("where the peak went", shares))
+    if power:
+        rows.append(("power", f"{_watt(power.total_w)} W ({_watt(power.low_w)} to {_watt(power.high_w)}), estimated"))
+        rows.append(("tokens/J", f"{power.tokens_per_j:.3g}, estimated"))
+    simulator = report.simulator
+    rate = _number(simulator["tokens_per_s"], "{:.3g} tokens/s")
+    rate += _number(simulator["cycles_per_s"], ", {:,.0f} cycles/s") if simulator["cycles_per_s"] else ""
+    rows.append((f"{simulator['backend']} on this computer", rate))
+    return _table(None, ("", ""), rows, text_columns=2)
+
+
+def _tokens(report: Report) -> str:
+    sequences = report.run.sequences
+    fed, new = (sum(len(getattr(s, ids)) for s in sequences) for ids in ("prompt_ids", "token_ids"))
+    prompts = "the prompt" if len(sequences) == 1 else f"{len(sequences)} prompts"
+    return f"{fed} of {prompts}, {new} generated, context {report.performance.context}"
+
+
+def _table(
+    title: str | None, header: Iterable[str], rows: Iterable[Iterable[str]], *, text_columns: int = 1
+) -> RenderableType:
+    table = Table(show_header=title is not None, box=None)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i < text_columns else "right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return Group(Text(), Text(title, style="bold"), table) if title else table
+
+
+def _number(value: float | None, form: str) -> str:
+    return DASH if value is None else form.format(value)
+
+
+def _watt(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"

@@ -1,0 +1,1 @@
+"""Decoding steps: engine and devices, generation, sampling, speculation, traces."""

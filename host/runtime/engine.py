@@ -1,0 +1,152 @@
+"""Runs decoding steps on an accelerator: what the driver does with its registers and its memory."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rtlm.host.compiler.header import ImageHeader
+from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.errors import AcceleratorError
+from rtlm.host.runtime.device import ColumnInput, Device, StepResult, check_inputs
+from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.registers import RegisterAccess
+from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
+
+RESET_POLLS = 1000
+"""Looks at STATUS before a reset counts as failed; outstanding bus transfers end long before."""
+
+
+class Engine:
+    """Drives an accelerator through its registers and memory only.
+
+    Parameters
+    ----------
+    device
+        The accelerator, its memory already holding the image.
+    params
+        What it was built from.
+    memory
+        Where things lie in its memory.
+    vocabulary
+        Number of logits.
+    context
+        Positions of a sequence for which the memory image has tables.
+    program_crc
+        From `rtlm.host.compiler.program.program_crc`; 0 leaves the program unchecked.
+
+    Raises
+    ------
+    AcceleratorError
+        If the device is no accelerator of this configuration, or its memory holds no image for it.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        params: AcceleratorParams,
+        memory: MemoryMap,
+        *,
+        vocabulary: int,
+        context: int,
+        program_crc: int = 0,
+    ):
+        self.device = device
+        self.params = params
+        self.memory = memory
+        self.vocabulary = vocabulary
+        self.columns = params.columns
+        self.context = context
+        self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
+        self._check_identity()
+        self._check_image()
+        self.registers.write("PROGRAM_BASE", memory.address("program"))
+        self.registers.write("PROGRAM_WORDS", memory.regions["program"].words)
+        self.registers.write("PROGRAM_CRC", program_crc)
+        self.registers.write("LIMIT", memory.beats)
+
+    def step(
+        self, columns: Sequence[ColumnInput], *, want_logits: bool = True, read_logits: bool = False
+    ) -> StepResult:
+        """Feed one token for each column.
+
+        Parameters
+        ----------
+        columns
+            At most as many as the accelerator has.
+        want_logits
+            Whether the output projection runs.
+        read_logits
+            Whether the logits are written to memory and read back.
+
+        Raises
+        ------
+        AcceleratorError
+            If an input is not allowed, or the accelerator stopped with an error.
+        """
+        check_inputs(columns, limit=self.columns, vocabulary=self.vocabulary, context=self.context)
+        write = self.registers.write
+        write("COLUMNS", len(columns))
+        for c, column in enumerate(columns):
+            write("TOKEN", column.token, c)
+            write("POSITION", column.position, c)
+            write("HISTORY", column.history, c)
+            write("LOCAL_FIRST", column.local_first, c)
+            write("KV_BASE", self.memory.address(f"kv{column.slot}"), c)
+        control = self.registers.registers["CONTROL"]
+        write("CONTROL", control.encode(start=1, no_logits=not want_logits, store_logits=read_logits))
+        self.device.run()
+        self.check_error()
+        best = [self.registers.read("BEST", c) for c in range(len(columns))] if want_logits else None
+        logits = self.read_logits(len(columns)) if want_logits and read_logits else None
+        return StepResult(best=best, logits=logits, counters=self.counters())
+
+    def read_logits(self, columns: int) -> NDArray[np.float32]:
+        """Read the result buffer, float32 of shape (columns, vocabulary)."""
+        region = self.memory.regions["logits"]
+        raw = self.device.read_words(region.start, region.entry_words * columns).view("<f4").reshape(columns, -1)
+        return raw[:, : self.vocabulary].astype(np.float32)
+
+    def counters(self) -> dict[str, int]:
+        """Read the counters of the last step."""
+        return {name: self.registers.read(name) for name in COUNTERS}
+
+    def _check_identity(self) -> None:
+        if (value := self.registers.read("ID")) != ID_VALUE:
+            raise AcceleratorError(
+                f"the device's ID register is {value:#010x}; that of an accelerator is {ID_VALUE:#010x}"
+            )
+        if (value := self.registers.read("VERSION")) != VERSION_VALUE:
+            raise AcceleratorError(
+                f"the accelerator has register map {value}; this driver knows version {VERSION_VALUE}"
+            )
+        value = self.registers.read("CONFIG_HASH_LOW") | self.registers.read("CONFIG_HASH_HIGH") << 32
+        if value != self.params.config_hash:
+            raise AcceleratorError(
+                f"the accelerator was built from configuration {value:016x}, "
+                f"but the memory image is for {self.params.config_hash:016x}"
+            )
+
+    def _check_image(self) -> None:
+        region = self.memory.regions["header"]
+        header = ImageHeader.parse(self.device.read_words(region.start, region.words))
+        header.check(self.params)
+        if header.words != self.memory.words:
+            raise AcceleratorError(
+                f"the memory image in the device takes {header.words} words; that of this model {self.memory.words}"
+            )
+
+    def reset(self) -> None:
+        """Bring the accelerator back from an error, or out of a step; memory and registers stay."""
+        control, status = self.registers.registers["CONTROL"], self.registers.registers["STATUS"]
+        self.registers.write("CONTROL", control.encode(reset=1))
+        for _ in range(RESET_POLLS):
+            if not status.decode(self.registers.read("STATUS"))["resetting"]:
+                return
+        raise AcceleratorError(f"the accelerator has not come out of reset after {RESET_POLLS} looks at STATUS")
+
+    def check_error(self) -> None:
+        """Raise an `AcceleratorError` with a sentence if the accelerator has stopped with an error."""
+        code = self.registers.read("ERROR")
+        if code:
+            error = Error(code)
+            raise AcceleratorError(f"the accelerator stopped with error {code} ({error.name.lower()}): {error.meaning}")

@@ -1,0 +1,1 @@
+"""Benches of whole designs, with models and programs of the host."""
