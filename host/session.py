@@ -159,7 +159,7 @@ def _simulated(request: _Request, context: int, progress: Progress) -> Report:
         key = activity_key(rtl.manifest["verilog_sha256"], request.path, known)
         activity = stored_activity(key)
     sampled = options.power == "measured" and activity is None
-    trace = "fst" if options.waves else "saif" if sampled else None
+    trace = options.waves_file.suffix[1:] if options.waves else "saif" if sampled else None
     with simulate(config, model, context=context, progress=progress, trace=trace) as simulation:
         if options.waves:
             simulation.device.trace = Trace(simulation.device.model, options.waves_file, [options.waves])
@@ -238,7 +238,7 @@ def simulate(
     progress
         Told what happens.
     trace
-        Kind of trace that the simulator can write: None, ``fst`` or ``saif``.
+        Kind of trace that the simulator can write: one of `rtlm.sim.build.TRACES`.
     stall_seed, stall_percent
         Random gaps on the buses, for tests.
     """

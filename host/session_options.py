@@ -7,7 +7,8 @@ from rtlm.gen.defaults import DEFAULT_PRESET
 
 BACKENDS = ("verilator", "golden")
 DEFAULT_MAX_TOKENS = 64
-DEFAULT_WAVES = "waves.fst"
+DEFAULT_WAVES = "waves"
+"""Name of the waveform without its suffix, which says what kind it is: ``.fst`` or ``.vcd``."""
 MAX_TEMPERATURE = 100
 POWER = ("auto", "measured", "assumed")
 
@@ -43,7 +44,7 @@ class RunOptions:
     waves
         First and last clock cycle of the waveform window.
     waves_file
-        Where the waveform goes.
+        Where the waveform goes; its suffix, ``.fst`` or ``.vcd``, is its kind.
     power
         ``auto`` (toggles that an earlier run has counted, else an assumed rate), ``measured`` (they are counted in this
         run, if no earlier one has) or ``assumed``.
@@ -66,6 +67,6 @@ class RunOptions:
     seed: int = 0
     context: int | None = None
     waves: tuple[int, int] | None = None
-    waves_file: Path = Path(DEFAULT_WAVES)
+    waves_file: Path = Path(f"{DEFAULT_WAVES}.vcd")
     power: str = POWER[0]
     read_logits: bool = False

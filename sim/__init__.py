@@ -4,7 +4,7 @@ Build and run a design (`verilog` is the text of a module ``accelerator``)::
 
     from rtlm.sim import AcceleratorModel, build_model, dram
 
-    build = build_model(verilog, progress=print)          # trace="fst" or "saif" for builds that can trace
+    build = build_model(verilog, progress=print)          # trace="fst", "vcd" or "saif" for builds that can trace
     memory = dram.named("ddr4-2400")                      # "ddr3-800", "hbm2", "hbm2-8", "ideal"
     with AcceleratorModel(build, dram=memory, clock_mhz=300, memory_bytes=1 << 28) as model:
         model.map_image("model.img")                      # copy on write, no copy now

@@ -369,7 +369,7 @@ class AcceleratorModel:
         Parameters
         ----------
         path : str or Path
-            File to write, FST or SAIF as the build says; an existing one is replaced.
+            File to write, FST, VCD or SAIF as the build says; an existing one is replaced.
 
         Raises
         ------

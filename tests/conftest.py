@@ -4,6 +4,8 @@ import pytest
 from hypothesis import is_hypothesis_test, settings
 from rtlm.host.models.download import fetch
 from rtlm.host.verification.seeds import DEFAULT_SEED, parse_seed
+from rtlm.sim.verilator.build import WAVEFORMS
+from rtlm.sim.verilator.find import FST_SENTENCE, can_write_fst
 
 
 def pytest_addoption(parser):
@@ -57,6 +59,14 @@ def pytest_runtest_makereport(item):
     if report.failed and item.get_closest_marker("randomised"):
         report.sections.append(("Seed", f"again: pytest --seed {item.config.option.seed} '{item.nodeid}'"))
     return report
+
+
+@pytest.fixture(params=WAVEFORMS)
+def waveform(request):
+    """A kind of waveform that can be written here."""
+    if request.param == "fst" and not can_write_fst():
+        pytest.skip(FST_SENTENCE)
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -104,13 +104,14 @@ def _is_cycle(text: str) -> bool:
 @click.option("--seed", type=Whole(0), default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--context", type=Whole(1), help="Positions of the KV cache; default: what is needed.")
 @click.option(
-    "--waves", type=Window(), metavar="FROM:TO", help="Write a waveform (FST) of these clock cycles of the simulation."
+    "--waves", type=Window(), metavar="FROM:TO", help="Write a waveform of these clock cycles of the simulation."
 )
 @click.option(
     "--waves-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help=f"Where the waveform goes, replacing what is there; default: {DEFAULT_WAVES}, unless it exists.",
+    help="Where the waveform goes, replacing what is there: *.fst or *.vcd. Default: "
+    f"{DEFAULT_WAVES}.fst, or {DEFAULT_WAVES}.vcd where FST cannot be built, unless it exists.",
 )
 @click.option(
     "--power",
@@ -253,12 +254,24 @@ def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: st
         if path:
             raise click.UsageError(f"--waves-file {path} needs --waves FROM:TO, the clock cycles to write.")
         return Path(DEFAULT_WAVES)
+    from rtlm.gen.common.errors import ToolError
+    from rtlm.sim.verilator.build import WAVEFORMS
+    from rtlm.sim.verilator.find import FST_SENTENCE, can_write_fst
+
     if power == "measured":
         raise click.UsageError("--waves and --power measured trace differently; ask for them in two runs.")
-    if path is None and Path(DEFAULT_WAVES).exists():
-        raise click.UsageError(f"{DEFAULT_WAVES} exists; remove it or name another file with --waves-file.")
-    path = path or Path(DEFAULT_WAVES)
+    if path is None:
+        fst = can_write_fst()
+        path = Path(f"{DEFAULT_WAVES}.{'fst' if fst else 'vcd'}")
+        if path.exists():
+            raise click.UsageError(f"{path} exists; remove it or name another file with --waves-file.")
+        if not fst:
+            print(f"The waveform is written as VCD, which is larger than FST. {FST_SENTENCE}", file=sys.stderr)
+    if path.suffix[1:] not in WAVEFORMS:
+        raise click.UsageError(f"--waves-file must end in .fst or .vcd, got {path}.")
     check_writable("--waves-file", path)
+    if path.suffix == ".fst" and not can_write_fst():
+        raise ToolError(FST_SENTENCE)
     return path
 
 

@@ -15,9 +15,15 @@
 #if defined(BENCH_TRACE_FST)
 #include "verilated_fst_c.h"
 using TraceFile = VerilatedFstC;
+#elif defined(BENCH_TRACE_VCD)
+#include "verilated_vcd_c.h"
+using TraceFile = VerilatedVcdC;
 #elif defined(BENCH_TRACE_SAIF)
 #include "verilated_saif_c.h"
 using TraceFile = VerilatedSaifC;
+#endif
+#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_VCD) || defined(BENCH_TRACE_SAIF)
+#define BENCH_TRACE
 #endif
 
 namespace rtlm {
@@ -26,7 +32,7 @@ class Bench {
  public:
   Bench(const DramConfig& config, uint64_t memory_bytes)
       : storage_(memory_bytes), top_(std::make_unique<BenchTop>(&context_)), memory_(config, &storage_, bench_beat_bytes()) {
-#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+#ifdef BENCH_TRACE
     context_.traceEverOn(true);
 #endif
     for (int p = 0; p < BENCH_PORTS; ++p) {
@@ -116,7 +122,7 @@ class Bench {
   }
 
   void trace_start(const std::string& path) {
-#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+#ifdef BENCH_TRACE
     if (trace_) throw std::runtime_error("a trace is already being written");
     trace_ = std::make_unique<TraceFile>();
     paused_ = false;
@@ -132,7 +138,7 @@ class Bench {
   }
 
   void trace_stop() {
-#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+#ifdef BENCH_TRACE
     if (trace_) trace_->close();
     trace_.reset();
 #endif
@@ -140,7 +146,7 @@ class Bench {
 
   // While paused nothing is recorded; what changes meanwhile shows as one change when the trace goes on.
   void trace_pause(bool paused) {
-#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+#ifdef BENCH_TRACE
     paused_ = paused;
 #else
     static_cast<void>(paused);
@@ -203,7 +209,7 @@ class Bench {
   }
 
   void dump() {
-#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+#ifdef BENCH_TRACE
     if (trace_ && !paused_) trace_->dump(context_.time());
 #endif
   }
@@ -217,7 +223,7 @@ class Bench {
   std::vector<AxiSlave> ports_;
   LitePins lite_;
   ActivityPin activity_;
-#if defined(BENCH_TRACE_FST) || defined(BENCH_TRACE_SAIF)
+#ifdef BENCH_TRACE
   std::unique_ptr<TraceFile> trace_;
   bool paused_ = false;
 #endif

@@ -13,15 +13,17 @@ from rtlm.sim.verilator.cache import cached, digest, run_logged
 from rtlm.sim.verilator.find import (
     FST_SENTENCE,
     Verilator,
+    can_write_fst,
     compiler_identity,
     find_compiler,
     find_verilator,
-    has_headers,
 )
 
 BENCH = Path(__file__).resolve().parents[1] / "native"
 TOP = "accelerator"
-TRACES = (None, "fst", "saif")
+WAVEFORMS = ("fst", "vcd")
+"""Kinds of waveform, each also the suffix of its files: FST is small, VCD needs nothing to be installed."""
+TRACES = (None, *WAVEFORMS, "saif")
 
 Progress = Callable[[str], None]
 
@@ -39,6 +41,7 @@ _SLOW = ["-O1"]  # code that runs seldom: constructors, initial blocks, traces
 _RUNTIME = {
     None: ("verilated.cpp", "verilated_threads.cpp"),
     "fst": ("verilated.cpp", "verilated_threads.cpp", "verilated_fst_c.cpp"),
+    "vcd": ("verilated.cpp", "verilated_threads.cpp", "verilated_vcd_c.cpp"),
     "saif": ("verilated.cpp", "verilated_threads.cpp", "verilated_saif_c.cpp"),
 }
 
@@ -67,7 +70,7 @@ class Build:
     key : str
         Hash of everything it depends on.
     trace : str or None
-        "fst", "saif" or None.
+        "fst", "vcd", "saif" or None.
     """
 
     library: Path
@@ -156,7 +159,7 @@ def build_model(
         Text of the design, with a module `top` that has the ports of an accelerator.
     top : str
         Name of the top module.
-    trace : {None, "fst", "saif"}
+    trace : {None, "fst", "vcd", "saif"}
         Kind of trace that `AcceleratorModel.trace_start` can write.
     jobs : int
         Compilers that run at once.
@@ -171,9 +174,9 @@ def build_model(
         When a tool is missing, or the Verilog or a port is not as it must be.
     """
     if trace not in TRACES:
-        raise ValueError(f"trace is {trace!r}; it must be None, 'fst' or 'saif'.")
+        raise ValueError(f"trace must be None, 'fst', 'vcd' or 'saif', got {trace!r}.")
     verilator, compiler = find_verilator(), find_compiler()
-    if trace == "fst" and not has_headers("lz4.h", "zlib.h"):
+    if trace == "fst" and not can_write_fst():
         raise ToolError(FST_SENTENCE)
     identity = (verilator.version, str(verilator.root), compiler_identity(compiler), _COMMON, _FAST, _SLOW, _LINK)
     key = digest("model", verilog, top, trace, identity, _VERILATE, _bench_sources())

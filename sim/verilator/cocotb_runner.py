@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -297,8 +299,10 @@ def _build(
     run_logged([*command, str(main), "design.v"], folder, "Verilator", environment)
     for path in runtime:
         shutil.copy(path, folder / "obj" / path.name)
-    trace = f"VM_TRACE={int('--trace-vcd' in options)}"
-    run_logged(["make", "-j", str(jobs), "-C", "obj", "-f", "Vtop.mk", trace], folder, "make", environment)
+    settings = [f"VM_TRACE={int('--trace-vcd' in options)}"]
+    # Verilator's makefile runs helpers in Python by the name of its own build machine, which need not exist here.
+    settings += [f"PYTHON3={shlex.quote(sys.executable)}"]
+    run_logged(["make", "-j", str(jobs), "-C", "obj", "-f", "Vtop.mk", *settings], folder, "make", environment)
     for path in (folder / "obj").glob("verilated*.o"):
         if not runtime:
             shutil.copy(path, folder / path.name)

@@ -152,6 +152,11 @@ def has_headers(*headers: str) -> bool:
     return subprocess.run(command, input=text, text=True, capture_output=True).returncode == 0
 
 
+def can_write_fst() -> bool:
+    """Return whether a simulation with FST traces can be built: the headers of lz4 and zlib are there."""
+    return has_headers("lz4.h", "zlib.h")
+
+
 def checks() -> list[tuple[str, bool, str]]:
     """Return (name, whether it is fine, sentence) for everything a simulation needs, for ``rtlm doctor``."""
     results = []
@@ -169,9 +174,12 @@ def checks() -> list[tuple[str, bool, str]]:
     sentence = f"{make}." if make else "cocotb benches need make; on Debian and Ubuntu: apt install make."
     results.append(("make", make is not None, sentence))
     if results[0][1]:
-        found = has_headers("lz4.h", "zlib.h")
+        found = can_write_fst()
         results.append(("FST traces", found, "Headers of lz4 and zlib are there." if found else FST_SENTENCE))
     return results
 
 
-FST_SENTENCE = "FST traces need the headers of lz4 and zlib; on Debian and Ubuntu: apt install liblz4-dev zlib1g-dev."
+FST_SENTENCE = (
+    "FST waveforms need the headers of lz4 and zlib; on Debian and Ubuntu: apt install liblz4-dev zlib1g-dev. "
+    "VCD waveforms need nothing more."
+)

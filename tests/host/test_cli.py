@@ -33,6 +33,7 @@ from rtlm.host.cli import surroundings as doctor
 from rtlm.host.cli import versions
 from rtlm.host.errors import ModelError
 from rtlm.host.reports.report import make_report
+from rtlm.sim.verilator import find as verilator
 
 
 @pytest.fixture
@@ -118,8 +119,26 @@ def test_logits_are_read_back_for_the_json_only(session, tmp_path):
     assert session.options.read_logits
 
 
+@pytest.fixture(params=[True, False], ids=["fst", "vcd"])
+def fst(request, monkeypatch):
+    """Whether the headers that FST needs are there."""
+    monkeypatch.setattr(verilator, "can_write_fst", lambda: request.param)
+    return request.param
+
+
+def test_a_waveform_is_fst_where_it_can_be_built(session, capsys, tmp_path, monkeypatch, fst):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == OK
+    assert session.options.waves_file == Path("waves.fst" if fst else "waves.vcd")
+    assert ("written as VCD" in capsys.readouterr().err) != fst
+    named = ["--waves", "0:9", "--waves-file", "a.fst"]
+    assert cli.run_command(["run", "--prompt", "Hi", "--quiet", *named]) == (OK if fst else ENVIRONMENT_ERROR)
+    assert ("apt install liblz4-dev" in capsys.readouterr().err) != fst
+
+
 def test_waveform_replaces_only_a_file_that_was_named(session, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(verilator, "can_write_fst", lambda: True)
     assert cli.run_command(["run", "--prompt", "Hi", "--quiet", "--waves", "0:9"]) == OK
     assert str(session.options.waves_file) == "waves.fst"
     (tmp_path / "waves.fst").touch()
@@ -241,6 +260,7 @@ def test_json_on_standard_output_is_nothing_else(session, capsys):
         (["--prompt-file", "no/such/file"], "--prompt-file no/such/file cannot be read: No such file or directory."),
         (["--prompt-file", "/dev/zero"], "must have at most 4,194,304 bytes, got more."),
         (["--prompt", "-", "--prompt-file", "-"], "Standard input can be read once"),
+        (["--prompt", "a", "--waves", "1:3", "--waves-file", "x.lxt"], "must end in .fst or .vcd, got x.lxt"),
         (["--promt", "a"], "--prompt"),
     ],
 )

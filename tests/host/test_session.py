@@ -94,9 +94,9 @@ def test_counted_toggles_reach_the_power_and_later_runs(run, golden):
 
 
 @pytest.mark.slow
-def test_waves_hold_the_window(run, golden, tmp_path):
+def test_waves_hold_the_window(run, golden, tmp_path, waveform):
     pywellen = pytest.importorskip("pywellen")
-    path = tmp_path / "a.fst"
+    path = tmp_path / f"a.{waveform}"
     report = run(waves=(2000, 2500), waves_file=path)
     assert report.run.sequences[0].token_ids == golden.run.sequences[0].token_ids
     wave = pywellen.Waveform(str(path))

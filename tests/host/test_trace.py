@@ -14,6 +14,7 @@ from rtlm.sim import AcceleratorModel, SimulationError, build_model
 from rtlm.sim.memory import dram
 
 RESET_CYCLES = 16
+UNWRITABLE = r"cannot be written: No such file or directory\.$"
 END = 3000
 COUNTER = f"""
 module accelerator(input clk, input rst, output irq);
@@ -52,11 +53,12 @@ def test_saif_counts_the_cycles_in_the_windows_only(simulate, tmp_path):
 
 
 @pytest.mark.slow
-def test_fst_holds_the_window_and_nothing_else(simulate, tmp_path):
+def test_a_waveform_holds_the_window_and_nothing_else(simulate, tmp_path, waveform):
     pywellen = pytest.importorskip("pywellen")
-    _, cycles = simulate("fst", tmp_path / "a.fst", [(100, 200)])
+    path = tmp_path / f"a.{waveform}"
+    _, cycles = simulate(waveform, path, [(100, 200)])
     assert cycles == RESET_CYCLES + END
-    wave = pywellen.Waveform(str(tmp_path / "a.fst"))
+    wave = pywellen.Waveform(str(path))
     count = wave["TOP.accelerator.count"].signal
     values = [count[i][1] for i in range(len(count))]
     # 16 cycles of reset come before the first count; the value before the window's first edge is in it too.
@@ -64,17 +66,23 @@ def test_fst_holds_the_window_and_nothing_else(simulate, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_window_that_is_never_reached_leaves_no_file(simulate, tmp_path):
-    trace, _ = simulate("fst", tmp_path / "a.fst", [(END + 100, END + 200)])
+def test_a_window_that_is_never_reached_leaves_no_file(simulate, tmp_path, waveform):
+    path = tmp_path / f"a.{waveform}"
+    trace, _ = simulate(waveform, path, [(END + 100, END + 200)])
     assert not trace.started
-    assert not (tmp_path / "a.fst").exists()
+    assert not path.exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["fst", "saif"])
-def test_a_file_that_cannot_be_written_is_a_sentence(simulate, tmp_path, kind):
-    with pytest.raises(SimulationError, match=r"cannot be written: No such file or directory\.$"):
-        simulate(kind, tmp_path / "none" / "a", [(100, 200)])
+def test_a_waveform_that_cannot_be_written_is_a_sentence(simulate, tmp_path, waveform):
+    with pytest.raises(SimulationError, match=UNWRITABLE):
+        simulate(waveform, tmp_path / "none" / "a", [(100, 200)])
+
+
+@pytest.mark.slow
+def test_a_count_that_cannot_be_written_is_a_sentence(simulate, tmp_path):
+    with pytest.raises(SimulationError, match=UNWRITABLE):
+        simulate("saif", tmp_path / "none" / "a", [(100, 200)])
 
 
 def test_samples_are_one_a_period_and_never_overlap():
