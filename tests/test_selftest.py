@@ -130,6 +130,7 @@ def test_files_and_figures_of_a_bitstream(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.synthesis
+@pytest.mark.timeout(4 * 3600)
 def test_the_bitstream_meets_the_clock_of_the_board(request, tmp_path, capsys):
     if not request.config.getoption("--bitstream"):
         pytest.skip("place and route takes half an hour; ask for it with --bitstream")

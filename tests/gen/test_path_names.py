@@ -43,6 +43,7 @@ def net_of(objects, module, operator):
     return names[0], names[0].rpartition("_s")[2]
 
 
+@pytest.mark.slow
 def test_a_register_of_a_pipeline_has_a_kernel_an_operator_and_a_stage(objects):
     name, stage = net_of(objects, "front.pipeline", "to_float")
     found = owner(f"front/pipeline: {name}[3]", TOP, objects)
@@ -53,6 +54,7 @@ def test_a_register_of_a_pipeline_has_a_kernel_an_operator_and_a_stage(objects):
     assert str(found) == f"back (kernel quantise) recip_exact, phase1, stage {stage}"
 
 
+@pytest.mark.slow
 def test_other_signals_have_a_class_and_a_line(objects):
     found = owner("busy", TOP, objects)
     assert (found.path, found.what) == ("", "Design")
@@ -63,6 +65,7 @@ def test_other_signals_have_a_class_and_a_line(objects):
     assert owner("somewhere/else: x[1]", "other", objects).part == "x[1]"
 
 
+@pytest.mark.slow
 def test_a_path_is_added_up_by_operator(objects):
     name, _ = net_of(objects, "front.pipeline", "mul")
     steps = [
@@ -79,6 +82,7 @@ def test_a_path_is_added_up_by_operator(objects):
     assert third.operator == "(Design)"
 
 
+@pytest.mark.synthesis
 def test_a_routed_path_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     pipeline = dequantise.component(lanes=1, clock_mhz=25, technology="ecp5")

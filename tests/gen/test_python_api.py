@@ -23,6 +23,7 @@ def run_page(folder, change=lambda text: text):
     return names
 
 
+@pytest.mark.slow
 def test_page(tmp_path):
     names = run_page(tmp_path)
     assert len(names["received"]) == names["rows"]
