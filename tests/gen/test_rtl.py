@@ -97,6 +97,7 @@ def test_constants_cost_nothing():
     assert unit.luts == 24
 
 
+@pytest.mark.slow
 def test_verilog_is_clean_and_the_same_in_another_process():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from test_rtl import Top; from rtlm.gen.rtl.verilog import emit; "
@@ -114,6 +115,7 @@ def test_verilog_is_clean_and_the_same_in_another_process():
     assert os.path.dirname(__file__) not in texts[0]
 
 
+@pytest.mark.slow
 def test_build_is_cached_by_content(cache):
     config = load_config("tiny")
     said = []
