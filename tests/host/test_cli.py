@@ -26,9 +26,7 @@ from rtlm.gen.common.errors import (
     RtlmError,
     ToolError,
 )
-from rtlm.gen.synthesis.place import PLACERS
 from rtlm.host.cli import main as cli
-from rtlm.host.cli import options as cli_common
 from rtlm.host.cli import surroundings as doctor
 from rtlm.host.cli import versions
 from rtlm.host.errors import ModelError
@@ -72,10 +70,6 @@ def test_help_teaches_and_loads_no_command():
 def test_every_command_has_help(command, capsys):
     assert cli.run_command([*command.split(), "--help"]) == OK
     assert "Usage: rtlm" in capsys.readouterr().out
-
-
-def test_routers_are_the_placers():
-    assert PLACERS["ecp5"].routers == cli_common.ROUTERS
 
 
 def test_version_names_the_tools(capsys, monkeypatch):
