@@ -180,7 +180,11 @@ def test_a_command_that_is_told_to_end_takes_its_tool_with_it(tmp_path):
         "def endless():\n"
         "    run_tool('endless-tool', 'router', [], Path('.'))\n"
     )
-    code = "from rtlm.host.cli import main as cli\ncli.COMMANDS['endless'] = ('endless_command:endless', '')\ncli.main(['endless'])\n"
+    code = (
+        "from rtlm.host.cli import main as cli\n"
+        "cli.COMMANDS['endless'] = ('endless_command:endless', '')\n"
+        "cli.main(['endless'])\n"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **options) as command:
