@@ -78,6 +78,7 @@ def test_the_gates_pass_and_fail_in_verilator(tmp_path, seed):
     }
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_files(tmp_path, capsys, case):
     folder = tmp_path / "selftest"
     assert run_command(["selftest", "--verilog-only", "-o", str(folder)]) == 0

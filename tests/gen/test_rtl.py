@@ -131,6 +131,7 @@ def test_build_is_cached_by_content(cache):
     assert other.manifest["config"]["memory"]["dram"]["base"] == "ddr4-2400"
 
 
+@pytest.mark.slow
 def test_damaged_cache_is_rebuilt_or_named(cache):
     config = load_config("tiny")
     first = rtl.build_rtl(config)
@@ -159,6 +160,7 @@ def test_a_clock_that_a_unit_cannot_reach_is_one_sentence(name):
         rtl.emit(unit.build(params, clock_mhz=1000, technology="generic"), unit.module)
 
 
+@pytest.mark.slow
 def test_objects_say_what_each_module_is(cache):
     built = rtl.build_rtl(load_config("tiny"))
     assert set(built.objects) == {"accelerator", "accelerator.unit0", "accelerator.unit1"} | {

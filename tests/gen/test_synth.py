@@ -74,6 +74,7 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.mark.synthesis
 def test_fpga_counts_are_those_of_the_design_and_attributed_to_its_parts(netlist):
     result = synthesise(netlist, target="ecp5")
     top, parts = result.modules[0], {module.path: module for module in result.modules}
@@ -90,6 +91,7 @@ def test_fpga_counts_are_those_of_the_design_and_attributed_to_its_parts(netlist
     assert "| **all** |" in text and "products" in text
 
 
+@pytest.mark.synthesis
 @pytest.mark.parametrize(("a_bits", "b_bits", "multipliers"), [(18, 18, 1), (24, 24, 3), (21, 20, 1), (12, 3, 0)])
 def test_narrow_pieces_of_products_take_no_multiplier_on_ecp5(a_bits, b_bits, multipliers):
     m, o = Module(), Signal(a_bits + b_bits)
@@ -99,17 +101,20 @@ def test_narrow_pieces_of_products_take_no_multiplier_on_ecp5(a_bits, b_bits, mu
     assert total["dsp"] == multipliers
 
 
+@pytest.mark.synthesis
 def test_depth_flattens_parts_into_their_parent(netlist):
     flat = synthesise(netlist, target="ecp5", depth=0)
     assert [module.path for module in flat.modules] == [""]
     assert flat.total["ff"] == synthesise(netlist, target="ecp5").total["ff"]
 
 
+@pytest.mark.synthesis
 def test_xilinx_memory_goes_into_half_a_block(netlist):
     total = synthesise(netlist, target="xilinx-us+", depth=0).total
     assert (total["bram"], total["dsp"], total["ff"]) == (0.5, 1, SUM_BITS + PRODUCT_BITS)
 
 
+@pytest.mark.synthesis
 def test_asic_counts_registers_and_leaves_the_memory_as_bits(netlist):
     total = synthesise(netlist, target="asic", depth=0).total
     assert total["memory_bits"] == WORDS * WORD_BITS
@@ -118,6 +123,7 @@ def test_asic_counts_registers_and_leaves_the_memory_as_bits(netlist):
     assert 800 < total["ge"] < 5000
 
 
+@pytest.mark.synthesis
 def test_place_and_route_reaches_a_clock_and_names_our_registers(netlist):
     result = synthesise(netlist, target="ecp5", depth=0, placement=Placement(clock_mhz=20))
     timing = result.timing
@@ -130,6 +136,7 @@ def test_place_and_route_reaches_a_clock_and_names_our_registers(netlist):
     assert not missed.timing.met and "missed" in markdown(missed)
 
 
+@pytest.mark.synthesis
 def test_a_unit_is_cut_out_and_results_are_cached_by_content(netlist):
     first = synthesise(netlist, target="ecp5", unit="products", depth=0)
     again = synthesise(netlist, target="ecp5", unit="products", depth=0)
@@ -160,6 +167,7 @@ def test_a_missing_package_and_a_refused_design_are_one_sentence(monkeypatch, tm
         yosys.run([], tmp_path)
 
 
+@pytest.mark.synthesis
 def test_netlists_are_cut_by_hierarchy(netlist):
     text, top = cut(netlist, "products")
     assert top == "top.products" and text.count("\nmodule \\") + text.startswith("module \\") == 1

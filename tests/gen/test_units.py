@@ -34,6 +34,7 @@ def test_impossible_sizes_are_one_sentence():
     assert dataclasses.replace(UNITS["gemv"].defaults(config), lanes=64).matmul.steps == 2
 
 
+@pytest.mark.slow
 def test_a_bench_tests_the_verilog_that_is_handed_over():
     params = sequencer.SETS["one-column"]
     component = UNITS["sequencer"].build(params, clock_mhz=100, technology="generic")

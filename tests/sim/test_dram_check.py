@@ -29,6 +29,7 @@ def tables(check):
     return {name: check.compare(check.recorded(name)) for name in MEMORIES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEMORIES)
 def test_every_pattern_is_within_three_points_of_litedram(check, tables, name):
     assert len(tables[name]) == len(check.recorded(name).efficiency) >= 17
