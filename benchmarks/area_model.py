@@ -77,7 +77,7 @@ def main(target: str, points: str, path: Path | None) -> None:
 
 
 def measure(unit: str, changes: tuple[str, ...], target: str) -> Row:
-    """Give estimate and synthesis of each resource of a point."""
+    """Return estimate and synthesis of each resource of a point."""
     netlist = accelerator_netlist(load_config(BASE, changes))
     text, _ = cut(netlist, unit)
     estimate = sum(elements.count_elements(text).values(), elements.Elements())

@@ -32,7 +32,7 @@ Target = tuple[Callable[[bytes], None], list[bytes]]
 
 
 def gguf() -> Target:
-    """Give the reader of model files and a whole one."""
+    """Return the reader of model files and a whole one."""
     tests = importlib.import_module("test_fuzz")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.gguf"
@@ -49,7 +49,7 @@ def gguf() -> Target:
 
 
 def config() -> Target:
-    """Give the reader of configurations and all presets."""
+    """Return the reader of configurations and all presets."""
     tests = importlib.import_module("test_fuzz")
     presets = sorted((ROOT / "gen" / "presets").glob("*.yaml"))
     path = Path(tempfile.mkdtemp()) / "fuzz.yaml"
@@ -61,7 +61,7 @@ def config() -> Target:
 
 
 def image() -> Target:
-    """Give the check of memory images and the header of a good one with the words behind it."""
+    """Return the check of memory images and the header of a good one with the words behind it."""
     tests = importlib.import_module("test_fuzz")
     small = importlib.import_module("small_models")
     params = small.params_of("tiny")

@@ -11,7 +11,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def generated_pages() -> dict[str, str]:
-    """Give the text of each generated page of docs/, by file name."""
+    """Return the text of each generated page of docs/, by file name."""
     config = load_config(DEFAULT_PRESET)
     pages = {
         "registers.md": registers_page(config.matmul.columns),

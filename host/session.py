@@ -208,7 +208,7 @@ def _check_cache() -> None:
 
 
 def _expected_cycles(config: Configuration, simulation: Simulation) -> int:
-    """Give the cycles that the weights of a token take at the memory's peak."""
+    """Return the cycles that the weights of a token take at the memory's peak."""
     peak = min(simulation.device.model.dram.peak_bytes_per_second, config.port_bytes_per_s)
     needed = needed_bytes(simulation.memory.plan, [], logits=True, stored_logits=False)
     return round((needed["weights"] + needed["norms"]) / peak * config.clock_mhz * 1e6)
@@ -272,7 +272,7 @@ def simulate(
 
 
 def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompt: int) -> int:
-    """Give the positions that are provided for."""
+    """Return the positions that are provided for."""
     if not prompt:
         raise ModelError("the prompt must have at least one token, got none")
     limit = min(config.attention.context_limit, model.context)

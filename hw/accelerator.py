@@ -238,7 +238,7 @@ class Accelerator(wiring.Component):
         ]
 
     def _beyond(self, units: dict[str, wiring.Component]) -> tuple[Value, Value]:
-        """Give whether a read and whether a write waits whose beat address lies behind the address space."""
+        """Return whether a read and whether a write waits whose beat address lies behind the address space."""
         bits = unit_params(self.params).reader.beat_bits
         requests = (units["sequencer"].o_segments, units["vector"].o_writes)
         read, write = (

@@ -285,7 +285,7 @@ def test_an_image_for_another_configuration_is_refused(small_model):
 
 
 def share_scales(path, shifts):
-    """Give neighbouring blocks of a file's matrices the scale of their group, as AWQ and GPTQ do."""
+    """Return neighbouring blocks of a file's matrices the scale of their group, as AWQ and GPTQ do."""
     raw = np.memmap(path, np.uint8, "r+")
     for name, tensor in LlamaModel.open(path).file.tensors.items():
         if tensor.type.name in BlockFormat.__members__:

@@ -147,7 +147,7 @@ def geometry(memory: Dram, rows: int) -> Geometry:
     Parameters
     ----------
     memory : Dram
-        Gives everything but the rows.
+        Returns everything but the rows.
     rows : int
         Rows of a bank that the patterns use.
     """

@@ -29,7 +29,7 @@ def clock_constraint(module: str, clock_mhz: float) -> str:
 
 
 def board_constraints(board: str) -> dict[str, str]:
-    """Give the constraint files of a board by name; empty for the board ``none``.
+    """Return the constraint files of a board by name; empty for the board ``none``.
 
     Raises
     ------

@@ -88,7 +88,7 @@ def check_shell(shell: Shell, config: Configuration) -> None:
 
 
 def emit_selftest(shell: Shell, params: SelfTestParams) -> Emitted:
-    """Give the self-test as netlist and Verilog.
+    """Return the self-test as netlist and Verilog.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def selftest_package(
 
 
 def bitstream_facts(shell: Shell, built: Bitstream) -> dict[str, Any]:
-    """Give what the manifest says of a bitstream: resources, clock, size, commands that load it."""
+    """Return what the manifest says of a bitstream: resources, clock, size, commands that load it."""
     timing = built.timing
     return {
         "device": timing.device,
@@ -179,7 +179,7 @@ def bitstream_facts(shell: Shell, built: Bitstream) -> dict[str, Any]:
 
 
 def pins(shell: Shell) -> tuple[str, str]:
-    """Give name and text of the board's file of pins."""
+    """Return name and text of the board's file of pins."""
     files = [(name, text) for name, text in board_constraints(shell.board).items() if name.endswith(".lpf")]
     if not files:
         raise GenerateError(f"The folder constraints has no .lpf file for the board {shell.board}.")

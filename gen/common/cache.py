@@ -13,7 +13,7 @@ STALE_SECONDS = 24 * 3600
 
 
 def cache_folder(*parts: str) -> Path:
-    """Give a folder below ``$XDG_CACHE_HOME/rtlm`` (``~/.cache/rtlm``); it need not exist yet."""
+    """Return a folder below ``$XDG_CACHE_HOME/rtlm`` (``~/.cache/rtlm``); it need not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return Path(base if os.path.isabs(base) else Path.home() / ".cache", "rtlm", *parts)
 
@@ -44,7 +44,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def finished_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `target` when the block ends without an exception.
+    """Yield a temporary folder that becomes `target` when the block ends without an exception.
 
     Whoever comes second when two processes make the same folder discards theirs.
     """

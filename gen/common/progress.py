@@ -15,7 +15,7 @@ class Progress(Protocol):
         """Tell what is going on and how much of it is done; a total of 0 is unknown."""
 
     def text(self, piece: str) -> None:
-        """Give a piece of the answer."""
+        """Take a piece of the answer."""
 
     def close(self) -> None:
         """End the status line."""

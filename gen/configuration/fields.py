@@ -97,7 +97,7 @@ class Whole(_Field):
         return fits and not (self.power_of_two and value & (value - 1))
 
     def nearest(self, value: float) -> int:
-        """Give the valid value nearest to a number; the smaller one of two that are equally near."""
+        """Return the valid value nearest to a number; the smaller one of two that are equally near."""
         value = min(max(value, self.low), self.high)
         if self.power_of_two:
             below = 1 << max(math.floor(math.log2(value)), 0) if value >= 1 else 1
@@ -108,7 +108,7 @@ class Whole(_Field):
         return min((c for c in candidates if self.valid(c)), key=lambda c: (abs(c - value), c))
 
     def check(self, value: Any) -> int:
-        """Give the value as an integer, or raise."""
+        """Return the value as an integer, or raise."""
         if isinstance(value, str | bool) or not isinstance(value, int | float) or value != value:
             raise refuse(self.allowed, None)
         if value != int(min(max(value, self.low), self.high)) or not self.valid(int(value)):
@@ -146,7 +146,7 @@ class Real(_Field):
         return f"a number from {self.low:g} to {self.high:g} {self.unit}"
 
     def check(self, value: Any) -> float:
-        """Give the value as a float, or raise."""
+        """Return the value as a float, or raise."""
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise refuse(self.allowed, None)
         if not self.low <= value <= self.high:
@@ -176,7 +176,7 @@ class Choice(_Field):
         return "one of " + ", ".join(self.names)
 
     def check(self, value: Any) -> str:
-        """Give the name, or raise.
+        """Return the name, or raise.
 
         YAML 1.1 reads on, off, yes and no as booleans: they stand for the one name that says the same.
         """
@@ -199,7 +199,7 @@ class DramValue(_Field):
     allowed = "an integer, a text, or a delay such as {clocks: 4, ns: '7.5'}"
 
     def check(self, value: Any) -> int | str | dict[str, int | str]:
-        """Give the value with a delay's nanoseconds as text, which stays exact, or raise."""
+        """Return the value with a delay's nanoseconds as text, which stays exact, or raise."""
         if isinstance(value, int | str) and not isinstance(value, bool):
             return value
         if not isinstance(value, dict) or not value or not set(value) <= {"clocks", "ns"}:
@@ -217,7 +217,7 @@ class DramValue(_Field):
 
 
 def closest(value: Any, names: tuple[str, ...] | list[str]) -> str | None:
-    """Give the name that a misspelt one was probably meant to be."""
+    """Return the name that a misspelt one was probably meant to be."""
     if not isinstance(value, str | float) and (not isinstance(value, int) or value.bit_length() > MAX_SHOWN_BITS):
         return None
     found = difflib.get_close_matches(str(value).lower()[:100], names, n=1, cutoff=0.5)

@@ -27,13 +27,13 @@ MAX_NESTING = 16
 
 
 def preset_names() -> list[str]:
-    """Give the names of the presets."""
+    """Return the names of the presets."""
     folder = resources.files("rtlm.gen.configuration") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def preset_text(name: str) -> str:
-    """Give the text of a preset's file, comments included."""
+    """Return the text of a preset's file, comments included."""
     return (resources.files("rtlm.gen.configuration") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 

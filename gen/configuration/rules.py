@@ -73,7 +73,7 @@ class Violation:
 
 
 def violations(config: Configuration, *, unit_only: bool = False) -> Iterator[Violation]:
-    """Give every rule that a configuration breaks.
+    """Return every rule that a configuration breaks.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ class Configuration(Section):
         return self.beat_bytes * self.clock_mhz * 1e6
 
     def to_params(self) -> AcceleratorParams:
-        """Give the parameters of the hardware."""
+        """Return the parameters of the hardware."""
         return AcceleratorParams(
             name=self.name,
             clock_mhz=self.schedule_mhz,
@@ -216,7 +216,7 @@ class Configuration(Section):
         )
 
     def derived(self) -> dict[str, int | float]:
-        """Give the derived sizes, for `rtlm show` and the manifest."""
+        """Return the derived sizes, for `rtlm show` and the manifest."""
         return {
             "rows": self.rows,
             "word_bytes": self.word_bytes,
@@ -231,7 +231,7 @@ class Configuration(Section):
 
 
 def config_hash(config: Configuration) -> str:
-    """Give 64 bits, as 16 hexadecimal digits, of all that determines the hardware.
+    """Return 64 bits, as 16 hexadecimal digits, of all that determines the hardware.
 
     The name, the board and what answers in simulation do not.
     """

@@ -19,7 +19,7 @@ from rtlm.hw.registers.accelerator import ERROR_MEANINGS, Error
 
 
 def latency(component: wiring.Component) -> dict[str, Any]:
-    """Give the latency of a component in cycles, where it is one number, and what its documentation says about it."""
+    """Return the latency of a component in cycles, where it is one number, and what its documentation says about it."""
     cycles = getattr(component, "latency", None)
     if isinstance(cycles, dict):
         cycles = {key.name if isinstance(key, Enum) else str(key): value for key, value in cycles.items()}
@@ -28,7 +28,7 @@ def latency(component: wiring.Component) -> dict[str, Any]:
 
 
 def unit_latencies(params: AcceleratorParams) -> dict[str, dict[str, Any]]:
-    """Give the latency of each unit of an accelerator, by its name in the Verilog."""
+    """Return the latency of each unit of an accelerator, by its name in the Verilog."""
     with warnings.catch_warnings():
         # The units are made to be asked only; Amaranth complains about that when they are collected.
         warnings.simplefilter("ignore", UnusedElaboratable)
@@ -40,14 +40,14 @@ def unit_latencies(params: AcceleratorParams) -> dict[str, dict[str, Any]]:
 
 
 def section(component: wiring.Component, title: str) -> str:
-    """Give the paragraph of a component's documentation that begins with ``Title:``; empty if there is none."""
+    """Return the paragraph of a component's documentation that begins with ``Title:``; empty if there is none."""
     text = inspect.getdoc(type(component)) or ""
     match = re.search(rf"^{title}: (.*?)(?=^[A-Z]\w+(?: and \w+)?: |\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
     return match[1].strip() if match else ""
 
 
 def documentation(component: wiring.Component) -> str:
-    """Give a component's documentation as Markdown: numpy headings become headings."""
+    """Return a component's documentation as Markdown: numpy headings become headings."""
     text = inspect.getdoc(type(component)) or ""
     return re.sub(r"^(\w+)\n-+$", r"**\1**\n", text, flags=re.MULTILINE)
 
@@ -82,11 +82,11 @@ def instructions() -> dict[str, Any]:
 
 
 def counters() -> dict[str, str]:
-    """Give the counter registers with their meaning."""
+    """Return the counter registers with their meaning."""
     meanings = {f"EVENT_{name.upper()}": text for name, text in EVENTS.items()}
     return {name: meanings.get(name, "cycles") for name in COUNTERS}
 
 
 def errors() -> dict[str, dict[str, Any]]:
-    """Give the error codes with their meaning."""
+    """Return the error codes with their meaning."""
     return {error.name: {"code": error.value, "meaning": ERROR_MEANINGS[error]} for error in Error}

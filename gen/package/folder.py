@@ -71,7 +71,7 @@ class Package:
 
 
 def tool_versions() -> dict[str, str]:
-    """Give the versions of the tools that determine the output."""
+    """Return the versions of the tools that determine the output."""
     return {name: metadata.version(name) for name in TOOLS}
 
 
@@ -93,7 +93,7 @@ def port_table(ports: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _earlier_files(directory: Path, force: bool) -> set[str]:
-    """Give the names of the files that an earlier run wrote, or refuse a folder of somebody else."""
+    """Return the names of the files that an earlier run wrote, or refuse a folder of somebody else."""
     if not directory.exists() or not any(directory.iterdir()):
         return set()
     try:

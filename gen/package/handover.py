@@ -104,7 +104,7 @@ def unit_package(unit: Unit, params: Any, config: Configuration, progress: Progr
     params
         Its parameters.
     config
-        Gives clock and technology.
+        Returns clock and technology.
     progress
         Called with a short text when there is work to do.
     """
@@ -215,7 +215,7 @@ def _add_rtl(
 
 
 def _modules(objects: Mapping[str, Any]) -> dict[str, str]:
-    """Give the Python class of each module of this project, by its hierarchical Verilog name."""
+    """Return the Python class of each module of this project, by its hierarchical Verilog name."""
     return {name: known["class"] for name, known in objects.items() if (known["class"] or "").startswith("rtlm.")}
 
 

@@ -150,7 +150,7 @@ def cost_table(cost: dict[str, Any]) -> str:
 
 
 def _line(error: BaseException, path: Path) -> str:
-    """Give the line of a file that an exception came from."""
+    """Return the line of a file that an exception came from."""
     if isinstance(error, SyntaxError):
         return f", line {error.lineno}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]

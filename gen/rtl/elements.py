@@ -50,12 +50,12 @@ class Elements:
         return Elements(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     def to_json(self) -> dict[str, int]:
-        """Give plain numbers; tables are rounded."""
+        """Return plain numbers; tables are rounded."""
         return {name: round(value) for name, value in asdict(self).items()}
 
 
 def dsp_blocks(a_bits: int, b_bits: int, signed: bool) -> int:
-    """Give the multipliers of 27 x 18 bits (signed) that a product takes; 0 where tables are cheaper."""
+    """Return the multipliers of 27 x 18 bits (signed) that a product takes; 0 where tables are cheaper."""
     narrow, wide = sorted((a_bits, b_bits))
     if narrow * wide <= SMALL_PRODUCT:
         return 0

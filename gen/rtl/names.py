@@ -85,7 +85,7 @@ def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
 
 
 def _place(signal: Signal) -> str:
-    """Give file and line of a signal's declaration, from the project's folder on."""
+    """Return file and line of a signal's declaration, from the project's folder on."""
     if signal.src_loc is None:
         return ""
     file, line = signal.src_loc

@@ -93,7 +93,7 @@ class Unit:
     make
         Builds it from parameters, clock and technology.
     from_config
-        Gives the parameters that it has in the accelerator of a configuration.
+        Returns the parameters that it has in the accelerator of a configuration.
     kernel
         The kernel that it is made of, if it is one.
     """
@@ -131,7 +131,7 @@ class Unit:
             raise GenerateError(str(error)) from error
 
     def defaults(self, config: Configuration) -> Any:
-        """Give the parameters that the unit has in a configuration's accelerator.
+        """Return the parameters that the unit has in a configuration's accelerator.
 
         Raises
         ------
@@ -295,7 +295,7 @@ def with_settings(name: str, params: Any, settings: Sequence[str]) -> Any:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """Give a value as the type that a parameter has."""
+    """Return a value as the type that a parameter has."""
     if kind == int | None and value is None:
         return None
     plain = int if kind == int | None else kind

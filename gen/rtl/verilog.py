@@ -139,7 +139,7 @@ def emit(component: wiring.Component, name: str) -> Emitted:
 
 
 def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> Rtl:
-    """Give the RTL of a configuration, from the cache or made now.
+    """Return the RTL of a configuration, from the cache or made now.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _port(name: str, direction: str, bits: int) -> dict[str, Any]:
 
 
 def _signals(component: wiring.Component) -> Iterator[tuple[dict[str, Any], Signal, PortDirection]]:
-    """Give the ports of a component: description, signal, direction; a constant, such as a fixed ready, is no port."""
+    """Return a component's ports: description, signal, direction; a constant, such as a fixed ready, is no port."""
     for path, member, value in component.signature.flatten(component):
         signal = Value.cast(value)
         if not isinstance(signal, Signal):
@@ -229,7 +229,7 @@ def _verilog(netlist: str) -> str:
 
 
 def _hardware(emitted: Emitted) -> dict[str, Any]:
-    """Give what the cache keeps beside the Verilog."""
+    """Return what the cache keeps beside the Verilog."""
     return {
         "verilog_sha256": hashlib.sha256(emitted.verilog.encode()).hexdigest(),
         "ports": list(emitted.ports),
@@ -238,7 +238,7 @@ def _hardware(emitted: Emitted) -> dict[str, Any]:
 
 
 def _manifest(config: Configuration, key: str, hardware: dict[str, Any]) -> dict[str, Any]:
-    """Give the manifest: the configuration, what it became, and with which tools."""
+    """Return the manifest: the configuration, what it became, and with which tools."""
     return {
         "manifest_version": MANIFEST_VERSION,
         "name": config.name,

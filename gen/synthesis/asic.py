@@ -80,7 +80,7 @@ class Area:
     tools: dict[str, str]
 
     def own(self, module: str) -> dict[str, float]:
-        """Give what a module takes without what is below it."""
+        """Return what a module takes without what is below it."""
         cells = self.cells[module]
         if self.areas:
             area = sum(self.areas.get(kind, 0.0) * count for kind, count in cells.items())
@@ -92,7 +92,7 @@ class Area:
 
 
 def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
-    """Give the liberty file, fetched with ``apt-get`` into the cache if need be; None where that is not possible.
+    """Return the liberty file, fetched with ``apt-get`` into the cache if need be; None where it cannot be had.
 
     Raises
     ------
@@ -142,12 +142,12 @@ def memory_bits(netlist: str, kept: Iterable[str]) -> dict[str, int]:
 
 
 def _written(module: str) -> str:
-    """Give the text of the write ports, without the backslash that RTLIL's strings double."""
+    """Return the text of the write ports, without the backslash that RTLIL's strings double."""
     return "".join(_WRITE.findall(module)).replace("\\\\", "\\")
 
 
 def description() -> list[Any]:
-    """Give what a result depends on besides the netlist."""
+    """Return what a result depends on besides the netlist."""
     return [SYNTHESIS, LIBERTY_PACKAGE, TRANSISTORS_PER_GE]
 
 

@@ -8,12 +8,12 @@ _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n.*?^end\n", re.MU
 
 
 def modules(rtlil: str) -> dict[str, str]:
-    """Give the text of each module by its hierarchical name (``top.unit.part``)."""
+    """Return the text of each module by its hierarchical name (``top.unit.part``)."""
     return {match[1]: match[0] for match in _MODULE.finditer(rtlil)}
 
 
 def cut(rtlil: str, path: str) -> tuple[str, str]:
-    """Give the netlist of a unit with everything below it, and its name as a top module.
+    """Return the netlist of a unit with everything below it, and its name as a top module.
 
     Parameters
     ----------
@@ -45,6 +45,6 @@ def cut(rtlil: str, path: str) -> tuple[str, str]:
 
 
 def down_to(rtlil: str, top: str, depth: int) -> list[str]:
-    """Give the names of the modules up to some levels below a top module, which is level 0."""
+    """Return the names of the modules up to some levels below a top module, which is level 0."""
     level = top.count(".")
     return sorted(name for name in modules(rtlil) if name.count(".") - level <= depth)

@@ -163,7 +163,7 @@ class Timing:
 
 
 def version(target: str) -> str:
-    """Give the version of a target's placer, empty if it is not installed."""
+    """Return the version of a target's placer, empty if it is not installed."""
     return package_version(PLACERS[target].package) or ""
 
 
@@ -391,7 +391,7 @@ _INDEX = re.compile(r"\[(\d+)\]$")
 
 
 def signal_name(name: str) -> str:
-    """Give ``module/path: signal[bit]`` for nextpnr's name of a cell or net.
+    """Return ``module/path: signal[bit]`` for nextpnr's name of a cell or net.
 
     yosys names a cell after the signal that it drives, with the cell's type and pins behind it; what stands before the
     last dot is the place in the hierarchy of Amaranth modules.

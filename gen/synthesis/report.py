@@ -20,7 +20,7 @@ TITLES = {
 
 
 def columns(result: SynthResult) -> list[str]:
-    """Give the resources that the design takes any of, in order."""
+    """Return the resources that the design takes any of, in order."""
     return [name for name in result.total if result.total[name]]
 
 
@@ -30,7 +30,7 @@ def number(value: float) -> str:
 
 
 def share(result: SynthResult) -> dict[str, float]:
-    """Give the part of the device that the design takes of each resource, in percent."""
+    """Return the part of the device that the design takes of each resource, in percent."""
     available: Mapping[str, int] = TARGETS[result.target].available if result.target in TARGETS else {}
     return {name: 100 * result.total[name] / available[name] for name in columns(result) if name in available}
 

@@ -53,7 +53,7 @@ def result_key(parts: Sequence[Any], netlist: str) -> str:
 
 
 def stored(kind: str, key: str, make: Callable[[Path], dict[str, Any]]) -> Stored:
-    """Give a result from the cache, or make it now.
+    """Return a result from the cache, or make it now.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def stored(kind: str, key: str, make: Callable[[Path], dict[str, Any]]) -> Store
     key
         From `result_key`.
     make
-        Gives the values; it is called with an empty folder, which is kept if it succeeds.
+        Returns the values; it is called with an empty folder, which is kept if it succeeds.
 
     Raises
     ------

@@ -101,7 +101,7 @@ class SynthResult:
         return self.modules[0].total
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain values, the same for the same content."""
+        """Return plain values, the same for the same content."""
         values = asdict(self)
         del values["folder"], values["cached"]
         return values
@@ -147,7 +147,7 @@ def configuration_for(source: str | Path, overrides: Sequence[str], target: str)
 
 
 def accelerator_netlist(config: Configuration) -> str:
-    """Give the RTLIL of a configuration's accelerator."""
+    """Return the RTLIL of a configuration's accelerator."""
     from rtlm.hw.accelerator import Accelerator
 
     return to_rtlil(Accelerator(config.to_params()), TOP)

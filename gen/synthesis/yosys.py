@@ -48,12 +48,12 @@ def require(*packages: str) -> None:
 
 
 def version() -> str:
-    """Give the version of yosys, empty if it is not installed."""
+    """Return the version of yosys, empty if it is not installed."""
     return package_version(PACKAGE) or ""
 
 
 def read_commands(gate: str, folder: Path) -> list[str]:
-    """Give the commands that read ``netlist.il`` in a folder and the clock gate, whose Verilog is written there."""
+    """Return the commands that read ``netlist.il`` in a folder and the clock gate, whose Verilog is written there."""
     (folder / "gate.v").write_text(gate + "\n", encoding="utf-8")
     return ["read_rtlil netlist.il", "read_verilog gate.v", *PREPARATION]
 

@@ -144,7 +144,7 @@ def _memories() -> list[dict[str, Any]]:
 
 
 def _first_comment(text: str) -> str:
-    """Give the first sentence that a preset's file says about itself."""
+    """Return the first sentence that a preset's file says about itself."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("#"):

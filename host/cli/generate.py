@@ -26,7 +26,7 @@ class GenerateGroup(click.Group):
     """The fixed commands, and one for each unit, which is found when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names."""
+        """Return the names."""
         from rtlm.gen.rtl.units import UNITS
 
         return ["accelerator", "kernel", *UNITS]
@@ -159,7 +159,7 @@ def _unit_command(name: str) -> click.Command | None:
 
 
 def _parameter_help(params: type[Any]) -> str:
-    """Give the names and the documentation of a unit's parameters."""
+    """Return the names and the documentation of a unit's parameters."""
     import inspect
 
     text = inspect.getdoc(params) or ""

@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names, in the order of the table."""
+        """Return the names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -143,7 +143,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 
 
 def exit_code(error: Exception) -> int:
-    """Give the exit code of an exception."""
+    """Return the exit code of an exception."""
     if isinstance(error, RtlmError):
         return error.exit_code
     if isinstance(error, OSError) and error.errno in EXPECTED_ERRNO:
@@ -152,7 +152,7 @@ def exit_code(error: Exception) -> int:
 
 
 def sentence(error: Exception) -> str:
-    """Give the message of an expected exception as a sentence."""
+    """Return the message of an expected exception as a sentence."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}."

@@ -22,7 +22,7 @@ class Window(click.ParamType):
     name = "from:to"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Give both, or fail."""
+        """Return both, or fail."""
         if isinstance(value, tuple):
             return value
         first, colon, last = value.partition(":")
@@ -246,7 +246,7 @@ def _decode(content: bytes, what: str) -> str:
 
 
 def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: str, power: str, **others: Any) -> Path:
-    """Give the waveform's file, or refuse what cannot work."""
+    """Return the waveform's file, or refuse what cannot work."""
     if backend != BACKENDS[0] and (waves or power == "measured"):
         option = "--waves" if waves else "--power measured"
         raise click.UsageError(f"{option} needs --backend verilator: the golden model has no signals.")

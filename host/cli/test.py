@@ -43,7 +43,7 @@ class _Request:
     overrides: tuple[str, ...]
 
     def command(self, bench: "Bench") -> str:
-        """Give the command that repeats a bench, with a waveform."""
+        """Return the command that repeats a bench, with a waveform."""
         words = ["rtlm", "test", bench.unit if self.config else bench.full_name]
         words += ["--config", self.config] if self.config else []
         for override in self.overrides:

@@ -304,7 +304,7 @@ class GoldenModel:
         return q.codes.reshape(kv_heads, -1, self.model.head_dim), q.scale.reshape(kv_heads, -1)
 
     def _attend_in_order(self, cache: KVCache, start: int, end: int) -> Attend:
-        """Give the attention of the tokens `start` to `end` of one sequence to all up to themselves."""
+        """Return the attention of the tokens `start` to `end` of one sequence to all up to themselves."""
         group = self.model.heads // self.model.kv_heads
         seen = np.tile(np.arange(end) <= np.arange(start, end)[:, None], (group, 1))
 
@@ -317,7 +317,7 @@ class GoldenModel:
         return attend
 
     def _attend_in_columns(self, columns: Sequence[ColumnView]) -> Attend:
-        """Give the attention of columns, each to its own history and to the columns that it sees."""
+        """Return the attention of columns, each to its own history and to the columns that it sees."""
 
         def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
             results = []

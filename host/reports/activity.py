@@ -53,7 +53,7 @@ class Activity:
     instances: Mapping[str, Toggles]
 
     def by_unit(self, top: str = "accelerator") -> dict[str, float]:
-        """Give toggles for each net bit and cycle: of each direct part of the instance `top`, its own as ``top``."""
+        """Return toggles for each net bit and cycle: of each direct part of the instance `top`, its own as ``top``."""
         sums: dict[str, Toggles] = {}
         for path, toggles in self.instances.items():
             parts = path.split(".")

@@ -72,7 +72,7 @@ class ActivitySampler:
 
 
 def activity_key(verilog_sha256: str, model: Path, model_sha256: str | None = None) -> str:
-    """Give the key of what was counted with some hardware and a model file.
+    """Return the key of what was counted with some hardware and a model file.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def activity_key(verilog_sha256: str, model: Path, model_sha256: str | None = No
 
 
 def stored_activity(key: str) -> ActivityMeasurement | None:
-    """Give what an earlier run has counted, None where there is nothing that can be read."""
+    """Return what an earlier run has counted, None where there is nothing that can be read."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         values = json.loads(_path(key).read_text(encoding="utf-8"))
         return ActivityMeasurement(**values | {"earlier": True})

@@ -68,7 +68,7 @@ def cycles_by_cause(running: Mapping[str, int], dram: Dram, needed_bytes: int) -
 
 
 def idle_cause(code: int) -> str:
-    """Give the cause of a clock without a request, from the accelerator's activity code (its pins above `running`)."""
+    """Return the cause of a cycle without a request, by the accelerator's activity code (its pins above `running`)."""
     view = ACTIVITY.from_bits(code << 1)
     cause = _IDLE[Requests(view.requests)]
     return f"{cause}_{Operator(view.operator).name.lower()}" if cause == "dependency" else cause

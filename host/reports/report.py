@@ -113,7 +113,7 @@ class Report:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report as plain values (docs/report.md)."""
+        """Return the report as plain values (docs/report.md)."""
         run, memory = self.run, self.run.memory
         return {
             "schema": SCHEMA,
@@ -144,7 +144,7 @@ class Report:
         }
 
     def dumps(self) -> str:
-        """Give the report as JSON text."""
+        """Return the report as JSON text."""
         return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -272,7 +272,7 @@ def _units(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
 
 
 def _causes(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
-    """Give the cycles by cause, in the order of `CAUSES`; they add up to the cycles of the steps."""
+    """Return the cycles by cause, in the order of `CAUSES`; they add up to the cycles of the steps."""
     totals = _sum(step.causes for step in decode)
     tokens, everything = sum(step.tokens for step in decode), sum(totals.values())
     order = list(CAUSES.values())

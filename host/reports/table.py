@@ -16,7 +16,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def render(report: Report) -> RenderableType:
-    """Give a report as something that `rich` prints."""
+    """Return a report as something that `rich` prints."""
     parts: list[RenderableType] = [_summary(report)]
     if report.operators:
         rows = ((o["name"], f"{o['cycles_per_token']:,.0f}", f"{o['share']:.1%}") for o in report.operators)

@@ -104,7 +104,7 @@ def check_prompt(stepper: Stepper, prompt: Sequence[int], max_tokens: int, *, nu
 
 
 def successive(tokens: Sequence[int], position: int, *, slot: int) -> tuple[ColumnInput, ...]:
-    """Give the columns that take successive tokens of one sequence, the first at `position`."""
+    """Return the columns that take successive tokens of one sequence, the first at `position`."""
     return tuple(
         ColumnInput(token=token, position=position + c, history=position, local_first=0, slot=slot)
         for c, token in enumerate(tokens)

@@ -9,7 +9,7 @@ from rtlm.sim.memory.dram import Dram, Timing, named
 
 
 def simulated_memory(config: Configuration) -> Dram:
-    """Give the memory that stands behind the accelerator, with the configuration's changes.
+    """Return the memory that stands behind the accelerator, with the configuration's changes.
 
     Raises
     ------

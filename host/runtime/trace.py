@@ -75,7 +75,7 @@ class Trace:
 
 
 def sample_windows(start: int, expected_cycles: int, *, seed: int = 0) -> Iterator[tuple[int, int]]:
-    """Give windows spread over a step, without end: one of `SAMPLE_CYCLES` at a random place of each period.
+    """Yield windows spread over a step, without end: one of `SAMPLE_CYCLES` at a random place of each period.
 
     The period is the expected length divided by `SAMPLES`; the random place keeps the samples from falling on the
     same operator of every layer.

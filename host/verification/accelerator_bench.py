@@ -39,7 +39,7 @@ PLACES = 400
 
 
 def accelerator_benches(config: Configuration | None = None) -> list[Bench]:
-    """Give the bench of the accelerator of a configuration, by default the preset ``tiny``."""
+    """Return the bench of the accelerator of a configuration, by default the preset ``tiny``."""
     config = config or load_config("tiny")
     return [Bench(unit=UNIT, name=config.name, module=MODULE, prepare=partial(prepare, config))]
 
@@ -61,7 +61,7 @@ def write_bench_model(path: Path, params: AcceleratorParams) -> LlamaModel:
 
 
 def prepare(config: Configuration) -> Prepared:
-    """Give the accelerator as Verilog, a model in its memory, and what must come of three tokens."""
+    """Return the accelerator as Verilog, a model in its memory, and what must come of three tokens."""
     params = config.to_params()
     with tempfile.TemporaryDirectory() as folder:
         model = write_bench_model(Path(folder) / "random.gguf", params)
@@ -92,7 +92,7 @@ def prepare(config: Configuration) -> Prepared:
 
 
 def column(number: int) -> ColumnInput:
-    """Give what is fed in a step of the bench."""
+    """Return what is fed in a step of the bench."""
     return ColumnInput(token=TOKENS[number], position=number, history=number, local_first=0, slot=0)
 
 
@@ -119,7 +119,7 @@ class RecordingDevice:
         self._written: list[tuple[int, int]] = []
 
     def take(self) -> list[tuple[int, int]]:
-        """Give what has been written since the last call."""
+        """Return what has been written since the last call."""
         written, self._written = self._written, []
         return written
 
@@ -128,14 +128,14 @@ class RecordingDevice:
         self._written.append((address, value))
 
     def read_register(self, address: int) -> int:
-        """Give the identity, and zero for everything else."""
+        """Return the identity, and zero for everything else."""
         return self._identity.get(address, 0)
 
     def write_words(self, word: int, content: NDArray[np.uint8]) -> None:
         """Do nothing."""
 
     def read_words(self, word: int, count: int) -> NDArray[np.uint8]:
-        """Give the image, and zeros behind it."""
+        """Return the image, and zeros behind it."""
         words = np.zeros((count, self._image.shape[1]), np.uint8)
         found = self._image[word : word + count]
         words[: len(found)] = found
@@ -146,7 +146,7 @@ class RecordingDevice:
 
 
 def _case(params: AcceleratorParams, memory: MemoryMap, striping: Striping) -> dict[str, Any]:
-    """Give what the cocotb side has to know about registers and memory."""
+    """Return what the cocotb side has to know about registers and memory."""
     registers = register_map(params.columns)
     rng = np.random.default_rng(0)
 

@@ -144,7 +144,7 @@ def _toy_model(path: Path, params: AcceleratorParams, context: int, seed: int) -
 
 
 def _best(result: StepResult) -> int:
-    """Give the arg-max of a step of one column."""
+    """Return the arg-max of a step of one column."""
     assert result.best is not None
     return result.best[0]
 
@@ -178,7 +178,7 @@ def _patches(memory: MemoryMap, image: NDArray[np.uint8], instructions: int) -> 
 
 
 def _writes(device: RecordingDevice, registers: RegisterMap) -> list[Check]:
-    """Give what the driver has written to registers since the last call."""
+    """Return what the driver has written to registers since the last call."""
     names = {offset: register.name for register in registers.registers for offset in register.offsets}
     return [
         Check(kind=Kind.WRITE, address=address, value=value, meaning=f"{names[address]} = {value:#x}")
@@ -187,7 +187,7 @@ def _writes(device: RecordingDevice, registers: RegisterMap) -> list[Check]:
 
 
 def _checks(params: AcceleratorParams, memory: MemoryMap, result: StepResult) -> list[Check]:
-    """Give what has to hold behind a step; the token comes last, where the message takes it from."""
+    """Return what has to hold behind a step; the token comes last, where the message takes it from."""
     assert result.logits is not None
     registers, best = register_map(params.columns), _best(result)
     logits = result.logits[0].astype("<f4")

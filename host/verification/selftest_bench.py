@@ -17,13 +17,13 @@ SHELL = SHELLS["ulx3s"]
 
 
 def selftest_benches(config: Configuration | None = None) -> list[Bench]:
-    """Give the bench of a configuration's self-test, by default that of the board's preset."""
+    """Return the bench of a configuration's self-test, by default that of the board's preset."""
     config = config or load_config(SHELL.preset)
     return [Bench(unit=UNIT, name=config.name, module=MODULE, prepare=partial(prepare, config))]
 
 
 def prepare(config: Configuration) -> Prepared:
-    """Give the self-test as Verilog, and what has to come of it."""
+    """Return the self-test as Verilog, and what has to come of it."""
     case = make_case(config, clock_hz=SHELL.clock_hz)
     rows = case.params.rows
 

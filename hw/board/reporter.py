@@ -14,7 +14,7 @@ FIELD_MARK = 0x80
 
 
 def encode(text: str, fields: Sequence[str]) -> bytes:
-    """Give a text as it is stored: ASCII, and a mark for each ``{field}``.
+    """Return a text as it is stored: ASCII, and a mark for each ``{field}``.
 
     Raises
     ------

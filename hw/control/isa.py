@@ -147,7 +147,7 @@ class Instruction:
     imm1: int = 0
 
     def encode(self) -> bytes:
-        """Give the 32 bytes.
+        """Return the 32 bytes.
 
         Raises
         ------
@@ -199,7 +199,7 @@ class Instruction:
 
 
 def f32_bits(value: float) -> int:
-    """Give the bit pattern of a float32 immediate."""
+    """Return the bit pattern of a float32 immediate."""
     return int(np.float32(value).view(np.uint32))
 
 
@@ -209,13 +209,13 @@ def assemble(program: list[Instruction]) -> NDArray[np.uint8]:
 
 
 def disassemble(raw: bytes) -> list[str]:
-    """Give one line of text for each instruction."""
+    """Return one line of text for each instruction."""
     size = INSTRUCTION_BYTES
     return [str(Instruction.decode(raw[i : i + size])) for i in range(0, len(raw) - len(raw) % size, size)]
 
 
 def markdown() -> str:
-    """Give the documentation table of the instruction word."""
+    """Return the documentation table of the instruction word."""
     rows = ["| bits | field | meaning |", "|---|---|---|"]
     rows += [f"| {f.start + f.width - 1}:{f.start} | `{f.name}` | {f.doc} |" for f in FIELDS]
     return "\n".join(rows) + "\n"

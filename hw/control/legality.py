@@ -142,12 +142,12 @@ RULES = (
 
 
 def broken_rules(instruction: Instruction, limits: InstructionLimits) -> list[str]:
-    """Give what an instruction should keep to and does not; the gates refuse it if that is not empty."""
+    """Return what an instruction should keep to and does not; the gates refuse it if that is not empty."""
     return [rule.doc for rule in RULES if instruction.opcode in rule.opcodes and rule.broken(instruction, limits)]
 
 
 def markdown() -> str:
-    """Give the documentation table of the rules."""
+    """Return the documentation table of the rules."""
     rows = ["| opcode | what must hold |", "|---|---|"]
     rows += [f"| {', '.join(f'`{opcode.name}`' for opcode in rule.opcodes)} | {rule.doc} |" for rule in RULES]
     return "\n".join(rows) + "\n"

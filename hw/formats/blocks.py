@@ -36,7 +36,7 @@ def check_group(k_blocks: int, group_shift: int) -> None:
 
 
 def find_group_shift(scales: NDArray) -> int:
-    """Give log2 of the neighbouring blocks that have the same scales everywhere, at most 3.
+    """Return log2 of the neighbouring blocks that have the same scales everywhere, at most 3.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ class Blocks:
         return cls(format=BlockFormat.Q8_0, u=(q + 128).astype(np.uint8), d=scale.view(np.uint16), m=None)
 
     def dequantise(self) -> NDArray[np.float32]:
-        """Give the weights as float32, shape (rows, 32 * blocks)."""
+        """Return the weights as float32, shape (rows, 32 * blocks)."""
         values = (self.u.astype(np.int16) - self.format.zero).astype(np.float32)
         values *= self.d.view(np.float16).astype(np.float32)[..., None]
         if self.m is not None:
@@ -230,5 +230,5 @@ class Blocks:
         return values.reshape(self.rows, -1)
 
     def select(self, rows: NDArray[np.intp]) -> "Blocks":
-        """Give a matrix made of the named rows, in that order."""
+        """Return a matrix made of the named rows, in that order."""
         return Blocks(format=self.format, u=self.u[rows], d=self.d[rows], m=None if self.m is None else self.m[rows])

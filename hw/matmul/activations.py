@@ -13,7 +13,7 @@ ONE = 0x3F800000
 
 
 def block_write_layout(columns: int, max_k_blocks: int) -> data.StructLayout:
-    """Give the layout of one block on its way into a bank."""
+    """Return the layout of one block on its way into a bank."""
     return data.StructLayout(
         {
             "bank": 1,
@@ -28,7 +28,7 @@ def block_write_layout(columns: int, max_k_blocks: int) -> data.StructLayout:
 
 
 def vector_scale_layout(columns: int) -> data.StructLayout:
-    """Give the layout of a column's scalar."""
+    """Return the layout of a column's scalar."""
     return data.StructLayout({"column": max(1, (columns - 1).bit_length()), "last_column": 1, "r": 32})
 
 

@@ -24,7 +24,7 @@ TERM_BIAS = FP16_BIAS + BF16_BIAS - ACC_FRACTION
 
 
 def fp16_parts(bits: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give signed integer significand and exponent ``max(e, 1)`` of fp16 bit patterns; exponent 31 is not special."""
+    """Return signed integer significand and exponent ``max(e, 1)`` of fp16 bit patterns; exponent 31 is not special."""
     wide = bits.astype(np.int64)
     exponent = (wide >> 10) & 31
     significand = (wide & 1023) + 1024 * (exponent != 0)
@@ -32,7 +32,7 @@ def fp16_parts(bits: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def bf16_parts(bits: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give integer significand and exponent field of non-negative BF16 bit patterns; exponent 0 is zero."""
+    """Return integer significand and exponent field of non-negative BF16 bit patterns; exponent 0 is zero."""
     wide = bits.astype(np.int64)
     exponent = (wide >> 7) & 255
     return np.where(exponent == 0, 0, (wide & 127) + 128), exponent

@@ -24,7 +24,7 @@ ACTIVATION_LAYOUT = data.StructLayout({"a": BLOCK * 8, "s": SCALE_BITS, "suma": 
 
 
 def accumulator_array(count: int) -> data.ArrayLayout:
-    """Give the layout of `count` accumulators, each as 48 plain bits."""
+    """Return the layout of `count` accumulators, each as 48 plain bits."""
     return data.ArrayLayout(ACC_BITS, count)
 
 

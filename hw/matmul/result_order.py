@@ -23,7 +23,7 @@ def scaled_result(acc: SInt(ACC_BITS), r: Shared[F32]) -> F32:
 
 
 def result_job_layout(columns: int) -> data.StructLayout:
-    """Give the layout of what the output side needs to know about a matrix."""
+    """Return the layout of what the output side needs to know about a matrix."""
     return data.StructLayout(
         {"rows": ROWS_BITS, "packet_shift": 4, "columns_active": 4, "r": data.ArrayLayout(32, columns)}
     )

@@ -262,7 +262,7 @@ def _shift(register, enable: Value, h: Value, name: str) -> tuple[Signal, Signal
 
 
 def _fp16(bits: Value) -> tuple[Value, Value]:
-    """Give signed significand (12 bits) and exponent ``max(e, 1)`` of an fp16."""
+    """Return signed significand (12 bits) and exponent ``max(e, 1)`` of an fp16."""
     magnitude = Cat(bits[:10], bits[10:15] != 0)
     significand = Mux(bits[15], -magnitude, magnitude)[:12].as_signed()
     return significand, Mux(bits[10:15] == 0, 1, bits[10:15])

@@ -64,7 +64,7 @@ class BlockMemory(wiring.Component):
         return m
 
     def _first(self, address: Signal) -> Signal:
-        """Give the beat at a byte address."""
+        """Return the beat at a byte address."""
         return address[-self.beat_bits :]
 
     def _strange(self, size: Signal, burst: Signal) -> Signal:

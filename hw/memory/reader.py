@@ -207,5 +207,5 @@ class StreamReader(wiring.Component):
 
 
 def all_of(values: list[Value]) -> Value:
-    """Give the conjunction of one-bit values."""
+    """Return the conjunction of one-bit values."""
     return reduce(and_, values)

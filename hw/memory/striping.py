@@ -14,7 +14,7 @@ from rtlm.hw.memory.axi import BURST_BOUNDARY_BYTES, MAX_BURST_BEATS
 
 
 def log2_exact(value: int, what: str) -> int:
-    """Give the logarithm of a power of two.
+    """Return the logarithm of a power of two.
 
     Raises
     ------
@@ -73,12 +73,12 @@ class Striping:
         return address_bits - log2_exact(self.beat_bytes, "a beat in bytes")
 
     def byte_address(self, beat: int, port: int) -> int:
-        """Give the byte address of one port's part of a beat."""
+        """Return the byte address of one port's part of a beat."""
         stripe, offset = divmod(beat, self.burst_beats)
         return stripe * self.stripe_bytes + port * self.chunk_bytes + offset * self.port_bytes
 
     def byte_address_value(self, beat: ValueLike, port: int) -> Value:
-        """Give the same address in hardware; as all sizes are powers of two it takes wires only."""
+        """Return the same address in hardware; as all sizes are powers of two it takes wires only."""
         beat = Value.cast(beat)
         offset_bits = log2_exact(self.burst_beats, "a burst")
         return Cat(

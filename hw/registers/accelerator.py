@@ -59,7 +59,7 @@ ERROR_MEANINGS = {
 
 
 def register_map(columns: int) -> RegisterMap:
-    """Give the register map of an accelerator.
+    """Return the register map of an accelerator.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from rtlm.hw.registers.classes import REGISTER_BITS, REGISTER_BYTES, Access, Reg
 
 
 def register_shape(register: Register) -> int | data.FlexibleLayout:
-    """Give a register's shape in hardware: 32 bits, or a layout with its fields."""
+    """Return a register's shape in hardware: 32 bits, or a layout with its fields."""
     if not register.fields:
         return REGISTER_BITS
     fields = {field.name: data.Field(field.bits, field.offset) for field in register.fields}
@@ -63,7 +63,7 @@ class RegisterFile(wiring.Component):
         super().__init__(members)
 
     def signals(self, register: Register) -> list[Signal]:
-        """Give the members of a register, one for each of an array."""
+        """Return the members of a register, one for each of an array."""
         member = getattr(self, register.name.lower())
         return [member] if register.count is None else list(member)
 

@@ -186,7 +186,7 @@ class RegisterMap:
         return self._by_name[name]
 
     def address(self, name: str, index: int = 0) -> int:
-        """Give the byte offset of a register, or of one of an array."""
+        """Return the byte offset of a register, or of one of an array."""
         offsets = self[name].offsets
         if not 0 <= index < len(offsets):
             raise IndexError(f"{name}[{index}] does not exist: there are {len(offsets)} of it")

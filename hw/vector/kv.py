@@ -139,5 +139,5 @@ class KvWriter(wiring.Component):
 
 
 def _one_of(index: Value, count: int, pattern: Value) -> Value:
-    """Give `count` fields of which the one at `index` holds `pattern`, the others zero."""
+    """Return `count` fields of which the one at `index` holds `pattern`, the others zero."""
     return Value.cast(pattern) << (index * len(pattern)) if count > 1 else pattern

@@ -38,7 +38,7 @@ def embed(codes: NDArray[np.int8], scales: NDArray[np.uint16]) -> NDArray[np.flo
 
 
 def column_scale(square: NDArray[np.int64], inv_n: np.float32, eps: np.float32) -> np.float32:
-    """Give ``r`` of one column from its squares in fixed point."""
+    """Return ``r`` of one column from its squares in fixed point."""
     total = min(sum(int(s) for s in square.ravel()), SUM_LIMIT)
     return rms_scale.model(np.array([total], dtype=np.uint64), np.float32(inv_n), np.float32(eps))[0]
 

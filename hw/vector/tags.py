@@ -8,7 +8,7 @@ from rtlm.hw.vector.params import COLUMN_BITS, PACKET_BITS, ROWS_BITS, VectorPar
 
 
 class BeatTagger(wiring.Component):
-    """Give the tags of a command's beats in the order in which the beats arrive.
+    """Return the tags of a command's beats in the order in which the beats arrive.
 
     Protocol: `start` for one cycle with the command's fields, when no tag of an earlier command is left. Matrix results
     come packet by packet, in a packet's turn for each column; attention results (QUANTISE) column after column; an

@@ -32,7 +32,7 @@ class ShortBurstReader(ReaderParams):
 
 
 def small_reader(ports: int, beats_per_word: int) -> ShortBurstReader:
-    """Give the smallest reader with so many ports and beats in a word."""
+    """Return the smallest reader with so many ports and beats in a word."""
     return ShortBurstReader(
         ports=ports,
         port_bits=8,
@@ -179,7 +179,7 @@ class ReaderProof(Harness):
 
 
 def small_writer(ports: int, beats_per_word: int) -> WriterParams:
-    """Give a small writer: beats of two bytes, bursts of at most two beats."""
+    """Return a small writer: beats of two bytes, bursts of at most two beats."""
     return WriterParams(
         ports=ports,
         port_bits=16,

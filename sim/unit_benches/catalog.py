@@ -91,7 +91,7 @@ NAMES = (*FAMILIES, *ALIASES)
 
 
 def benches(unit: str, config: Configuration | None = None) -> list[Bench]:
-    """Give the benches of a unit.
+    """Return the benches of a unit.
 
     Parameters
     ----------

@@ -273,7 +273,7 @@ def _cocotb_folders() -> tuple[Path, Path]:
 
 
 def _with_name(build: CocotbBuild, folder: Path) -> Path:
-    """Give a folder in which the simulation has the name that cocotb's runner expects, that of the top module."""
+    """Return a folder in which the simulation has the name that cocotb's runner expects, that of the top module."""
     link = folder / build.top
     link.unlink(missing_ok=True)
     link.symlink_to(build.folder / "simulation")

@@ -89,7 +89,7 @@ def add(*parts: Covered) -> Covered:
 
 
 def missed_lines(coverage: Path, design: Path) -> list[str]:
-    """Give every line and branch that was not reached, with its text: ``line 12, branch then, module: source``.
+    """Return every line and branch that was not reached, with its text: ``line 12, branch then, module: source``.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def add_points(parts: Iterable[dict[str, dict[str, int]]]) -> dict[str, dict[str
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str, int, str, int]]:
-    """Give kind, module, line, identity and count of each point in a file."""
+    """Return kind, module, line, identity and count of each point in a file."""
     with path.open(errors="replace") as file:
         for text in file:
             if match := _ENTRY.match(text):
@@ -145,7 +145,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str, int, str, int]]:
 
 
 def _added_lines(design: Path) -> set[int]:
-    """Give the numbers of the lines that yosys' writer added."""
+    """Return the numbers of the lines that yosys' writer added."""
     return {number for number, text in enumerate(design.read_text().splitlines(), 1) if _WRITERS in text}
 
 

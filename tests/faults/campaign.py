@@ -50,7 +50,7 @@ class Outcome:
 
 
 def name_of(error):
-    """Give an error's name as an outcome."""
+    """Return an error's name as an outcome."""
     return "right" if error is Error.NONE else error.name
 
 

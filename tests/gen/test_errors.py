@@ -32,7 +32,7 @@ CODES = {
 
 
 def exception_classes(room):
-    """Give (class, bases) of every exception that a room defines."""
+    """Return (class, bases) of every exception that a room defines."""
     folder = Path(importlib.import_module(f"rtlm.{room}").__path__[0])
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

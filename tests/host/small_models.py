@@ -35,7 +35,7 @@ MIXED = {
 
 
 def params_of(name: str, *overrides: str) -> AcceleratorParams:
-    """Give the sizes of one of `ARRAYS`."""
+    """Return the sizes of one of `ARRAYS`."""
     return load_config("tiny", [*ARRAYS[name], *overrides]).to_params()
 
 

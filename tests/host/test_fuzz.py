@@ -24,7 +24,7 @@ HUGE = [0, 1, 0x7F, 0xFF, 0xFFFF, 1 << 20, 1 << 31, (1 << 32) - 1, 1 << 40, 1 <<
 
 
 def fuzz(examples: int) -> settings:
-    """Give hypothesis' settings for slow examples; `--fuzz N` takes N times as many."""
+    """Return hypothesis' settings for slow examples; `--fuzz N` takes N times as many."""
     slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
     count = examples * settings.default.max_examples // 100
     return settings(max_examples=count, deadline=None, suppress_health_check=slow)

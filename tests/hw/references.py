@@ -56,7 +56,7 @@ class Reference:
     bound
         The bound in words, in ulp of the result's format (units of an integer result).
     draw
-        Gives sets of arguments from a random generator.
+        Returns sets of arguments from a random generator.
     define
         From the arguments in float64 (and, for `uses_results`, the kernel's results) to what is expected.
     uses_results

@@ -60,7 +60,7 @@ SETS = {
 
 
 def prepare(params: AttentionParams) -> Prepared:
-    """Give the unit as Verilog and what its cocotb side has to know."""
+    """Return the unit as Verilog and what its cocotb side has to know."""
     return Prepared(
         verilog=verilog_text(AttentionUnit(params), "attention_unit"),
         top="attention_unit",

@@ -157,7 +157,7 @@ async def sink(dut, count, chance, rng):
 
 
 def declare(params):
-    """Give the points of the bench."""
+    """Return the points of the bench."""
     points = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
     points.cross("head size x bytes a cycle x history", [params.head_dim], [params.bytes_per_cycle], HISTORIES)
     points.cross("chance of a word x of taking", GAPS, GAPS)

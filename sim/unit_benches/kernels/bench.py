@@ -102,7 +102,7 @@ GROUPS = {
 
 
 def corner_bits(type_):
-    """Give bit patterns at the borders of a float type's ranges."""
+    """Return bit patterns at the borders of a float type's ranges."""
     m, top = type_.mantissa, type_.special
     halves = [
         f << m | g
@@ -142,7 +142,7 @@ def beats(layout, columns, lanes):
 
 
 def make_case(name, kern, component, lanes):
-    """Give a kernel's inputs, what must come of them, and when."""
+    """Return a kernel's inputs, what must come of them, and when."""
     rng = np.random.default_rng([DATA_SEED, zlib.crc32(name.encode()), lanes])
     graph = kern.graph
     last = rng.random(BEATS) < 0.15
@@ -245,7 +245,7 @@ SETS = {
 
 
 def prepare(params: KernelSet) -> Prepared:
-    """Give the kernels as Verilog, with their inputs and what must come of them."""
+    """Return the kernels as Verilog, with their inputs and what must come of them."""
     components = {
         name: ALL[name].component(
             lanes=params.lanes,

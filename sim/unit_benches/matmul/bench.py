@@ -22,7 +22,7 @@ SETS = {
 
 
 def prepare(params: MatmulParams) -> Prepared:
-    """Give the harness as Verilog and what its cocotb side has to know."""
+    """Return the harness as Verilog and what its cocotb side has to know."""
     harness = Harness(params)
     return Prepared(
         verilog=verilog_text(harness, "matmul"),

@@ -66,7 +66,7 @@ class MemoryParams:
 
     @classmethod
     def small(cls, **sizes: int) -> "MemoryParams":
-        """Give a harness with small bursts and buffers from ports, port_bits, word_bytes and address_bits."""
+        """Return a harness with small bursts and buffers from ports, port_bits, word_bytes and address_bits."""
         return cls(
             reader=ReaderParams(**sizes, prefetch_words=16384 // sizes["word_bytes"], outstanding=5),
             writer=WriterParams(**sizes, burst_beats=8, outstanding=7),
@@ -74,7 +74,7 @@ class MemoryParams:
 
     @classmethod
     def of_units(cls, reader: ReaderParams, writer: WriterParams) -> "MemoryParams":
-        """Give a harness with an accelerator's reader and writer, before a memory of a few stripes."""
+        """Return a harness with an accelerator's reader and writer, before a memory of a few stripes."""
         bits = (BENCH_STRIPES * reader.striping.stripe_bytes - 1).bit_length()
         return cls(reader=replace(reader, address_bits=bits), writer=replace(writer, address_bits=bits))
 
@@ -98,7 +98,7 @@ SETS = {
 
 
 def prepare(params: MemoryParams) -> Prepared:
-    """Give the harness as Verilog and what its cocotb side has to know."""
+    """Return the harness as Verilog and what its cocotb side has to know."""
     text = verilog_text(Harness(params), "harness")
     return Prepared(verilog=text, top="harness", environment={"BENCH_PARAMS": params.to_json()})
 

@@ -27,7 +27,7 @@ SETS = {
 
 
 def prepare(params: SequencerParams) -> Prepared:
-    """Give the unit as Verilog and what its cocotb side has to know."""
+    """Return the unit as Verilog and what its cocotb side has to know."""
     return Prepared(
         verilog=verilog_text(Sequencer(params), "sequencer"),
         top="sequencer",
@@ -44,7 +44,7 @@ def is_skipped(instruction: Instruction, *, active: int, no_logits: bool) -> boo
 def segments(
     params: SequencerParams, instruction: Instruction, registers: dict[str, list[int]], active: int
 ) -> list[tuple[int, int]]:
-    """Give beat address and words of everything that an instruction reads.
+    """Return beat address and words of everything that an instruction reads.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ SETS = {
 
 
 def prepare(params: VectorParams) -> Prepared:
-    """Give the unit as Verilog and what its cocotb side has to know."""
+    """Return the unit as Verilog and what its cocotb side has to know."""
     engine = VectorEngine(params)
     return Prepared(
         verilog=verilog_text(engine, "vector_engine"),
