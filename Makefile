@@ -21,7 +21,7 @@ PACKAGES := hw gen sim host
 run: $(STAMP)
 	@$(BIN)/rtlm run --chat "$(PROMPT)" $(ARGS)
 
-test: $(TEST_STAMP)
+test: lint
 	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 # What one runs while editing: no simulator built, no synthesis, no proof.
@@ -40,6 +40,7 @@ lint: $(TEST_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy $(addprefix -p rtlm.,$(PACKAGES))
+	@found=$$(PYTHONPATH=$(TYPES) $(BIN)/lint-imports --no-cache) || { echo "$$found"; exit 1; }
 
 setup: $(TEST_STAMP)
 

@@ -17,10 +17,11 @@ from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
 from rtlm.host.session import simulate
-from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Opcode
+from rtlm.hw.control.isa import INSTRUCTION_BYTES, Opcode
 from rtlm.hw.control.legality import RULES, broken_rules
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.unit_params import unit_params
+from rtlm.hw.vector.epilogue import Epilogue
 
 pytestmark = pytest.mark.slow
 

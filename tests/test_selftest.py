@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rtlm.gen.boards import selftest
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.package import selftest
 from rtlm.gen.synthesis.bitstream import Bitstream
 from rtlm.gen.synthesis.place import PlaceError, Timing
 from rtlm.host.cli.main import run_command

@@ -12,10 +12,11 @@ from rtlm.gen.configuration.schema import Configuration, Section
 from rtlm.hw.control import isa, legality
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.vector.epilogue import Epilogue
 
 ENUMERATIONS: dict[str, type[Any]] = {
     "opcode": isa.Opcode,
-    "epilogue": isa.Epilogue,
+    "epilogue": Epilogue,
     "format": BlockFormat,
     "index": isa.Index,
     "operator": isa.Operator,

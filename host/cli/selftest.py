@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.gen.boards.selftest import SHELLS
 from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
+from rtlm.gen.package.selftest import SHELLS
 from rtlm.host.cli.generate import force_option, output_option, quiet_option
 from rtlm.host.cli.options import seed_option, set_option
 from rtlm.host.cli.synth import router_option
@@ -66,9 +66,9 @@ def selftest(
       rtlm selftest --verilog-only -o build/selftest
       rtlm test selftest                       # the same gates in Verilator
     """
-    from rtlm.gen.boards.selftest import bitstream_facts, build_bitstream, check_shell, emit_selftest, selftest_package
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.configuration.load import load_config
+    from rtlm.gen.package.selftest import bitstream_facts, build_bitstream, check_shell, emit_selftest, selftest_package
     from rtlm.host.verification.selftest import make_case
 
     shell = SHELLS[board]

@@ -13,9 +13,10 @@ from rtlm.host.compiler.header import HEADER_BYTES, HEADER_WORDS
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape, Storage
-from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Index, Instruction, Opcode, Operator, f32_bits
+from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, Operator, f32_bits
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.vector.epilogue import Epilogue
 
 F32_BYTES = 4
 

@@ -3,9 +3,9 @@
 import json
 from functools import partial
 
-from rtlm.gen.boards.selftest import SHELLS, TOP, emit_selftest
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.package.selftest import SHELLS, TOP, emit_selftest
 from rtlm.host.verification.selftest import make_case
 from rtlm.hw.board import Kind
 from rtlm.hw.registers.accelerator import Error

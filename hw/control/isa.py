@@ -11,6 +11,7 @@ from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data, enum
 from numpy.typing import NDArray
 from rtlm.hw.formats import BlockFormat
+from rtlm.hw.vector.epilogue import Epilogue
 
 INSTRUCTION_BYTES = 32
 
@@ -24,21 +25,6 @@ class Opcode(enum.Enum, shape=unsigned(4)):
     MATMUL = 3
     ATTENTION = 4
     END = 5
-
-
-class Epilogue(enum.Enum, shape=unsigned(4)):
-    """What the vector engine does with the values an instruction gives it."""
-
-    RESIDUAL = 0
-    ROPE_Q = 1
-    ROPE_K = 2
-    VALUE = 3
-    SWIGLU = 4
-    QUANTISE = 5
-    LOGITS = 6
-    EMBED = 7
-    LOAD_NORM = 8
-    LOAD_ROPE = 9
 
 
 class Index(enum.Enum, shape=unsigned(2)):

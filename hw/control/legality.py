@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rtlm.hw.control.isa import Epilogue, Instruction, Opcode
+from rtlm.hw.control.isa import Instruction, Opcode
 from rtlm.hw.formats import BlockFormat
+from rtlm.hw.vector.epilogue import Epilogue
 
 
 @dataclass(frozen=True, kw_only=True)

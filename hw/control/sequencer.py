@@ -5,12 +5,13 @@ from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.unit import ATTENTION_COMMAND
 from rtlm.hw.control.attention_walk import AttentionWalk
-from rtlm.hw.control.isa import INSTRUCTION, Epilogue, Index, Opcode, Operator
+from rtlm.hw.control.isa import INSTRUCTION, Index, Opcode, Operator
 from rtlm.hw.control.legality import RULES
 from rtlm.hw.control.program_fetch import ProgramFetch
 from rtlm.hw.control.router import Destination, WordRouter
 from rtlm.hw.control.sequencer_params import ADDRESS_BITS, SEGMENT, SequencerParams
 from rtlm.hw.matmul.unit import MATMUL_COMMAND
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
 
 SETTLE_CYCLES = 7

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
-from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.params import SCALE_BITS
+from rtlm.hw.vector.epilogue import Epilogue
 
 COLUMN_BITS = 4
 """Bits of a column's number in commands and in `columns_active`."""

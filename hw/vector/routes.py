@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
-from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.hls import F32, UInt, kernel
 from rtlm.hw.kernels import norm_input, quantise, residual, rope, swiglu
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.norm import SQUARE_BITS
 from rtlm.hw.vector.params import Destination, VectorParams
 

@@ -3,7 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.control.isa import Epilogue
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import COLUMN_BITS, PACKET_BITS, ROWS_BITS, VectorParams
 
 

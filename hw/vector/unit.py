@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline, add_unit
-from rtlm.hw.control.isa import Epilogue
 from rtlm.hw.kernels import dequantise_half
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
 from rtlm.hw.vector.embed import EmbedUnpacker
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.kv import KvWriter
 from rtlm.hw.vector.load import TableLoader
 from rtlm.hw.vector.logits import ArgMax, LogitWriter

@@ -9,9 +9,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from rtlm.gen.boards.constraints import board_constraints
-from rtlm.gen.boards.selftest import SHELLS, check_shell, emit_selftest, pins
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.package.selftest import SHELLS, check_shell, emit_selftest, pins
 from rtlm.gen.rtl.verilog import to_rtlil
 from rtlm.gen.synthesis.bitstream import make_bitstream
 from rtlm.gen.synthesis.place import PlaceError, Placement

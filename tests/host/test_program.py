@@ -7,20 +7,11 @@ import numpy as np
 import pytest
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.errors import ModelError
-from rtlm.hw.control.isa import (
-    FIELDS,
-    INSTRUCTION_BYTES,
-    Epilogue,
-    Index,
-    Instruction,
-    Opcode,
-    Operator,
-    assemble,
-    disassemble,
-)
+from rtlm.hw.control.isa import FIELDS, INSTRUCTION_BYTES, Index, Instruction, Opcode, Operator, assemble, disassemble
 from rtlm.hw.control.legality import broken_rules
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.unit_params import unit_params
+from rtlm.hw.vector.epilogue import Epilogue
 from small_models import ARRAYS, MIXED, params_of, small_model
 
 CONTEXT = 50

@@ -6,9 +6,10 @@ The cocotb side is cocotb_tests.py; `segments` is its model of what must be read
 import json
 from dataclasses import asdict
 
-from rtlm.hw.control.isa import Epilogue, Index, Instruction, Opcode
+from rtlm.hw.control.isa import Index, Instruction, Opcode
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
 
 PROGRAMS = 18

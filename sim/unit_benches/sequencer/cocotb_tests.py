@@ -12,12 +12,13 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from rtlm.hw.attention.params import ATTENTION_COMMAND
-from rtlm.hw.control.isa import INSTRUCTION_BYTES, Epilogue, Index, Instruction, Opcode, assemble
+from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, assemble
 from rtlm.hw.control.legality import broken_rules
 from rtlm.hw.control.sequencer import Fault
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.matmul.unit import MATMUL_COMMAND
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.sequencer.bench import is_skipped, segments

@@ -9,9 +9,10 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
-from rtlm.hw.control.isa import Epilogue, f32_bits
+from rtlm.hw.control.isa import f32_bits
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.model import VectorModel
 from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
 from rtlm.sim.unit_benches.vector.points import VectorPoints

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rtlm.hw.control.isa import Epilogue
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VectorParams
 from rtlm.sim.unit_benches.points import Points
 
