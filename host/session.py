@@ -238,7 +238,7 @@ def simulate(
     progress
         Told what happens.
     trace
-        Kind of trace that the simulator can write: one of `rtlm.sim.build.TRACES`.
+        Kind of trace that the simulator can write: one of `rtlm.sim.verilator.build.TRACES`.
     stall_seed, stall_percent
         Random gaps on the buses, for tests.
     """
