@@ -12,7 +12,8 @@ from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams

@@ -15,7 +15,8 @@ from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.session import simulate
 from rtlm.hw.unit_params import unit_params

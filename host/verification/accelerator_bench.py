@@ -20,7 +20,8 @@ from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import Engine
 from rtlm.host.runtime.simulated_device import SimulatedDevice

@@ -16,7 +16,8 @@ from rtlm.host.compiler.plan import output_rows
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput, StepResult
 from rtlm.host.runtime.engine import Engine
 from rtlm.host.verification.accelerator_bench import RecordingDevice

@@ -9,7 +9,8 @@ from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model, program_crc
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.session import simulate
 from rtlm.hw.registers.accelerator import Error
 

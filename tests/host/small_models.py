@@ -5,7 +5,8 @@ from typing import Any
 
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.hw.params import AcceleratorParams
 
 ARRAYS = {

@@ -15,7 +15,8 @@ from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.models.tokenizer import Tokenizer
 from small_models import params_of, small_model
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.model import write_random_model
+from rtlm.host.models.random_model import write_random_model
 
 
 def text(value: str) -> bytes:

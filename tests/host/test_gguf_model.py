@@ -6,7 +6,8 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 
 
 @pytest.fixture

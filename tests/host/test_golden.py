@@ -8,7 +8,8 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.host.golden.model import BATCH, GoldenModel, PreparedMatrix, quantise
 from rtlm.host.golden.reference import ReferenceModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.hw import kernels
 from rtlm.hw.formats import BlockFormat, Blocks
 from rtlm.hw.matmul.model import accumulate

@@ -9,7 +9,7 @@ import pytest
 from rtlm.gen.common.errors import INTERRUPTED
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
-from rtlm.host.models.model import write_random_model
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.interruption import InterruptibleStepper
 from rtlm.host.runtime.simulated_device import SimulatedDevice

@@ -4,7 +4,8 @@ import gguf
 import numpy as np
 import pytest
 from rtlm.host.golden.reference import ReferenceModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
 from rtlm.host.errors import ModelError
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.models.tokenizer import Tokenizer
 from rtlm.host.reports import activity_sampler
 from rtlm.host.session_options import RunOptions

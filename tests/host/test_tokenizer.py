@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.model import write_random_model
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER, Tokenizer
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "llamacpp_greedy.json").read_text(encoding="utf-8"))

@@ -8,7 +8,8 @@ from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.golden.kv_cache import cache_words, random_cache
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.model import LlamaModel, write_random_model
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.reports.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput

@@ -1,0 +1,136 @@
+"""A writer of small random models."""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType
+from rtlm.host.errors import ModelError
+from rtlm.host.models.model import ARCHITECTURE, LlamaModel
+
+
+def write_random_model(
+    path: str | PathLike,
+    *,
+    seed: int = 0,
+    layers: int = 2,
+    dim: int = 64,
+    hidden_dim: int = 96,
+    heads: int = 4,
+    kv_heads: int = 2,
+    vocab: int = 320,
+    context: int = 64,
+    matrix_type: GGMLQuantizationType = GGMLQuantizationType.Q4_1,
+    embedding_type: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+    norm_type: GGMLQuantizationType = GGMLQuantizationType.F32,
+    types: Mapping[str, GGMLQuantizationType] | None = None,
+    tied: bool = True,
+    rope_theta: float = 10000.0,
+) -> Path:
+    """Write a GGUF file with random weights, for tests; the same arguments write the same model.
+
+    Parameters
+    ----------
+    path
+        Where to write.
+    seed
+        Seed of the weights.
+    layers, dim, hidden_dim, heads, kv_heads, vocab, context, tied, rope_theta
+        As in :class:`LlamaModel`; a head is ``dim / heads`` wide. A vocabulary of 259 or more can encode any text.
+    matrix_type, embedding_type
+        Types of the layers' matrices, and of the embedding and output matrices: a block format, F16 or F32.
+    norm_type
+        Type of the norms, F16 or F32.
+    types
+        Types of single tensors, by their names in the file (``blk.1.ffn_down.weight``), that differ from these.
+
+    Raises
+    ------
+    ModelError
+        If the vocabulary has an impossible size, or `types` names a tensor that the model does not have.
+    """
+    types = dict(types or {})
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, ARCHITECTURE)
+    writer.add_name(f"random {seed}")
+    writer.add_block_count(layers)
+    writer.add_context_length(context)
+    writer.add_embedding_length(dim)
+    writer.add_feed_forward_length(hidden_dim)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_dimension_count(dim // heads)
+    writer.add_rope_freq_base(rope_theta)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocab)
+    _add_vocabulary(writer, vocab)
+
+    def add(name: str, weights: np.ndarray, kind: GGMLQuantizationType) -> None:
+        kind = types.pop(name, kind)
+        writer.add_tensor(name, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+
+    def matrix(name: str, rows: int, columns: int, kind: GGMLQuantizationType, layer: int | None = None) -> None:
+        weights = random.standard_normal((rows, columns), np.float32) * np.float32(columns**-0.5)
+        add(LlamaModel.tensor_name(name, layer), weights, kind)
+
+    def norm(name: str, layer: int | None = None) -> None:
+        weights = 1 + 0.2 * random.standard_normal(dim, np.float32)
+        add(LlamaModel.tensor_name(name, layer), weights.astype(np.float32), norm_type)
+
+    keys = dim // heads * kv_heads
+    matrix("token_embd", vocab, dim, embedding_type)
+    for layer in range(layers):
+        norm("attn_norm", layer)
+        norm("ffn_norm", layer)
+        for name, rows, columns in (
+            ("attn_q", dim, dim),
+            ("attn_k", keys, dim),
+            ("attn_v", keys, dim),
+            ("attn_output", dim, dim),
+            ("ffn_gate", hidden_dim, dim),
+            ("ffn_up", hidden_dim, dim),
+            ("ffn_down", dim, hidden_dim),
+        ):
+            matrix(name, rows, columns, matrix_type, layer)
+    norm("output_norm")
+    if not tied:
+        matrix("output", vocab, dim, embedding_type)
+    if types:
+        raise ModelError(f"a type is given for the tensor {min(types)!r:.70}, which the model does not have")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Path(path)
+
+
+def _add_vocabulary(writer: gguf.GGUFWriter, vocab: int) -> None:
+    """Three special tokens, the printable bytes, the other bytes, then merges of pairs of lower-case letters."""
+    from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER
+
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    characters = sorted(BYTE_TO_CHARACTER.values(), key=lambda c: (c not in letters, len(c.encode()), c))
+    pairs = [(first, second) for first in ["Ġ", *letters] for second in letters]
+    if not len(special) < vocab <= len(special) + len(characters) + len(pairs):
+        raise ModelError(
+            f"a random model's vocabulary has {len(special) + 1} to {len(special) + len(characters) + len(pairs)} "
+            f"tokens, not {vocab}"
+        )
+    merges = pairs[: max(vocab - len(special) - len(characters), 0)]
+    tokens = [*special, *characters, *(first + second for first, second in merges)][:vocab]
+    kinds = [gguf.TokenType.CONTROL] * len(special) + [gguf.TokenType.NORMAL] * (vocab - len(special))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([f"{first} {second}" for first, second in merges])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
