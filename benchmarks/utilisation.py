@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from gguf import GGMLQuantizationType
-from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.progress import Progress, TerminalProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.golden.kv_cache import cache_words, random_cache
@@ -197,12 +197,13 @@ def model_file(name: str, progress: Progress) -> Path:
     if name not in SHAPES:
         return Path(name)
     shape = SHAPES[name]
-    folder = cache_folder("models", f"{name}-{shape['layers']}-layers-{shape['matrix_type'].name.lower()}")
-    if not folder.is_dir():
+
+    def make(folder: Path) -> None:
         progress.stage(f"writing random weights of {name}")
-        with finished_folder(folder) as unfinished:
-            write_random_model(unfinished / "model.gguf", **shape)
-    return folder / "model.gguf"
+        write_random_model(folder / "model.gguf", **shape)
+
+    key = f"{name}-{shape['layers']}-layers-{shape['matrix_type'].name.lower()}"
+    return cached(key, make, cache=cache_folder("models"), keep=None) / "model.gguf"
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ToolError
 from rtlm.sim.memory.dram import DramStruct
 from rtlm.sim.memory.stream import check_fields
 from rtlm.sim.verilator.build import BENCH
-from rtlm.sim.verilator.cache import cached, digest
 from rtlm.sim.verilator.find import compiler_identity, find_compiler, find_verilator
 
 from .patterns import Pattern
@@ -99,6 +99,7 @@ def controller_library(
     key = digest(
         "litedram", verilog, ports, compiler_identity(compiler), verilator.version, _own("controller_bench.cpp")
     )
+    cache = cache or cache_folder("sim")
     return cached(key, make, cache=cache, waiting=lambda: progress("waiting for another build")) / "controller.so"
 
 
@@ -117,7 +118,7 @@ def channel_library(*, cache: Path | None = None) -> Path:
         _run([*command, "-o", "channel.so"], folder, "Compiling the channel bench")
 
     key = digest("channel", compiler_identity(compiler), _own("channel_bench.cpp"), _headers())
-    return cached(key, make, cache=cache) / "channel.so"
+    return cached(key, make, cache=cache or cache_folder("sim")) / "channel.so"
 
 
 def _request(pattern: Pattern) -> _Request:

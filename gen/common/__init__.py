@@ -1,1 +1,1 @@
-"""What every part of the generator uses: errors, the cache."""
+"""What every part of the generator uses: errors, the cache, tool runs, progress."""

@@ -1,29 +1,130 @@
-"""The user's cache directory; folders and files that appear whole or not at all."""
+"""The user's cache: folders that appear whole or not at all, made by one process at a time, the oldest removed."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+from rtlm.gen.common.errors import ToolError
+
+KEEP = 48
+"""Finished folders that stay when a new one is added."""
 STALE_SECONDS = 24 * 3600
 """Age at which an unfinished folder is taken to be left over from a process that was killed."""
 
 
 def cache_folder(*parts: str) -> Path:
-    """Return a folder below ``$XDG_CACHE_HOME/rtlm`` (``~/.cache/rtlm``); it need not exist yet."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(base if os.path.isabs(base) else Path.home() / ".cache", "rtlm", *parts)
+    """Return a folder below the user's cache, ``$XDG_CACHE_HOME/rtlm`` or ``~/.cache/rtlm``; it need not exist yet."""
+    return user_cache_path("rtlm").joinpath(*parts)
 
 
-def remove_stale(folder: Path, pattern: str) -> None:
-    """Remove unfinished folders of processes that were killed: those that match `pattern` and are old."""
-    for stale in folder.glob(pattern):
-        with contextlib.suppress(OSError):
-            if time.time() - stale.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(stale)
+def digest(*parts: object) -> str:
+    """Return a key for texts, bytes and anything else with a stable ``str``.
+
+    Parameters
+    ----------
+    *parts
+        What the cached result depends on.
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        total.update(len(data).to_bytes(8, "little"))
+        total.update(data)
+    return total.hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock between processes, which ends with the process at the latest.
+
+    Parameters
+    ----------
+    path
+        File of the lock; it stays.
+    waiting
+        Called when another process holds it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def cached(
+    key: str,
+    make: Callable[[Path], None],
+    *,
+    cache: Path,
+    keep: int | None = KEEP,
+    usable: Callable[[Path], bool] = lambda folder: True,
+    waiting: Callable[[], None] = lambda: None,
+) -> Path:
+    """Return the finished folder of a key, making it if it is not there.
+
+    The folder is made under another name and renamed when it is complete; a lock for each key keeps two processes from
+    making it twice. What a killed process left is removed by the next that makes the same key.
+
+    Parameters
+    ----------
+    key
+        Name of the folder, such as a `digest`; without dots.
+    make
+        Fills the folder it is given; an exception leaves nothing behind but ``KEY.log``, if it wrote ``log`` there.
+    cache
+        Where the folders of this kind lie, a `cache_folder`.
+    keep
+        Finished folders that stay when a new one is added, those that were used last; None removes none.
+    usable
+        Whether a finished folder can be used; one that cannot is made again.
+    waiting
+        Called when another process is making the same folder.
+
+    Raises
+    ------
+    ToolError
+        If files cannot be written.
+    """
+    final = cache / key
+    try:
+        if final.is_dir() and usable(final):
+            _touch(final)
+            return final
+        cache.mkdir(parents=True, exist_ok=True)
+        with locked(cache / f"{key}.lock", waiting):
+            for stale in cache.glob(f"{key}.part-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            if final.is_dir():
+                if usable(final):
+                    return final
+                shutil.rmtree(final)
+            part = Path(tempfile.mkdtemp(prefix=f"{key}.part-", dir=cache))
+            try:
+                make(part)
+                part.rename(final)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    (part / "log").replace(cache / f"{key}.log")
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            (cache / f"{key}.log").unlink(missing_ok=True)
+            if keep is not None:
+                _prune(cache, final, keep)
+            return final
+    except OSError as problem:
+        raise ToolError(f"The cache {cache} cannot be used: {problem.strerror or problem}.") from problem
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -42,21 +143,22 @@ def write_whole(path: Path, text: str) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def finished_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `target` when the block ends without an exception.
+def _touch(folder: Path) -> None:
+    """Note that a folder was used."""
+    with contextlib.suppress(OSError):
+        os.utime(folder)
 
-    Whoever comes second when two processes make the same folder discards theirs.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(target.parent, ".unfinished-*")
-    folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        with contextlib.suppress(FileExistsError, OSError):
-            folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    if not target.is_dir():
-        raise OSError(f"the folder {target} could not be made")
+
+def _prune(cache: Path, newest: Path, keep: int) -> None:
+    """Remove unfinished folders of processes that were killed, and finished ones that were not used for longest."""
+    for stale in cache.glob("*.part-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - stale.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(stale)
+    folders = [entry for entry in cache.iterdir() if entry.is_dir() and "." not in entry.name and entry != newest]
+    folders.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for folder in folders[keep:]:
+        path = cache / f"{folder.name}.lock"
+        with contextlib.suppress(Timeout), FileLock(path, blocking=False):
+            shutil.rmtree(folder, ignore_errors=True)
+            path.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from amaranth.hdl import Fragment, Signal, Value
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
-from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.rtl import elements, names
@@ -29,7 +28,10 @@ from rtlm.hw.hls.technology import ClockError
 TOP = "accelerator"
 """Name of the top module."""
 MANIFEST_VERSION = 2
+VERILOG = f"{TOP}.v"
+HARDWARE = "hardware.json"
 OBJECTS = "objects.json"
+"""Files of the cache."""
 PASSES = ("proc -norom", "opt_expr", "opt_clean", "opt_dff", "opt_clean", "memory_collect")
 """What yosys does to a netlist before it becomes Verilog or formulas: processes become cells, clock enables explicit.
 
@@ -151,30 +153,35 @@ def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> 
     Raises
     ------
     GenerateError
-        If it cannot be made or written; the message is one sentence.
+        If it cannot be made, or is damaged.
+    ToolError
+        If it cannot be stored.
     """
     key = _key(config)
-    folder = cache_folder("rtl", key)
-    verilog, hardware = folder / f"{TOP}.v", folder / "hardware.json"
+    made = False
+
+    def make(folder: Path) -> None:
+        nonlocal made
+        made = True
+        progress(f"generating RTL of {config.name}")
+        emitted = emit(_accelerator(config), TOP)
+        (folder / VERILOG).write_text(emitted.verilog, encoding="utf-8")
+        (folder / HARDWARE).write_text(_json(_hardware(emitted)), encoding="utf-8")
+        (folder / OBJECTS).write_text(_json(emitted.objects), encoding="utf-8")
+
+    folder = cached(
+        key,
+        make,
+        cache=cache_folder("rtl"),
+        usable=lambda found: all((found / name).is_file() for name in (VERILOG, HARDWARE, OBJECTS)),
+        waiting=lambda: progress("waiting for another process that generates this"),
+    )
+    hardware = folder / HARDWARE
     try:
-        cached = all(path.is_file() for path in (verilog, hardware, folder / OBJECTS))
-        if not cached:
-            if folder.exists():
-                shutil.rmtree(folder)
-            progress(f"generating RTL of {config.name}")
-            emitted = emit(_accelerator(config), TOP)
-            with finished_folder(folder) as unfinished:
-                (unfinished / verilog.name).write_text(emitted.verilog, encoding="utf-8")
-                (unfinished / hardware.name).write_text(_json(_hardware(emitted)), encoding="utf-8")
-                (unfinished / OBJECTS).write_text(_json(emitted.objects), encoding="utf-8")
-        text = hardware.read_text(encoding="utf-8")
-    except OSError as error:
-        raise GenerateError(f"The RTL could not be stored in {folder}: {error.strerror or error}.") from error
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
+        found = json.loads(hardware.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
         raise GenerateError(f"{hardware} is damaged; delete the folder {folder} and try again.") from error
-    return Rtl(verilog=verilog, manifest=_manifest(config, key, found), cached=cached)
+    return Rtl(verilog=folder / VERILOG, manifest=_manifest(config, key, found), cached=not made)
 
 
 def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tuple[Fragment, str, SignalDict]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.netlist import modules
@@ -91,6 +91,10 @@ class Area:
         return {"ge": gates, "ff": registers, "area_um2": area, "memory_bits": self.memory_bits[module]}
 
 
+class _NotToBeHadError(Exception):
+    """The package manager has no liberty file, or no network."""
+
+
 def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
     """Return the liberty file, fetched with ``apt-get`` into the cache if need be; None where it cannot be had.
 
@@ -99,28 +103,31 @@ def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
     ToolError
         If the download does not end.
     """
-    folder = cache_folder("liberty", LIBERTY_PACKAGE)
-    path = folder / Path(LIBERTY_FILE).name
-    if path.is_file():
-        return path
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        return None
-    progress(f"fetching {LIBERTY_PACKAGE}")
-    with finished_folder(folder) as unfinished:
+    name = Path(LIBERTY_FILE).name
+
+    def fetch(folder: Path) -> None:
+        progress(f"fetching {LIBERTY_PACKAGE}")
         command = ["apt-get", "download", LIBERTY_PACKAGE]
         try:
-            fetched = subprocess.run(command, cwd=unfinished, capture_output=True, timeout=FETCH_SECONDS)
+            fetched = subprocess.run(command, cwd=folder, capture_output=True, timeout=FETCH_SECONDS)
         except subprocess.TimeoutExpired:
             raise ToolError(
                 f"apt-get did not fetch {LIBERTY_PACKAGE}, the standard cells, within {FETCH_SECONDS:g} s; check the "
                 "network and try again."
             ) from None
-        archives = list(unfinished.glob("*.deb"))
+        archives = list(folder.glob("*.deb"))
         if fetched.returncode or not archives:
-            return None
-        subprocess.run(["dpkg", "-x", archives[0].name, "package"], cwd=unfinished, check=True, capture_output=True)
-        shutil.copyfile(unfinished / "package" / LIBERTY_FILE, unfinished / path.name)
-    return path
+            raise _NotToBeHadError
+        subprocess.run(["dpkg", "-x", archives[0].name, "package"], cwd=folder, check=True, capture_output=True)
+        shutil.copyfile(folder / "package" / LIBERTY_FILE, folder / name)
+
+    cache = cache_folder("liberty")
+    if not (cache / LIBERTY_PACKAGE / name).is_file() and not (shutil.which("apt-get") and shutil.which("dpkg")):
+        return None
+    try:
+        return cached(LIBERTY_PACKAGE, fetch, cache=cache, usable=lambda found: (found / name).is_file()) / name
+    except _NotToBeHadError:
+        return None
 
 
 def read_areas(text: str) -> dict[str, float]:

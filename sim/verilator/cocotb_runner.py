@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlm.gen.common.cache import cache_folder
+from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.installation import install_command
-from rtlm.sim.verilator.cache import cached, digest, run_logged
+from rtlm.gen.common.tool_runs import run_logged
 from rtlm.sim.verilator.find import Verilator, compiler_identity, find_compiler, find_verilator
 
 Progress = Callable[[str], None]

@@ -8,7 +8,6 @@ import pytest
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.gen.common.cache import cache_folder, finished_folder
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.rtl import verilog as rtl
@@ -194,34 +193,3 @@ def test_failing_yosys_is_one_sentence(monkeypatch):
     monkeypatch.setattr(rtl, "YOSYS_SCRIPT", "no_such_command\n")
     with pytest.raises(GenerateError, match=r"yosys could not write Verilog .*no_such_command"):
         rtl.emit(Top(1), "accelerator")
-
-
-def test_folder_appears_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "cache" / "key"
-    with pytest.raises(KeyboardInterrupt), finished_folder(target) as folder:
-        (folder / "half").write_text("")
-        raise KeyboardInterrupt
-    assert not list(target.parent.iterdir())
-    with finished_folder(target) as folder:
-        (folder / "whole").write_text("")
-        # Another process was faster.
-        with finished_folder(target) as other:
-            (other / "theirs").write_text("")
-    assert [path.name for path in target.iterdir()] == ["theirs"]
-    assert list(target.parent.iterdir()) == [target]
-
-
-def test_stale_folders_go(tmp_path):
-    stale = tmp_path / ".unfinished-x"
-    stale.mkdir()
-    os.utime(stale, (0, 0))
-    with finished_folder(tmp_path / "key"):
-        pass
-    assert not stale.exists()
-
-
-def test_cache_folder_follows_the_standard(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder("rtl") == tmp_path / "rtlm" / "rtl"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache_folder().parts[-2:] == (".cache", "rtlm")

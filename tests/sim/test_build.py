@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from design import copier_verilog
-from rtlm.gen.common.cache import cache_folder
+from rtlm.gen.common.cache import cache_folder, cached, digest
+from rtlm.gen.common.tool_runs import run_logged
 from rtlm.sim import AcceleratorModel, ToolError, build_model, checks
 from rtlm.sim.memory import dram
 from rtlm.sim.verilator import build
 from rtlm.sim.verilator import find as verilator
-from rtlm.sim.verilator.cache import cached, digest, run_logged
 
 pytestmark = pytest.mark.slow
 
