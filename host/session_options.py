@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlm.gen.defaults import DEFAULT_PRESET
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 
 BACKENDS = ("verilator", "golden")
 DEFAULT_MAX_TOKENS = 64

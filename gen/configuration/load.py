@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 from rtlm.gen.common.errors import ConfigError
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.gen.configuration.fields import closest, shown
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.configuration.validate import validate
-from rtlm.gen.defaults import DEFAULT_PRESET
 
 __all__ = ["DEFAULT_PRESET", "Configuration", "config_hash", "load_config", "preset_names", "preset_text", "validate"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from rtlm.gen.defaults import DEFAULT_PRESET
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.host.cli.options import set_option
 
 

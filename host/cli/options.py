@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.gen.defaults import DEFAULT_PRESET
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 
 MAX_PLACER_SEED = (1 << 31) - 1  # nextpnr's option is an int
 
