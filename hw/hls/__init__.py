@@ -30,16 +30,17 @@ operand. Kernels call kernels. Over a packet (delimited by ``last``): ``stream_s
 result depends on reductions only, that axis disappears. ``to_bits(values, type)`` / ``from_bits(bits, type)``
 translate to and from the wires.
 
-**Component.** ``kern.component(lanes=1, clock_mhz=300, technology="generic", max_length=None, tag=None,
-framing=False)`` has streams ``i`` and ``o``. The payload is a ``StructLayout``: one field for each argument / result,
-an ``ArrayLayout(bits, lanes)`` of plain bits (always an array, also for one lane), except that a ``Shared`` argument
-and a result that is the same in all lanes (it comes from reductions or ``Shared`` arguments only) is a plain field;
-then ``last`` (kernels that reduce, or ``framing=True``), then ``tag`` (any Amaranth shape, passed along beside the
-data) when given. A single result is called ``result``, those of a plain tuple ``result0``, ``result1`` ... .
-``max_length`` is the longest packet in beats; of a longer one nothing comes out
-(output ``too_long``). Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``.
-Results that depend on reductions only come once a packet if all do, else in each beat. One beat a cycle; ``.latency``
-is in cycles (for kernels that reduce: from the last beat in to the first beat out).
+**Component.** ``kern.component(lanes=1, clock_mhz=300, technology="generic", max_length=None, tag=None, framing=False,
+busy=False)`` has streams ``i`` and ``o``. The payload is a ``StructLayout``: one field for each argument / result, an
+``ArrayLayout(bits, lanes)`` of plain bits (always an array, also for one lane), except that a ``Shared`` argument and a
+result that is the same in all lanes (it comes from reductions or ``Shared`` arguments only) is a plain field; then
+``last`` (kernels that reduce, or ``framing=True``), then ``tag`` (any Amaranth shape, passed along beside the data)
+when given. A single result is called ``result``, those of a plain tuple ``result0``, ``result1`` ... . ``max_length``
+is the longest packet in beats; of a longer one nothing comes out (output ``too_long``). With ``busy=True`` the output
+``busy`` says that something inside is on its way: a clock may stop while it and ``i.valid`` are low. Element ``k`` of a
+packet is beat ``k // lanes``, lane ``k % lanes``. Results that depend on reductions only come once a packet if all do,
+else in each beat. One beat a cycle; ``.latency`` is in cycles (for kernels that reduce: from the last beat in to the
+first beat out).
 """
 
 from rtlm.hw.hls.language import (

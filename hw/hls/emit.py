@@ -24,7 +24,7 @@ class KernelComponent(wiring.Component):
 
     Latency: ``latency`` cycles; for a kernel that reduces, from a packet's last beat in to its first beat out, if
     both flow freely
-    (each FIFO between phases after the first adds the packet's length less one).
+    (each reduction of what waited for another one adds the packet's length less one).
 
     Throughput: one beat a cycle (between phases a FIFO holds two longest packets).
 
@@ -40,6 +40,8 @@ class KernelComponent(wiring.Component):
         Shape of a tag passed along beside the data, or None.
     framing
         Whether ``last`` is passed along even if nothing is reduced.
+    busy
+        Whether there is an output ``busy``, by which a clock can be gated.
 
     Attributes
     ----------
@@ -49,6 +51,10 @@ class KernelComponent(wiring.Component):
         Results by name, ``last``, ``tag`` (of the packet's last beat, when there is one beat a packet).
     too_long : Out(1)
         ``max_length`` beats came without ``last``; holds until reset. Only where there is a longest packet.
+    busy : Out(1)
+        Something inside is on its way: a beat in a pipeline, or a whole packet in a FIFO. From registers only. While it
+        and ``i.valid`` are low no register changes; what then waits in a FIFO waits for the rest of its packet. Only
+        if asked for.
 
     Raises
     ------
@@ -56,7 +62,15 @@ class KernelComponent(wiring.Component):
         If the kernel needs ``max_length`` and it is missing or not positive.
     """
 
-    def __init__(self, plan: Plan, *, max_length: int | None = None, tag: Any = None, framing: bool = False):
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        max_length: int | None = None,
+        tag: Any = None,
+        framing: bool = False,
+        busy: bool = False,
+    ):
         self.plan, self.latency, self.schedule = plan, plan.schedule.latency, plan.schedule
         self.tag_shape = None if tag is None else Shape.cast(tag)
         self.framing = framing or plan.graph.reduces
@@ -76,6 +90,7 @@ class KernelComponent(wiring.Component):
                 "i": In(stream.Signature(data.StructLayout(arguments | extra))),
                 "o": Out(stream.Signature(data.StructLayout(results | extra))),
                 **({"too_long": Out(1)} if self._limited else {}),
+                **({"busy": Out(1)} if busy else {}),
             }
         )
 
@@ -113,8 +128,11 @@ class KernelComponent(wiring.Component):
             if hasattr(final, name):
                 m.d.comb += Value.cast(self.o.payload[name]).eq(getattr(final, f"o_{name}"))
         m.d.comb += [self.o.valid.eq(final.o_valid), final.o_ready.eq(self.o.ready)]
+        held = [unit.active for unit in units]
         for a, b in pairwise(units):
-            self._join(m, a, b)
+            held += self._join(m, a, b)
+        if "busy" in self.signature.members:
+            m.d.comb += self.busy.eq(Cat(*held).any())
         if plan.graph.once_per_packet:
             m.d.comb += self.o.payload.last.eq(1)
         return m
@@ -131,8 +149,14 @@ class KernelComponent(wiring.Component):
                 m.d.sync += length.eq(length + 1)
         return self.too_long
 
-    def _join(self, m: Module, a: _PhaseUnit, b: _PhaseUnit) -> None:
-        """Between two phases: directly once a packet, or FIFOs for the elements and for the reductions."""
+    def _join(self, m: Module, a: _PhaseUnit, b: _PhaseUnit) -> list[Value]:
+        """Connect two phases, directly once a packet, or by FIFOs for the elements and for the reductions.
+
+        Returns
+        -------
+        list[Value]
+            For FIFOs, whether they hold a whole packet: its reductions come and leave with its last beat.
+        """
         phase, plan = a.phase, self.plan
         elements = [(id(v), lane) for v in phase.elements for lane in plan.lane_indices(v)]
         constants = [(id(v), None) for v in phase.constants]
@@ -142,7 +166,7 @@ class KernelComponent(wiring.Component):
             for name in ("last", "tag"):
                 if hasattr(a, name):
                     m.d.comb += getattr(b, name).eq(getattr(a, f"o_{name}"))
-            return
+            return []
         tail = [getattr(a, f"o_{name}") for name in ("last", "tag") if hasattr(a, name)]
         into = Cat(*(a.result(key) for key in elements), *tail)
         depth = 2 * self._longest + phase.stages + b.phase.stages
@@ -166,6 +190,7 @@ class KernelComponent(wiring.Component):
             ),
             Cat(*(b.ports[key] for key in constants)).eq(results.r_data),
         ]
+        return [results.level != 0]
 
 
 class _PhaseUnit(wiring.Component):
@@ -182,6 +207,7 @@ class _PhaseUnit(wiring.Component):
             self.last, self.o_last = Signal(name="i_last"), Signal(name="o_last")
         if tag is not None:
             self.tag, self.o_tag = Signal(tag, name="i_tag"), Signal(tag, name="o_tag")
+        self.active = Signal()  # High while a beat is in the pipeline, and a cycle longer.
         self.accumulators = {
             id(v): Signal(v.type.shape, name=f"accumulator{i}") for i, (v, _) in enumerate(phase.reductions)
         }
@@ -210,9 +236,9 @@ class _PhaseUnit(wiring.Component):
         ]
         # One enable for everything, off while the pipeline is empty: delays become shift-register primitives (which
         # have one enable), and a simulator skips an idle pipeline with one branch.
-        active, move = Signal(), Signal()
-        m.d.sync += active.eq(Cat(*valid).any())
-        m.d.comb += move.eq(enable & (self.i_valid | active))
+        move = Signal()
+        m.d.sync += self.active.eq(Cat(*valid).any())
+        m.d.comb += move.eq(enable & (self.i_valid | self.active))
         updates: list[list] = [[] for _ in range(stages)]
         self.at: dict[tuple[int, int], Value] = {}
         self._nets(m, updates)

@@ -384,13 +384,14 @@ class Kernel:
         max_length: int | None = None,
         tag: Any = None,
         framing: bool = False,
+        busy: bool = False,
     ):
         """Pipelined Amaranth component (:class:`.emit.KernelComponent`)."""
         from rtlm.hw.hls.emit import KernelComponent
         from rtlm.hw.hls.plan import Plan
 
         plan = Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology)
-        return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing)
+        return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy)
 
 
 def kernel(function: Callable) -> Kernel:

@@ -63,6 +63,7 @@ class ArgMax(wiring.Component):
             technology=params.technology,
             max_length=params.block_beats,
             tag=packet,
+            busy=params.clock_gating,
         )
         add_pipeline(m, "kernel", kernel, gated=params.clock_gating)
         tag = self.i.p.tag

@@ -69,7 +69,13 @@ class ColumnScale(wiring.Component):
         m = Module()
         params = self.params
         where = data.StructLayout({"column": params.column_bits, "last_column": 1})
-        scale = rms_scale.component(lanes=1, clock_mhz=params.clock_mhz, technology=params.technology, tag=where)
+        scale = rms_scale.component(
+            lanes=1,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+            tag=where,
+            busy=params.clock_gating,
+        )
         add_pipeline(m, "scale", scale, gated=params.clock_gating)
 
         terms: list[Value] = [self.i.p.square[lane] for lane in range(params.lanes)]

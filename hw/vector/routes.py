@@ -70,7 +70,11 @@ class EpilogueRoutes(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         lanes = params.lanes
-        build: dict[str, Any] = {"clock_mhz": params.clock_mhz, "technology": params.technology}
+        build: dict[str, Any] = {
+            "clock_mhz": params.clock_mhz,
+            "technology": params.technology,
+            "busy": params.clock_gating,
+        }
         self._residual = residual_norm.component(lanes=lanes, tag=params.beat_tag, **build)
         self._rope = rope.component(lanes=lanes // 2, tag=params.beat_tag, **build)
         self._swiglu = swiglu.component(lanes=lanes // 2, tag=params.beat_tag, **build)

@@ -111,7 +111,10 @@ class VectorEngine(wiring.Component):
         )
         self._routes = EpilogueRoutes(params)
         self._dequantise = dequantise_half.component(
-            lanes=params.lanes, clock_mhz=params.clock_mhz, technology=params.technology
+            lanes=params.lanes,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
+            busy=params.clock_gating,
         )
 
     @property

@@ -3,6 +3,7 @@
 import json
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import rtlm.hw.kernels as kernels
@@ -10,6 +11,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw import hls
+from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.hls import BF16, F16, F32, Float, SInt, UInt
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
 
@@ -18,6 +20,8 @@ DATA_SEED = 20261121
 PACKET = 12
 """Longest packet in beats."""
 BEATS = 400
+LONG_PACKET = 200
+"""Longest packet where FIFOs between reductions are tested: longer than any pipeline."""
 
 
 @hls.kernel
@@ -91,14 +95,43 @@ def reductions(i: SInt(9), x: F16) -> tuple[SInt(12), SInt(24), F16]:
     return hls.stream_sum(i, SInt(12)), hls.stream_sum(i * i, SInt(24)), hls.stream_max(x)
 
 
+def dependent(count: int) -> hls.Kernel:
+    """Return a kernel whose beats go through `count` reductions, each of the one before."""
+
+    def kernel(x: UInt(16)) -> UInt(16):
+        for _ in range(count):
+            x = hls.wrap(x + hls.stream_sum(x, UInt(16)), UInt(16))
+        return x
+
+    kernel.__name__ = f"dependent_{count}"
+    return hls.kernel(kernel)
+
+
+@hls.kernel
+def layer_norm(x: F32) -> F32:
+    """Normalise packets to mean 0 and variance 1, in two passes."""
+    centred = x - hls.to_float(hls.stream_sum(hls.to_int(x, SInt(40), 16), SInt(48)), F32, 16) * (1 / LONG_PACKET)
+    squares = hls.stream_sum(hls.to_int(centred * centred, UInt(40), 16), UInt(56))
+    return centred * hls.rsqrt(hls.to_float(squares, F32, 16) * (1 / LONG_PACKET) + 1e-5)
+
+
+@hls.kernel
+def spread(x: UInt(16)) -> UInt(16):
+    """Sum distances from the packet's largest value, once a packet."""
+    return hls.stream_sum(hls.stream_max(x) - x, UInt(16))
+
+
 ALL = {name: getattr(kernels, name) for name in kernels.__all__}
-ALL |= {k.name: k for k in (float_operators, small_operators, conversions, reductions)}
-"""The accelerator's kernels, and some that use every operator of the language."""
+ALL |= {k.name: k for k in (float_operators, small_operators, conversions, reductions, layer_norm, spread)}
+ALL |= {k.name: k for k in map(dependent, range(4))}
+"""The accelerator's kernels, some that use every operator of the language, and every depth of reductions."""
 GROUPS = {
     "operators": ["float_operators", "small_operators", "conversions"],
     "streams": ["rmsnorm", "softmax", "quantise", "argmax", "reductions"],
     "elements": [n for n in kernels.__all__ if n not in ("rmsnorm", "softmax", "quantise", "argmax")],
 }
+DEPTHS = ("dependent_0", "dependent_1", "dependent_2", "dependent_3", "layer_norm", "spread")
+"""Kernels with none to three reductions after each other."""
 
 
 def corner_bits(type_):
@@ -141,28 +174,31 @@ def beats(layout, columns, lanes):
     return [f"{v:x}" for v in out]
 
 
-def make_case(name, kern, component, lanes):
+def make_case(name, kern, component, params):
     """Return a kernel's inputs, what must come of them, and when."""
+    lanes, longest, beat_count = params.lanes, params.packet, params.beats
     rng = np.random.default_rng([DATA_SEED, zlib.crc32(name.encode()), lanes])
     graph = kern.graph
-    last = rng.random(BEATS) < 0.15
+    last = rng.random(beat_count) < 1.8 / longest
+    last[-longest:] = False
+    last[-longest - 1] = True  # the last packet is a longest one: nothing comes in while it goes through the FIFOs
     if graph.reduces:
         run = 0
-        for n in range(BEATS):
+        for n in range(beat_count):
             run = 0 if last[n - 1] and n else run
             run += 1
-            last[n] = last[n] or run >= PACKET
+            last[n] = last[n] or run >= longest
     last[-1] = True
     raw, values = [], []
     for type_, shared in kern.arguments.values():
-        bits = random_bits(rng, type_, (BEATS,) if shared else (BEATS, lanes))
+        bits = random_bits(rng, type_, (beat_count,) if shared else (beat_count, lanes))
         if graph.reduces and isinstance(type_, Float):  # mostly tame packets, else one NaN is in all of them
             tame = np.repeat(rng.random(last.sum()) < 0.7, np.diff(np.r_[0, np.flatnonzero(last) + 1]))
             calm = hls.to_bits(hls.types.round_to(rng.normal(size=bits.shape), type_), type_)
             bits = np.where(tame.reshape(-1, *[1] * (bits.ndim - 1)), calm, bits)
         raw.append((type_.width, bits))
         values.append(hls.from_bits(bits, type_))
-    tag = rng.integers(0, 32, size=BEATS)
+    tag = rng.integers(0, 32, size=beat_count)
     if graph.reduces:
         results = kern.model(*values, last=last)
     else:
@@ -173,14 +209,15 @@ def make_case(name, kern, component, lanes):
     for type_, value, r in zip(kern.results.values(), results, graph.results, strict=True):
         bits = hls.to_bits(value, type_)
         out.append((type_.width, bits if r.per_lane or bits.ndim == 1 else bits[:, 0]))
-    joins = sum(bool(p.elements) for p in component.plan.phases)
+    # A phase that reduces what comes from a FIFO ends when the last beat has come out of it.
+    waits = sum(bool(a.elements and b.reductions) for a, b in pairwise(component.plan.phases))
     once = graph.once_per_packet
     out_last = np.ones(last.sum(), dtype=np.int64) if once else last.astype(np.int64)
     first_packet = int(np.flatnonzero(last)[0]) if graph.reduces else 0
     return {
         "name": name,
         "latency": component.latency,
-        "expected_first": first_packet + component.latency + first_packet * max(0, joins - 1),
+        "expected_first": first_packet + component.latency + first_packet * waits,
         "reduces": graph.reduces,
         "inputs": beats(component.i.payload.shape(), [*raw, (1, last.astype(np.int64)), (5, tag)], lanes),
         "fields": [(key, field.offset, field.width) for key, field in component.o.payload.shape()],
@@ -189,10 +226,10 @@ def make_case(name, kern, component, lanes):
 
 
 class Top(wiring.Component):
-    """Components side by side, with their streams as flat ports."""
+    """Components side by side, with their streams as flat ports; each with a clock that rests, if they are `gated`."""
 
-    def __init__(self, components):
-        self.components = components
+    def __init__(self, components, *, gated):
+        self.components, self.gated = components, gated
         ports: dict[str, wiring.Member] = {}
         for name, c in components.items():
             ports |= {
@@ -211,7 +248,7 @@ class Top(wiring.Component):
         """Connect them."""
         m = Module()
         for name, c in self.components.items():
-            m.submodules[name] = c
+            add_pipeline(m, name, c, gated=self.gated)
             port = {
                 s: getattr(self, f"{name}_{s}")
                 for s in ("i_payload", "i_valid", "i_ready", "o_payload", "o_valid", "o_ready")
@@ -235,12 +272,21 @@ class KernelSet:
     lanes: int
     clock_mhz: float
     technology: str = "generic"
+    packet: int = PACKET
+    beats: int = BEATS
+    gated: bool = False
 
 
 SETS = {
     f"{group}-{lanes}x{clock_mhz}": KernelSet(names=tuple(names), lanes=lanes, clock_mhz=clock_mhz)
     for group, names in GROUPS.items()
     for lanes, clock_mhz in ((1, 100), (2, 300))
+}
+SETS |= {
+    f"depths-{'gated' if gated else 'ungated'}": KernelSet(
+        names=DEPTHS, lanes=1, clock_mhz=100, packet=LONG_PACKET, beats=4 * LONG_PACKET, gated=gated
+    )
+    for gated in (False, True)
 }
 
 
@@ -251,13 +297,16 @@ def prepare(params: KernelSet) -> Prepared:
             lanes=params.lanes,
             clock_mhz=params.clock_mhz,
             technology=params.technology,
-            max_length=PACKET,
+            max_length=params.packet,
             tag=5,
             framing=True,
+            busy=params.gated,
         )
         for name in params.names
     }
-    cases = [make_case(name, ALL[name], component, params.lanes) for name, component in components.items()]
+    cases = [make_case(name, ALL[name], component, params) for name, component in components.items()]
     return Prepared(
-        verilog=verilog_text(Top(components), "top"), top="top", files={"cases.json": json.dumps(cases).encode()}
+        verilog=verilog_text(Top(components, gated=params.gated), "top"),
+        top="top",
+        files={"cases.json": json.dumps(cases).encode()},
     )
