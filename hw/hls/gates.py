@@ -67,20 +67,17 @@ def finish(b: Builder, type_: Float, sign: Net, packed: Net, zero: Net, inf: Net
     return b.step(choose, packed, sign, over, under, nan, delay=b.tech.levels(1))
 
 
-def round_pack(b: Builder, type_: Float, exponent: Net, significand: Net, sticky: Net | None = None) -> Net:
+def round_pack(b: Builder, type_: Float, exponent: Net, significand: Net) -> Net:
     """Signed exponent and fraction of ``significand`` (leading one at its top), rounded to nearest even."""
     m, extra = type_.mantissa, significand.width - type_.mantissa - 1
-    if extra == 0 and sticky is None:
+    if extra == 0:
         return b.wire(lambda ex, s: Cat(s[:m], ex).as_signed(), exponent, significand)
-    args = [significand] if sticky is None else [significand, sticky]
 
-    def up(s, *more):
+    def up(s):
         low = s[: extra - 1].any() if extra > 1 else Const(0, 1)
-        for x in more:
-            low = low | x
         return s[extra - 1] & (low | s[extra])
 
-    carry = b.step(up, *args, delay=b.tech.gather(extra + 2))
+    carry = b.step(up, significand, delay=b.tech.gather(extra + 2))
     width = exponent.width + m + 1
     return b.step(
         lambda ex, s, c: (Cat(s[extra : extra + m], ex).as_signed() + c)[:width].as_signed(),

@@ -1,8 +1,11 @@
 """Error of exp2, recip, rsqrt over all significands, and their special cases."""
 
+import pathlib
+import re
+
 import numpy as np
 import pytest
-from rtlm.hw.hls import BF16, F16, F32, exp2, from_bits, kernel, recip, recip_exact, rsqrt, to_bits
+from rtlm.hw.hls import BF16, F16, F32, exp2, from_bits, functions, kernel, recip, recip_exact, rsqrt, to_bits
 
 BOUND_ULP = {"exp2": 0.71, "recip": 0.81, "rsqrt": 1.15}
 
@@ -109,3 +112,11 @@ def test_exp2_rounded_argument():
     worst = ulps(kernels(F32)["exp2"].model(x), np.exp2(x.astype(np.float64)), F32).max()
     print(f"exp2: largest error {worst:.3f} ulp")
     assert worst <= 1.05
+
+
+def test_page_has_the_sizes_of_the_tables():
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "numerics.md").read_text()
+    stated = re.search(r"tables of (\d+) segments for `exp2`, (\d+) for `recip`, (\d+) for each", page)
+    exp2_table, _ = functions.exp2_table(F32)
+    sizes = [len(exp2_table.c0), len(functions.recip_table(F32).c0), len(functions.rsqrt_table(F32).c0) // 2]
+    assert stated and [int(size) for size in stated.groups()] == sizes
