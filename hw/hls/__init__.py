@@ -21,9 +21,10 @@ type, ``tuple[A, B]``, or a ``NamedTuple``.
 ``maximum``, ``minimum``, ``fma(a, b, c)``, ``convert(x, float)``, ``to_int(x, width_or_type, frac=0)`` (nearest even,
 saturating, NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``exponent_field(x)``, ``clamp(x, low,
 high)``, ``wrap(i, type)``, ``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``,
-``recip_exact``, ``rsqrt``; integers widen as needed (``+ - * << >>``). Python numbers take the type of the other
-operand. Kernels call kernels. Over a packet (delimited by ``last``): ``stream_sum(i, type, saturate=False)``,
-``stream_max(x)``, ``stream_argmax(x, index)``.
+``recip_exact``, ``rsqrt``, ``sqrt``; integers widen as needed (``+ - * << >>``). Python numbers take the type of the
+other operand, which has to have them in its range. Kernels call kernels. Over a packet (delimited by ``last``):
+``stream_sum(i, type, saturate=False)``, ``stream_max(x)``, ``stream_argmax(x, index)``. What a kernel cannot be is a
+``KernelError`` with its file and line.
 
 **Model.** ``kern.model(*arrays, last=None)``: floats are float32 arrays (every format fits), integers int64
 (``UInt(64)``: uint64). A kernel that reduces takes ``(..., packet_length)`` and reduces the last axis; when every
@@ -43,6 +44,7 @@ else in each beat. One beat a cycle; ``.latency`` is in cycles (for kernels that
 first beat out).
 """
 
+from rtlm.hw.hls.errors import KernelError
 from rtlm.hw.hls.language import (
     bits,
     clamp,
@@ -57,6 +59,7 @@ from rtlm.hw.hls.language import (
     recip,
     recip_exact,
     rsqrt,
+    sqrt,
     stream_argmax,
     stream_max,
     stream_sum,
@@ -75,6 +78,7 @@ __all__ = [
     "F32",
     "Float",
     "Kernel",
+    "KernelError",
     "SInt",
     "Shared",
     "UInt",
@@ -96,6 +100,7 @@ __all__ = [
     "recip_exact",
     "rsqrt",
     "select",
+    "sqrt",
     "stream_argmax",
     "stream_max",
     "stream_sum",

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.trace import Value, add, constant, multiply, need_float, need_int, pair
+from rtlm.hw.hls.trace import Value, add, constant, multiply, need_float, need_int, pair, select
 from rtlm.hw.hls.types import BF16, F32, Float, Int, SInt, Type, UInt
 
 
@@ -25,7 +25,7 @@ def maximum(a: Any, b: Any) -> Value:
     a, b = pair("maximum", a, b)
     if isinstance(a.type, Float):
         return _unkey(maximum(_key(a), _key(b)), a.type)
-    return _choose(b, a, a < b)
+    return select(a < b, b, a)
 
 
 def minimum(a: Any, b: Any) -> Value:
@@ -33,13 +33,7 @@ def minimum(a: Any, b: Any) -> Value:
     a, b = pair("minimum", a, b)
     if isinstance(a.type, Float):
         return -maximum(-a, -b)
-    return _choose(a, b, a < b)
-
-
-def _choose(a: Value, b: Value, condition: Value) -> Value:
-    from rtlm.hw.hls.trace import select
-
-    return select(condition, a, b)
+    return select(a < b, a, b)
 
 
 def _key(x: Value) -> Value:
@@ -147,6 +141,12 @@ def rsqrt(x: Value) -> Value:
     """``1 / sqrt(x)``; NaN for a negative number, +infinity for a zero."""
     need_float(x, "rsqrt")
     return Value("rsqrt", (x,), x.type)
+
+
+def sqrt(x: Value) -> Value:
+    """Square root, as ``x * rsqrt(x)``; zeros and +infinity are their own, NaN for a negative number."""
+    need_float(x, "sqrt")
+    return select((x == 0) | (x == math.inf), x, x * rsqrt(x))
 
 
 def stream_sum(x: Value, type_: Int, saturate: bool = False) -> Value:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.errors import INSTEAD, KernelError, kernel_error, refuse_numpy, refused
 from rtlm.hw.hls.types import Float, SInt, Type, UInt
 
 _LARGEST_ARITHMETIC = 63
@@ -23,7 +26,6 @@ class Value:
     Users get values as arguments of a kernel and combine them with Python operators.
     """
 
-    __array_ufunc__ = None  # NumPy scalars must leave mixed expressions to the operators below
     __hash__ = object.__hash__
 
     type: Any
@@ -42,7 +44,33 @@ class Value:
         return f"<{self.op}: {self.type}>"
 
     def __bool__(self) -> bool:
-        raise TypeError("A kernel value has no truth in Python: use select(condition, a, b) instead of if, and, or.")
+        raise TypeError(
+            "A kernel value has no truth in Python: use select(condition, a, b) instead of if, & and | instead of and "
+            "and or, maximum and minimum instead of max and min, from rtlm.hw.hls."
+        )
+
+    def __array_ufunc__(self, function, method, *inputs, **options):
+        """Operators between NumPy's numbers and values; no other function of NumPy."""
+        if method == "__call__" and function.__name__ in _NUMPY_OPERATORS and not options:
+            # NumPy has made an array of its number.
+            operands = (x.item() if getattr(x, "ndim", None) == 0 else x for x in inputs)
+            return _NUMPY_OPERATORS[function.__name__](*operands)
+        raise refuse_numpy(function.__name__ if method == "__call__" else method)
+
+    def __float__(self):
+        raise TypeError(
+            "Python's float() and the functions of math take numbers, not the values of a kernel; write exp, exp2, "
+            "sqrt, rsqrt or recip, from rtlm.hw.hls."
+        )
+
+    __int__ = __index__ = refused("int() or index", "to_int(x, width) to round, table(i, values, type) to look up")
+    __round__ = __trunc__ = __floor__ = __ceil__ = refused("round()", "to_int(x, width), which rounds to nearest even")
+    __iter__ = __getitem__ = __len__ = refused("loops over values, or parts of them", "bits(i, start, stop) for bits")
+    __pow__ = __rpow__ = refused("**", INSTEAD["power"])
+    __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = refused("//", INSTEAD["floor_divide"])
+    __mod__ = __rmod__ = refused("%", INSTEAD["remainder"])
+    __matmul__ = __rmatmul__ = refused("@", INSTEAD["matmul"])
+    __rlshift__ = __rrshift__ = refused("shift by a value", "table(i, values, type), or ldexp(x, i) for a float")
 
     def __add__(self, other):
         return add(self, other)
@@ -98,10 +126,12 @@ class Value:
 
     def __lshift__(self, count: int):
         need_int(self, "<<")
+        _need_count(count)
         return Value("shl", (self,), type(self.type)(arithmetic_width(self.type.width + count)), count=count)
 
     def __rshift__(self, count: int):
         need_int(self, ">>")
+        _need_count(count)
         return Value("shr", (self,), type(self.type)(max(1, self.type.width - count)), count=count)
 
     def __and__(self, other):
@@ -113,6 +143,8 @@ class Value:
     def __xor__(self, other):
         return _logic("xor", self, other)
 
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
     def __invert__(self):
         if self.type != t.BOOL:
             raise TypeError(f"~ negates a condition (UInt(1)); this value is {self.type}.")
@@ -123,12 +155,36 @@ REDUCTIONS = ("reduce_sum", "reduce_max")
 
 
 def constant(value: Any, type_: Type) -> Value:
-    """Constant of ``type_``; a Python number is rounded to a float format and must fit an integer format."""
+    """Constant of ``type_``; a Python number is rounded to a float format and must fit an integer format.
+
+    Raises
+    ------
+    TypeError
+        If it is no number, or none that the type has: finite and too large for a float format, or too small.
+    """
+    if not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{value!r} is neither a kernel value nor a number.")
     if isinstance(type_, Float):
-        return Value("const", (), type_, value=float(t.round_to(value, type_)))
-    if int(value) != value or not type_.low <= value <= type_.high:
+        return Value("const", (), type_, value=_round_constant(value, type_))
+    if not math.isfinite(value) or int(value) != value or not type_.low <= value <= type_.high:
         raise TypeError(f"{value!r} is not a value of {type_}, which holds the integers {type_.low} to {type_.high}.")
     return Value("const", (), type_, value=int(value))
+
+
+def _round_constant(value: Any, type_: Float) -> float:
+    """Nearest number of a float format; neither infinity nor zero stand for what is out of its range."""
+    try:
+        exact = float(value)
+        rounded = float(t.round_to(exact, type_))
+        inside = math.isinf(rounded) == math.isinf(exact) and (rounded == 0) == (exact == 0)
+    except OverflowError:  # an integer that no Python float holds
+        inside = False
+    if not inside:
+        raise TypeError(
+            f"The constant {value!r} is out of the range of {type_}, whose numbers other than 0 are from "
+            f"{type_.smallest:.4g} to {type_.largest:.4g} in size."
+        )
+    return rounded
 
 
 def as_value(value: Any, like: Type) -> Value:
@@ -164,6 +220,12 @@ def need_int(value: Value, name: str) -> None:
     """Refuse a float operand."""
     if isinstance(value.type, Float):
         raise TypeError(f"{name} takes an integer, not {value.type}: use to_int first.")
+
+
+def _need_count(count: Any) -> None:
+    """Refuse a shift that is not by a fixed number of bits."""
+    if not isinstance(count, int) or count < 0:
+        raise TypeError(f"A shift is by a Python integer from 0, not by {count!r}; ldexp(x, i) scales a float.")
 
 
 def arithmetic_width(width: int) -> int:
@@ -226,6 +288,21 @@ def compare(op: str, a: Any, b: Any) -> Value:
     return Value(op if isinstance(a.type, Float) else "i" + op, (a, b), t.BOOL)
 
 
+_NUMPY_OPERATORS: dict[str, Callable] = {
+    "add": add,
+    "subtract": subtract,
+    "multiply": multiply,
+    "divide": divide,
+    "less": lambda a, b: compare("lt", a, b),
+    "less_equal": lambda a, b: compare("le", a, b),
+    "greater": lambda a, b: compare("lt", b, a),
+    "greater_equal": lambda a, b: compare("le", b, a),
+    "equal": lambda a, b: compare("eq", a, b),
+    "not_equal": lambda a, b: ~compare("eq", a, b),
+}
+"""What NumPy calls the operators, by which a number of NumPy meets a value."""
+
+
 def _logic(op: str, a: Any, b: Any) -> Value:
     a, b = pair(op, a, b)
     need_int(a, op)
@@ -280,14 +357,22 @@ class Kernel:
         for name, parameter in signature.parameters.items():
             shared = isinstance(parameter.annotation, t._SharedType)
             type_ = parameter.annotation.type if shared else parameter.annotation
+            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+                raise self._error(f"Kernel {self.name} has an argument {parameter}: only plain ones, as x: F32, are.")
             if not isinstance(type_, Float | SInt | UInt):
-                raise TypeError(
+                raise self._error(
                     f"Argument {name} of kernel {self.name} needs a type annotation such as F32, SInt(8), Shared[F32]."
                 )
-            if name in ("last", "tag"):
-                raise TypeError(f"Kernel {self.name} cannot call an argument {name}: the streams use that name.")
             self.arguments[name] = (type_, shared)
         self._result(signature.return_annotation)
+        if not self.arguments:
+            raise self._error(f"Kernel {self.name} has no arguments: a pipeline needs at least one, such as x: F32.")
+        for name in [*self.arguments, *self.results]:
+            if name in ("last", "tag"):
+                raise self._error(f"Kernel {self.name} cannot call a value {name}: the streams use that name.")
+
+    def _error(self, text: str, cause: BaseException | None = None) -> KernelError:
+        return kernel_error(self.function, text, cause)
 
     def _result(self, annotation: Any) -> None:
         self.result_class = None
@@ -302,7 +387,7 @@ class Kernel:
             self.results = {f"result{i}": item for i, item in enumerate(items)}
             self.result_class = tuple
         if not self.results or not all(isinstance(r, Float | SInt | UInt) for r in self.results.values()):
-            raise TypeError(
+            raise self._error(
                 f"Kernel {self.name} needs a return annotation: one type, tuple[A, B], or a NamedTuple of types."
             )
 
@@ -328,17 +413,29 @@ class Kernel:
         return self.pack(self._trace(values))
 
     def _trace(self, values: list[Value]) -> list[Value]:
-        returned = self.function(*values)
-        items = [returned] if self.result_class is None else list(returned)
-        if len(items) != len(self.results):
-            raise TypeError(
-                f"Kernel {self.name} returns {len(items)} values but is annotated with {len(self.results)}."
+        try:
+            returned = self.function(*values)
+        except KernelError:  # of a kernel that this one calls
+            raise
+        except Exception as error:
+            text = str(error) if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: {error}"
+            raise self._error(text, error) from error
+        items = list(returned) if isinstance(returned, tuple | list) else [returned]
+        if returned is None:
+            raise self._error(f"Kernel {self.name} returns nothing: it ends with return and its result.")
+        if len(items) != len(self.results) or (self.result_class is None and items[0] is not returned):
+            raise self._error(
+                f"Kernel {self.name} returns {_listed(items)} but is annotated with "
+                f"{', '.join(str(type_) for type_ in self.results.values())}."
             )
         out = []
         for item, (name, type_) in zip(items, self.results.items(), strict=True):
-            item = item if isinstance(item, Value) else constant(item, type_)
+            try:
+                item = item if isinstance(item, Value) else constant(item, type_)
+            except TypeError as error:
+                raise self._error(str(error)) from error
             if item.type != type_:
-                raise TypeError(
+                raise self._error(
                     f"Kernel {self.name} is annotated to return {type_} as {name}, but computes {item.type}."
                 )
             out.append(item)
@@ -392,6 +489,12 @@ class Kernel:
 
         plan = Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology)
         return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy)
+
+
+def _listed(items: list[Any]) -> str:
+    """Say how many values of which types there are."""
+    types = ", ".join(str(item.type) if isinstance(item, Value) else type(item).__name__ for item in items)
+    return f"{len(items)} value{'' if len(items) == 1 else 's'} ({types})"
 
 
 def kernel(function: Callable) -> Kernel:

@@ -65,6 +65,11 @@ class Float:
         return 2.0 ** (1 - self.bias)
 
     @property
+    def largest(self) -> float:
+        """Largest finite value."""
+        return (2 - 2.0**-self.mantissa) * 2.0 ** (self.special - 1 - self.bias)
+
+    @property
     def shape(self) -> Shape:
         """Amaranth shape of the plain bits."""
         return unsigned(self.width)
@@ -175,7 +180,7 @@ def flush(values: np.ndarray, type_: Float) -> np.ndarray:
     return values * (np.abs(values) >= values.dtype.type(type_.smallest))
 
 
-def round_to(values: np.ndarray, type_: Float) -> np.ndarray:
+def round_to(values: np.ndarray | float, type_: Float) -> np.ndarray:
     """Round float64 values once, to nearest even, to ``type_``; the result is float32.
 
     Rounding has unbounded exponent; then what is too small becomes a signed zero and what is too large an infinity.
