@@ -38,6 +38,7 @@ ABOUT = {
     "memory-image.md": "what lies where in memory",
     "bench.py": "cocotb bench: random data, gaps and back-pressure against the golden model; `python bench.py` runs it",
     "bench.json": "what the bench needs to know",
+    ".py": "the kernel, or what its file imports",
 }
 """What each file is, by its end."""
 

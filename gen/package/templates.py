@@ -3,19 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rtlm.gen.package.reserved import SYSTEMVERILOG
+
 Port = dict[str, Any]
-
-_KEYWORDS = """
-always and assign automatic begin bit buf byte case cell class config const cover default disable do edge else
-end enum event expect extern final for force forever function if import initial inout input int integer
-interface join local logic longint matches module nand nor not or output packed parameter primitive priority
-program property protected pure rand ref reg release repeat return sequence shortint signed small static string
-strong struct super supply0 supply1 table task this time tri type union unique unsigned use var vectored void
-wait wand weak while wire with within wor xnor xor
-"""
-
-KEYWORDS = frozenset(_KEYWORDS.split())
-"""Words of SystemVerilog that a field of a payload may not be called."""
 
 WAIVERS = (
     ("DECLFILENAME", "The file is called after the configuration, and it holds every module."),
@@ -126,7 +116,7 @@ def _struct(port: Port) -> str:
 
 def _member(name: str, bits: int, each: int | None = None) -> str:
     name = name.partition("[")[0].replace(".", "_")
-    name = f"{name}_" if name in KEYWORDS else name or "item"
+    name = f"{name}_" if name in SYSTEMVERILOG else name or "item"
     if each is None:
         return f"        logic {f'[{bits - 1}:0] ' if bits > 1 else ''}{name};\n"
     return f"        logic [{bits // each - 1}:0][{each - 1}:0] {name};\n"

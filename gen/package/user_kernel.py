@@ -1,9 +1,11 @@
 """A kernel that a user wrote in a file of their own: loading it, and the folder that comes of it."""
 
+import contextlib
 import importlib
 import importlib.util
 import re
-import traceback
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,18 @@ from rtlm.gen.configuration.fields import closest
 from rtlm.gen.package.folder import Package
 from rtlm.gen.package.handover import add_bench, component_package, component_text, files_table
 from rtlm.gen.package.pages import table
+from rtlm.gen.package.reserved import language_of
 from rtlm.gen.rtl.units import KernelParams
 from rtlm.gen.rtl.verilog import emit
-from rtlm.hw.hls import Kernel
+from rtlm.hw.hls import Kernel, KernelError
+from rtlm.hw.hls.errors import source_place
+
+OF_BENCH = frozenset({"bench", "cocotb", "numpy", "rtlm"}) | sys.stdlib_module_names
+"""Modules that a file beside the generated bench may not be called like."""
 
 
 def load_kernel(source: str, folder: Path | None = None) -> Kernel:
-    """Load a kernel.
+    """Load a kernel; its file may import those beside it.
 
     Parameters
     ----------
@@ -33,18 +40,23 @@ def load_kernel(source: str, folder: Path | None = None) -> Kernel:
     GenerateError
         If there is no such file or function, or it is no kernel; one sentence.
     """
+    return _find_kernel(source, folder or Path())[0]
+
+
+def _find_kernel(source: str, folder: Path) -> tuple[Kernel, list[Path]]:
+    """Load a kernel, and list the files beside and below its own that it imports."""
     place, colon, name = source.rpartition(":")
     if not colon or not place or not name:
         raise GenerateError(f"'{source}' names no kernel: it is written path/to/file.py:function.")
     try:
-        module = _load_file((folder or Path()) / place) if place.endswith(".py") else importlib.import_module(place)
+        module, imported = _load_file(folder / place) if place.endswith(".py") else (importlib.import_module(place), [])
     except ModuleNotFoundError as error:
         if place.endswith(".py") or not place.startswith(error.name or " "):
             raise GenerateError(f"{place} cannot be loaded: there is no module {error.name}.") from error
         raise GenerateError(f"There is no module {place}; a file's name ends with .py.") from error
     kernel = getattr(module, name, None)
     if isinstance(kernel, Kernel):
-        return kernel
+        return kernel, imported
     known = sorted(key for key, value in vars(module).items() if isinstance(value, Kernel))
     if kernel is not None:
         raise GenerateError(f"{name} in {place} is no kernel; put @kernel (from rtlm.hw.hls) above its definition.")
@@ -53,21 +65,60 @@ def load_kernel(source: str, folder: Path | None = None) -> Kernel:
     raise GenerateError(f"{place} has no {name}; {there}" + (f"; did you mean {guess}?" if guess else "."))
 
 
-def _load_file(path: Path) -> Any:
-    """Run a Python file."""
+def _load_file(path: Path) -> tuple[Any, list[Path]]:
+    """Run a Python file, and list the files of its folder that it imports."""
     if not path.is_file():
         raise GenerateError(f"There is no file {path}.")
-    spec = importlib.util.spec_from_file_location(f"rtlm_user_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}", path)
+    name = f"rtlm_user_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise GenerateError(f"{path} is no Python file.")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        with _imports_from(path.parent.resolve()) as imported:
+            spec.loader.exec_module(module)
     except ModuleNotFoundError:
         raise
+    except KernelError as error:
+        raise GenerateError(str(error)) from error
     except Exception as error:
-        raise GenerateError(f"{path}{_line(error, path)}: {type(error).__name__}: {_first_line(error)}") from error
-    return module
+        text = _first_line(error)
+        if "relative import" in text:
+            text = (
+                "a kernel's file is no part of a package: write 'from name import ...' for the file name.py beside it."
+            )
+        raise GenerateError(f"{source_place(path, 1, error)}: {type(error).__name__}: {text}") from error
+    finally:
+        del sys.modules[name]
+    return module, imported
+
+
+@contextlib.contextmanager
+def _imports_from(folder: Path) -> Iterator[list[Path]]:
+    """Let imports find the modules of a folder first, and forget these in the end, as another folder may have its own.
+
+    Yields
+    ------
+    list[Path]
+        Empty; in the end the files that were imported from the folder.
+    """
+    names = {path.stem for path in folder.glob("*.py")} - sys.stdlib_module_names
+    hidden = {name: sys.modules.pop(name) for name in names & sys.modules.keys()}
+    before = set(sys.modules)
+    imported: list[Path] = []
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield imported
+    finally:
+        sys.path.remove(str(folder))
+        for name in sorted(sys.modules.keys() - before):
+            base = folder.joinpath(*name.split("."))
+            files = [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+            if str(getattr(sys.modules[name], "__file__", "")) in map(str, files) or (base.is_dir() and not files):
+                imported += files
+                del sys.modules[name]
+        sys.modules.update(hidden)
 
 
 def kernel_package(
@@ -94,15 +145,20 @@ def kernel_package(
     GenerateError
         If there is no such kernel, or it cannot be built; one sentence.
     """
-    kernel = load_kernel(source)
+    kernel, imported = _find_kernel(source, Path())
     path = source.rpartition(":")[0]
     try:
         component = kernel.component(
             lanes=params.lanes, clock_mhz=clock_mhz, technology=technology, max_length=params.max_length
         )
+    except KernelError as error:
+        raise GenerateError(str(error)) from error
     except (TypeError, ValueError) as error:
-        raise GenerateError(f"{source}{_line(error, Path(path))}: {_first_line(error)}") from error
-    top = re.sub(r"\W", "_", kernel.name)
+        raise GenerateError(f"{source}: {_first_line(error)}") from error
+    top = kernel.name
+    _check_names(
+        source, kernel, {"clk", "rst", *("__".join(path) for path, _, _ in component.signature.flatten(component))}
+    )
     emitted = emit(component, top)
     schedule = component.schedule
     cost = {
@@ -122,9 +178,7 @@ def kernel_package(
     inside = source
     if path.endswith(".py"):
         inside = f"{Path(path).name}:{source.rpartition(':')[2]}"
-        if Path(path).name == "bench.py":
-            raise GenerateError(f"{path} cannot be handed over: bench.py is the name of the bench; rename the file.")
-        package.texts[Path(path).name] = Path(path).read_text(encoding="utf-8")
+        package.texts |= _sources(Path(path), imported)
     add_bench(package, kernel=inside, top=top, params=params)
     arguments = ", ".join(kernel.arguments)
     package.texts["README.md"] = (
@@ -149,12 +203,33 @@ def cost_table(cost: dict[str, Any]) -> str:
     return table(("", ""), rows)
 
 
-def _line(error: BaseException, path: Path) -> str:
-    """Return the line of a file that an exception came from."""
-    if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
-    return f", line {lines[-1]}" if lines else ""
+def _check_names(source: str, kernel: Kernel, ports: set[str]) -> None:
+    """Refuse names that a module, or a field of a payload, cannot have."""
+    for name in (kernel.name, *kernel.arguments, *kernel.results):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise GenerateError(
+                f"{source}: {name} becomes a name in Verilog: letters a to z, digits and _ are allowed."
+            )
+    language = language_of(kernel.name)
+    if language or kernel.name in ports:
+        what = f"a keyword of {language}" if language else "the name of a port"
+        raise GenerateError(f"{source}: {kernel.name} is {what} and cannot be that of the module; rename the function.")
+
+
+def _sources(path: Path, imported: list[Path]) -> dict[str, str]:
+    """Return the texts of a kernel's file and of those it imports, by their names in the generated folder."""
+    texts = {}
+    for file in [path, *imported]:
+        if file.resolve().parent != path.resolve().parent:
+            raise GenerateError(
+                f"{path} imports {file}, but only files beside it are handed over: move that file into the same folder."
+            )
+        if file.stem in OF_BENCH:
+            raise GenerateError(
+                f"{file} cannot be handed over: the bench imports a module {file.stem}; rename the file."
+            )
+        texts[file.name] = file.read_text(encoding="utf-8")
+    return texts
 
 
 def _first_line(error: BaseException) -> str:

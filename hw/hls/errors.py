@@ -48,7 +48,7 @@ def refuse_numpy(name: str) -> TypeError:
     )
 
 
-def kernel_error(function: Callable, text: str, cause: BaseException | None = None) -> KernelError:
+def kernel_error(function: Callable, text: str, *, line: int, cause: BaseException | None = None) -> KernelError:
     """Return a sentence with file and line before it.
 
     Parameters
@@ -57,18 +57,32 @@ def kernel_error(function: Callable, text: str, cause: BaseException | None = No
         The kernel's function.
     text
         What is wrong.
-    cause
-        Exception that was raised in the function, or below: the line is the last in files beside the kernel's, if there
-        is one, else the last of the function.
+    line, cause
+        As of `source_place`.
     """
-    code = function.__code__
-    folder = Path(code.co_filename).parent
-    file, line = code.co_filename, max(line for _, _, line in code.co_lines() if line)
+    file = Path(function.__code__.co_filename)
+    return KernelError(f"{source_place(file, line, cause)}: {text if text.endswith('.') else f'{text}.'}")
+
+
+def source_place(file: Path, line: int, cause: BaseException | None) -> str:
+    """Return file and line of an error, as ``mine.py:7``.
+
+    Parameters
+    ----------
+    file
+        A user's file.
+    line
+        Its line, if the cause does not tell.
+    cause
+        Exception that was raised in it: the place is the innermost in this file and those beside and below it.
+    """
+    folder = file.absolute().parent
     for frame in traceback.extract_tb(cause.__traceback__ if cause else None):
         path = Path(frame.filename)
         own = path.is_relative_to(folder) and not path.is_relative_to(Path(__file__).parent)
         if own and "site-packages" not in path.parts:
-            file, line = frame.filename, frame.lineno or line
-    path = Path(file)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return KernelError(f"{shown}:{line}: {text if text.endswith('.') else f'{text}.'}")
+            file, line = path, frame.lineno or line
+    if isinstance(cause, SyntaxError) and cause.filename:
+        file, line = Path(cause.filename), cause.lineno or line
+    here = Path.cwd()
+    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{line}"

@@ -371,8 +371,14 @@ class Kernel:
             if name in ("last", "tag"):
                 raise self._error(f"Kernel {self.name} cannot call a value {name}: the streams use that name.")
 
-    def _error(self, text: str, cause: BaseException | None = None) -> KernelError:
-        return kernel_error(self.function, text, cause)
+    def _error(self, text: str) -> KernelError:
+        """Error in the signature."""
+        return kernel_error(self.function, text, line=self.function.__code__.co_firstlineno)
+
+    def _body_error(self, text: str, cause: BaseException | None = None) -> KernelError:
+        """Error in the body: where it was raised, or at the end, with what is returned."""
+        last = max(line for _, _, line in self.function.__code__.co_lines() if line)
+        return kernel_error(self.function, text, line=last, cause=cause)
 
     def _result(self, annotation: Any) -> None:
         self.result_class = None
@@ -419,12 +425,12 @@ class Kernel:
             raise
         except Exception as error:
             text = str(error) if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: {error}"
-            raise self._error(text, error) from error
+            raise self._body_error(text, error) from error
         items = list(returned) if isinstance(returned, tuple | list) else [returned]
         if returned is None:
-            raise self._error(f"Kernel {self.name} returns nothing: it ends with return and its result.")
+            raise self._body_error(f"Kernel {self.name} returns nothing: it ends with return and its result.")
         if len(items) != len(self.results) or (self.result_class is None and items[0] is not returned):
-            raise self._error(
+            raise self._body_error(
                 f"Kernel {self.name} returns {_listed(items)} but is annotated with "
                 f"{', '.join(str(type_) for type_ in self.results.values())}."
             )
@@ -433,9 +439,9 @@ class Kernel:
             try:
                 item = item if isinstance(item, Value) else constant(item, type_)
             except TypeError as error:
-                raise self._error(str(error)) from error
+                raise self._body_error(str(error)) from error
             if item.type != type_:
-                raise self._error(
+                raise self._body_error(
                     f"Kernel {self.name} is annotated to return {type_} as {name}, but computes {item.type}."
                 )
             out.append(item)
