@@ -10,7 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rtlm.host.reports.causes import CAUSES, meaning
-from rtlm.host.reports.measurements import DECODE, PREFILL, MemoryMeasurement, RunMeasurements, StepMeasurement
+from rtlm.host.reports.measurements import (
+    DECODE,
+    PREFILL,
+    MemoryMeasurement,
+    RunMeasurements,
+    SimulatorMeasurement,
+    StepMeasurement,
+)
 from rtlm.host.reports.power import Power, estimate_power
 
 SCHEMA = "rtlm.report"
@@ -84,6 +91,77 @@ class Performance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OperatorCycles:
+    """Cycles of the decoding steps that count to one operator.
+
+    Parameters
+    ----------
+    name
+        Of the operator.
+    cycles_per_token, share
+        Its cycles, and its part of all of them.
+    """
+
+    name: str
+    cycles_per_token: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitStates:
+    """What one unit did while decoding.
+
+    Parameters
+    ----------
+    name
+        Of the unit.
+    states
+        Share of the cycles in which each state held, by its name.
+    """
+
+    name: str
+    states: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseCycles:
+    """Cycles of the decoding steps by what the memory did in them.
+
+    Parameters
+    ----------
+    name, meaning
+        A key of `rtlm.host.reports.causes.CAUSES` or one with an operator's name behind it, and a sentence about it.
+    cycles
+        Of all decoding steps.
+    cycles_per_token, share
+        The same divided by the tokens, and as a part of all cycles.
+    """
+
+    name: str
+    meaning: str
+    cycles: int
+    cycles_per_token: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorSpeed(SimulatorMeasurement):
+    """The simulator, and how fast it was.
+
+    Parameters
+    ----------
+    cycles
+        Of all steps.
+    tokens_per_s, cycles_per_s
+        Per second of this computer; None where nothing was measured.
+    """
+
+    cycles: int
+    tokens_per_s: float | None
+    cycles_per_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """The report.
 
@@ -105,11 +183,11 @@ class Report:
 
     run: RunMeasurements
     performance: Performance
-    operators: tuple[dict[str, Any], ...]
-    units: tuple[dict[str, Any], ...]
-    causes: tuple[dict[str, Any], ...]
+    operators: tuple[OperatorCycles, ...]
+    units: tuple[UnitStates, ...]
+    causes: tuple[CauseCycles, ...]
     power: Power | None
-    simulator: dict[str, Any]
+    simulator: SimulatorSpeed
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -131,13 +209,13 @@ class Report:
             "performance": asdict(self.performance),
             "bytes": _bytes(memory),
             "memory": _memory(memory),
-            "operators": list(self.operators),
-            "units": list(self.units),
-            "causes": list(self.causes),
+            "operators": [asdict(operator) for operator in self.operators],
+            "units": [{"name": unit.name, **unit.states} for unit in self.units],
+            "causes": [asdict(cause) for cause in self.causes],
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
             "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
             "power": None if self.power is None else _power(self.power),
-            "simulator": self.simulator,
+            "simulator": asdict(self.simulator),
             "steps": [_step(step) for step in run.steps],
             "pedigree": PEDIGREE,
             "notes": list(self.notes),
@@ -175,12 +253,12 @@ def make_report(run: RunMeasurements) -> Report:
         units=_units(decode),
         causes=_causes(decode),
         power=power,
-        simulator={
+        simulator=SimulatorSpeed(
             **asdict(run.simulator),
-            "cycles": cycles,
-            "tokens_per_s": tokens / wall if wall else None,
-            "cycles_per_s": cycles / wall if wall and cycles else None,
-        },
+            cycles=cycles,
+            tokens_per_s=tokens / wall if wall else None,
+            cycles_per_s=cycles / wall if wall and cycles else None,
+        ),
         notes=tuple(notes),
     )
 
@@ -251,39 +329,40 @@ def _bandwidth(run: RunMeasurements, utilisation: float) -> dict[str, float]:
     }
 
 
-def _operators(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+def _operators(decode: Sequence[StepMeasurement]) -> tuple[OperatorCycles, ...]:
     tokens, totals = sum(step.tokens for step in decode), _sum(step.operators for step in decode)
     everything = sum(totals.values())
     return tuple(
-        {"name": name, "cycles_per_token": cycles / tokens, "share": cycles / everything}
+        OperatorCycles(name=name, cycles_per_token=cycles / tokens, share=cycles / everything)
         for name, cycles in totals.items()
         if cycles
     )
 
 
-def _units(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+def _units(decode: Sequence[StepMeasurement]) -> tuple[UnitStates, ...]:
     cycles = sum(step.cycles or 0 for step in decode)
-    names = dict.fromkeys(name for step in decode for name in step.units)
+    if not cycles:
+        return ()
     found = []
-    for name in names:
+    for name in dict.fromkeys(name for step in decode for name in step.units):
         states = _sum(step.units.get(name, {}) for step in decode)
-        found.append({"name": name} | {state: count / cycles for state, count in states.items()} if cycles else {})
+        found.append(UnitStates(name=name, states={state: count / cycles for state, count in states.items()}))
     return tuple(found)
 
 
-def _causes(decode: Sequence[StepMeasurement]) -> tuple[dict[str, Any], ...]:
+def _causes(decode: Sequence[StepMeasurement]) -> tuple[CauseCycles, ...]:
     """Return the cycles by cause, in the order of `CAUSES`; they add up to the cycles of the steps."""
     totals = _sum(step.causes for step in decode)
     tokens, everything = sum(step.tokens for step in decode), sum(totals.values())
     order = list(CAUSES.values())
     return tuple(
-        {
-            "name": name,
-            "meaning": meaning(name),
-            "cycles": cycles,
-            "cycles_per_token": cycles / tokens,
-            "share": cycles / everything,
-        }
+        CauseCycles(
+            name=name,
+            meaning=meaning(name),
+            cycles=cycles,
+            cycles_per_token=cycles / tokens,
+            share=cycles / everything,
+        )
         for name, cycles in sorted(totals.items(), key=lambda item: order.index(meaning(item[0])))
         if cycles
     )
@@ -302,7 +381,7 @@ def _estimate(run: RunMeasurements, decode: Sequence[StepMeasurement], performan
     return estimate_power(
         elements=run.elements,
         activity=run.activity,
-        busy={unit["name"]: unit["busy"] for unit in _units(decode) if "busy" in unit},
+        busy={unit.name: unit.states["busy"] for unit in _units(decode) if "busy" in unit.states},
         clock_mhz=run.config["clock_mhz"],
         dram=memory.name,
         bytes_per_s=moved * scale,

@@ -19,18 +19,18 @@ def render(report: Report) -> RenderableType:
     """Return a report as something that `rich` prints."""
     parts: list[RenderableType] = [_summary(report)]
     if report.operators:
-        rows = ((o["name"], f"{o['cycles_per_token']:,.0f}", f"{o['share']:.1%}") for o in report.operators)
+        rows = ((each.name, f"{each.cycles_per_token:,.0f}", f"{each.share:.1%}") for each in report.operators)
         parts.append(_table("cycles by operator, a token (measured in RTL)", ("operator", "cycles", "share"), rows))
     if report.units:
         states = (
-            (unit["name"], ", ".join(f"{state} {share:.1%}" for state, share in unit.items() if state != "name"))
+            (unit.name, ", ".join(f"{state} {share:.1%}" for state, share in unit.states.items()))
             for unit in report.units
         )
         header = ("unit", "share of the cycles")
         parts.append(_table("cycles by unit (measured in RTL)", header, states, text_columns=2))
     if report.causes:
         causes = (
-            (c["name"], c["meaning"], f"{c['cycles_per_token']:,.0f}", f"{c['share']:.2%}") for c in report.causes
+            (each.name, each.meaning, f"{each.cycles_per_token:,.0f}", f"{each.share:.2%}") for each in report.causes
         )
         title = "where the cycles went, a token (measured in RTL behind the DRAM model)"
         parts.append(_table(title, ("cause", "in these cycles", "cycles", "share"), causes, text_columns=2))
@@ -81,9 +81,9 @@ def _summary(report: Report) -> RenderableType:
         rows.append(("power", f"{_watt(power.total_w)} W ({_watt(power.low_w)} to {_watt(power.high_w)}), estimated"))
         rows.append(("tokens/J", f"{power.tokens_per_j:.3g}, estimated"))
     simulator = report.simulator
-    rate = _number(simulator["tokens_per_s"], "{:.3g} tokens/s")
-    rate += _number(simulator["cycles_per_s"], ", {:,.0f} cycles/s") if simulator["cycles_per_s"] else ""
-    rows.append((f"{simulator['backend']} on this computer", rate))
+    rate = _number(simulator.tokens_per_s, "{:.3g} tokens/s")
+    rate += _number(simulator.cycles_per_s, ", {:,.0f} cycles/s") if simulator.cycles_per_s else ""
+    rows.append((f"{simulator.backend} on this computer", rate))
     return _table(None, ("", ""), rows, text_columns=2)
 
 

@@ -8,7 +8,7 @@ from report_sample import COUNTERS, sample
 from rich.console import Console
 from rtlm.host.reports.causes import CAUSES
 from rtlm.host.reports.measurements import DECODE, SimulatorMeasurement, StepMeasurement
-from rtlm.host.reports.report import PEDIGREE, SCHEMA_VERSION, make_report
+from rtlm.host.reports.report import PEDIGREE, SCHEMA_VERSION, OperatorCycles, UnitStates, make_report
 from rtlm.host.reports.table import print_report
 
 PROMISED = {
@@ -53,25 +53,25 @@ def test_batch_counts_all_tokens():
 
 def test_counters_are_sorted_by_operator_and_unit():
     report = make_report(sample())
-    assert report.operators[1] == {"name": "qk^t", "cycles_per_token": 400, "share": 0.4}
+    assert report.operators[1] == OperatorCycles(name="qk^t", cycles_per_token=400, share=0.4)
     assert report.units == (
-        {"name": "matmul", "busy": 0.7, "starved": 0.1},
-        {"name": "reader", "no_room": 0.05, "words": 0.8},
+        UnitStates(name="matmul", states={"busy": 0.7, "starved": 0.1}),
+        UnitStates(name="reader", states={"no_room": 0.05, "words": 0.8}),
     )
 
 
 def test_causes_add_up_to_the_decoding_steps_in_their_order():
     report = make_report(sample())
-    assert [(cause["name"], cause["cycles"]) for cause in report.causes] == [
+    assert [(cause.name, cause.cycles) for cause in report.causes] == [
         ("needed", 2400),
         ("refresh", 120),
         ("dependency_qk", 180),
         ("control", 300),
     ]
-    assert report.causes[2]["cycles_per_token"] == 60
-    assert report.causes[2]["meaning"] == CAUSES["dependency"]
+    assert report.causes[2].cycles_per_token == 60
+    assert report.causes[2].meaning == CAUSES["dependency"]
     assert report.to_json()["steps"][1]["causes"]["dependency_qk"] == 60
-    assert sum(cause["share"] for cause in report.causes) == pytest.approx(1)
+    assert sum(cause.share for cause in report.causes) == pytest.approx(1)
 
 
 def test_json_has_every_promised_key():

@@ -63,9 +63,9 @@ def test_cycles_by_cause_add_up_to_the_cycles_of_each_step_and_of_the_run(run):
         assert sum(step.causes.values()) == step.cycles > 0
         assert all(cycles >= 0 for cycles in step.causes.values()), step.causes
     decode = [step.cycles for step in report.run.steps if step.phase == "decode"]
-    assert sum(cause["cycles"] for cause in report.causes) == sum(decode)
+    assert sum(cause.cycles for cause in report.causes) == sum(decode)
     # What the useful bytes alone take: utilisation is stated against the ports here, which are slower than the memory.
-    needed = next(cause["share"] for cause in report.causes if cause["name"] == "needed")
+    needed = next(cause.share for cause in report.causes if cause.name == "needed")
     ports = report.run.memory.peak_bytes_per_s / ddr4_2400().peak_bytes_per_second
     assert needed == pytest.approx(report.performance.bandwidth_utilisation * ports, rel=1e-2)
 
