@@ -9,6 +9,7 @@ from typing import Any
 
 from rtlm.gen.common.cache import write_whole
 from rtlm.gen.common.errors import GenerateError
+from rtlm.hw.common.markdown import table
 
 GENERATOR = "rtlm"
 MANIFEST = "manifest.json"
@@ -82,14 +83,14 @@ def to_json(value: Mapping[str, Any]) -> str:
 
 def port_table(ports: Iterable[Mapping[str, Any]]) -> str:
     """Write the ports as a Markdown table, the fields of a payload below it."""
-    lines = ["| port | direction | bits | |", "|---|---|---|---|"]
+    rows: list[tuple[object, ...]] = []
     for port in ports:
-        lines.append(f"| `{port['name']}` | {port['direction']} | {port['bits']} | |")
+        rows.append((f"`{port['name']}`", port["direction"], port["bits"], ""))
         for part in port.get("fields", ()):
             top = part["offset"] + part["bits"] - 1
             each = f"{part['each']} bits each" if "each" in part else ""
-            lines.append(f"| | | {top}:{part['offset']} | `{part['name']}` {each} |")
-    return "\n".join(lines) + "\n"
+            rows.append(("", "", f"{top}:{part['offset']}", f"`{part['name']}` {each}"))
+    return table(("port", "direction", "bits", ""), rows)
 
 
 def _earlier_files(directory: Path, force: bool) -> set[str]:

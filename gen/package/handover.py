@@ -16,6 +16,7 @@ from rtlm.gen.package.ipxact import component_xml
 from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
 from rtlm.gen.rtl.units import KernelParams, Unit
 from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
+from rtlm.hw.common.markdown import table
 from rtlm.hw.registers import RegisterFile, RegisterMap
 from rtlm.hw.registers.accelerator import register_map
 
@@ -222,10 +223,10 @@ def _modules(objects: Mapping[str, Any]) -> dict[str, str]:
 
 def component_text(component: wiring.Component, emitted: Emitted, settings: Mapping[str, Any]) -> str:
     """Describe a component in Markdown: parameters, documentation, ports."""
-    parameters = "".join(f"| `{name}` | {value} |\n" for name, value in settings["parameters"].items())
+    parameters = table(("parameter", "value"), ((f"`{name}`", value) for name, value in settings["parameters"].items()))
     return (
         f"Scheduled for {settings['clock_mhz']:g} MHz ({settings['technology']}).\n\n"
-        f"| parameter | value |\n|---|---|\n{parameters}\n{_latency_text(component)}"
+        f"{parameters}\n{_latency_text(component)}"
         f"## What it does\n\n{describe.documentation(component)}\n\n"
         f"## Ports\n\nA stream moves its payload in each cycle in which `valid` and `ready` are both 1.\n\n"
         f"{port_table(emitted.ports)}\n"
@@ -249,7 +250,7 @@ def files_table(package: Package) -> str:
         ends = sorted((end for end in ABOUT if name.endswith(end)), key=len)
         text = ABOUT[ends[-1]] if ends else "constraints of the board or process, with their sources"
         rows.append((f"`{name}`", text.format(name=package.name)))
-    return f"## Files\n\n{pages.table(('file', ''), rows)}"
+    return f"## Files\n\n{table(('file', ''), rows)}"
 
 
 def _clock_gate_note(verilog: str) -> str:

@@ -4,11 +4,12 @@
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from rtlm.gen.configuration.rules import RULES
 from rtlm.gen.configuration.schema import Configuration, Section
+from rtlm.hw.common.markdown import table
 from rtlm.hw.control import isa, legality
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
@@ -32,12 +33,6 @@ START_SEQUENCE = (
     "Read `BEST` of each column, or the logits in memory; on an error read `ERROR`, then write `CONTROL.reset` and "
     "wait until `STATUS.resetting` is 0.",
 )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a Markdown table; a vertical bar in a cell is escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def registers_page(columns: int) -> str:

@@ -14,10 +14,10 @@ from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.fields import closest
 from rtlm.gen.package.folder import Package
 from rtlm.gen.package.handover import add_bench, component_package, component_text, files_table
-from rtlm.gen.package.pages import table
 from rtlm.gen.package.reserved import language_of
 from rtlm.gen.rtl.units import KernelParams
 from rtlm.gen.rtl.verilog import emit
+from rtlm.hw.common.markdown import table
 from rtlm.hw.hls import Kernel, KernelError
 from rtlm.hw.hls.errors import source_place
 

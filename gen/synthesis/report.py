@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rtlm.gen.synthesis.synthesise import SynthResult
 from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.hw.common.markdown import table
 
 TITLES = {
     "lut": "LUT",
@@ -38,15 +39,16 @@ def share(result: SynthResult) -> dict[str, float]:
 def markdown(result: SynthResult) -> str:
     """Write a result."""
     names = columns(result)
-    lines = [f"# {result.top} on {result.target}", ""]
-    lines += _line("module", [TITLES[name] for name in names]) + _line("---", ["---:"] * len(names))
+    rows = []
     for module in result.modules:
         place = "&nbsp;" * 2 * (module.path.count(".") + 1) + module.path if module.path else "**all**"
-        lines += _line(place, [number(module.total[name]) for name in names])
+        rows.append([place, *(number(module.total[name]) for name in names)])
     if shares := share(result):
         cells = [f"{shares[name]:.1f} %" if name in shares else "" for name in names]
-        lines += _line(f"of {TARGETS[result.target].device}", cells)
-    lines += ["", "Each row counts everything below it; what has no row is flattened into the part above."]
+        rows.append([f"of {TARGETS[result.target].device}", *cells])
+    lines = [f"# {result.top} on {result.target}", ""]
+    lines.append(table(["module", *(TITLES[name] for name in names)], rows, numbers=True))
+    lines += ["Each row counts everything below it; what has no row is flattened into the part above."]
     if result.timing:
         lines += ["", *_timing(result)]
     tools = ", ".join(f"{name} {version}" for name, version in result.tools.items())
@@ -54,32 +56,19 @@ def markdown(result: SynthResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(first: str, cells: list[str]) -> list[str]:
-    return ["| " + " | ".join([first, *cells]) + " |"]
-
-
 def _timing(result: SynthResult) -> list[str]:
     timing = result.timing
     assert timing is not None
     verdict = "met" if timing.met else "missed"
     used = ", ".join(f"{count} of {timing.available[name]} {name}" for name, count in timing.used.items())
-    lines = [
+    parts = ((part.operator, f"{part.logic_ns:.2f}", f"{part.routing_ns:.2f}", part.cells) for part in result.path)
+    steps = ((step.kind, f"{step.delay_ns:.2f}", f"`{step.signal}`") for step in timing.steps)
+    return [
         f"Placed and routed on {timing.device}: **{timing.fmax_mhz:.1f} MHz** between registers; "
         f"{timing.clock_mhz:g} MHz is {verdict}. Placed: {used}.",
         "",
         f"Critical path, {timing.logic_levels} cells of logic, from {result.ends[0]} to {result.ends[1]}:",
         "",
-        *_line("part", ["logic ns", "routing ns", "cells"]),
-        *_line("---", ["---:"] * 3),
-        *(
-            line
-            for part in result.path
-            for line in _line(part.operator, [f"{part.logic_ns:.2f}", f"{part.routing_ns:.2f}", str(part.cells)])
-        ),
-        "",
-        *_line("step", ["ns", "signal"]),
-        *_line("---", ["---:", "---"]),
+        table(("part", "logic ns", "routing ns", "cells"), parts, numbers=True),
+        table(("step", "ns", "signal"), steps),
     ]
-    for step in timing.steps:
-        lines += _line(step.kind, [f"{step.delay_ns:.2f}", f"`{step.signal}`"])
-    return lines

@@ -3,11 +3,11 @@
 from dataclasses import fields
 
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.gen.package.pages import table
 from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.stored import ModelShape, Storage
+from rtlm.hw.common.markdown import table
 from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 

@@ -10,6 +10,7 @@ import numpy as np
 from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data, enum
 from numpy.typing import NDArray
+from rtlm.hw.common.markdown import table
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.vector.epilogue import Epilogue
 
@@ -202,6 +203,5 @@ def disassemble(raw: bytes) -> list[str]:
 
 def markdown() -> str:
     """Return the documentation table of the instruction word."""
-    rows = ["| bits | field | meaning |", "|---|---|---|"]
-    rows += [f"| {f.start + f.width - 1}:{f.start} | `{f.name}` | {f.doc} |" for f in FIELDS]
-    return "\n".join(rows) + "\n"
+    rows = ((f"{field.start + field.width - 1}:{field.start}", f"`{field.name}`", field.doc) for field in FIELDS)
+    return table(("bits", "field", "meaning"), rows)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rtlm.hw.common.markdown import table
 from rtlm.hw.control.isa import Instruction, Opcode
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.vector.epilogue import Epilogue
@@ -149,6 +150,5 @@ def broken_rules(instruction: Instruction, limits: InstructionLimits) -> list[st
 
 def markdown() -> str:
     """Return the documentation table of the rules."""
-    rows = ["| opcode | what must hold |", "|---|---|"]
-    rows += [f"| {', '.join(f'`{opcode.name}`' for opcode in rule.opcodes)} | {rule.doc} |" for rule in RULES]
-    return "\n".join(rows) + "\n"
+    rows = ((", ".join(f"`{opcode.name}`" for opcode in rule.opcodes), rule.doc) for rule in RULES)
+    return table(("opcode", "what must hold"), rows)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from rtlm.hw.common.markdown import table
+
 REGISTER_BYTES = 4
 REGISTER_BITS = 32
 
@@ -194,7 +196,7 @@ class RegisterMap:
 
     def markdown(self) -> str:
         """Write the map as a Markdown table."""
-        lines = ["| offset | register | access | bits | field | meaning |", "|---|---|---|---|---|---|"]
+        rows = []
         for register in self.registers:
             name, offset = f"`{register.name}`", f"`{register.offset:#06x}`"
             if register.count is not None:
@@ -202,12 +204,12 @@ class RegisterMap:
                 offset += f" + {register.stride} · n"
             access = register.access.value
             reset = f" Reset: {register.reset:#x}." if register.reset else ""
-            lines.append(f"| {offset} | {name} | {access} | 31:0 | | {register.doc}{reset} |")
+            rows.append((offset, name, access, "31:0", "", register.doc + reset))
             for field in register.fields:
                 top = field.offset + field.bits - 1
                 bits = str(top) if field.bits == 1 else f"{top}:{field.offset}"
-                lines.append(f"| | | | {bits} | `{field.name}` | {field.doc} |")
-        return "\n".join(lines) + "\n"
+                rows.append(("", "", "", bits, f"`{field.name}`", field.doc))
+        return table(("offset", "register", "access", "bits", "field", "meaning"), rows)
 
     def c_header(self) -> str:
         """Write the map as a C header."""
