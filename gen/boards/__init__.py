@@ -1,1 +1,1 @@
-"""Pins and clocks of boards, and the self-test that runs on one."""
+"""Constraints: the clock of a configuration, and the pins of its board."""

@@ -1,1 +1,1 @@
-"""What every part of the generator uses: errors, the cache, tool runs, progress."""
+"""What every part of rtlm uses: errors, the cache, runs of tools, hints for installation, progress."""

@@ -1,1 +1,1 @@
-"""Attention of one query group after the other: parameters, unit, parts, model."""
+"""Attention, one query group after the other: parameters, unit, parts, model."""

@@ -22,7 +22,7 @@ def head_output(acc: SInt(40), k: Shared[F32]) -> F32:
 
 
 class AttentionOutput(wiring.Component):
-    """Normalises the sums of a head group and sends them out.
+    """Normalises the sums of a query group and sends them out.
 
     Protocol: `start` begins, with `l`, `w_sum` and the array's sums complete; they must hold while `busy`. `shift`
     moves the sums on by `vector_lanes`. `o` may stall.

@@ -1,4 +1,4 @@
-"""Between the two uses of the array: scores of a head group, their softmax, and the weights of the values."""
+"""Between the two uses of the array: scores of a query group, their softmax, and the weights of the values."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
@@ -40,7 +40,7 @@ def position_weight(s: F32, m: F32, sv: BF16, e: Shared[UInt(8)]) -> Weight:
 class AttentionScores(wiring.Component):
     """Scores, maxima and weights for the query heads that share a KV head.
 
-    Protocol: `start` begins a head group; then come the scale words of the history (`scale_valid`) and, beat by beat,
+    Protocol: `start` begins a query group; then come the scale words of the history (`scale_valid`) and, beat by beat,
     dot products (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local
     position. When the last score is known the weights start by themselves, beat by beat in the same order, on
     `w_valid`/`w_ready`. `l`, `w_sum` and `e` belong to the group until the next group's first weights are taken (`e`:

@@ -42,7 +42,7 @@ class AttentionUnit(wiring.Component):
     0, head by head, then those of column 1, and may stall. Results of a KV head leave while the next one's keys come
     in; only its values wait for them.
 
-    Latency: between the last key and the first value of a head group ``dot_latency + scores.latency`` cycles in which
+    Latency: between the last key and the first value of a query group ``dot_latency + scores.latency`` cycles in which
     no word is taken; between the last value and the next scales 2 cycles, and at least ``group + steps + 3`` to the
     next keys.
 
@@ -298,7 +298,7 @@ class _LocalStore:
 
 
 class _QueryLoader:
-    """Brings the queries of a head group into the array, calibrates it, and scales their scales by c0.
+    """Brings the queries of a query group into the array, calibrates it, and scales their scales by c0.
 
     While `run`, one query a cycle; then the first local key row (`first_row`), then a calibration beat. `done` once
     all is there.

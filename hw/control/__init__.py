@@ -1,1 +1,1 @@
-"""Instruction set, sequencer, registers and counters."""
+"""From a program to commands: instruction set, rules of legality, program fetch, sequencer, word router, counters."""

@@ -1,4 +1,4 @@
-"""The way to memory and to the host: AXI4 reader and writer, striping over ports, AXI4-Lite registers."""
+"""The way to memory: AXI4 signatures, reader, writer, striping over ports, and block memory behind an AXI4 port."""
 
 from rtlm.hw.memory.axi import AXI4, AXI4Lite, AXI4Read, AXI4Write, BusFault, forward
 from rtlm.hw.memory.bursts import ReaderParams, SegmentKind
