@@ -45,6 +45,8 @@ first beat out).
 """
 
 from rtlm.hw.hls.errors import KernelError
+from rtlm.hw.hls.graph import Value, constant, select
+from rtlm.hw.hls.kernel import Kernel, kernel
 from rtlm.hw.hls.language import (
     bits,
     clamp,
@@ -68,7 +70,6 @@ from rtlm.hw.hls.language import (
     to_int,
     wrap,
 )
-from rtlm.hw.hls.trace import Kernel, Value, constant, kernel, select
 from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Float, Shared, SInt, UInt, from_bits, to_bits
 
 __all__ = [

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from rtlm.hw.hls import functions
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.trace import Kernel, Value
+from rtlm.hw.hls.graph import Value
+from rtlm.hw.hls.trace import TracedFunction
 from rtlm.hw.hls.types import F32, Float, UInt
 
 _BELOW_MIN = 2.0**-126 - 2.0**-151  # what is smaller rounds, with unbounded exponent, below the smallest normal F32
 
 
-def evaluate(kernel: Kernel, arrays: tuple, last: Any) -> Any:
-    """Evaluate ``kernel``; see :meth:`.trace.Kernel.model`."""
+def evaluate(kernel: TracedFunction, arrays: tuple, last: Any) -> Any:
+    """Evaluate ``kernel``; see :meth:`.kernel.Kernel.model`."""
     if len(arrays) != len(kernel.arguments):
         raise TypeError(
             f"{kernel.name}.model takes {len(kernel.arguments)} arrays ({', '.join(kernel.arguments)}), "
@@ -29,7 +30,7 @@ def evaluate(kernel: Kernel, arrays: tuple, last: Any) -> Any:
     return kernel.pack(results)
 
 
-def _packets(kernel: Kernel, inputs: list[np.ndarray], last: np.ndarray) -> Any:
+def _packets(kernel: TracedFunction, inputs: list[np.ndarray], last: np.ndarray) -> Any:
     ends = np.flatnonzero(last) + 1
     if len(ends) == 0 or ends[-1] != len(last):
         raise ValueError(f"The last of {len(last)} beats must carry the last flag: a packet is incomplete.")
@@ -49,7 +50,7 @@ def _packets(kernel: Kernel, inputs: list[np.ndarray], last: np.ndarray) -> Any:
     return kernel.pack([np.concatenate(column) for column in zip(*pieces, strict=True)])
 
 
-def _input(kernel: Kernel, name: str, array: Any) -> np.ndarray:
+def _input(kernel: TracedFunction, name: str, array: Any) -> np.ndarray:
     type_ = kernel.arguments[name][0]
     if isinstance(type_, Float):
         values = np.asarray(array, dtype=np.float32)
@@ -67,7 +68,7 @@ def _input(kernel: Kernel, name: str, array: Any) -> np.ndarray:
     return values
 
 
-def _run(kernel: Kernel, inputs: list[np.ndarray]) -> list[np.ndarray]:
+def _run(kernel: TracedFunction, inputs: list[np.ndarray]) -> list[np.ndarray]:
     graph = kernel.graph
     shape = np.broadcast_shapes(*(a.shape for a in inputs))
     if graph.reduces:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.trace import Value, add, constant, multiply, need_float, need_int, pair, select
+from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_int, pair, select
 from rtlm.hw.hls.types import BF16, F32, Float, Int, SInt, Type, UInt
 
 

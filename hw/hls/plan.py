@@ -11,9 +11,10 @@ from amaranth.hdl import Cat, Const, Mux
 from rtlm.hw.hls import gates, gates_functions
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.evaluate import MODELS
+from rtlm.hw.hls.graph import REDUCTIONS, Value
 from rtlm.hw.hls.schedule import Builder, Net, Schedule
 from rtlm.hw.hls.technology import ClockError, ClockLimit, find
-from rtlm.hw.hls.trace import REDUCTIONS, Kernel, Value
+from rtlm.hw.hls.trace import TracedFunction
 from rtlm.hw.hls.types import Float
 
 FIFO_LATENCY = 2  # of amaranth.lib.fifo.SyncFIFOBuffered
@@ -55,7 +56,7 @@ class Phase:
 class Plan:
     """A kernel, scheduled for a number of lanes, a clock and a technology."""
 
-    def __init__(self, kernel: Kernel, *, lanes: int, clock_mhz: float, technology: str):
+    def __init__(self, kernel: TracedFunction, *, lanes: int, clock_mhz: float, technology: str):
         if not isinstance(lanes, int) or lanes < 1:
             raise ValueError(f"lanes is a positive number, not {lanes!r}.")
         self.kernel, self.graph, self.lanes, self.clock_mhz = kernel, kernel.graph, lanes, clock_mhz
@@ -186,7 +187,7 @@ class Plan:
         )
 
 
-def clock_limit(kernel: Kernel, technology: str) -> ClockLimit:
+def clock_limit(kernel: TracedFunction, technology: str) -> ClockLimit:
     """Return what bounds the clock of a kernel, however deep its pipeline."""
     try:
         Plan(kernel, lanes=1, clock_mhz=math.inf, technology=technology)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from rtlm.hw.hls import Float
-from rtlm.hw.hls.trace import Kernel
+from rtlm.hw.hls.kernel import Kernel
 
 from tests.hw.references import REFERENCES, ulp
 

@@ -6,7 +6,7 @@ import pkgutil
 import numpy as np
 import pytest
 import rtlm.hw
-from rtlm.hw.hls.trace import Kernel
+from rtlm.hw.hls.kernel import Kernel
 
 from tests.hw.reference_check import check_kernel
 from tests.hw.references import REFERENCES

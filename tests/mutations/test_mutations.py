@@ -5,7 +5,7 @@ import types
 
 import numpy as np
 import pytest
-from rtlm.hw.hls.trace import Kernel
+from rtlm.hw.hls.kernel import Kernel
 
 from tests.hw.reference_check import check_kernel
 from tests.mutations import ALL
