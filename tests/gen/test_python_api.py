@@ -46,6 +46,7 @@ def test_names_of_the_package():
         _ = rtlm.hw.Gemm
 
 
+@pytest.mark.slow
 def test_accelerator_in_a_design_with_its_own_clock():
     m, running = Module(), Signal()
     accelerator = Accelerator(load_config("tiny").to_params())
