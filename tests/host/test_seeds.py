@@ -56,6 +56,7 @@ def pytest_says(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_suite_has_one_fixed_seed(pytest_says, tmp_path):
     examples = []
     for _ in range(2):
@@ -68,6 +69,7 @@ def test_the_suite_has_one_fixed_seed(pytest_says, tmp_path):
     assert examples[0] == examples[1], "hypothesis drew other examples"
 
 
+@pytest.mark.slow
 def test_a_drawn_seed_is_the_same_in_every_process(pytest_says):
     code, text = pytest_says("--seed", "random", "-n", "2", "-m", "randomised")
     (seed,) = re.findall(r"^seed: (\d+)$", text, re.MULTILINE)
@@ -76,6 +78,7 @@ def test_a_drawn_seed_is_the_same_in_every_process(pytest_says):
     assert "4 failed, 1 passed" in text, "a test that takes no seed is left out"
 
 
+@pytest.mark.slow
 def test_a_wrong_seed_is_a_sentence(pytest_says):
     code, text = pytest_says("--seed", "x")
     assert code == pytest.ExitCode.USAGE_ERROR
