@@ -153,7 +153,7 @@ def _simulated(request: _Request, context: int, progress: Progress) -> Report:
     _check_cache()
     activity = key = None
     if options.power != "assumed":
-        rtl = build_rtl(config, lambda text: progress.stage(text))
+        rtl = build_rtl(config, progress.stage)
         # What is not given was fetched, which has compared its hash.
         known = None if options.model else SMOLLM2.sha256
         key = activity_key(rtl.manifest["verilog_sha256"], request.path, known)
@@ -244,8 +244,8 @@ def simulate(
     """
     params = config.to_params()
     memory, program = compile_model(params, model, context=context)
-    rtl = build_rtl(config, lambda text: progress.stage(text))
-    build = build_model(rtl.verilog.read_text(), trace=trace, progress=lambda text: progress.stage(text))
+    rtl = build_rtl(config, progress.stage)
+    build = build_model(rtl.verilog.read_text(), trace=trace, progress=progress.stage)
     progress.stage("packing the model")
     image = build_image(params, model, memory, program)
     with AcceleratorModel(

@@ -8,8 +8,19 @@ from typing import Protocol, TextIO
 REDRAW_SECONDS = 0.1
 
 
+class Stage(Protocol):
+    """Told what is going on; `Progress.stage` is one."""
+
+    def __call__(self, name: str, done: int = 0, total: int = 0, /) -> None:
+        """Tell what is going on and how much of it is done; a total of 0 is unknown."""
+
+
+def no_stage(name: str, done: int = 0, total: int = 0, /) -> None:
+    """Say nothing."""
+
+
 class Progress(Protocol):
-    """Receives what happens; `stage` fits wherever a ``Callable[[str, int, int], None]`` is wanted."""
+    """Receives what happens."""
 
     def stage(self, name: str, done: int = 0, total: int = 0) -> None:
         """Tell what is going on and how much of it is done; a total of 0 is unknown."""

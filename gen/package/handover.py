@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from importlib import resources
 from typing import Any
 
 from amaranth.lib import wiring
 from rtlm.gen.boards.constraints import board_constraints, clock_constraint
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package import describe, headers, pages
 from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
@@ -19,8 +20,6 @@ from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
 from rtlm.hw.common.markdown import table
 from rtlm.hw.registers import RegisterFile, RegisterMap
 from rtlm.hw.registers.accelerator import register_map
-
-Progress = Callable[[str], None]
 
 ABOUT = {
     ".v": "the RTL, plain Verilog-2005; the same bytes on every machine",
@@ -47,9 +46,7 @@ BENCH_BEATS = 400
 """Beats that a kernel's bench sends."""
 
 
-def accelerator_package(
-    config: Configuration, documents: Mapping[str, str], progress: Progress = lambda text: None
-) -> Package:
+def accelerator_package(config: Configuration, documents: Mapping[str, str], progress: Stage = no_stage) -> Package:
     """Make the folder of a whole accelerator.
 
     Parameters
@@ -96,7 +93,7 @@ def accelerator_package(
     return package
 
 
-def unit_package(unit: Unit, params: Any, config: Configuration, progress: Progress = lambda text: None) -> Package:
+def unit_package(unit: Unit, params: Any, config: Configuration, progress: Stage = no_stage) -> Package:
     """Make the folder of one unit.
 
     Parameters

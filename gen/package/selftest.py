@@ -1,12 +1,13 @@
 """The self-test's files for a board: netlist, Verilog with the memory image in it, pins, bitstream."""
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rtlm.gen.boards.constraints import board_constraints
 from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.package.folder import Package
 from rtlm.gen.rtl.verilog import Emitted, emit
@@ -111,7 +112,7 @@ def build_bitstream(
     *,
     seed: int = 1,
     router: str = "",
-    progress: Callable[[str], None] = lambda text: None,
+    progress: Stage = no_stage,
 ) -> Bitstream:
     """Synthesise, place, route and pack a self-test for the board's clock; errors as of `make_bitstream`."""
     return make_bitstream(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.rtl import elements, names
 from rtlm.gen.rtl.elements import Elements
@@ -48,8 +49,6 @@ write_verilog -norename
 """
 """Always run by the yosys that is a Python package."""
 REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,7 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     )
 
 
-def build_rtl(config: Configuration, progress: Progress = lambda text: None) -> Rtl:
+def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
     """Return the RTL of a configuration, from the cache or made now.
 
     Parameters

@@ -9,13 +9,14 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import ToolError
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.netlist import modules
 from rtlm.gen.synthesis.targets import UNGATED
@@ -95,7 +96,7 @@ class _NotToBeHadError(Exception):
     """The package manager has no liberty file, or no network."""
 
 
-def liberty(progress: Callable[[str], None] = lambda text: None) -> Path | None:
+def liberty(progress: Stage = no_stage) -> Path | None:
     """Return the liberty file, fetched with ``apt-get`` into the cache if need be; None where it cannot be had.
 
     Raises
@@ -158,7 +159,7 @@ def description() -> list[Any]:
     return [SYNTHESIS, LIBERTY_PACKAGE, TRANSISTORS_PER_GE]
 
 
-def measure(top: str, keep: Sequence[str], folder: Path, progress: Callable[[str], None]) -> Area:
+def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Area:
     """Map ``netlist.il`` in a folder to standard cells.
 
     Parameters

@@ -1,12 +1,12 @@
 """From a netlist with pins to a bitstream: yosys, nextpnr and the device's packer; results are cached by content."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import place, yosys
 from rtlm.gen.synthesis.place import PLACERS, Placement, Timing
 from rtlm.gen.synthesis.results import result_key, stored
@@ -17,8 +17,6 @@ RESULT_VERSION = 1
 BITSTREAM = "design.bit"
 PACKERS = {"ecp5": "ecppack"}
 """Tool that packs a bitstream, from the same package as the placer."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ def make_bitstream(
     target: str,
     pins: str,
     placement: Placement,
-    progress: Progress = lambda text: None,
+    progress: Stage = no_stage,
 ) -> Bitstream:
     """Synthesise, place, route and pack a design.
 
@@ -110,7 +108,7 @@ def _key(netlist: str, top: str, target: str, pins: str, placement: Placement) -
 
 
 def _make(
-    folder: Path, netlist: str, top: str, target: str, pins: str, placement: Placement, progress: Progress
+    folder: Path, netlist: str, top: str, target: str, pins: str, placement: Placement, progress: Stage
 ) -> dict[str, Any]:
     """Run the tools in a folder; it keeps the logs and the bitstream."""
     start = time.monotonic()

@@ -12,6 +12,7 @@ from typing import Any
 
 from rtlm.gen.common.errors import NEGATIVE, GenerateError, RtlmError
 from rtlm.gen.common.installation import package_version
+from rtlm.gen.common.progress import Stage
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.convergence import stuck
 from rtlm.gen.synthesis.harness import UNIT, harness
@@ -167,9 +168,7 @@ def version(target: str) -> str:
     return package_version(PLACERS[target].package) or ""
 
 
-def place(
-    netlist: str, top: str, target: str, how: Placement, folder: Path, progress: Callable[[str], None]
-) -> dict[str, Any]:
+def place(netlist: str, top: str, target: str, how: Placement, folder: Path, progress: Stage) -> dict[str, Any]:
     """Flatten, place and route a netlist in a harness (`rtlm.gen.synthesis.harness`); give the values of a `Timing`.
 
     Parameters
@@ -256,7 +255,7 @@ def run_placer(
     how: Placement,
     folder: Path,
     options: Sequence[str],
-    progress: Callable[[str], None],
+    progress: Stage,
 ) -> dict[str, Any]:
     """Place and route ``design.json`` in a folder, which is removed; give the values of a `Timing`.
 

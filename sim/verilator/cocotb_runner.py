@@ -8,17 +8,16 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.installation import install_command
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.common.tool_runs import run_logged
 from rtlm.sim.verilator.find import Verilator, compiler_identity, find_compiler, find_verilator
-
-Progress = Callable[[str], None]
 
 # Only the ports of the top are visible to cocotb: all signals public would make the simulation several times slower.
 _VERILATE = ["--cc", "--exe", "--vpi", "--public-depth", "1", "--prefix", "Vtop", "-o", "simulation", "-O3"]
@@ -118,7 +117,7 @@ def build_cocotb(
     coverage: bool = False,
     jobs: int = 2,
     cache: Path | None = None,
-    progress: Progress = lambda _: None,
+    progress: Stage = no_stage,
 ) -> CocotbBuild:
     """Build a design for cocotb, or find it in the cache.
 
