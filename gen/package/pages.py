@@ -9,7 +9,7 @@ from typing import Any
 
 from rtlm.gen.configuration.rules import RULES
 from rtlm.gen.configuration.schema import Configuration, Section
-from rtlm.hw.common.markdown import table
+from rtlm.hw.common.markdown import table, wrapped
 from rtlm.hw.control import isa, legality
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
@@ -48,7 +48,7 @@ def registers_page(columns: int) -> str:
         ("code", "name", "meaning"),
         ((error.value, f"`{error.name}`", ERROR_MEANINGS[error]) for error in Error),
     )
-    return (
+    return wrapped(
         "# Registers\n\n"
         "AXI4-Lite, 32-bit registers, byte offsets. A read of an offset that is not listed, and a write to one that is "
         "not listed or can only be read, is answered with SLVERR. `pulse` registers act while they are written and "
@@ -78,7 +78,7 @@ def instructions_page() -> str:
         "\n## What is refused\n\nAn unknown opcode, or an instruction that does not keep to this table, stops the step "
         f"with the error ILLEGAL_INSTRUCTION.\n\n{legality.markdown()}"
     )
-    return "".join(parts)
+    return wrapped("".join(parts))
 
 
 def parameters_page(defaults: Configuration) -> str:
@@ -93,7 +93,7 @@ def parameters_page(defaults: Configuration) -> str:
         (f"`{p['key']}`", p["type"], p["allowed"], f"`{p['default']}`", p["meaning"]) for p in parameter_list(defaults)
     )
     rules = "".join(f"* {rule}\n" for rule in RULES)
-    return (
+    return wrapped(
         "# Parameters\n\n"
         "Keys of a configuration file. A file may begin with `extends: PRESET` and then holds only what differs; "
         "`--set KEY=VALUE` changes single values. `rtlm schema` prints the JSON Schema for editors, `rtlm show CONFIG` "

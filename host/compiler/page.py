@@ -7,7 +7,7 @@ from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.stored import ModelShape, Storage
-from rtlm.hw.common.markdown import table
+from rtlm.hw.common.markdown import table, wrapped
 from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 
@@ -33,7 +33,7 @@ def memory_page(config: Configuration) -> str:
         _regions(params),
         _striping(config),
     )
-    return "\n".join(parts)
+    return wrapped("\n".join(parts))
 
 
 def _head(config: Configuration, params: AcceleratorParams) -> str:
@@ -80,11 +80,11 @@ def _tiles(params: AcceleratorParams) -> str:
     head = ("format", "bits", "rows of a tile", "tiles for a scale word", "scales", "bits a weight, 1024 x 1024")
     return (
         "## Matrices\n\n"
-        f"A matrix is cut into tiles of some rows x one block of {BLOCK} columns; a tile is a word of "
-        f"{tile.rows} nibble rows x {BLOCK} nibbles. Byte `16·r + i` of a word holds columns `2i` (low nibble) and `2i "
+        f"A matrix is cut into tiles of some rows x one block of {BLOCK} inputs; a tile is a word of "
+        f"{tile.rows} nibble rows x {BLOCK} nibbles. Byte `16·r + i` of a word holds inputs `2i` (low nibble) and `2i "
         "+ 1` (high nibble) of nibble row `r`. In a 4-bit format nibble row `r` is matrix row `r` of the tile; in an "
         "8-bit format nibble rows `2r` and `2r + 1` are the low and the high nibbles of matrix row `r`. Codes are "
-        "unsigned (docs/numerics.md); rows that fill the last tile up have weight 0.\n\n"
+        "unsigned (docs/numerics.md); rows that pad the last tile have weight 0.\n\n"
         "Tiles follow each other row group by row group, in a row group block by block. Before each run of tiles "
         "(fewer at the end) lies a scale word: for each tile of the run, for each of its rows, the fp16 scale `d`, "
         "then the minimum `m` where the format has one. Scales shared by 2, 4 or 8 blocks (`group_shift` 1 to 3) stand "
