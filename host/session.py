@@ -27,7 +27,7 @@ from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape
 from rtlm.host.models.tokenizer import Tokenizer
 from rtlm.host.reports.activity_sampler import ActivitySampler, activity_key, store_activity, stored_activity
-from rtlm.host.reports.collect import BookedStepper, measure_memory, measure_steps
+from rtlm.host.reports.collect import MeasuredStepper, measure_memory, measure_steps
 from rtlm.host.reports.measurements import ActivityMeasurement, GeneratedText, RunMeasurements, SimulatorMeasurement
 from rtlm.host.reports.report import Report, make_report
 from rtlm.host.reports.traffic import needed_bytes
@@ -301,8 +301,8 @@ def _answer(
     options, config = request.options, request.config
     digest = LogitDigest()
     progress.stage("reading the prompt")
-    booked = BookedStepper(stepper, simulation.device.model) if simulation else None
-    interruptible = InterruptibleStepper(booked or stepper)
+    measured = MeasuredStepper(stepper, simulation.device.model) if simulation else None
+    interruptible = InterruptibleStepper(measured or stepper)
     started = time.perf_counter()
     answer = _run_batch if len(request.prompts) > 1 else _run_single
     steps, sequences = answer(request, interruptible, progress, digest)
@@ -316,14 +316,14 @@ def _answer(
             model=os.fsencode(request.path.name).decode(errors="replace"),
             sequences=sequences,
             logits_sha256=digest.hex,
-            steps=measure_steps(steps, request.plan, booked),
+            steps=measure_steps(steps, request.plan, measured),
             simulator=SimulatorMeasurement(
                 backend=options.backend,
                 version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",
                 wall_s=wall_s,
                 simulated_cycles=simulation.device.model.cycles if simulation else None,
             ),
-            memory=measure_memory(config, simulation.device, booked.counters) if simulation and booked else None,
+            memory=measure_memory(config, simulation.device, measured.counters) if simulation and measured else None,
             elements=simulation.rtl.manifest["elements"] if simulation else None,
             activity=activity,
             speculation=options.speculate,

@@ -23,7 +23,7 @@ class Progress(Protocol):
     """Receives what happens."""
 
     def stage(self, name: str, done: int = 0, total: int = 0) -> None:
-        """Tell what is going on and how much of it is done; a total of 0 is unknown."""
+        """Show what is going on and how much of it is done; a total of 0 is unknown."""
 
     def text(self, piece: str) -> None:
         """Take a piece of the answer."""

@@ -92,7 +92,7 @@ class Whole(_Field):
         return f"{kind} from {self.low} to {self.high}" + (f" ({self.why})" if self.why else "")
 
     def valid(self, value: int) -> bool:
-        """Tell whether an integer is valid."""
+        """Return whether an integer is valid."""
         fits = self.low <= value <= self.high and value % self.multiple_of == 0
         return fits and not (self.power_of_two and value & (value - 1))
 

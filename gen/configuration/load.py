@@ -125,7 +125,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that occurs twice is an error instead of a surprise.
+    """YAML in which a key that occurs twice is an error.
 
     Aliases, with which a small file can stand for a huge value, tags, and deep nesting are errors too.
     """

@@ -85,7 +85,7 @@ class DramConfig(Section):
 
 
 def _named(value: Any) -> Any:
-    """Let a name alone stand for the named memory."""
+    """Accept a name alone for the named memory."""
     return {"base": value} if isinstance(value, str) else value
 
 

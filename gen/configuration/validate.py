@@ -104,7 +104,7 @@ def _section(path: Sequence[str]) -> type[Section] | None:
 
 
 def _repair(values: Any, path: list[str], entry: Any, defaults: Any) -> None:
-    """Put something valid in the place of a bad value."""
+    """Replace an invalid value by a valid one."""
     *sections, last = path[:-1] if path[-1] == KEY else path
     for part in sections:
         if not isinstance(values.get(part), dict) or not isinstance(defaults.get(part), dict):

@@ -1,4 +1,4 @@
-"""The folder that `rtlm generate` hands over: RTL and everything somebody needs to put it into their own project."""
+"""The folder that `rtlm generate` writes: RTL and everything that is needed to integrate it into another project."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -94,7 +94,7 @@ def port_table(ports: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _earlier_files(directory: Path, force: bool) -> set[str]:
-    """Return the names of the files that an earlier run wrote, or refuse a folder of somebody else."""
+    """Return the names of the files that an earlier run wrote, or refuse a folder that rtlm did not write."""
     if not directory.exists() or not any(directory.iterdir()):
         return set()
     try:

@@ -240,7 +240,7 @@ def _latency_text(component: wiring.Component) -> str:
 
 
 def files_table(package: Package) -> str:
-    """Say in Markdown what each file of a folder is."""
+    """Return a Markdown table of the files of a folder and what each is."""
     rows = []
     for name in sorted({*package.texts, "manifest.json"} - {"README.md"}):
         # The longest end that fits: a template's name ends like the Verilog's.

@@ -95,7 +95,7 @@ def _load_file(path: Path) -> tuple[Any, list[Path]]:
 
 @contextlib.contextmanager
 def _imports_from(folder: Path) -> Iterator[list[Path]]:
-    """Let imports find the modules of a folder first, and forget these in the end, as another folder may have its own.
+    """Make imports find the modules of a folder first, and forget these afterwards, as another folder may have its own.
 
     Yields
     ------

@@ -38,7 +38,7 @@ def field_table(shape: Any, prefix: str = "", offset: int = 0) -> list[dict[str,
 
 
 def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dict[str, Any]:
-    """Say what each module is in Python, and where each of its signals is declared.
+    """Return what each module is in Python, and where each of its signals is declared.
 
     Parameters
     ----------

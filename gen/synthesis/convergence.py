@@ -1,4 +1,4 @@
-"""Whether a router gets anywhere: nextpnr's router2 goes on for ever where it cannot resolve congestion."""
+"""Whether a router converges: nextpnr's router2 does not end where it cannot resolve congestion."""
 
 import re
 
@@ -10,7 +10,7 @@ _ITERATION = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
 
 
 def stuck(log: str, patience: int = PATIENCE) -> str:
-    """Say why router2 is stuck, or give an empty text.
+    """Return why router2 does not converge, or an empty text.
 
     Parameters
     ----------

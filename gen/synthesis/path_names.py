@@ -12,7 +12,7 @@ _BIT = re.compile(r"\[\d+\]$")
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """Who a signal belongs to.
+    """What a signal belongs to.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Owner:
 
 
 def owner(signal: str, top: str, objects: Mapping[str, Any]) -> Owner:
-    """Find out who a signal belongs to.
+    """Return what a signal belongs to.
 
     Parameters
     ----------

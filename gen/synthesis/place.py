@@ -169,7 +169,7 @@ def version(target: str) -> str:
 
 
 def place(netlist: str, top: str, target: str, how: Placement, folder: Path, progress: Stage) -> dict[str, Any]:
-    """Flatten, place and route a netlist in a harness (`rtlm.gen.synthesis.harness`); give the values of a `Timing`.
+    """Flatten, place and route a netlist in a harness (`rtlm.gen.synthesis.harness`); return the values of a `Timing`.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def run_placer(
     options: Sequence[str],
     progress: Stage,
 ) -> dict[str, Any]:
-    """Place and route ``design.json`` in a folder, which is removed; give the values of a `Timing`.
+    """Place and route ``design.json`` in a folder, which is removed; return the values of a `Timing`.
 
     Parameters
     ----------

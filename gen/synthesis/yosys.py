@@ -59,7 +59,7 @@ def read_commands(gate: str, folder: Path) -> list[str]:
 
 
 def run(commands: Sequence[str], folder: Path) -> str:
-    """Run commands in a folder and give yosys' log.
+    """Run commands in a folder and return yosys' log.
 
     Parameters
     ----------

@@ -169,7 +169,7 @@ def _parameter_help(params: type[Any]) -> str:
 
 
 def _is_config_key(key: str, schema: Any) -> bool:
-    """Tell a key of the configuration from one of a unit's parameters; clock and technology are the configuration's."""
+    """Return whether a key is the configuration's (clock and technology among them) or a unit's parameter."""
     return "." in key or key in schema.model_fields
 
 

@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare_streams() -> None:
-    """Let every terminal show what it can, and a closed stream swallow what is written."""
+    """Make terminals replace characters that they lack, and closed streams discard what is written."""
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -113,7 +113,7 @@ def _prepare_streams() -> None:
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give the exit code."""
+    """Run the command line and return the exit code."""
     try:
         result = cli.main(args=arguments, prog_name="rtlm", standalone_mode=False)
         sys.stdout.flush()

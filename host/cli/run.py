@@ -134,7 +134,7 @@ def run(
     waves_file: Path | None,
     **options: Any,
 ) -> int:
-    """Let a language model answer through the simulated accelerator.
+    """Run a language model on the simulated accelerator.
 
     The first run obtains the model, generates RTL and builds the simulator; later runs reuse all of it. Ctrl-C ends the
     answer; the report, marked as interrupted, is then of what was done. A second Ctrl-C ends the command at once.
@@ -276,7 +276,7 @@ def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: st
 
 
 def _tell_waves(window: tuple[int, int], path: Path, cycles: int) -> None:
-    """Say where the waveform is, or why there is none."""
+    """Report where the waveform is, or why there is none."""
     if cycles <= window[0]:
         print(f"No waveform was written: the simulation ended in cycle {cycles:,}.", file=sys.stderr)
     else:

@@ -51,7 +51,7 @@ class Check:
 
 
 def checks() -> Iterator[Check]:
-    """Look at everything; nothing is changed, nothing is downloaded."""
+    """Check everything; nothing is changed, nothing is downloaded."""
     yield _python()
     for name, ok, sentence in simulation_checks():
         yield Check(name=name, ok=ok, sentence=sentence, required=name not in OPTIONAL)

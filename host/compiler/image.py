@@ -77,7 +77,7 @@ def _put_matrix(
 
 
 def interleave(matrices: list[Blocks]) -> Blocks:
-    """Let the rows of matrices alternate: with gate and up, each pair of results is one gate and its up value."""
+    """Interleave the rows of matrices: with gate and up, each pair of results is one gate and its up value."""
     if len(matrices) == 1:
         return matrices[0]
 

@@ -417,7 +417,7 @@ class _Planner:
         writes: Region | None = None,
         **fields: Any,
     ) -> None:
-        """Read a matrix of rows x columns, filled up to so many rows in memory, and multiply with it."""
+        """Read a matrix of rows x columns, padded to `rows_in_memory` rows, and multiply with it."""
         stored = [self.shape.storage(source, layer) for source in sources]
         storage = Storage(format=stored[0].format, group_shift=min(each.group_shift for each in stored))
         for source, each in zip(sources, stored, strict=True):

@@ -47,7 +47,7 @@ class Quantised:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnView:
-    """What one of several tokens that are evaluated together sees and writes.
+    """What one of several tokens that are evaluated together attends to and writes.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Model files as people have them: reading them, their tokenizers, obtaining one, random ones for tests."""
+"""Model files: reading them, their tokenizers, downloading one, and random ones for tests."""

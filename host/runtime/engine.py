@@ -136,7 +136,7 @@ class Engine:
             )
 
     def reset(self) -> None:
-        """Bring the accelerator back from an error, or out of a step; memory and registers stay."""
+        """Reset the accelerator after an error or within a step; memory and registers keep their content."""
         control, status = self.registers.registers["CONTROL"], self.registers.registers["STATUS"]
         self.registers.write("CONTROL", control.encode(reset=1))
         for _ in range(RESET_POLLS):

@@ -1,4 +1,4 @@
-"""The generation loop: prompt in, tokens out, whatever computes them."""
+"""The generation loop: prompt in, tokens out, on any `Stepper`."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence

@@ -79,7 +79,7 @@ class SimulatedDevice:
         return linear[first - start : first - start + size]
 
     def _stripes(self, first: int, size: int) -> tuple[int, NDArray[np.uint8]]:
-        """Read the stripes around some linear bytes; give where they begin, and their bytes in linear order."""
+        """Read the stripes around some linear bytes; return where they begin, and their bytes in linear order."""
         stripe = self.striping.stripe_bytes
         start, end = first // stripe * stripe, -(-(first + size) // stripe) * stripe
         return start, self.striping.gather(self.model.read(start, end - start))

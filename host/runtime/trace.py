@@ -36,7 +36,7 @@ class Trace:
         self._window = next(self._windows, None)
 
     def advance(self) -> None:
-        """Run until the interrupt, recording whatever lies in a window."""
+        """Run until the interrupt, recording the cycles that lie in a window."""
         while not self.model.irq:
             border = self.update()
             if border is None:
@@ -45,7 +45,7 @@ class Trace:
                 self.model.advance(border - self.model.cycles)
 
     def update(self) -> int | None:
-        """Begin, pause or end the file as the cycle demands, and give the cycle of the next border; None: no more."""
+        """Begin, pause or end the file at this cycle, and return the cycle of the next border; None: no more."""
         now = self.model.cycles
         while self._window and now >= self._window[1]:
             self._window = next(self._windows, None)

@@ -100,8 +100,11 @@ def stream(
     cache : Path, optional
         Instead of the user's cache folder.
     """
-    if port_bytes < 1 or burst_bytes % port_bytes or burst_bytes > min(4096, 256 * port_bytes):
-        raise ValueError(f"A burst of {burst_bytes} bytes is not possible on a port of {port_bytes} bytes.")
+    longest = min(4096, 256 * port_bytes)
+    if port_bytes < 1 or burst_bytes % port_bytes or burst_bytes > longest:
+        raise ValueError(
+            f"burst_bytes must be a multiple of the port's {port_bytes} bytes, at most {longest}, got {burst_bytes}"
+        )
     library = ctypes.CDLL(str(memory_library(cache=cache)))
     check_fields(library)
     result = _Result()

