@@ -7,9 +7,9 @@
     python benchmarks/fuzz.py config --seconds 600 --corpus build/fuzz/config
 
 atheris sees which branches of rtlm, gguf and yaml an input reaches and keeps those that reach new ones. What must hold
-is what tests/host/test_fuzz.py demands: an input is read, or refused in one printable line, within a bounded memory.
-Anything else ends the run, with the input in the corpus folder as ``crash-...``. The exit code is 0 when the time is
-over and nothing was found, 1 when something was, 3 without atheris.
+is what tests/host/models/test_fuzz.py demands: an input is read, or refused in one printable line, in bounded
+memory. Anything else ends the run, with the input in the corpus folder as ``crash-...``. The exit code is 0 when the
+time is over and nothing was found, 1 when something was, 3 without atheris.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Target = tuple[Callable[[bytes], None], list[bytes]]
 
 def gguf() -> Target:
     """Return the reader of model files and a whole one."""
-    tests = importlib.import_module("test_fuzz")
+    tests = importlib.import_module("tests.host.models.test_fuzz")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.gguf"
         good = tests.write_random_model(path, layers=1, vocab=260, dim=32, hidden_dim=32).read_bytes()
@@ -50,7 +50,7 @@ def gguf() -> Target:
 
 def config() -> Target:
     """Return the reader of configurations and all presets."""
-    tests = importlib.import_module("test_fuzz")
+    tests = importlib.import_module("tests.host.models.test_fuzz")
     presets = sorted((ROOT / "gen" / "presets").glob("*.yaml"))
     path = Path(tempfile.mkdtemp()) / "fuzz.yaml"
 
@@ -62,8 +62,8 @@ def config() -> Target:
 
 def image() -> Target:
     """Return the check of memory images and the header of a good one with the words behind it."""
-    tests = importlib.import_module("test_fuzz")
-    small = importlib.import_module("small_models")
+    tests = importlib.import_module("tests.host.models.test_fuzz")
+    small = importlib.import_module("tests.host.small_models")
     params = small.params_of("tiny")
     with tempfile.TemporaryDirectory() as folder:
         model = small.small_model(Path(folder), layers=1)
@@ -93,7 +93,7 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
     """Fuzz in this process until time is over or something is found; does not return."""
     import atheris
 
-    sys.path.insert(0, str(ROOT / "tests" / "host"))
+    sys.path.insert(0, str(ROOT))
     with atheris.instrument_imports(include=INSTRUMENTED):
         read, seeds = TARGETS[name]()
     corpus.mkdir(parents=True, exist_ok=True)

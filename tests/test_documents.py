@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.documents import ROOT
+
 PACKAGES = ("hw", "gen", "sim", "host")
 FOLDERS = (*PACKAGES, "constraints", "tests", "benchmarks", "docs", "stubs")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

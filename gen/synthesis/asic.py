@@ -92,7 +92,7 @@ class Area:
         return {"ge": gates, "ff": registers, "area_um2": area, "memory_bits": self.memory_bits[module]}
 
 
-class _NotToBeHadError(Exception):
+class _FetchError(ToolError):
     """The package manager has no liberty file, or no network."""
 
 
@@ -118,7 +118,7 @@ def liberty(progress: Stage = no_stage) -> Path | None:
             ) from None
         archives = list(folder.glob("*.deb"))
         if fetched.returncode or not archives:
-            raise _NotToBeHadError
+            raise _FetchError(f"apt-get has no {LIBERTY_PACKAGE}, the standard cells.")
         subprocess.run(["dpkg", "-x", archives[0].name, "package"], cwd=folder, check=True, capture_output=True)
         shutil.copyfile(folder / "package" / LIBERTY_FILE, folder / name)
 
@@ -127,7 +127,7 @@ def liberty(progress: Stage = no_stage) -> Path | None:
         return None
     try:
         return cached(LIBERTY_PACKAGE, fetch, cache=cache, usable=lambda found: (found / name).is_file()) / name
-    except _NotToBeHadError:
+    except _FetchError:
         return None
 
 

@@ -20,7 +20,7 @@ function       table                                       largest error, F32
 =============  ==========================================  ==================
 
 Measured over all significands of F32 (``exp2``: the 2**24 arguments ``n / 2**24``) by
-``pytest tests/hw/test_hls_functions.py -k exhaustive``, which asserts these bounds. BF16 and F16, over all values,
+``pytest tests/hw/hls/test_functions.py -k exhaustive``, which asserts these bounds. BF16 and F16, over all values,
 stay within 0.86 ulp. Arguments of ``exp2`` below 1/2 have more fraction bits than the 24 that it keeps: there the error
 is at most 1.05 ulp (measured on samples, ``-k rounded_argument``).
 

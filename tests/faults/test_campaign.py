@@ -4,7 +4,6 @@ import collections
 
 import numpy as np
 import pytest
-from campaign import Campaign, CampaignError, interruptions
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.image import build_image
@@ -13,6 +12,8 @@ from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import write_random_model
 from rtlm.host.session import simulate
 from rtlm.hw.registers.accelerator import Error
+
+from tests.faults.campaign import Campaign, CampaignError, interruptions
 
 pytestmark = pytest.mark.slow
 

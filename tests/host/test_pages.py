@@ -10,7 +10,7 @@ from rtlm.host.pages import generated_pages
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.registers.accelerator import ERROR_MEANINGS
 
-DOCS = pathlib.Path(__file__).parents[2] / "docs"
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.parametrize("name", list(generated_pages()))

@@ -2,8 +2,8 @@
 
 from tests.mutations.table import Mutation
 
-REFERENCES = "pytest tests/hw/test_references.py"
-LLAMA_CPP = "pytest tests/host/test_golden.py -k llama_cpp"
+REFERENCES = "pytest tests/hw/kernels/test_references.py"
+LLAMA_CPP = "pytest tests/host/golden/test_golden.py -k llama_cpp"
 SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rope", "rmsnorm", "scale"))
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")

@@ -32,10 +32,10 @@ READER, EMIT, FUNCTIONS = "hw/memory/reader.py", "hw/hls/emit.py", "hw/hls/funct
 ARRAY, SCALE = "hw/matmul/array.py", "hw/matmul/scale_accumulate.py"
 SCORES, NORM = "hw/attention/scores.py", "hw/vector/norm.py"
 ONE_PORT = "memory/one_port_two_beats"
-FUNCTION_TESTS = "pytest tests/hw/test_hls_functions.py"
-ARRAY_TESTS = "pytest tests/hw/test_matmul.py -k array_variants"
-FORMAT_TESTS = "pytest tests/hw/test_formats.py"
-BOARD_TESTS = "pytest tests/hw/test_board.py"
+FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
+ARRAY_TESTS = "pytest tests/hw/matmul/test_matmul.py -k array_variants"
+FORMAT_TESTS = "pytest tests/hw/formats/test_formats.py"
+BOARD_TESTS = "pytest tests/hw/board/test_board.py"
 BLOCK_MEMORY, PLAYER = "hw/memory/block_memory.py", "hw/board/player.py"
 
 MUTATIONS = (
@@ -153,7 +153,7 @@ MUTATIONS = (
         FUNCTIONS,
         "(packed < 1 << 23) | (field == 0) |",
         "(packed < 1 << 23) |",
-        "pytest tests/hw/test_hls_functions.py tests/hw/test_hls_float.py",
+        "pytest tests/hw/hls/test_functions.py tests/hw/hls/test_float.py",
     ),
     Mutation(
         "square root of odd exponents", FUNCTIONS, "odd = (field - type_.bias) & 1", "odd = field & 1", FUNCTION_TESTS

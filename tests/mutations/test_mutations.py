@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rtlm.hw.hls.kernel import Kernel
 
-from tests.hw.reference_check import check_kernel
+from tests.hw.kernels.reference_check import check_kernel
 from tests.mutations import ALL
 from tests.mutations.common_mode import OF_KERNELS
 from tests.mutations.runner import ROOT, examine

@@ -1,6 +1,7 @@
 import pytest
-from design import copier_verilog
 from rtlm.sim import build_model
+
+from tests.sim.verilator.design import copier_verilog
 
 
 @pytest.fixture(scope="session")

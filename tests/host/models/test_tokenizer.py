@@ -1,0 +1,144 @@
+"""Text to tokens and back."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rtlm.host.errors import ModelError
+from rtlm.host.models.gguf_file import GGUFFile
+from rtlm.host.models.random_model import write_random_model
+from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER, Tokenizer
+
+from tests.documents import DATA
+
+REFERENCE = json.loads((DATA / "llamacpp_greedy.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> GGUFFile:
+    return GGUFFile.open(write_random_model(tmp_path_factory.mktemp("m") / "m.gguf", vocab=600))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(file) -> Tokenizer:
+    return Tokenizer(file)
+
+
+@pytest.fixture(scope="module")
+def smollm(smollm2) -> Tokenizer:
+    return Tokenizer(GGUFFile.open(smollm2))
+
+
+@pytest.fixture
+def changed(file):
+    def change(**metadata) -> Tokenizer:
+        copy = GGUFFile.__new__(GGUFFile)
+        copy.metadata = file.metadata | {key.replace("__", "."): value for key, value in metadata.items()}
+        return Tokenizer(copy)
+
+    return change
+
+
+@pytest.mark.parametrize("entry", REFERENCE["prompts"], ids=lambda entry: entry["name"])
+def test_same_tokens_as_llama_cpp(smollm, entry):
+    assert smollm.encode(entry["prompt"]) == entry["prompt_ids"]
+    assert smollm.decode(entry["generated_ids"]) == entry["generated_text"]
+
+
+def test_chat_template_gives_the_reference_prompt(smollm):
+    entry = next(entry for entry in REFERENCE["prompts"] if entry["name"] == "chat_water")
+    question = {"role": "user", "content": "At what temperature does water boil?"}
+    assert smollm.chat([question]) == entry["prompt"]
+    assert smollm.stop == {2}
+
+
+def test_bytes_have_distinct_characters():
+    assert len(set(BYTE_TO_CHARACTER.values())) == 256
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text())
+def test_round_trip(tokenizer, text):
+    for special in (True, False):
+        ids = tokenizer.encode(text, special=special)
+        assert tokenizer.decode(ids) == text
+        stream = tokenizer.stream()
+        assert "".join(stream.push(token) for token in ids) + stream.finish() == text
+
+
+def test_merges_are_used(tokenizer):
+    assert len(tokenizer.encode("ab")) == 1 and len(tokenizer.encode(" b")) == 1
+
+
+def test_special_tokens_only_where_allowed(tokenizer):
+    text = "<|im_start|>a"
+    assert tokenizer.encode(text)[0] == 1
+    plain = tokenizer.encode(text, special=False)
+    assert 1 not in plain and tokenizer.decode(plain) == text
+    assert tokenizer.decode(tokenizer.encode(text), special=False) == "a"
+
+
+def test_begin_of_text(tokenizer, changed):
+    assert tokenizer.encode("a", bos=True) == [1, *tokenizer.encode("a")]
+    assert changed(tokenizer__ggml__add_bos_token=True).encode("a")[0] == 1
+
+
+def test_stream_waits_for_whole_characters(tokenizer):
+    ids = tokenizer.encode("é€")
+    assert len(ids) == 5
+    stream = tokenizer.stream()
+    assert [stream.push(token) for token in ids] == ["", "é", "", "", "€"]
+    assert stream.push(ids[0]) == "" and stream.finish() == "\ufffd"
+
+
+def test_token_outside_the_vocabulary(tokenizer):
+    for token in (-1, 600):
+        with pytest.raises(ModelError, match=f"a token must be from 0 to .*, got {token}"):
+            tokenizer.decode([token])
+
+
+BAD = {
+    "model": ({"tokenizer__ggml__model": "bert"}, "tokenizer must be byte-level BPE .gpt2., got 'bert'"),
+    "pre": ({"tokenizer__ggml__pre": "qwen2"}, "pre-tokenizer must be one of gpt-2, smollm, llama-bpe, got 'qwen2'"),
+    "types": ({"tokenizer__ggml__token_type": [1]}, "600 tokens, got 1"),
+    "twice": ({"tokenizer__ggml__tokens": ["a"] * 600}, "got 599 twice"),
+    "strings": ({"tokenizer__ggml__tokens": [["a"]] * 600}, "must hold strings only"),
+    "merge": ({"tokenizer__ggml__merges": ["a nothing"]}, "merge rule 'a nothing'"),
+    "eos": ({"tokenizer__ggml__eos_token_id": 600}, "must be from 0 to 599, got 600"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_vocabulary_is_refused(changed, name):
+    metadata, message = BAD[name]
+    with pytest.raises(ModelError, match=message):
+        changed(**metadata)
+
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+TEMPLATES = {
+    "syntax": ("{% for %}", "cannot be rendered"),
+    "escape": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe|cannot be rendered"),
+    "refusal": ("{{ raise_exception('only one\nuser') }}", "rendered: only one user"),
+    "size": ("{% for i in range(90000) %}{% for j in range(99) %}abcd{% endfor %}{% endfor %}", "must write at most"),
+    "range": ("{% for i in range(10 ** 9) %}{% endfor %}", "cannot be rendered"),
+    "length": ("a" * 70000, "must have at most 65536 characters, got 70000"),
+    "none": ("", "no chat template"),
+    "type": ("{{ messages + 1 }}", "cannot be rendered"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_bad_template_is_refused(changed, name):
+    template, message = TEMPLATES[name]
+    with pytest.raises(ModelError, match=message) as caught:
+        changed(tokenizer__chat_template=template).chat(MESSAGES)
+    assert "\n" not in str(caught.value)
+
+
+def test_template_sees_the_messages_and_special_tokens(changed):
+    tokenizer = changed(tokenizer__chat_template="{{ bos_token }}{{ messages[0]['content'] }}{{ eos_token }}")
+    assert tokenizer.has_chat_template
+    assert tokenizer.chat(MESSAGES) == "<|im_start|>hello<|im_end|>"
