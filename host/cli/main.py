@@ -19,13 +19,13 @@ from rtlm.gen.common.errors import INTERNAL_ERROR, INTERRUPTED, OK, USER_ERROR, 
 from rtlm.gen.common.installation import package_version
 
 COMMANDS = {
-    "run": ("rtlm.host.cli.run:run", "Let a language model answer through the simulated accelerator."),
+    "run": ("rtlm.host.cli.run:run", "Run a language model on the simulated accelerator."),
     "generate": ("rtlm.host.cli.generate:generate", "Write RTL to a folder."),
     "list": ("rtlm.host.cli.configuration:list_", "List units, presets, boards and parameters."),
     "show": ("rtlm.host.cli.configuration:show", "Print a configuration with everything that follows from it."),
     "schema": ("rtlm.host.cli.configuration:schema", "Print the JSON Schema of configuration files, for editors."),
     "synth": ("rtlm.host.cli.synth:synth", "Measure size and clock with yosys and nextpnr."),
-    "selftest": ("rtlm.host.cli.selftest:selftest", "Make a design with which a board tests the accelerator."),
+    "selftest": ("rtlm.host.cli.selftest:selftest", "Make a design that tests the accelerator on a board."),
     "test": ("rtlm.host.cli.test:test", "Test units in Verilator under cocotb against their models."),
     "prove": ("rtlm.host.cli.prove:prove", "Prove properties of the RTL with an SMT solver."),
     "doctor": ("rtlm.host.cli.doctor:doctor", "Check the surroundings and say what is missing."),
