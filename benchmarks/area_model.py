@@ -1,4 +1,4 @@
-"""Error of the cheap area model against synthesis.
+"""Error of the netlist estimate against synthesis.
 
 The model (`rtlm.gen.rtl.elements`) counts the netlist of a configuration, without synthesis; one factor for each
 resource, fitted here, corrects it. The error of each point is that of the factor fitted to all the others.

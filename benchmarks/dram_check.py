@@ -1,4 +1,4 @@
-"""Does the DRAM model earn trust? Our model against litedram's controller RTL, pattern by pattern.
+"""Our DRAM model against litedram's controller RTL, pattern by pattern.
 
 Usage: ``python benchmarks/dram_check.py [--memory ddr3-800] [--recorded] [--json FILE]``.
 

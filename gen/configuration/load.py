@@ -104,14 +104,14 @@ def _read(source: str | Path) -> dict[str, Any]:
             name, [f"there is no such file, and no preset of that name ({', '.join(preset_names())}){hint}"]
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(name, [f"the file cannot be read: {reason}."]) from None
     values = _load_yaml(text, name)
     base = values.pop("extends", None)
     if base is None:
         return values
     if base not in preset_names():
-        raise ConfigError(name, [f"extends = {shown(base)} is no preset; there are {', '.join(preset_names())}."])
+        raise ConfigError(name, [f"extends = {shown(base)} is not a preset; there are {', '.join(preset_names())}."])
     return _merge(_load_yaml(preset_text(base), base), values)
 
 

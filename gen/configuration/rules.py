@@ -175,7 +175,7 @@ def _unit_rules(config: Configuration) -> Iterator[Violation]:
     if width % BLOCK:
         yield Violation(
             ("limits.heads", "attention.head_dim"),
-            f"limits.heads x attention.head_dim = {limits.heads} x {config.attention.head_dim} = {width} is no "
+            f"limits.heads x attention.head_dim = {limits.heads} x {config.attention.head_dim} = {width} is not a "
             f"multiple of {BLOCK}, the block of the quantiser; the nearest valid value is limits.heads = "
             f"{limits.heads + 1}.",
         )

@@ -66,7 +66,7 @@ def _sentence(path: list[str], entry: Any) -> str:
     if path[-1] == KEY:
         # The name of a mapping's entry; the path holds it once more.
         allowed = f"{shown_key(path[:-2])} has {entry['ctx']['allowed'].removeprefix('one of ')}"
-        return f"{shown_key(path[:-1])} is no key: {allowed}" + _guess(entry["ctx"]["nearest"])
+        return f"{shown_key(path[:-1])} is not a key: {allowed}" + _guess(entry["ctx"]["nearest"])
     key, kind, value = shown_key(path), entry["type"], entry["input"]
     known = _section(path[:-1])
     names = list(known.model_fields) if known else []
@@ -75,7 +75,7 @@ def _sentence(path: list[str], entry: Any) -> str:
         return f"{key} is missing" + (f" ({description.rstrip('.').replace(';', ',')})." if description else ".")
     if kind == "extra_forbidden":
         where = f"{'.'.join(path[:-1])} has" if path[:-1] else "a configuration has"
-        return f"{key} is no key: {where} {', '.join(names)}" + _guess(closest(path[-1], names))
+        return f"{key} is not a key: {where} {', '.join(names)}" + _guess(closest(path[-1], names))
     if kind == REFUSED:
         allowed, nearest = entry["ctx"]["allowed"], entry["ctx"]["nearest"]
         number = f"{nearest:g}" if isinstance(nearest, float) else nearest

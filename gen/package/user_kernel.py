@@ -38,7 +38,7 @@ def load_kernel(source: str, folder: Path | None = None) -> Kernel:
     Raises
     ------
     GenerateError
-        If there is no such file or function, or it is no kernel; one sentence.
+        If there is no such file or function, or it is not a kernel; one sentence.
     """
     return _find_kernel(source, folder or Path())[0]
 
@@ -59,7 +59,7 @@ def _find_kernel(source: str, folder: Path) -> tuple[Kernel, list[Path]]:
         return kernel, imported
     known = sorted(key for key, value in vars(module).items() if isinstance(value, Kernel))
     if kernel is not None:
-        raise GenerateError(f"{name} in {place} is no kernel; put @kernel (from rtlm.hw.hls) above its definition.")
+        raise GenerateError(f"{name} in {place} is not a kernel; put @kernel (from rtlm.hw.hls) above its definition.")
     guess = closest(name, known)
     there = f"its kernels are {', '.join(known)}" if known else "it has no kernel"
     raise GenerateError(f"{place} has no {name}; {there}" + (f"; did you mean {guess}?" if guess else "."))
@@ -72,7 +72,7 @@ def _load_file(path: Path) -> tuple[Any, list[Path]]:
     name = f"rtlm_user_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise GenerateError(f"{path} is no Python file.")
+        raise GenerateError(f"{path} is not a Python file.")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         with _imports_from(path.parent.resolve()) as imported:
@@ -85,7 +85,7 @@ def _load_file(path: Path) -> tuple[Any, list[Path]]:
         text = _first_line(error)
         if "relative import" in text:
             text = (
-                "a kernel's file is no part of a package: write 'from name import ...' for the file name.py beside it."
+                "a kernel's file is not part of a package: write 'from name import ...' for the file name.py beside it."
             )
         raise GenerateError(f"{source_place(path, 1, error)}: {type(error).__name__}: {text}") from error
     finally:

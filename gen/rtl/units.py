@@ -279,7 +279,7 @@ def with_settings(name: str, params: Any, settings: Sequence[str]) -> Any:
         elif key not in names:
             guess = closest(key, names)
             hint = f"; did you mean {guess}?" if guess else "."
-            problems.append(f"{key} is no parameter of {name}, which has {', '.join(names)}{hint}")
+            problems.append(f"{key} is not a parameter of {name}, which has {', '.join(names)}{hint}")
         else:
             try:
                 changes[key] = _converted(yaml.safe_load(text), kinds[key])

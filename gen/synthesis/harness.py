@@ -1,7 +1,7 @@
 """Puts a unit between registers, with four pins: a shift register feeds its inputs, its outputs are folded into one.
 
 A unit alone has more ports than a package has pins. nextpnr can place one "out of context", but then it routes clocks
-like any other wire, which takes for ever on a full device and says little about the clock. In the harness the clock is
+like any other wire, which takes very long on a full device and says little about the clock. In the harness the clock is
 a pin with a global network, every path begins and ends at a register, and nothing of the unit can be left out: inputs
 are no copies of each other one cycle later, as those of a plain shift register are, with which registers merge.
 """

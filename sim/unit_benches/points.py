@@ -57,7 +57,7 @@ class Points:
         """
         points, label = self._crosses[name], _label(values)
         if label not in points:
-            raise ValueError(f"{label!r} is no point of {name!r}; there are {', '.join(points)}.")
+            raise ValueError(f"{label!r} is not a point of {name!r}; there are {', '.join(points)}.")
         points[label] += 1
         if points[label] == 1:
             self._save()

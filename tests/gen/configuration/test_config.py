@@ -67,7 +67,7 @@ def test_all_errors_are_reported_at_once():
     for part in (
         "matmul.lanes must be a power of two from 32 to 8192 (whole blocks of 32 weights), got 200; "
         "the nearest valid value is 256.",
-        "matmul.colums is no key: matmul has lanes, columns, rows_per_multiplier; did you mean columns?",
+        "matmul.colums is not a key: matmul has lanes, columns, rows_per_multiplier; did you mean columns?",
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
         "attention.group x limits.kv_heads = 3 x 3 = 9",
@@ -108,7 +108,7 @@ def test_all_errors_are_reported_at_once():
         ),
         (
             "memory.dram.change.foo=1",
-            "memory.dram.change.foo is no key: memory.dram.change has mega_transfers, channels",
+            "memory.dram.change.foo is not a key: memory.dram.change has mega_transfers, channels",
         ),
         ("memory.dram.change.rowz=1", "did you mean rows?"),
         ("clock_gating=perhaps", "clock_gating must be one of off, on, got 'perhaps'."),
@@ -188,7 +188,7 @@ def test_longest_word_fits_a_burst():
 
 def test_heads_fill_blocks():
     (found,) = problems("limits.heads=1", "limits.kv_heads=1", "attention.head_dim=16")
-    assert "limits.heads x attention.head_dim = 1 x 16 = 16 is no multiple of 32" in found
+    assert "limits.heads x attention.head_dim = 1 x 16 = 16 is not a multiple of 32" in found
 
 
 def test_image_fits_the_address_space():
@@ -248,10 +248,10 @@ def test_whatever_is_valid_can_be_built(seed):
         ("a: !!python/object/apply:os.system [x]\n", "ply:os.system' are not supported"),
         ("clock_mhz: !!bool x\n", "tags such as 'tag:yaml.org,2002:bool' are not supported"),
         ('"\\ud800": 1\n', r"'\ud800' holds half a character"),
-        ("extends: kv261\n", "is no preset"),
+        ("extends: kv261\n", "is not a preset"),
         ("a: &a [*a]\nmatmul: *a\n", "aliases (*name) are not supported"),
         ("clock_mhz: 0x" + "f" * 6000, "clock_mhz must be a number from 1 to 1000 MHz, got an integer of 24000 bits"),
-        ('"a\\nb": 1\n', r"'a\nb' is no key"),
+        ('"a\\nb": 1\n', r"'a\nb' is not a key"),
         ('board: "\\e[2J"\n', r"got '\x1b[2J'"),
         ("\0", "YAML is not valid"),
         ("x: 2001-13-45\n", "YAML is not valid"),

@@ -18,7 +18,7 @@ def test_points_are_kept_as_they_are_made(tmp_path):
     points.cross("format x lanes", ["Q4_0", "Q8_0"], [64])
     points.hit("format x lanes", "Q8_0", 64)
     assert read_points([tmp_path / POINTS_FILE]) == {"format x lanes": {"Q4_0, 64": 0, "Q8_0, 64": 1}}
-    with pytest.raises(ValueError, match=r"'Q8_0, 65' is no point of 'format x lanes'; there are Q4_0, 64, Q8_0, 64"):
+    with pytest.raises(ValueError, match="'Q8_0, 65' is not a point of 'format x lanes'; there are Q4_0, 64"):
         points.hit("format x lanes", "Q8_0", 65)
     Points(tmp_path)
     assert read_points([tmp_path / POINTS_FILE]) == {}
