@@ -25,7 +25,7 @@ class AttentionOutput(wiring.Component):
     """Normalises the sums of a query group and sends them out.
 
     Protocol: `start` begins, with `l`, `w_sum` and the array's sums complete; they must hold while `busy`. `shift`
-    moves the sums on by `vector_lanes`. `o` may stall.
+    asks for the next `vector_lanes` sums. `o` may stall.
 
     Latency: `latency` cycles from `start` to the first result.
 
@@ -43,7 +43,7 @@ class AttentionOutput(wiring.Component):
     start, group, l, w_sum, e
         Query heads, and what the weights leave behind; `e` is read with `start` only.
     acc, shift
-        The array's first sums.
+        The array's present sums, and the request for the next.
     o
         Results, head by head.
     busy, idle
@@ -106,7 +106,7 @@ class AttentionOutput(wiring.Component):
                     with m.Case(g):
                         m.d.sync += factor[g].eq(norm.o.payload.result[0])
 
-        # Sums leave from the front of the array's chain.
+        # Sums leave in beats; the array selects the next beat with each `shift`.
         beats = params.head_dim // params.vector_lanes
         beat = Signal(range(max(2, beats)))
         full, step = Signal(), Signal()

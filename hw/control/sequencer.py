@@ -34,7 +34,7 @@ class Sequencer(wiring.Component):
     reached, every unit is idle and all words of the program have been fetched; if `program_crc` is not zero and not
     their CRC, there is a fault instead. `fault` holds its value until reset.
     Latency: an instruction's first segment leaves 3 cycles after the instruction heads the queue.
-    Throughput: one instruction in 3 cycles, one attention segment a cycle.
+    Throughput: one instruction in 4 cycles (one that is skipped in 1), one attention segment a cycle.
 
     Parameters
     ----------
