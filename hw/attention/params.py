@@ -122,9 +122,9 @@ class AttentionParams:
         return 8 * self.word_bytes
 
     @property
-    def rows(self) -> int:
-        """Most beats for a head: those of the history and one for each local position."""
-        return -(-self.context_limit // self.positions) + self.columns
+    def history_rows(self) -> int:
+        """Most beats of a head's history; each local position is one more."""
+        return -(-self.context_limit // self.positions)
 
     @property
     def scale_words(self) -> int:

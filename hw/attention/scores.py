@@ -45,7 +45,8 @@ class AttentionScores(wiring.Component):
     position. When the last score is known the weights start by themselves, beat by beat in the same order, on
     `w_valid`/`w_ready`. `l`, `w_sum` and `e` belong to the group until the next group's first weights are taken (`e`:
     until `start`); `l` and `w_sum` are complete two cycles after the last weights have been taken. Scales of this
-    step's keys and values are written through `local_*` at any time before.
+    step's keys and values are written through `local_*` at any time before. Scores wait in two memories: those of the
+    history, a beat in a row, and those of this step's positions, which would take a row for one score.
 
     Latency: `latency` cycles from the last dot products to the first weights.
 
@@ -126,29 +127,39 @@ class AttentionScores(wiring.Component):
         m = Module()
         params = self._params
         tag = unsigned(params.positions)
-        m.submodules.score = self._score = position_score.component(**self._pipeline, tag=tag)
+        score_tag = data.StructLayout({"exists": tag, "local": 1})
+        m.submodules.score = self._score = position_score.component(**self._pipeline, tag=score_tag)
         m.submodules.weight = self._weight = position_weight.component(**self._pipeline, tag=tag)
         positions, group = range(params.positions), range(params.group)
         scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.scale_words, init=[])
-        scores = m.submodules.scores = memory.Memory(shape=32 * params.lanes, depth=params.rows, init=[])
+        scores = m.submodules.scores = memory.Memory(shape=32 * params.lanes, depth=params.history_rows, init=[])
+        local_scores = m.submodules.local_scores = memory.Memory(
+            shape=32 * params.group, depth=max(2, params.columns), init=[]
+        )
         local_port = self._local_scales(m)
         scale_write, scale_read = scales.write_port(), scales.read_port()
         score_write, score_read = scores.write_port(), scores.read_port()
+        local_write, local_read = local_scores.write_port(), local_scores.read_port()
+        result, result_is_local = self._score.o.payload.result, self._score.o.payload.tag.local
         m.d.comb += [
             scale_write.data.eq(self.scale_word),
             scale_write.en.eq(self.scale_valid),
-            score_write.data.eq(Value.cast(self._score.o.payload.result)),
-            score_write.en.eq(self._score.o.valid),
+            score_write.data.eq(Value.cast(result)),
+            score_write.en.eq(self._score.o.valid & ~result_is_local),
+            # A local position is the first of its beat.
+            local_write.data.eq(Cat(result[g * params.positions] for g in group)),
+            local_write.en.eq(self._score.o.valid & result_is_local),
         ]
         with m.If(self.scale_valid):
             m.d.sync += scale_write.addr.eq(scale_write.addr + 1)
-        with m.If(self._score.o.valid):
-            m.d.sync += score_write.addr.eq(score_write.addr + 1)
+        for port in (score_write, local_write):
+            with m.If(port.en):
+                m.d.sync += port.addr.eq(port.addr + 1)
 
         # Fetch: scales (and for the weights scores) of a beat. In the score phase it moves with the dot products, in
         # the weight phase when the weight pipeline takes.
         weights, left = Signal(), Signal(POSITION_BITS)
-        row, history = Signal(range(params.rows + 1)), Signal(POSITION_BITS)
+        row, history = Signal(range(params.history_rows + 1)), Signal(POSITION_BITS)
         local = Signal.like(self.local_index)
         fetched, ready2 = Signal(), Signal()
         advance, go, is_local = Signal(), Signal(), Signal()
@@ -164,45 +175,54 @@ class AttentionScores(wiring.Component):
             scale_read.addr.eq(row >> part_bits),
             scale_read.en.eq(go & ~is_local),
             score_read.addr.eq(row),
-            score_read.en.eq(go & weights),
+            score_read.en.eq(go & weights & ~is_local),
+            local_read.en.eq(go & weights & is_local),
             local_port[0].eq(local),
             local_port[1].eq(go & is_local),
         ]
         with m.If(go):
             m.d.sync += [
-                row.eq(row + 1),
                 left.eq(left - 1),
                 part.eq(row[:part_bits]),
                 from_local.eq(is_local),
                 mask.eq(Mux(is_local, 1, Cat(history > p for p in positions))),
             ]
             with m.If(is_local):
-                m.d.sync += local.eq(local + params.kv_heads)
+                m.d.sync += [local.eq(local + params.kv_heads), local_read.addr.eq(local_read.addr + 1)]
             with m.Else():
+                m.d.sync += row.eq(row + 1)
                 m.d.sync += history.eq(Mux(history > params.positions, history - params.positions, 0))
         scale = [Signal(32, name=f"scale_{p}", reset_less=True) for p in positions]
         s = [Signal(32, name=f"s_{i}", reset_less=True) for i in range(params.lanes)]
-        mask2 = Signal.like(mask)
+        mask2, local2 = Signal.like(mask), Signal()
         pairs = 32 * params.positions
         with m.If(advance):
             m.d.sync += [fetched.eq(go), ready2.eq(fetched)]
             with m.If(fetched):
-                m.d.sync += mask2.eq(mask)
+                m.d.sync += [mask2.eq(mask), local2.eq(from_local)]
                 with m.If(from_local):
                     m.d.sync += scale[0].eq(local_port[2])
                 with m.Else():
                     m.d.sync += Cat(*scale).eq(scale_read.data.word_select(part, pairs))
-                with m.If(weights):
+                with m.If(weights & from_local):
+                    m.d.sync += Cat(s[g * params.positions] for g in group).eq(local_read.data)
+                with m.Elif(weights):
                     m.d.sync += Cat(*s).eq(score_read.data)
 
         exponent = self._exponent(m, scale, mask2, ready2 & ~weights)
-        last_score = self._scores(m, scale, mask2)
+        last_score = self._scores(m, scale, mask2, local2)
         with m.If(last_score):
             m.d.sync += weights.eq(1)
         with m.If(self.start):
-            m.d.sync += [weights.eq(0), scale_write.addr.eq(0), score_write.addr.eq(0)]
+            m.d.sync += [weights.eq(0), scale_write.addr.eq(0), score_write.addr.eq(0), local_write.addr.eq(0)]
         with m.If(self.start | last_score):
-            m.d.sync += [row.eq(0), left.eq(self.rows), history.eq(self.history), local.eq(self.local_index)]
+            m.d.sync += [
+                row.eq(0),
+                local_read.addr.eq(0),
+                left.eq(self.rows),
+                history.eq(self.history),
+                local.eq(self.local_index),
+            ]
 
         pipe = self._weight
         m.d.comb += [
@@ -257,11 +277,16 @@ class AttentionScores(wiring.Component):
             m.d.sync += exponent.eq(largest)
         return exponent
 
-    def _scores(self, m: Module, scale: list[Signal], mask: Signal) -> Signal:
+    def _scores(self, m: Module, scale: list[Signal], mask: Signal, local: Signal) -> Signal:
         """Score pipeline and running maxima; gives a flag that rises with the last score."""
         params = self._params
         pipe = self._score
-        m.d.comb += [pipe.i.valid.eq(self.dot_valid), pipe.i.payload.tag.eq(mask), pipe.o.ready.eq(1)]
+        m.d.comb += [
+            pipe.i.valid.eq(self.dot_valid),
+            pipe.i.payload.tag.exists.eq(mask),
+            pipe.i.payload.tag.local.eq(local),
+            pipe.o.ready.eq(1),
+        ]
         for g in range(params.group):
             for p in range(params.positions):
                 lane = g * params.positions + p
@@ -270,7 +295,7 @@ class AttentionScores(wiring.Component):
                     pipe.i.payload.sq_c0[lane].eq(self.sq_c0[g]),
                     pipe.i.payload.sk[lane].eq(scale[p][:16]),
                 ]
-        result, exists, valid = pipe.o.payload.result, pipe.o.payload.tag, pipe.o.valid
+        result, exists, valid = pipe.o.payload.result, pipe.o.payload.tag.exists, pipe.o.valid
         keys = [
             [
                 to_key(result[g * params.positions + p])

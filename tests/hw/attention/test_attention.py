@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rtlm.gen.config import load_config, preset_names
 from rtlm.hw.attention.model import attention
+from rtlm.hw.attention.scores import AttentionScores
+from rtlm.hw.unit_params import unit_params
 from rtlm.sim.unit_benches.attention.bench import SETS
 
 
@@ -31,6 +34,16 @@ def test_model_order_and_mask_do_not_matter(seed):
     assert np.array_equal(o, attention(q, sq, k[:, order], sk[:, order], v[:, order], sv[:, order], c0))
     mask = np.arange(50) < np.full((2, 3, 1), 30)
     assert np.array_equal(o, attention(q, sq, k, sk, v, sv, c0, mask))
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize("name", preset_names())
+def test_scores_of_the_history_fill_their_memory(name):
+    """No row for this step's positions: with a context of 2,048, a 2,049th row would take another block memory."""
+    params = unit_params(load_config(name).to_params()).attention
+    parts = AttentionScores(params).elaborate(None).submodules
+    assert parts.scores.depth * params.positions == params.context_limit
+    assert parts.local_scores.depth == max(2, params.columns)
 
 
 @pytest.mark.parametrize(
