@@ -12,6 +12,15 @@ MAX_BURST_BEATS = 256
 MAX_BURST_BYTES = 4096
 """AXI4: at most 256 beats, never across 4 KiB."""
 
+MIN_HEAD_DIM, MAX_HEAD_DIM = 8, 256
+"""Fewest and most values in a head, a power of two: the benches of attention and vector engine run at both ends."""
+
+
+def check_head_dim(head_dim: int) -> None:
+    """Raise a `ValueError` if heads cannot have so many values in every unit."""
+    if head_dim & (head_dim - 1) or not MIN_HEAD_DIM <= head_dim <= MAX_HEAD_DIM:
+        raise ValueError(f"head_dim must be a power of two from {MIN_HEAD_DIM} to {MAX_HEAD_DIM}, got {head_dim}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AcceleratorParams:
@@ -34,7 +43,8 @@ class AcceleratorParams:
     vector_lanes
         Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
     head_dim, group, heads, kv_heads
-        Values in a head (exact), largest number of query heads for each KV head, largest numbers of heads.
+        Values in a head (exact, see `check_head_dim`), largest number of query heads for each KV head, largest numbers
+        of heads.
     attention_bytes
         KV bytes that attention takes a cycle, at most a word.
     dim, hidden_dim, vocabulary, context_limit
@@ -82,6 +92,7 @@ class AcceleratorParams:
                 f"a word of {self.word_bytes} bytes ({self.lanes} lanes) is no whole number of beats of "
                 f"{self.beat_bytes} bytes ({self.ports} ports of {self.port_bits} bits)"
             )
+        check_head_dim(self.head_dim)
         if self.vector_lanes % 2 or not 2 <= self.vector_lanes <= self.rows // 2:
             raise ValueError(
                 f"vector_lanes = {self.vector_lanes} is not possible: an even number from 2 to {self.rows // 2} is"

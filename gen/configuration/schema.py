@@ -8,7 +8,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rtlm.gen.configuration.fields import Choice, DramValue, Real, Whole
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
-from rtlm.hw.params import BLOCK_LANES, MAX_BURST_BEATS, MAX_BURST_BYTES, AcceleratorParams
+from rtlm.hw.params import (
+    BLOCK_LANES,
+    MAX_BURST_BEATS,
+    MAX_BURST_BYTES,
+    MAX_HEAD_DIM,
+    MIN_HEAD_DIM,
+    AcceleratorParams,
+)
 
 HASH_VERSION = 2
 """Changes when the same values come to mean other hardware."""
@@ -71,7 +78,7 @@ class AttentionConfig(Section):
     """Query heads that share a KV head, at most."""
     context_limit: Annotated[int, Whole(low=16, high=131072, multiple_of=16)]
     """Positions whose scores fit on chip."""
-    head_dim: Annotated[int, Whole(low=16, high=128, power_of_two=True)]
+    head_dim: Annotated[int, Whole(low=MIN_HEAD_DIM, high=MAX_HEAD_DIM, power_of_two=True)]
     """Width of a head."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
+from rtlm.hw.params import check_head_dim
 
 COLUMN_BITS = 4
 HEAD_BITS = 8
@@ -19,7 +20,7 @@ WEIGHT_BITS = 16
 """A weight is 0 to 2^15 (docs/numerics.md)."""
 
 DOT_BITS = 24
-"""Product of query and key: at most 128 products of 127 x 128."""
+"""Product of query and key: at most 256 products of 127 x 128."""
 
 MOST_POSITIONS = 1 << 16
 """The denominator has 40 bits and each probability is at most 2^24."""
@@ -45,7 +46,7 @@ class AttentionParams:
     Parameters
     ----------
     head_dim
-        Values in a head: 16, 32, 64 or 128.
+        Values in a head, see `check_head_dim`.
     group
         Largest number of query heads that share a KV head, 1 to 15.
     kv_heads
@@ -77,8 +78,7 @@ class AttentionParams:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if self.head_dim not in (16, 32, 64, 128):
-            raise ValueError(f"head_dim {self.head_dim} is not possible: heads have 16, 32, 64 or 128 values")
+        check_head_dim(self.head_dim)
         for name, low, high in (("group", 1, 15), ("kv_heads", 1, 255), ("columns", 1, 8)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} = {getattr(self, name)} is not possible: it lies between {low} and {high}")

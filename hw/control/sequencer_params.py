@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amaranth.lib import data
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.legality import InstructionLimits
+from rtlm.hw.params import check_head_dim
 
 ADDRESS_BITS = 32
 """Bits of a beat address."""
@@ -26,7 +27,7 @@ class SequencerParams:
     beats_per_word
         Beats that a word takes in memory.
     head_dim
-        Values in a head, a power of two.
+        Values in a head, see `check_head_dim`.
     scale_words, row_words
         Words of a KV head's scale region, and of its key and of its value region.
     vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group
@@ -49,8 +50,7 @@ class SequencerParams:
         """Validate."""
         if self.word_bytes < INSTRUCTION_BYTES:
             raise ValueError(f"a word of {self.word_bytes} bytes holds no instruction of {INSTRUCTION_BYTES} bytes")
-        if self.head_dim & (self.head_dim - 1):
-            raise ValueError(f"head_dim {self.head_dim} is not a power of two")
+        check_head_dim(self.head_dim)
 
     @property
     def limits(self) -> InstructionLimits:

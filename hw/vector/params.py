@@ -7,6 +7,7 @@ from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.params import SCALE_BITS
+from rtlm.hw.params import check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue
 
 COLUMN_BITS = 4
@@ -71,7 +72,7 @@ class VectorParams:
     max_dim, max_hidden
         Longest residual vector and longest feed-forward vector; multiples of 32.
     head_dim
-        Values in a head, a power of two from 8 to 256.
+        Values in a head, see `check_head_dim`.
     heads, kv_heads
         Largest numbers of query heads and of key-value heads.
     context_limit
@@ -107,8 +108,7 @@ class VectorParams:
         """Validate."""
         if not 1 <= self.columns <= 8:
             raise ValueError(f"{self.columns} columns are not possible: the vector engine has 1 to 8")
-        if not _is_power(self.head_dim) or not 8 <= self.head_dim <= 256:
-            raise ValueError(f"a head of {self.head_dim} values is not possible: a power of two from 8 to 256 is")
+        check_head_dim(self.head_dim)
         if not _is_power(self.word_bytes) or self.word_bytes < 64:
             raise ValueError(f"a word of {self.word_bytes} bytes is not possible: a power of two, at least 64, is")
         largest = min(BLOCK, self.head_dim, self.word_bytes // FLOAT_BYTES)

@@ -17,7 +17,7 @@ SETS = {
     ),
     # Several positions a cycle.
     "positions": AttentionParams(
-        head_dim=16,
+        head_dim=8,
         group=1,
         kv_heads=3,
         columns=2,
@@ -34,9 +34,9 @@ SETS = {
     "steps": AttentionParams(
         head_dim=64, group=2, kv_heads=2, columns=2, context_limit=35, word_bytes=64, bytes_per_cycle=16
     ),
-    # Two words a position, and a slow clock.
+    # Four words a position, and a slow clock.
     "words": AttentionParams(
-        head_dim=128,
+        head_dim=256,
         group=1,
         kv_heads=2,
         columns=2,

@@ -212,7 +212,7 @@ def test_whatever_is_valid_can_be_built(seed):
         "attention.bytes_per_cycle": [4, 8, 16, 64, 256, 4096],
         "attention.group": [1, 3, 15],
         "attention.context_limit": [16, 2048, 65520, 131072],
-        "attention.head_dim": [16, 32, 64, 128],
+        "attention.head_dim": [8, 16, 32, 64, 128, 256],
         "memory.ports": [1, 2, 4, 16, 32],
         "memory.port_bits": [32, 64, 128, 512, 1024],
         "memory.address_bits": [20, 32, 40, 64],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rtlm.gen.config import load_config, preset_names
+from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.hw.attention.model import attention
 from rtlm.hw.attention.scores import AttentionScores
 from rtlm.hw.unit_params import unit_params
@@ -49,7 +49,7 @@ def test_scores_of_the_history_fill_their_memory(name):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"head_dim": 48}, "head_dim 48 is not possible"),
+        ({"head_dim": 24}, "head_dim must be a power of two from 8 to 256, got 24"),
         ({"bytes_per_cycle": 128}, "bytes_per_cycle = 128 is not possible"),
         ({"bytes_per_cycle": 48}, "bytes_per_cycle = 48 is not possible"),
         ({"context_limit": 65536}, "context_limit 65536 is not possible"),

@@ -12,7 +12,7 @@ from rtlm.hw.vector.params import VectorParams
         ({"lanes": 2, "columns": 9}, "9 columns are not possible"),
         ({"lanes": 2, "word_bytes": 96}, "a word of 96 bytes is not possible"),
         ({"lanes": 2, "max_dim": 100}, "max_dim = 100 is not possible"),
-        ({"lanes": 2, "head_dim": 48}, "a head of 48 values is not possible"),
+        ({"lanes": 2, "head_dim": 4}, "head_dim must be a power of two from 8 to 256, got 4"),
         ({"lanes": 2, "head_dim": 16, "heads": 3}, "3 heads of 16 values are no whole number of blocks"),
         ({"lanes": 2, "kv_heads": 0}, "kv_heads = 0 is not possible"),
         ({"lanes": 2, "beats_per_word": 3}, "3 beats in a word are not possible"),
