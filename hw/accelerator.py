@@ -16,7 +16,9 @@ from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.hw.common.clock_gate import add_unit
 from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
+from rtlm.hw.control.legality import STEP_RULES, StepLimits
 from rtlm.hw.control.sequencer import Fault, Sequencer
+from rtlm.hw.control.step_check import StepCheck
 from rtlm.hw.matmul.activations import ActivationBanks
 from rtlm.hw.matmul.unit import MatrixUnit
 from rtlm.hw.memory import AXI4, AXI4Lite, BusFault, StreamReader, WordWriter, forward
@@ -259,7 +261,16 @@ class Accelerator(wiring.Component):
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         control, status = registers.control, registers.status
         start, done, error = Signal(), Signal(), Signal(Error)
-        columns_possible = (registers.columns != 0) & (registers.columns <= self.params.columns)
+        m.submodules.step_check = check = StepCheck(
+            StepLimits(columns=self.params.columns, context_limit=self.params.context_limit)
+        )
+        m.d.comb += check.columns.eq(registers.columns)
+        for c in range(self.params.columns):
+            m.d.comb += [
+                check.position[c].eq(registers.position[c]),
+                check.history[c].eq(registers.history[c]),
+                check.local_first[c].eq(registers.local_first[c]),
+            ]
         resetting = Signal()
         reset_cycles = Signal(2)
         m.d.comb += [
@@ -278,7 +289,9 @@ class Accelerator(wiring.Component):
             writer.drain.eq(clear),
             reader.limit.eq(registers.limit),
             writer.limit.eq(registers.limit),
-            start.eq(control.start & ~sequencer.busy & columns_possible & (error == Error.NONE) & ~resetting),
+            # Also behind an error, until a reset: what still runs must not meet other registers.
+            registers.locked.eq(sequencer.busy | resetting),
+            start.eq(control.start & ~sequencer.busy & ~check.broken.any() & (error == Error.NONE) & ~resetting),
         ]
         with m.If(start):
             m.d.sync += [
@@ -305,7 +318,7 @@ class Accelerator(wiring.Component):
             (writer.error == BusFault.ALIGNMENT, Error.WRITE_ALIGNMENT),
             ((idle_cycles == registers.watchdog) & (registers.watchdog != 0), Error.WATCHDOG),
             (control.start & sequencer.busy, Error.START_WHILE_BUSY),
-            (control.start & ~columns_possible, Error.BAD_COLUMNS),
+            *((control.start & check.broken[i], rule.error) for i, rule in enumerate(STEP_RULES)),
         ]
         with m.If((error == Error.NONE) & ~resetting):
             for cause, code in reversed(causes):

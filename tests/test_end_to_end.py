@@ -233,6 +233,7 @@ def test_errors_stop_readably_and_reset_recovers(small_model, expected):
         registers.write("LIMIT", engine.memory.address("output"))
         with pytest.raises(AcceleratorError, match="_limit"):
             feed(engine, PROMPT[0], 0)
+        engine.reset()
         registers.write("LIMIT", engine.memory.beats)
         recovers()
 
@@ -274,6 +275,26 @@ def test_errors_stop_readably_and_reset_recovers(small_model, expected):
             registers.write("CONTROL", control.encode(start=1))
             model.step(cycles)
             recovers()
+
+
+def test_step_registers_are_checked_in_every_column_that_takes_part(small_model):
+    config = load_config("tiny", CONFIGURATIONS["narrow array, two columns"])
+    context = config.attention.context_limit
+    with simulate(config, small_model, context=CONTEXT, progress=SilentProgress()) as simulation:
+        engine, registers = simulation.engine, simulation.engine.registers
+        reference = feed(engine, PROMPT[0], 0).logits
+        for column in (0, 1):
+            for name, value in (("POSITION", context), ("HISTORY", context + 1), ("LOCAL_FIRST", column + 1)):
+                right = registers.read(name, column)
+                registers.write(name, value, column)
+                registers.write("COLUMNS", 2)
+                registers.write("CONTROL", registers.registers["CONTROL"].encode(start=1))
+                with pytest.raises(AcceleratorError, match=f"bad_{name.lower()}"):
+                    engine.check_error()
+                engine.reset()
+                # Column 1 takes no part in a step of one column.
+                np.testing.assert_array_equal(feed(engine, PROMPT[0], 0).logits, reference)
+                registers.write(name, right, column)
 
 
 def test_an_image_for_another_configuration_is_refused(small_model):

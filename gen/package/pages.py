@@ -31,7 +31,7 @@ START_SEQUENCE = (
     "Write `CONTROL.start`, together with `no_logits` or `store_logits` where wanted.",
     "Wait for the interrupt, or until `STATUS` has `done` or `error`.",
     "Read `BEST` of each column, or the logits in memory; on an error read `ERROR`, then write `CONTROL.reset` and "
-    "wait until `STATUS.resetting` is 0.",
+    "wait until `STATUS.resetting` is 0 before you write any other register.",
 )
 
 
@@ -52,11 +52,14 @@ def registers_page(columns: int) -> str:
         "# Registers\n\n"
         "AXI4-Lite, 32-bit registers, byte offsets. A read of an offset that is not listed, and a write to one that is "
         "not listed or can only be read, is answered with SLVERR. `pulse` registers act while they are written and "
-        "read as zero.\n\n"
+        "read as zero. `locked` registers keep their values from the start of a step to its end, and behind an error "
+        "until a reset is over (`STATUS.resetting` is 0): a write meanwhile is answered with SLVERR.\n\n"
         f"`ID` reads {ID_VALUE:#010x}, `VERSION` {VERSION_VALUE}. There "
         f"{'is one column' if columns == 1 else f'are {columns} columns'}.\n\n"
         f"{register_map(columns).markdown()}\n"
         f"## Errors\n\nValues of `ERROR`. A step stops at the first; `CONTROL.reset` clears it.\n\n{errors}\n"
+        "A step does not start, and nothing is read or written, where its registers do not keep to this table:\n\n"
+        f"{legality.step_markdown()}\n"
         f"## Running a step\n\n{steps}"
     )
 

@@ -1,17 +1,20 @@
-"""Which instructions the sequencer refuses: one list of rules for gates, compiler and documentation.
+"""What the accelerator refuses, instructions and step registers: one list of rules for gates, host and documentation.
 
-A rule is written once and evaluated twice: on an `Instruction`, giving a bool, and on the instruction word in gates,
-giving a one-bit value. What the rules let pass may still be nonsense (words that are no weights, a wrong number of
-them): such a program gives wrong figures or ends in the watchdog, but it harms nothing beyond its step.
+A rule is written once and evaluated twice: on an `Instruction` or `Step`, giving a bool, and on the same fields in
+gates, giving a one-bit value. What the rules let pass may still be nonsense (words that are no weights, a wrong number
+of them): such a program gives wrong figures or ends in the watchdog, but it harms nothing beyond its step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from rtlm.hw.common.markdown import table
 from rtlm.hw.control.isa import Instruction, Opcode
 from rtlm.hw.formats import BlockFormat
+from rtlm.hw.registers.accelerator import Error
 from rtlm.hw.vector.epilogue import Epilogue
 
 
@@ -152,3 +155,94 @@ def markdown() -> str:
     """Return the documentation table of the rules."""
     rows = ((", ".join(f"`{opcode.name}`" for opcode in rule.opcodes), rule.doc) for rule in RULES)
     return table(("opcode", "what must hold"), rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLimits:
+    """Sizes that a step must keep to.
+
+    Parameters
+    ----------
+    columns
+        Columns of the accelerator.
+    context_limit
+        Positions in a KV slot.
+    """
+
+    columns: int
+    context_limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What the registers of a step hold, the last three for each column of the accelerator."""
+
+    columns: int
+    position: Sequence[int]
+    history: Sequence[int]
+    local_first: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRule:
+    """What must hold for the registers of a step when it starts.
+
+    Parameters
+    ----------
+    error
+        What the accelerator ends with otherwise.
+    doc
+        What must hold, for the documentation.
+    each_column
+        Whether it is about each column that takes part, instead of the whole step.
+    broken
+        Says of a step, a column and the limits that it does not.
+    """
+
+    error: Error
+    doc: str
+    each_column: bool = True
+    broken: Callable[[Any, int, StepLimits], Any]
+
+    def broken_by(self, step: Any, limits: StepLimits) -> Any:
+        """Return whether a `Step` breaks the rule; in gates, with the same members as signals, a one-bit value."""
+        if not self.each_column:
+            return self.broken(step, 0, limits)
+        return reduce(or_, ((step.columns > c) & self.broken(step, c, limits) for c in range(limits.columns)))
+
+
+STEP_RULES = (
+    StepRule(
+        error=Error.BAD_COLUMNS,
+        doc="`COLUMNS` is not 0 and at most the accelerator's",
+        each_column=False,
+        broken=lambda s, c, n: _outside(s.columns, n.columns),
+    ),
+    StepRule(
+        error=Error.BAD_POSITION,
+        doc="`POSITION` is below the context limit",
+        broken=lambda s, c, n: s.position[c] >= n.context_limit,
+    ),
+    StepRule(
+        error=Error.BAD_HISTORY,
+        doc="`HISTORY` is at most the context limit",
+        broken=lambda s, c, n: s.history[c] > n.context_limit,
+    ),
+    StepRule(
+        error=Error.BAD_LOCAL_FIRST,
+        doc="`LOCAL_FIRST` is at most the column's own number",
+        broken=lambda s, c, n: s.local_first[c] > c,
+    ),
+)
+
+
+def broken_step_rules(step: Step, limits: StepLimits) -> list[StepRule]:
+    """Return the rules that a step breaks; the gates stop with the error of the first."""
+    return [rule for rule in STEP_RULES if rule.broken_by(step, limits)]
+
+
+def step_markdown() -> str:
+    """Return the documentation table of the rules for step registers."""
+    part = ", for each column that takes part"
+    rows = ((rule.doc + part * rule.each_column, f"`{rule.error.name}`") for rule in STEP_RULES)
+    return table(("what must hold", "error otherwise"), rows)

@@ -33,6 +33,9 @@ class Error(enum.Enum, shape=unsigned(4)):
     START_WHILE_BUSY = 9
     BAD_COLUMNS = 10
     PROGRAM_CHECKSUM = 11
+    BAD_POSITION = 12
+    BAD_HISTORY = 13
+    BAD_LOCAL_FIRST = 14
 
     @property
     def meaning(self) -> str:
@@ -55,6 +58,9 @@ ERROR_MEANINGS = {
     Error.PROGRAM_CHECKSUM: "the program that was fetched is not the one that PROGRAM_CRC stands for; "
     "what it wrote may be wrong, so load the memory image again.",
     Error.BAD_COLUMNS: "COLUMNS is zero or larger than the accelerator's number of columns.",
+    Error.BAD_POSITION: "POSITION of a column that takes part is not below the accelerator's context limit.",
+    Error.BAD_HISTORY: "HISTORY of a column that takes part is larger than the accelerator's context limit.",
+    Error.BAD_LOCAL_FIRST: "LOCAL_FIRST of a column that takes part is larger than the column's own number.",
 }
 
 
@@ -67,9 +73,19 @@ def register_map(columns: int) -> RegisterMap:
         Its activation columns.
     """
 
+    def host(name: str, offset: int, doc: str, reset: int = 0) -> Register:
+        return Register(name=name, doc=doc, offset=offset, access=Access.READ_WRITE, reset=reset, locked=True)
+
     def column(name: str, place: int, doc: str, access: Access = Access.READ_WRITE) -> Register:
-        offset = COLUMN_OFFSET + 4 * place
-        return Register(name=name, doc=doc, offset=offset, access=access, count=columns, stride=COLUMN_STRIDE)
+        return Register(
+            name=name,
+            doc=doc,
+            offset=COLUMN_OFFSET + 4 * place,
+            access=access,
+            count=columns,
+            stride=COLUMN_STRIDE,
+            locked=access is Access.READ_WRITE,
+        )
 
     registers = [
         Register(name="ID", doc=f"{ID_VALUE:#010x}: this is an rtlm accelerator.", offset=0x00),
@@ -101,15 +117,14 @@ def register_map(columns: int) -> RegisterMap:
             ),
         ),
         Register(name="ERROR", doc="First error since reset (see the table of errors).", offset=0x18),
-        Register(name="PROGRAM_BASE", doc="Beat address of the program.", offset=0x20, access=Access.READ_WRITE),
-        Register(name="PROGRAM_WORDS", doc="Words of the program.", offset=0x24, access=Access.READ_WRITE),
-        Register(
-            name="PROGRAM_CRC",
-            doc="CRC-32 (that of zlib) of the program's words, checked before a step ends; 0 turns it off.",
-            offset=0x34,
-            access=Access.READ_WRITE,
+        host("PROGRAM_BASE", 0x20, "Beat address of the program."),
+        host("PROGRAM_WORDS", 0x24, "Words of the program."),
+        host(
+            "PROGRAM_CRC",
+            0x34,
+            "CRC-32 (that of zlib) of the program's words, checked before a step ends; 0 turns it off.",
         ),
-        Register(name="LIMIT", doc="First beat that may not be accessed.", offset=0x28, access=Access.READ_WRITE),
+        host("LIMIT", 0x28, "First beat that may not be accessed."),
         Register(
             name="WATCHDOG",
             doc="Cycles without progress that end a step with an error; 0 turns it off.",
@@ -117,9 +132,7 @@ def register_map(columns: int) -> RegisterMap:
             access=Access.READ_WRITE,
             reset=DEFAULT_WATCHDOG,
         ),
-        Register(
-            name="COLUMNS", doc="Columns that take part in a step.", offset=0x30, access=Access.READ_WRITE, reset=1
-        ),
+        host("COLUMNS", 0x30, "Columns that take part in a step.", reset=1),
         column("TOKEN", 0, "Token that the column is fed."),
         column("POSITION", 1, "Position of the token."),
         column("HISTORY", 2, "Positions of its sequence that lie in the KV cache."),

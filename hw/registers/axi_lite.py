@@ -19,8 +19,8 @@ class RegisterFile(wiring.Component):
     """Registers behind AXI4-Lite.
 
     One read and one write are handled at a time, independently of each other. An address outside the map is answered
-    with SLVERR, as is a write to a register that can only be read. Byte strobes are respected. The address bits below
-    a register are ignored.
+    with SLVERR, as is a write to a register that can only be read, or that is locked while `locked` is high. Byte
+    strobes are respected. The address bits below a register are ignored.
 
     Latency: a read is answered two cycles after its address, a write two cycles after address and data; a written
     value and pulses are visible to the hardware in the cycle of the answer.
@@ -38,6 +38,8 @@ class RegisterFile(wiring.Component):
     ----------
     s_axi : In(AXI4Lite)
         The bus.
+    locked : In(1)
+        Locked registers keep their values; only with a map that has such registers.
     <name> : In or Out
         For each register a member with its name in lower case, an array for an array of registers; shape
         `register_shape`. It is an input for a register to be read, otherwise an output.
@@ -51,6 +53,8 @@ class RegisterFile(wiring.Component):
             )
         self.registers = registers
         members = {"s_axi": In(AXI4Lite(address_bits=address_bits))}
+        if registers.has_locked:
+            members["locked"] = In(1)
         for register in registers.registers:
             shape = register_shape(register)
             if register.access is Access.READ:
@@ -114,7 +118,14 @@ class RegisterFile(wiring.Component):
                         continue
                     with m.Case(offset // REGISTER_BYTES):
                         kept = 0 if register.access is Access.PULSE else Value.cast(signal) & ~mask
-                        m.d.sync += Value.cast(signal).eq((kept | (value & mask)) & register.used_mask)
+                        write = Value.cast(signal).eq((kept | (value & mask)) & register.used_mask)
+                        if not register.locked:
+                            m.d.sync += write
+                            continue
+                        with m.If(self.locked):
+                            m.d.sync += bus.bresp.eq(RESPONSE_SLVERR)
+                        with m.Else():
+                            m.d.sync += write
                 with m.Default():
                     m.d.sync += bus.bresp.eq(RESPONSE_SLVERR)
         with m.If(bus.bvalid & bus.bready):

@@ -79,6 +79,8 @@ class Register:
         Registers in the array; None for a single register.
     stride
         Bytes from one register of the array to the next.
+    locked
+        Whether a write is refused while the hardware says that registers are locked.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Register:
     reset: int = 0
     count: int | None = None
     stride: int = REGISTER_BYTES
+    locked: bool = False
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -107,6 +110,11 @@ class Register:
                 f"register {self.name} cannot have a reset value: its access is {self.access.value}, "
                 f"and only {Access.READ_WRITE.value} registers keep one"
             )
+        if self.locked and self.access is not Access.READ_WRITE:
+            raise ValueError(
+                f"register {self.name} cannot be locked: its access is {self.access.value}, "
+                f"and only {Access.READ_WRITE.value} registers can"
+            )
         used = 0
         for field in self.fields:
             if used & field.mask:
@@ -121,6 +129,11 @@ class Register:
     def offsets(self) -> tuple[int, ...]:
         """Byte offsets of all registers of the array."""
         return tuple(self.offset + index * self.stride for index in range(self.count or 1))
+
+    @property
+    def access_text(self) -> str:
+        """What the host may do, for documentation."""
+        return f"{self.access.value}, locked" if self.locked else self.access.value
 
     @property
     def used_mask(self) -> int:
@@ -180,6 +193,7 @@ class RegisterMap:
                     raise ValueError(f"registers {owner[offset]} and {register.name} both lie at {offset:#x}")
                 owner[offset] = register.name
         self.size = max(owner, default=0) + REGISTER_BYTES
+        self.has_locked = any(register.locked for register in self.registers)
 
     def __getitem__(self, name: str) -> Register:
         """Find a register by its name."""
@@ -202,7 +216,7 @@ class RegisterMap:
             if register.count is not None:
                 name = f"`{register.name}[{register.count}]`"
                 offset += f" + {register.stride} · n"
-            access = register.access.value
+            access = register.access_text
             reset = f" Reset: {register.reset:#x}." if register.reset else ""
             rows.append((offset, name, access, "31:0", "", register.doc + reset))
             for field in register.fields:
@@ -216,7 +230,7 @@ class RegisterMap:
         prefix = self.name.upper()
         lines = [f"#ifndef {prefix}_REGISTERS_H", f"#define {prefix}_REGISTERS_H", ""]
         for register in self.registers:
-            lines.append(f"/* {register.doc} ({register.access.value}) */")
+            lines.append(f"/* {register.doc} ({register.access_text}) */")
             name = f"{prefix}_{register.name}"
             if register.count is None:
                 lines.append(f"#define {name} {register.offset:#06x}u")

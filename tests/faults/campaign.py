@@ -13,8 +13,10 @@ from rtlm.host.errors import AcceleratorError
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import Engine
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
+from rtlm.hw.memory.axi import RESPONSE_SLVERR
 from rtlm.hw.registers.accelerator import Error
 from rtlm.hw.unit_params import unit_params
+from rtlm.sim.accelerator import SimulationError
 
 TOKENS = (5, 17)
 """What is fed; the second reads the first one's keys and values."""
@@ -82,6 +84,11 @@ class Campaign:
         column = ColumnInput(token=TOKENS[position], position=position, history=position, local_first=0, slot=0)
         return self.engine.step([column], read_logits=True).logits[0]
 
+    def kv_cache(self):
+        """Give the content of the KV slot."""
+        region = self.memory.regions["kv0"]
+        return self.device.read_words(region.start, region.words).copy()
+
     def is_right(self, position, logits):
         return np.array_equal(logits.view(np.uint32), self.reference[position].view(np.uint32))
 
@@ -91,6 +98,8 @@ class Campaign:
         try:
             error = self.end_of_step(fault, 0 if kind in OF_FIRST_TOKEN else 1)
         finally:
+            # Behind an error, registers are locked until a reset.
+            self.engine.reset()
             undo()
         if error.name not in allowed:
             raise CampaignError(f"{kind}: {fault} ended with {error.name}; {', '.join(allowed)} may be")
@@ -223,6 +232,9 @@ class _Shifted:
 def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
     """Faults of the host: what it does in the middle of a step, at a random cycle, before it tries again."""
     control, registers, model, rng = campaign.control, campaign.registers, campaign.model, campaign.rng
+    limit = campaign.params.context_limit
+    # Bits that a truncated value would lose.
+    high_bits = [1 << bit for bit in range(limit.bit_length(), 32)]
 
     def begin(margin=0):
         cycle = int(rng.integers(1, campaign.step_cycles - margin))
@@ -289,6 +301,57 @@ def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
             raise CampaignError(f"COLUMNS = {value} ended with {error.name}")
         return finish("bad_columns", f"COLUMNS = {value}", error)
 
+    def bad_position():
+        """A position behind the context: formerly it was truncated, and an old key overwritten."""
+        return bad_register("POSITION", [limit, limit + int(rng.integers(limit)), *high_bits], Error.BAD_POSITION)
+
+    def bad_history():
+        """More history than the context: formerly it wrapped around in the memory of scores."""
+        return bad_register("HISTORY", [limit + 1, limit + int(rng.integers(1, limit)), *high_bits], Error.BAD_HISTORY)
+
+    def bad_local_first():
+        """Attention to a later column: formerly the step stalled until the watchdog."""
+        return bad_register("LOCAL_FIRST", [1, int(rng.integers(1, 16)), *high_bits], Error.BAD_LOCAL_FIRST)
+
+    def bad_register(name, values, expected):
+        """A step that may not start: it ends with its error at once, and no beat is read or written."""
+        right, value = registers.read(name), int(rng.choice(values))
+        registers.write(name, value)
+        kv, traffic = campaign.kv_cache(), model.counters()
+        registers.write("CONTROL", control.encode(start=1, store_logits=1))
+        error = Error(registers.read("ERROR"))
+        busy = registers.read_fields("STATUS")["busy"]
+        if error is not expected or busy:
+            raise CampaignError(f"{name} = {value:#x} ended with {error.name}, busy {busy}")
+        model.step(campaign.step_cycles)
+        after = model.counters()
+        if (after.read_bytes, after.write_bytes) != (traffic.read_bytes, traffic.write_bytes):
+            raise CampaignError(f"{name} = {value:#x} was refused, but memory was accessed")
+        if not np.array_equal(campaign.kv_cache(), kv):
+            raise CampaignError(f"{name} = {value:#x} changed the KV cache")
+        registers.write(name, right)
+        return finish(name.lower(), f"{name} = {value:#x}", error)
+
+    def locked():
+        """A register of the step is written while it runs: the write is refused, and the step gives the right bits."""
+        cycle = begin(margin=REGISTER_CYCLES)
+        register = rng.choice([r for r in registers.registers.registers if r.locked])
+        right = registers.read(register.name)
+        try:
+            registers.write(register.name, right ^ 1 << int(rng.integers(32)))
+        except SimulationError as refusal:
+            if f"answered with error {RESPONSE_SLVERR}" not in str(refusal):
+                raise
+        else:
+            raise CampaignError(f"{register.name} was written {cycle} cycles after a start")
+        if registers.read(register.name) != right:
+            raise CampaignError(f"{register.name} changed {cycle} cycles after a start")
+        model.run(MOST_CYCLES)
+        campaign.engine.check_error()
+        if not campaign.is_right(1, campaign.engine.read_logits(1)[0]):
+            raise CampaignError(f"a write to {register.name} while busy changed logits")
+        return finish("locked", f"write of {register.name} after {cycle} cycles", "refused")
+
     def watchdog():
         """A watchdog shorter than any step's first read."""
         value = int(rng.integers(1, 12))
@@ -321,7 +384,20 @@ def interruptions(campaign) -> dict[str, Callable[[], Outcome]]:
         campaign.device.load(campaign.image)
         return finish("header", f"bit {bit} of the image's header", "refused")
 
-    kinds = (reset, hard_reset, short_reset, start_while_busy, bad_columns, watchdog, identity, header)
+    kinds = (
+        reset,
+        hard_reset,
+        short_reset,
+        start_while_busy,
+        bad_columns,
+        bad_position,
+        bad_history,
+        bad_local_first,
+        locked,
+        watchdog,
+        identity,
+        header,
+    )
     return {function.__name__: function for function in kinds}
 
 

@@ -33,6 +33,10 @@ FAULTS = {
     "short_reset": 60,
     "start_while_busy": 12,
     "bad_columns": 4,
+    "bad_position": 6,
+    "bad_history": 6,
+    "bad_local_first": 6,
+    "locked": 20,
     "watchdog": 6,
     "identity": 8,
     "header": 8,
@@ -50,6 +54,9 @@ PROVOKED_BY = {
     Error.WATCHDOG: "watchdog",
     Error.START_WHILE_BUSY: "start_while_busy",
     Error.BAD_COLUMNS: "bad_columns",
+    Error.BAD_POSITION: "bad_position",
+    Error.BAD_HISTORY: "bad_history",
+    Error.BAD_LOCAL_FIRST: "bad_local_first",
 }
 """A kind of fault that ends with it, if not each time."""
 MOST_TRIES = 40

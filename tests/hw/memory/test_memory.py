@@ -205,6 +205,10 @@ def test_register_documents(tmp_path):
         (lambda: Register(name="NEAR", doc="", offset=0, count=2, stride=2), "registers NEAR cannot be 2 bytes apart"),
         (lambda: Register(name="NONE", doc="", offset=0, count=0), "an array NONE of 0 registers is not possible"),
         (lambda: Register(name="FIXED", doc="", offset=0, reset=1), "register FIXED cannot have a reset value"),
+        (
+            lambda: Register(name="SEEN", doc="", offset=0, locked=True),
+            "register SEEN cannot be locked: its access is read",
+        ),
         (lambda: Register(name="BIG", doc="", offset=0, reset=1 << 32), "reset value 4294967296 of register BIG"),
         (
             lambda: Register(name="TWICE", doc="", offset=0, fields=(BUSY, BUSY)),
