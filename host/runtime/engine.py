@@ -56,6 +56,7 @@ class Engine:
         self.vocabulary = vocabulary
         self.columns = params.columns
         self.context = context
+        self._stopped = False  # with an error: until a reset, registers are locked
         self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
         self._check_identity()
         self._check_image()
@@ -81,9 +82,11 @@ class Engine:
         Raises
         ------
         AcceleratorError
-            If an input is not allowed, or the accelerator stopped with an error.
+            If an input is not allowed, or the accelerator stopped with an error, in this step or before a `reset`.
         """
         check_inputs(columns, limit=self.columns, vocabulary=self.vocabulary, context=self.context)
+        if self._stopped:
+            raise AcceleratorError("the accelerator has stopped with an error; reset it before the next step")
         write = self.registers.write
         write("COLUMNS", len(columns))
         for c, column in enumerate(columns):
@@ -141,6 +144,7 @@ class Engine:
         self.registers.write("CONTROL", control.encode(reset=1))
         for _ in range(RESET_POLLS):
             if not status.decode(self.registers.read("STATUS"))["resetting"]:
+                self._stopped = False
                 return
         raise AcceleratorError(f"the accelerator has not come out of reset after {RESET_POLLS} looks at STATUS")
 
@@ -148,5 +152,6 @@ class Engine:
         """Raise an `AcceleratorError` with a sentence if the accelerator has stopped with an error."""
         code = self.registers.read("ERROR")
         if code:
+            self._stopped = True
             error = Error(code)
             raise AcceleratorError(f"the accelerator stopped with error {code} ({error.name.lower()}): {error.meaning}")

@@ -180,6 +180,10 @@ def test_error_codes_become_sentences(device, engine, error):
         engine.step([column()])
     meaning = ERROR_MEANINGS[error]
     assert str(caught.value) == f"the accelerator stopped with error {error.value} ({error.name.lower()}): {meaning}"
+    written = dict(device.values)
+    with pytest.raises(AcceleratorError, match="has stopped with an error; reset it before the next step"):
+        engine.step([column(token=9)])
+    assert device.values == written, "a register that is locked until a reset"
     engine.reset()
     engine.step([column()])
 
