@@ -35,6 +35,7 @@ ONE_PORT = "memory/one_port_two_beats"
 FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
 ARRAY_TESTS = "pytest tests/hw/matmul/test_matmul.py -k array_variants"
 FORMAT_TESTS = "pytest tests/hw/formats/test_formats.py"
+STEP_TESTS = "pytest tests/hw/control/test_step_check.py"
 BOARD_TESTS = "pytest tests/hw/board/test_board.py"
 BLOCK_MEMORY, PLAYER = "hw/memory/block_memory.py", "hw/board/player.py"
 
@@ -227,9 +228,23 @@ MUTATIONS = (
     Mutation(
         "read-only registers written",
         REGISTERS,
-        "bus.bresp.eq(RESPONSE_SLVERR)",
-        "bus.bresp.eq(RESPONSE_OKAY)",
+        "with m.Default():\n                    m.d.sync += bus.bresp.eq(RESPONSE_SLVERR)",
+        "with m.Default():\n                    m.d.sync += bus.bresp.eq(RESPONSE_OKAY)",
         f"bench {ONE_PORT} registers",
+    ),
+    Mutation(
+        "registers not locked",
+        REGISTERS,
+        "with m.If(self.locked):",
+        "with m.If(0):",
+        STEP_TESTS,
+    ),
+    Mutation(
+        "columns that take no part are checked",
+        "hw/control/legality.py",
+        "(step.columns > c) & self.broken",
+        "(step.columns >= c) & self.broken",
+        STEP_TESTS,
     ),
     Mutation(
         "maximum of scores loses one",
