@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.hw.common.clock_gate import add_unit
 from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
+from rtlm.hw.control.errors import Error
 from rtlm.hw.control.legality import STEP_RULES, StepLimits
 from rtlm.hw.control.sequencer import Fault, Sequencer
 from rtlm.hw.control.step_check import StepCheck
@@ -24,7 +25,7 @@ from rtlm.hw.matmul.unit import MatrixUnit
 from rtlm.hw.memory import AXI4, AXI4Lite, BusFault, StreamReader, WordWriter, forward
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.registers import RegisterFile
-from rtlm.hw.registers.accelerator import ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.registers.accelerator import ID_VALUE, VERSION_VALUE, register_map
 from rtlm.hw.unit_params import unit_params
 from rtlm.hw.vector.unit import VectorEngine
 

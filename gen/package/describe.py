@@ -13,9 +13,9 @@ from rtlm.gen.package.pages import ENUMERATIONS
 from rtlm.hw.accelerator import Accelerator
 from rtlm.hw.control import isa
 from rtlm.hw.control.counters import COUNTERS, EVENTS
+from rtlm.hw.control.errors import ERROR_MEANINGS, Error
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.registers import RegisterMap
-from rtlm.hw.registers.accelerator import ERROR_MEANINGS, Error
 
 
 def latency(component: wiring.Component) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from rtlm.gen.package.pages import ENUMERATIONS
 from rtlm.hw.control import isa
-from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.control.errors import ERROR_MEANINGS, Error
+from rtlm.hw.registers.accelerator import ID_VALUE, VERSION_VALUE, register_map
 
 WORD_BITS = 32
 

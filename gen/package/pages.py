@@ -11,8 +11,9 @@ from rtlm.gen.configuration.rules import RULES
 from rtlm.gen.configuration.schema import Configuration, Section
 from rtlm.hw.common.markdown import table, wrapped
 from rtlm.hw.control import isa, legality
+from rtlm.hw.control.errors import ERROR_MEANINGS, Error
 from rtlm.hw.formats import BlockFormat
-from rtlm.hw.registers.accelerator import ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.registers.accelerator import ID_VALUE, VERSION_VALUE, register_map
 from rtlm.hw.vector.epilogue import Epilogue
 
 ENUMERATIONS: dict[str, type[Any]] = {

@@ -8,9 +8,10 @@ from rtlm.host.compiler.header import ImageHeader
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.runtime.device import ColumnInput, Device, StepResult, check_inputs
+from rtlm.hw.control.errors import Error
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.registers import RegisterAccess
-from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, register_map
 
 RESET_POLLS = 1000
 """Looks at STATUS before a reset counts as failed; outstanding bus transfers end long before."""

@@ -25,9 +25,10 @@ from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import Engine
 from rtlm.host.runtime.simulated_device import SimulatedDevice
+from rtlm.hw.control.errors import Error
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
-from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, register_map
 from rtlm.sim.unit_benches.bench import Bench, Prepared
 
 UNIT = "accelerator"

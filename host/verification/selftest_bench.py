@@ -8,7 +8,7 @@ from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package.selftest import SHELLS, TOP, emit_selftest
 from rtlm.host.verification.selftest import make_case
 from rtlm.hw.board import Kind
-from rtlm.hw.registers.accelerator import Error
+from rtlm.hw.control.errors import Error
 from rtlm.sim.unit_benches.bench import Bench, Prepared
 
 UNIT = "selftest"

@@ -12,9 +12,9 @@ from operator import or_
 from typing import Any
 
 from rtlm.hw.common.markdown import table
+from rtlm.hw.control.errors import Error
 from rtlm.hw.control.isa import Instruction, Opcode
 from rtlm.hw.formats import BlockFormat
-from rtlm.hw.registers.accelerator import Error
 from rtlm.hw.vector.epilogue import Epilogue
 
 

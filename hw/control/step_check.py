@@ -4,7 +4,9 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.control.legality import STEP_RULES, StepLimits
-from rtlm.hw.registers.classes import REGISTER_BITS
+
+REGISTER_BITS = 32
+"""As in `rtlm.hw.registers`, which stands above this room."""
 
 
 class StepCheck(wiring.Component):

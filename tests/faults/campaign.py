@@ -12,9 +12,9 @@ from rtlm.host.compiler.header import HEADER_BYTES
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import Engine
+from rtlm.hw.control.errors import Error
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.memory.axi import RESPONSE_SLVERR
-from rtlm.hw.registers.accelerator import Error
 from rtlm.hw.unit_params import unit_params
 from rtlm.sim.accelerator import SimulationError
 

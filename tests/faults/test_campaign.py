@@ -11,7 +11,7 @@ from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import write_random_model
 from rtlm.host.session import simulate
-from rtlm.hw.registers.accelerator import Error
+from rtlm.hw.control.errors import Error
 
 from tests.faults.campaign import Campaign, CampaignError, interruptions
 

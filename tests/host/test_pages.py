@@ -7,8 +7,8 @@ from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.package.pages import parameter_list
 from rtlm.host.compiler.page import largest_map, memory_page
 from rtlm.host.pages import generated_pages
+from rtlm.hw.control.errors import ERROR_MEANINGS
 from rtlm.hw.formats import BlockFormat
-from rtlm.hw.registers.accelerator import ERROR_MEANINGS
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 

@@ -19,7 +19,8 @@ from rtlm.gen.rtl.units import UNITS, with_settings
 from rtlm.host.compiler.page import memory_page
 from rtlm.hw import kernels
 from rtlm.hw.control import isa
-from rtlm.hw.registers.accelerator import Error, register_map
+from rtlm.hw.control.errors import Error
+from rtlm.hw.registers.accelerator import register_map
 from rtlm.sim.verilator.find import find_compiler, find_verilator
 
 from tests.documents import ROOT

@@ -9,7 +9,8 @@ from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import RESET_POLLS, Engine
-from rtlm.hw.registers.accelerator import COUNTERS, ERROR_MEANINGS, ID_VALUE, VERSION_VALUE, Error, register_map
+from rtlm.hw.control.errors import ERROR_MEANINGS, Error
+from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, register_map
 
 from tests.host.small_models import params_of, small_model
 

@@ -6,11 +6,12 @@ import pytest
 from amaranth.sim import Simulator
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.runtime.device import ColumnInput, check_inputs
+from rtlm.hw.control.errors import Error
 from rtlm.hw.control.legality import STEP_RULES, Step, StepLimits, broken_step_rules
 from rtlm.hw.control.step_check import StepCheck
 from rtlm.hw.memory.axi import RESPONSE_OKAY, RESPONSE_SLVERR
 from rtlm.hw.registers import Access, RegisterFile
-from rtlm.hw.registers.accelerator import Error, register_map
+from rtlm.hw.registers.accelerator import register_map
 
 CONTEXT = 40
 EDGES = (0, 1, 2, 3, CONTEXT - 1, CONTEXT, CONTEXT + 1, 1 << 16, 1 << 20, 1 << 31, (1 << 32) - 1)
