@@ -1,4 +1,4 @@
-"""Documents agree with the tree: folders in the README, paths, links, docstrings of packages."""
+"""Documents agree with the tree: folders in the README, paths, links, docstrings of packages, and lengths of lines."""
 
 import ast
 import re
@@ -11,6 +11,7 @@ from tests.documents import ROOT
 PACKAGES = ("hw", "gen", "sim", "host")
 FOLDERS = (*PACKAGES, "constraints", "tests", "benchmarks", "docs", "stubs")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LONGEST_LINE = 140
 PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)}|\.ci)/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -55,3 +56,10 @@ def test_paths_exist(page):
     named = [ROOT / path for path in PATH.findall(text)]
     linked = [page.parent / path for path in LINK.findall(text)]
     assert not [str(path) for path in named + linked if not path.exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short(page):
+    """But for rows of tables, which Markdown cannot break."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert not [n for n, line in enumerate(lines, 1) if len(line) >= LONGEST_LINE and not line.startswith("|")]
