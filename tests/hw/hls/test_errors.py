@@ -127,7 +127,7 @@ def test_the_line_is_that_of_a_kernel_inside(tmp_path):
         return inner(x)
 
     line = inner.function.__code__.co_firstlineno + 2
-    with pytest.raises(KernelError, match=rf"test_hls_errors\.py:{line}: ") as caught:
+    with pytest.raises(KernelError, match=rf"test_errors\.py:{line}: ") as caught:
         _ = outer.graph
     assert str(caught.value).count(".py:") == 1
 

@@ -5,9 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from rtlm.sim import stream_ceiling
-from rtlm.sim.memory import dram, stream
-from rtlm.sim.memory.stream import COMMANDS
+from rtlm.sim.memory import dram
+from rtlm.sim.memory.stream import COMMANDS, stream, stream_ceiling
 
 GRADES = {
     "ddr4-2400": dict(ports=4, port_bytes=16, clock_mhz=300),
