@@ -60,5 +60,7 @@ def test_every_mutation_fits_the_source():
     for mutation in ALL:
         text = (ROOT / mutation.file).read_text(encoding="utf-8")
         assert text.count(mutation.old) == 1, f"{mutation.name}: {mutation.old!r} is not once in {mutation.file}"
+        paths = [word for word in mutation.check.split() if word.startswith("tests/")]
+        assert all((ROOT / path).exists() for path in paths), f"{mutation.name}: {mutation.check} runs no file"
     names = [mutation.name for mutation in ALL]
     assert len(names) == len(set(names)) >= 85
