@@ -1,9 +1,15 @@
 """Bench of the attention unit; the cocotb side is cocotb_tests.py."""
 
+import gc
 import json
+import warnings
 from dataclasses import asdict
 
+from amaranth.hdl import UnusedElaboratable
+from rtlm.hw.attention.array import AttentionArray
+from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.attention.scores import AttentionScores
 from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
 
@@ -64,5 +70,21 @@ def prepare(params: AttentionParams) -> Prepared:
     return Prepared(
         verilog=verilog_text(AttentionUnit(params), "attention_unit"),
         top="attention_unit",
-        environment={"BENCH_PARAMS": json.dumps(asdict(params)), "BENCH_COUNT": str(TRIALS)},
+        environment={
+            "BENCH_PARAMS": json.dumps(asdict(params)),
+            "BENCH_COUNT": str(TRIALS),
+            "BENCH_LATENCY": str(_latency(params)),
+        },
     )
+
+
+def _latency(params: AttentionParams) -> int:
+    """Return the cycles from a head's last key to its first value, and from its last value to the first result."""
+    with warnings.catch_warnings():
+        # Parts that are made to be asked only; Amaranth complains about that when they are collected.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        parts = AttentionScores(params), AttentionOutput(params)
+        cycles = sum(part.latency for part in parts)
+        del parts
+        gc.collect()
+    return AttentionArray.dot_latency(params) + AttentionArray.axpy_latency + cycles

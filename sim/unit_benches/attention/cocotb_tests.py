@@ -4,17 +4,21 @@ import itertools
 import json
 import os
 import pathlib
+import random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.triggers import RisingEdge
+from cocotb.utils import get_sim_time
 from rtlm.hw.attention.model import attention
 from rtlm.hw.attention.params import ATTENTION_COMMAND, AttentionParams
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
 from rtlm.sim.unit_benches.points import Points
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
+from rtlm.sim.verilator.cocotb_runner import CLOCK_PERIOD_NS
 
-TIMEOUT = 60_000
+LATENCY = int(os.environ["BENCH_LATENCY"])
+"""Cycles from the last key of a head to its first value, and from the last value to the first result."""
 GAPS = (1.0, 0.6, 0.15)
 """Chances that a source offers, or the sink takes, in a cycle."""
 HISTORIES = ("none", "one", "between", "all but one", "all")
@@ -91,6 +95,14 @@ class Trial:
                 bits = to_bits(o.reshape(-1, params.vector_lanes), F32).astype("<u4")
                 self.expected += [int.from_bytes(row.tobytes(), "little") for row in bits]
 
+    def cycles(self, params):
+        """Return the unit's own cycles: keys and values beat by beat, and what each head waits for."""
+        total = 0
+        for c in range(self.columns):
+            beats = -(-self.history[c] // params.positions) + c + 1 - self.local_first[c]
+            total += self.kv_heads * (2 * beats * params.steps + LATENCY + self.group * params.steps)
+        return total
+
     def command(self):
         return (
             ATTENTION_COMMAND.const(
@@ -106,54 +118,12 @@ class Trial:
         )
 
 
-async def source(dut, name, payloads, chance, rng):
-    """Offer payloads with gaps; an offer stays until it is taken."""
-    valid, ready, payload = (getattr(dut, f"{name}__{part}") for part in ("valid", "ready", "payload"))
-    for item in payloads:
-        while rng.random() >= chance:
-            valid.value = 0
-            payload.value = int(rng.integers(0, 256))
-            await RisingEdge(dut.clk)
-        valid.value = 1
-        payload.value = item
-        await RisingEdge(dut.clk)
-        while not ready.value:
-            await RisingEdge(dut.clk)
-    valid.value = 0
-
-
-async def write_local(dut, params, heads, chance, rng):
-    for kind, column, head, codes, s in heads:
-        while rng.random() >= chance:
-            dut.i_local__valid.value = 0
-            await RisingEdge(dut.clk)
-        layout = params.local_write
-        value = kind | column << layout["column"].offset | head << layout["head"].offset
-        value |= int.from_bytes(codes.tobytes(), "little") << layout["data"].offset
-        value |= int(to_bits(s, BF16)) << layout["s"].offset
-        dut.i_local__valid.value = 1
-        dut.i_local__payload.value = value
-        await RisingEdge(dut.clk)
-    dut.i_local__valid.value = 0
-
-
-async def sink(dut, count, chance, rng):
-    """Take results, and check that a payload holds until it is taken."""
-    taken: list[int] = []
-    held = None
-    while len(taken) < count:
-        ready = int(rng.random() < chance)
-        dut.o__ready.value = ready
-        await ReadOnly()
-        valid, payload = int(dut.o__valid.value), int(dut.o__payload.value)
-        if held is not None:
-            assert valid and payload == held, "a stalled result changed"
-        held = payload if valid and not ready else None
-        if valid and ready:
-            taken.append(payload)
-        await RisingEdge(dut.clk)
-    dut.o__ready.value = 0
-    return taken
+def local_write(params, kind, column, head, codes, s):
+    """Put a head of this step into a payload of `i_local`."""
+    layout = params.local_write
+    value = kind | column << layout["column"].offset | head << layout["head"].offset
+    value |= int.from_bytes(codes.tobytes(), "little") << layout["data"].offset
+    return value | int(to_bits(s, BF16)) << layout["s"].offset
 
 
 def declare(params):
@@ -181,14 +151,15 @@ def record(points, params, trial, offer, take):
 async def trials(dut):
     params = AttentionParams(**json.loads(os.environ["BENCH_PARAMS"]))
     points = declare(params)
-    rng = np.random.default_rng(int(os.environ["BENCH_SEED"]))
-    for name in ("i_local__valid", "i_command__valid", "i_words__valid", "o__ready"):
-        getattr(dut, name).value = 0
-    dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
+    seed = int(os.environ["BENCH_SEED"])
+    rng = np.random.default_rng(seed)
+    local, command, words = (
+        Source(dut, name, random.Random(f"{seed} {name}")) for name in ("i_local", "i_command", "i_words")
+    )
+    results = Sink(dut, "o", random.Random(f"{seed} o"))
+    await power_up(dut)
+    for each in (local, command, words, results):
+        cocotb.start_soon(each.run())
     pairs = rng.permutation(list(itertools.product(GAPS, GAPS)))
     for number in range(int(os.environ["BENCH_COUNT"])):
         trial = Trial(params, rng)
@@ -197,29 +168,33 @@ async def trials(dut):
             getattr(dut, f"local_first__{c}").value = trial.local_first[c]
         # The first trial meets no pause; all pairs come before one comes again.
         offer, take = map(float, pairs[(number - 1) % len(pairs)] if number else (1.0, 1.0))
-        local = float(rng.choice(GAPS))
-        await write_local(dut, params, trial.local, local, rng)
+        words.chance, results.chance, local.chance = offer, take, float(rng.choice(GAPS))
+        heads = [local_write(params, *head) for head in trial.local]
+        await local.send(*heads, cycles=budget(len(heads), local.chance))
         assert dut.idle.value, "busy without a command"
-        words = cocotb.start_soon(source(dut, "i_words", trial.words, offer, rng))
-        results = cocotb.start_soon(sink(dut, len(trial.expected), take, rng))
-        await source(dut, "i_command", [trial.command()], 1.0, rng)
-        cycles = 0
-        while not (words.done() and results.done()):
+        words.push(trial.words)
+        results.taken.clear()
+        await command.send(trial.command(), cycles=budget(1, command.chance))
+        await RisingEdge(dut.clk)
+
+        def complete(trial=trial, number=number):
+            over = len(results.taken) >= len(trial.expected)
+            assert over or not dut.idle.value, f"idle before the results of trial {number}"
+            return over and not words.queue
+
+        began = get_sim_time("ns")
+        most = budget(len(trial.words), offer) + budget(len(trial.expected), take) + UNIT_MARGIN * trial.cycles(params)
+        await until(dut, complete, most, f"trial {number} ({trial.history}) does not end")
+        cycles = round((get_sim_time("ns") - began) / CLOCK_PERIOD_NS)
+        for _ in range(3):
             await RisingEdge(dut.clk)
-            assert not (dut.idle.value and not results.done() and cycles > 1), (
-                f"idle before the results of trial {number}"
-            )
-            cycles += 1
-            assert cycles < TIMEOUT, f"trial {number} ({trial.history}) does not end"
-        taken = results.result()
+        assert dut.idle.value and not dut.o__valid.value, f"not idle after trial {number}"
+        taken = results.taken
         wrong = [i for i, (a, b) in enumerate(zip(taken, trial.expected, strict=True)) if a != b]
         assert not wrong, (
             f"trial {number}: results {wrong[:8]} of {len(taken)} differ; history {trial.history}, "
             f"local_first {trial.local_first}, columns {trial.columns}, kv_heads {trial.kv_heads}, "
             f"group {trial.group}: {taken[wrong[0]]:x} instead of {trial.expected[wrong[0]]:x}"
         )
-        dut._log.info(f"trial {number}: {cycles} cycles, {len(trial.words)} words, {len(taken)} results")
+        dut._log.info(f"trial {number}: {cycles} of {most} cycles, {len(trial.words)} words, {len(taken)} results")
         record(points, params, trial, offer, take)
-        for _ in range(3):
-            await RisingEdge(dut.clk)
-        assert dut.idle.value and not dut.o__valid.value, f"not idle after trial {number}"
