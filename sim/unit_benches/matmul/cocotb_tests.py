@@ -4,18 +4,18 @@ import itertools
 import json
 import os
 import pathlib
+import random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatmulParams, MatrixUnit
 from rtlm.sim.unit_benches.points import EXTENTS, Points, extent
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
-TIMEOUT = 40_000
 CHANCES = (1.0, 0.6, 0.15)
 """Chances that a source offers, or the sink takes, in a cycle."""
 
@@ -23,6 +23,7 @@ PARAMS = MatmulParams(**json.loads(os.environ["BENCH_PARAMS"]))
 SEED = int(os.environ["BENCH_SEED"])
 GROUPS = int(os.environ["BENCH_COUNT"])
 LATENCY = int(os.environ["BENCH_LATENCY"])
+SOURCES = ("i_command", "i_words", "i_write", "i_scale")
 EVENTS = ("busy", "starved", "blocked_activation", "blocked_output")
 FP16_EXTREMES = (0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0xFBFF, 0x7C00, 0xFFFF, 0x3C00)
 BF16_EXTREMES = (0x0000, 0x007F, 0x0080, 0x7F80, 0x7FFF, 0x3F80)
@@ -67,6 +68,7 @@ class Group:
         self.commands, self.words, self.results, self.kinds = [], [], [], []
         for _ in range(commands or int(rng.integers(1, 4))):
             self._matrix(rng, rows, format, group_shift)
+        self.writes = list(self._writes(int(rng.integers(1, 3))))
 
     def _matrix(self, rng, rows, format, group_shift):
         format = BlockFormat(int(rng.integers(0, 3))) if format is None else format
@@ -103,10 +105,9 @@ class Group:
         y = MatrixUnit.model(weights, self.a, self.s, self.r)
         self.results += to_bits(MatrixUnit.order(y, 1 << packet_shift), F32).tolist()
 
-    def writes(self, rng):
+    def _writes(self, packet):
         """Blocks as they come: packets of one column after the other."""
         layout = block_write_layout(PARAMS.columns, PARAMS.max_k_blocks)
-        packet = int(rng.integers(1, 3))
         for first in range(0, self.k_blocks, packet):
             for c in range(self.active):
                 for k in range(first, min(first + packet, self.k_blocks)):
@@ -136,98 +137,101 @@ class Group:
 class Run:
     """Sources, sink and checks around the unit for a list of groups."""
 
-    def __init__(self, dut, rng, groups, chances):
-        self.dut, self.rng, self.groups, self.chances = dut, rng, groups, chances
-        self.started = 0  # groups of which a command has been taken
-        self.finished_commands = 0  # groups of which all have been taken
-        self.received = []
+    def __init__(self, dut, groups, chances, name):
+        self.dut, self.groups, self.chances = dut, groups, chances
+        self.finished_commands = 0  # groups of which all commands have been taken
+        self.expected = [bits for group in groups for bits in group.results]
+        self.received = 0
         self.cycle = 0
         self.word_cycles, self.result_cycles, self.events = [], [], []
+        self.sources = {
+            each: Source(dut, each, random.Random(f"{SEED} {name} {each}"), chance=chances[each]) for each in SOURCES
+        }
+        self.sink = Sink(dut, "o", random.Random(f"{SEED} {name} o"), chance=chances["o"], check=self.check)
 
-    def waits(self, name):
-        return self.rng.random() >= self.chances[name]
+    def check(self, payload, number):
+        lanes = PARAMS.vector_lanes
+        self.result_cycles.append(self.cycle)
+        for index in range(number * lanes, (number + 1) * lanes):
+            got = payload >> 32 * (index - number * lanes) & 0xFFFF_FFFF
+            assert index < len(self.expected), "a result too many"
+            assert got == self.expected[index], f"result {index}: {got:08x} for {self.expected[index]:08x}"
+        self.received += lanes
 
-    async def edge(self):
+    async def clear(self, bank):
+        """Empty a bank."""
+        self.dut.clear.value = 1 << bank
         await RisingEdge(self.dut.clk)
-
-    async def offer(self, name, payload):
-        """Offer one payload until it is taken."""
-        while self.waits(name):
-            await self.edge()
-        valid, ready = getattr(self.dut, f"{name}__valid"), getattr(self.dut, f"{name}__ready")
-        getattr(self.dut, f"{name}__payload").value = payload
-        valid.value = 1
-        await self.edge()
-        while not ready.value:
-            await self.edge()
-        valid.value = 0
+        self.dut.clear.value = 0
 
     async def commands(self):
         for index, group in enumerate(self.groups):
             # The sequencer empties the bank that an instruction will fill when it dispatches that instruction.
-            for n, command in enumerate(group.commands):
-                await self.offer("i_command", command)
-                self.started = index + 1
-                if n == len(group.commands) - 1 and index + 1 < len(self.groups):
-                    self.dut.clear.value = 1 << self.groups[index + 1].bank
-                    await self.edge()
-                    self.dut.clear.value = 0
+            await self.sources["i_command"].send(*group.commands, cycles=self.budget())
+            if index + 1 < len(self.groups):
+                await self.clear(self.groups[index + 1].bank)
             self.finished_commands = index + 1
-
-    async def words(self):
-        for group in self.groups:
-            for word in group.words:
-                await self.offer("i_words", word)
 
     async def activations(self):
         results = 0
         for index, group in enumerate(self.groups):
             # Earlier results must be out, as if they were what is written; the bank's last reader is then long done.
-            while self.finished_commands < index or (index > 1 and len(self.received) < results):
-                await self.edge()
+            while self.finished_commands < index or (index > 1 and self.received < results):
+                await RisingEdge(self.dut.clk)
             results += len(self.groups[index - 1].results) if index else 0
-            for payload in group.writes(self.rng):
-                await self.offer("i_write", payload)
-            if group.bank == 0:
-                for payload in group.vector_scales():
-                    await self.offer("i_scale", payload)
+            await self.fill(group)
 
-    async def sink(self, expected):
-        dut, lanes = self.dut, PARAMS.vector_lanes
-        held = None
-        while len(self.received) < len(expected):
-            dut.o__ready.value = int(not self.waits("o"))
-            await self.edge()
+    async def fill(self, group):
+        """Write a group's activations into its bank."""
+        await self.sources["i_write"].send(*group.writes, cycles=self.budget())
+        if group.bank == 0:
+            await self.sources["i_scale"].send(*group.vector_scales(), cycles=self.budget())
+
+    async def edges(self):
+        """Count cycles and events, and move all streams."""
+        dut, words = self.dut, self.sources["i_words"]
+        while True:
+            await RisingEdge(dut.clk)
             self.cycle += 1
-            assert self.cycle < TIMEOUT, f"{len(self.received)} of {len(expected)} results after {TIMEOUT} cycles"
             self.events.append(tuple(int(getattr(dut, name).value) for name in EVENTS))
             assert not dut.idle.value or not dut.o__valid.value
-            if dut.i_words__valid.value and dut.i_words__ready.value:
+            sent = words.sent
+            for source in self.sources.values():
+                source.edge()
+            if words.sent > sent:
                 self.word_cycles.append(self.cycle)
-            payload = int(dut.o__payload.value) if dut.o__valid.value else None
-            assert held is None or payload == held, "the payload changed while stalled"
-            held = payload
-            if payload is not None and dut.o__ready.value:
-                held = None
-                self.result_cycles.append(self.cycle)
-                for lane in range(lanes):
-                    got = payload >> (32 * lane) & 0xFFFF_FFFF
-                    index = len(self.received)
-                    assert got == expected[index], f"result {index}: {got:08x} for {expected[index]:08x}"
-                    self.received.append(got)
-        dut.o__ready.value = 1
-        for _ in range(3):
-            await self.edge()
-            assert not dut.o__valid.value, "a result too many"
-        assert dut.idle.value
+            self.sink.edge()
 
-    async def go(self, activations=None):
-        """Run the sources, that of the activations or another in its place, and the sink."""
-        expected = [bits for group in self.groups for bits in group.results]
-        tasks = [cocotb.start_soon(task()) for task in (self.commands, self.words, activations or self.activations)]
-        await self.sink(expected)
-        for task in tasks:
-            await task
+    def budget(self):
+        """Return the cycles in which all must be over, even if no two streams ever move at once."""
+        counts = {
+            "i_command": sum(len(group.commands) for group in self.groups),
+            "i_words": sum(len(group.words) for group in self.groups),
+            "i_write": sum(len(group.writes) for group in self.groups),
+            "i_scale": sum(group.active for group in self.groups),
+            "o": len(self.expected) // PARAMS.vector_lanes,
+        }
+        own = counts["i_words"] * PARAMS.steps + counts["i_command"] * LATENCY
+        return UNIT_MARGIN * own + sum(budget(count, self.chances[name]) for name, count in counts.items())
+
+    async def go(self, *, filled=False):
+        """Run the sources, that of the activations too unless the banks are filled, and the sink."""
+        tasks = [cocotb.start_soon(self.commands())]
+        if not filled:
+            tasks.append(cocotb.start_soon(self.activations()))
+        for group in self.groups:
+            self.sources["i_words"].push(group.words)
+
+        def complete():
+            return self.received == len(self.expected) and all(task.done() for task in tasks)
+
+        dut, most = self.dut, self.budget()
+        await until(dut, complete, most, lambda: f"{self.received} of {len(self.expected)} results")
+        self.sink.chance = 1.0
+        for _ in range(4):
+            await RisingEdge(dut.clk)
+        assert dut.idle.value and not dut.o__valid.value
+        dut._log.info("%d of %d cycles, %d results", self.cycle, most, self.received)
         self.record()
 
     def record(self):
@@ -240,16 +244,8 @@ class Run:
                 POINTS.hit("format x chance of a word x of taking", format, self.chances["i_words"], self.chances["o"])
 
 
-async def reset(dut):
-    for name in ("i_command", "i_words", "i_write", "i_scale"):
-        getattr(dut, f"{name}__valid").value = 0
-    dut.clear.value = 0
-    dut.o__ready.value = 0
-    dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
+async def begin(dut):
+    await power_up(dut, clear=0, **{f"{name}__valid": 0 for name in SOURCES}, o__ready=0)
     await RisingEdge(dut.clk)
     assert dut.idle.value
 
@@ -257,43 +253,43 @@ async def reset(dut):
 @cocotb.test()
 async def random_programs(dut):
     """Random groups of matrices, each program with its own gaps."""
-    await reset(dut)
+    await begin(dut)
     rng = np.random.default_rng(SEED)
     bank = 0
     pairs = rng.permutation(list(itertools.product(CHANCES, CHANCES)))
-    for start in range(0, GROUPS, 4):
+    for first in range(0, GROUPS, 4):
         groups = [Group(rng, (bank + n) % 2) for n in range(4)]
-        chances = {name: float(rng.choice(CHANCES)) for name in ("i_command", "i_words", "i_write", "i_scale")}
-        chances["i_words"], chances["o"] = map(float, pairs[start // 4 % len(pairs)])
-        dut._log.info("seed %d, groups from %d, chances %s", SEED, start, chances)
-        run = Run(dut, rng, groups, chances)
+        chances = {name: float(rng.choice(CHANCES)) for name in SOURCES}
+        chances["i_words"], chances["o"] = map(float, pairs[first // 4 % len(pairs)])
+        dut._log.info("seed %d, groups from %d, chances %s", SEED, first, chances)
+        run = Run(dut, groups, chances, f"groups from {first}")
         # Between programs everything is idle, so the first group's bank can be emptied by hand.
-        dut.clear.value = 1 << groups[0].bank
-        await run.edge()
-        dut.clear.value = 0
+        await run.clear(groups[0].bank)
+        edges = cocotb.start_soon(run.edges())
         await run.go()
+        edges.cancel()
 
 
 @cocotb.test()
 async def full_rate(dut):
     """Without gaps: a word in every cycle across commands, the stated latency, and events that add up."""
-    await reset(dut)
+    await begin(dut)
     rng = np.random.default_rng(SEED + 1)
-    always = dict.fromkeys(("i_command", "i_words", "i_write", "i_scale", "o"), 1.0)
+    always = dict.fromkeys((*SOURCES, "o"), 1.0)
     for format, group_shift in itertools.product(BlockFormat, range(MAX_GROUP_SHIFT + 1)):
         k_blocks = PARAMS.max_k_blocks >> MAX_GROUP_SHIFT << MAX_GROUP_SHIFT
         run_tiles = PARAMS.tile.tiles_per_scale_word(format, group_shift)
         row_groups = max(4, 3 * run_tiles // (2 * k_blocks))  # more than one scale word a matrix
         rows = row_groups * PARAMS.tile.group_rows(format)
         group = Group(rng, 1, k_blocks=k_blocks, rows=rows, format=format, group_shift=group_shift, commands=3)
-        run = Run(dut, rng, [group], always)
-        dut.clear.value = 2
-        await run.edge()
-        dut.clear.value = 0
+        run = Run(dut, [group], always, f"{format.name} {group_shift}")
+        await run.clear(group.bank)
+        edges = cocotb.start_soon(run.edges())
         # The bank is full before the first command.
-        for payload in group.writes(rng):
-            await run.offer("i_write", payload)
-        await run.go(run.edge)
+        await run.fill(group)
+        run.events.clear()
+        await run.go(filled=True)
+        edges.cancel()
         spacing = np.diff(run.word_cycles)
         assert spacing.max() <= PARAMS.steps
         tiles = row_groups * k_blocks
