@@ -4,10 +4,10 @@ import itertools
 import json
 import os
 import pathlib
+import random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from rtlm.hw.control.isa import f32_bits
 from rtlm.hw.hls import F32, to_bits
@@ -15,9 +15,13 @@ from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.model import VectorModel
 from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up
 from rtlm.sim.unit_benches.vector.points import VectorPoints
 
-TIMEOUT = 60_000
+LATENCY = json.loads(os.environ["BENCH_LATENCY"])
+"""Cycles from a packet's last beat to its write, by name of the epilogue."""
+COMMAND_CYCLES = 12
+"""Between two commands."""
 GAPS = (1.0, 0.6, 0.15)
 SINK_GAPS = (1.0, 0.4, 0.05)
 """Chances that a source offers, or the sink takes, in a cycle."""
@@ -54,6 +58,12 @@ class Step:
         self.commands, self.results, self.attention, self.words = [], [], [], []
         self.kinds = []  # epilogue and rows of each command
         self.bank, self.scales, self.local, self.memory = [], [], [], {}
+        self.writes = 0  # words that go to memory
+
+    def cycles(self):
+        """Return the engine's own cycles: beat after beat, and between commands until the pipelines are empty."""
+        beats = sum(self.active * rows // self.params.lanes for _, rows in self.kinds)
+        return beats + len(self.kinds) * (max(LATENCY.values()) + COMMAND_CYCLES)
 
     def command(self, epilogue, rows, **values):
         self.kinds.append((epilogue, rows))
@@ -65,6 +75,7 @@ class Step:
         self.local += effects.local
         assert not self.memory.keys() & effects.memory.keys()
         self.memory |= effects.memory
+        self.writes += len({address // self.params.word_bytes for address in effects.memory})
 
     def values(self, rows, extreme=0.0):
         y = self.rng.normal(size=(self.active, rows)) * 2.0 ** self.rng.integers(-3, 4, size=(self.active, 1))
@@ -213,35 +224,18 @@ def jumble(params, model, rng, columns_active):
     return step
 
 
-class Source:
-    """Offers a list of payloads, with gaps; holds each until it is taken."""
-
-    def __init__(self, dut, name, rng):
-        self.valid, self.ready = getattr(dut, f"{name}__valid"), getattr(dut, f"{name}__ready")
-        self.payload = getattr(dut, f"{name}__payload")
-        self.rng, self.queue, self.offered, self.chance = rng, [], False, 1.0
-        self.valid.value = 0
-
-    def edge(self):
-        if self.offered and self.ready.value:
-            self.queue.pop(0)
-            self.offered = False
-            self.valid.value = 0
-        if not self.offered and self.queue and self.rng.random() < self.chance:
-            self.payload.value = self.queue[0]
-            self.valid.value = 1
-            self.offered = True
-
-
 class Engine:
     """The device and everything around it, advanced one clock edge at a time."""
 
-    def __init__(self, dut, params, rng):
-        self.dut, self.params, self.rng = dut, params, rng
-        self.sources = {n: Source(dut, n, rng) for n in ("i_command", "i_results", "i_attention", "i_words")}
+    def __init__(self, dut, params, seed):
+        self.dut, self.params = dut, params
+        self.sources = {
+            name: Source(dut, name, random.Random(f"{seed} {name}"))
+            for name in ("i_command", "i_results", "i_attention", "i_words")
+        }
+        self.writes = Sink(dut, "o_writes", random.Random(f"{seed} o_writes"))
         self.bank_layout = block_write_layout(params.columns, params.max_blocks)
         self.scale_layout = vector_scale_layout(params.columns)
-        self.ready, self.held, self.chance = False, None, 1.0
         self.cycles = 0
 
     def edge(self, seen):
@@ -256,18 +250,9 @@ class Engine:
         if dut.o_local__valid.value:
             kind, column, head, codes, s = fields(params.local_write, int(dut.o_local__payload.value))
             seen.local.append((kind, column, head, signed_bytes(codes, params.head_dim), s))
-        valid = bool(dut.o_writes__valid.value)
-        if self.held is not None:
-            assert valid and int(dut.o_writes__payload.value) == self.held, "a stalled word changed"
-        self.held = None
-        if valid:
-            payload = int(dut.o_writes__payload.value)
-            if self.ready:
-                self.write(seen, payload)
-            else:
-                self.held = payload
-        self.ready = self.rng.random() < self.chance
-        dut.o_writes__ready.value = int(self.ready)
+        payload = self.writes.edge()
+        if payload is not None:
+            self.write(seen, payload)
         for source in self.sources.values():
             source.edge()
 
@@ -295,20 +280,13 @@ def compare(name, seen, expected):
 
 
 async def begin(dut):
-    """Reset; give parameters, random generator and the device's surroundings."""
+    """Reset; return parameters, random generator and the device's surroundings."""
     params = VectorParams(**json.loads(os.environ["BENCH_PARAMS"]))
     seed = int(os.environ["BENCH_SEED"])
     rng = np.random.default_rng(seed)
     dut._log.info("seed %d, %s", seed, params)
-    engine = Engine(dut, params, rng)
-    dut.columns_active.value = 1
-    dut.position.value = 0
-    dut.kv_base.value = 0
-    dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
-    for _ in range(4):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
+    engine = Engine(dut, params, seed)
+    await power_up(dut, columns_active=1, position=0, kv_base=0)
     return params, rng, engine
 
 
@@ -316,15 +294,16 @@ async def begin(dut):
 async def latency(dut):
     """From the last beat of a packet to its write, without gaps."""
     params, rng, engine = await begin(dut)
-    expected = json.loads(os.environ["BENCH_LATENCY"])
     rows = {"RESIDUAL": 32, "SWIGLU": 64, "QUANTISE": 32, "ROPE_Q": params.head_dim, "VALUE": params.head_dim}
     for name, count in rows.items():
         step = Step(params, VectorModel(params), rng, 1)
         step.command(Epilogue[name], count)
+        began = engine.cycles
         source = engine.sources["i_attention" if name == "QUANTISE" else "i_results"]
-        source.queue = [floats(beat) for beat in step.values(count)[0].reshape(-1, params.lanes)]
-        engine.sources["i_command"].queue = step.commands
-        seen, last_in, last_out = Seen(), None, None
+        source.push(floats(beat) for beat in step.values(count)[0].reshape(-1, params.lanes))
+        engine.sources["i_command"].push(step.commands)
+        beats, seen, last_in, last_out = len(source.queue), Seen(), None, None
+        most = budget(beats, 1.0) + UNIT_MARGIN * LATENCY[name]
         while last_out is None:
             await RisingEdge(dut.clk)
             engine.edge(seen)
@@ -332,10 +311,12 @@ async def latency(dut):
                 last_in = engine.cycles
             if seen.bank or seen.local:
                 last_out = engine.cycles
-        assert last_out - last_in == expected[name], f"{name}: {last_out - last_in} cycles instead of {expected[name]}"
+            assert engine.cycles < began + most, f"{name}: nothing came within {most} cycles"
+        assert last_out - last_in == LATENCY[name], f"{name}: {last_out - last_in} cycles instead of {LATENCY[name]}"
         while not dut.idle.value:
             await RisingEdge(dut.clk)
             engine.edge(seen)
+            assert engine.cycles < began + 2 * most, f"{name}: not idle within {2 * most} cycles"
 
 
 @cocotb.test()
@@ -351,14 +332,20 @@ async def random_programs(dut):
         dut.columns_active.value = active
         dut.position.value = sum(int(p) << 32 * c for c, p in enumerate(step.position))
         dut.kv_base.value = sum(int(b) << 32 * c for c, b in enumerate(step.kv_base))
-        engine.sources["i_command"].queue = step.commands
-        engine.sources["i_results"].queue = step.results
-        engine.sources["i_attention"].queue = step.attention
-        engine.sources["i_words"].queue = step.words
-        for source in engine.sources.values():
-            source.chance = GAPS[int(rng.integers(len(GAPS)))]
-        engine.sources["i_results"].chance, engine.chance = map(float, pairs[number % len(pairs)])
+        payloads = {
+            "i_command": step.commands,
+            "i_results": step.results,
+            "i_attention": step.attention,
+            "i_words": step.words,
+        }
+        chances = {name: GAPS[int(rng.integers(len(GAPS)))] for name in payloads}
+        chances["i_results"], engine.writes.chance = map(float, pairs[number % len(pairs)])
+        for name, source in engine.sources.items():
+            source.chance = chances[name]
+            source.push(payloads[name])
         seen, commands = Seen(), len(step.commands)
+        most = sum(budget(len(payloads[name]), chances[name]) for name in payloads)
+        most += budget(step.writes, engine.writes.chance) + UNIT_MARGIN * step.cycles()
         start, quiet = engine.cycles, 0
         while quiet < 3:
             await RisingEdge(dut.clk)
@@ -367,8 +354,9 @@ async def random_programs(dut):
             assert not (quiet and not dut.idle.value), "idle fell without a command"
             quiet = 0 if waiting or not dut.idle.value else quiet + 1
             engine.edge(seen)
-            assert engine.cycles - start < TIMEOUT, (
-                f"step {number} hangs: {[(n, len(s.queue)) for n, s in engine.sources.items()]}"
+            assert engine.cycles - start < most, (
+                f"step {number} does not end within {most} cycles: "
+                f"{[(name, len(source.queue)) for name, source in engine.sources.items()]}"
             )
         compare("bank writes", seen.bank, step.bank)
         compare("scales", seen.scales, step.scales)
@@ -380,5 +368,6 @@ async def random_programs(dut):
             value = int(dut.best_value.value) >> 32 * c & 0xFFFFFFFF
             best = model.best_index[c], int(to_bits(model.best_value[c], F32))
             assert (index, value) == best, f"arg-max of column {c}: {index, value} instead of {best}"
-        points.record(step.kinds, active, {n: source.chance for n, source in engine.sources.items()}, engine.chance)
-        dut._log.info("step %d: %d columns, %d commands, %d cycles", number, active, commands, engine.cycles - start)
+        points.record(step.kinds, active, chances, engine.writes.chance)
+        cycles = engine.cycles - start
+        dut._log.info("step %d: %d columns, %d commands, %d of %d cycles", number, active, commands, cycles, most)
