@@ -9,12 +9,11 @@ import zlib
 from collections import deque
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.triggers import RisingEdge
 from rtlm.hw.attention.params import ATTENTION_COMMAND
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, assemble
 from rtlm.hw.control.legality import broken_rules
-from rtlm.hw.control.sequencer import Fault
+from rtlm.hw.control.sequencer import SETTLE_CYCLES, Fault
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.matmul.unit import MATMUL_COMMAND
@@ -22,16 +21,20 @@ from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.sequencer.bench import is_skipped, segments
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, reset, start_clock
 
 PARAMS = SequencerParams(**json.loads(os.environ["BENCH_PARAMS"]))
 SEED, COUNT = int(os.environ["BENCH_SEED"]), int(os.environ["BENCH_COUNT"])
 WORD, BEATS = PARAMS.word_bytes, PARAMS.beats_per_word
-TIMEOUT = 20_000
+INSTRUCTION_CYCLES = 3
+"""For each instruction, when nothing waits."""
 UNITS = ("matmul", "attention", "vector")
 COMMANDS = {"matmul": MATMUL_COMMAND, "attention": ATTENTION_COMMAND, "vector": VECTOR_COMMAND}
 IDLE = ("matmul_idle", "vector_idle", "attention_idle", "writer_idle")
 PROGRAM_BASE = 1 << 24
 CHANCES = (1.0, 0.6, 0.2)
+PACES = ("segments", "memory", "words", "commands", "idle")
+"""What can wait: for each there is a chance that it does not, in a cycle."""
 
 POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
 _EPILOGUES = {
@@ -132,56 +135,41 @@ class Program:
 class Bench:
     """Memory in front of the sequencer, units behind it."""
 
-    def __init__(self, dut, rng):
-        self.dut, self.rng = dut, rng
-        self.clock = None
+    def __init__(self, dut, name):
+        self.dut, self.rng = dut, random.Random(f"{SEED} {name} idle")
         self.queue: deque = deque()  # words on their way: (is a program word, payload)
-        self.chance = dict.fromkeys(("segments", "memory", "words", "commands", "idle"), 1.0)
+
+        def stream(kind, port, **options):
+            return kind(dut, port, random.Random(f"{SEED} {name} {port}"), **options)
+
+        self.segments = stream(Sink, "o_segments", holds=False)
+        self.memory = {True: stream(Source, "i_program"), False: stream(Source, "i_words")}
+        self.words = {unit: stream(Sink, f"o_{unit}_words") for unit in UNITS}
+        self.taken = {unit: stream(Sink, f"o_{unit}") for unit in UNITS}
+        self.pace(dict.fromkeys(PACES, 1.0))
+
+    def pace(self, chance):
+        """Set the chances of everything that can wait."""
+        self.chance = chance
+        self.segments.chance = chance["segments"]
+        for name, streams in (("memory", self.memory), ("words", self.words), ("commands", self.taken)):
+            for each in streams.values():
+                each.chance = chance[name]
 
     def reset_records(self):
         self.reads, self.program_reads, self.clears, self.done = [], [], [0, 0], 0
         self.routed: dict[str, list] = {unit: [] for unit in UNITS}
         self.commands: dict[str, list] = {unit: [] for unit in UNITS}
-        self.held = {}
 
-    def lucky(self, name):
-        return int(self.rng.random() < self.chance[name])
-
-    async def start(self):
-        dut = self.dut
-        for name in ("start", "o_segments__ready", "i_program__valid", "i_words__valid", "program_crc"):
-            getattr(dut, name).value = 0
-        for unit in UNITS:
-            getattr(dut, f"o_{unit}__ready").value = getattr(dut, f"o_{unit}_words__ready").value = 0
-        for name in IDLE:
-            getattr(dut, name).value = 1
-        dut.matmul_blocked.value = dut.attention_phase.value = 0
-        dut.rst.value = 1
-        if not self.clock:
-            self.clock = cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
-        for _ in range(3):
-            await RisingEdge(dut.clk)
-        dut.rst.value = 0
-
-    def offer(self):
-        """Offer the oldest word; one that is offered stays until it is taken."""
-        dut = self.dut
-        standing = int(dut.i_program__valid.value) or int(dut.i_words__valid.value)
-        if not standing and self.queue and self.lucky("memory"):
-            program, payload = self.queue[0]
-            (dut.i_program__payload if program else dut.i_words__payload).value = payload
-            (dut.i_program__valid if program else dut.i_words__valid).value = 1
-
-    def stream(self, name):
-        """Payload that moves in this cycle, None if none; what waits must not change."""
-        valid, ready, payload = (getattr(self.dut, f"{name}__{part}") for part in ("valid", "ready", "payload"))
-        seen = int(payload.value) if int(valid.value) else None
-        if name in self.held and not name.endswith("segments"):
-            assert seen == self.held[name], f"{name} changed or was withdrawn while it waited"
-        self.held.pop(name, None)
-        if seen is not None and not int(ready.value):
-            self.held[name] = seen
-        return seen if seen is not None and int(ready.value) else None
+    async def reset(self):
+        """Reset the sequencer; what is under way is forgotten."""
+        self.queue.clear()
+        for source in self.memory.values():
+            source.withdraw()
+        for sink in (self.segments, *self.words.values(), *self.taken.values()):
+            sink.hold.forget()
+        quiet = {"start": 0, "program_crc": 0, "matmul_blocked": 0, "attention_phase": 0}
+        await reset(self.dut, **quiet, **dict.fromkeys(IDLE, 1))
 
     def is_busy(self, program, name):
         """Whether a unit still waits for words of a command that it has taken."""
@@ -190,41 +178,52 @@ class Bench:
             return False
         return len(self.routed[unit]) < sum(program.demand[unit][: len(self.commands[unit])])
 
-    def moves(self, name):
-        return int(getattr(self.dut, f"{name}__valid").value) and int(getattr(self.dut, f"{name}__ready").value)
-
     async def cycle(self, program):
+        """Let a cycle pass, and note what moved in it."""
         dut = self.dut
-        dut.o_segments__ready.value = self.lucky("segments")
+        await RisingEdge(dut.clk)
+        segment = self.segments.edge()
         for unit in UNITS:
-            getattr(dut, f"o_{unit}__ready").value = self.lucky("commands")
-            getattr(dut, f"o_{unit}_words__ready").value = self.lucky("words")
-        for name in IDLE:
-            getattr(dut, name).value = int(self.lucky("idle") and not self.is_busy(program, name))
-        self.offer()
-        await ReadOnly()
-        segment = self.stream("o_segments")
-        for unit in UNITS:
-            word = self.stream(f"o_{unit}_words")
+            word, command = self.words[unit].edge(), self.taken[unit].edge()
             if word is not None:
                 self.routed[unit].append(word)
-            command = self.stream(f"o_{unit}")
             if command is not None:
-                layout = COMMANDS[unit]
-                fields = {n: command >> f.offset & ((1 << f.width) - 1) for n, f in layout}
+                fields = {n: command >> f.offset & ((1 << f.width) - 1) for n, f in COMMANDS[unit]}
                 self.commands[unit].append(fields)
-        taken = [name for name in ("i_program", "i_words") if self.moves(name)]
         clear = int(dut.clear_banks.value)
         self.clears = [count + (clear >> bank & 1) for bank, count in enumerate(self.clears)]
         self.done += int(dut.done.value)
-        await RisingEdge(dut.clk)
-        for name in taken:
-            getattr(dut, f"{name}__valid").value = 0
-            self.queue.popleft()
-        # An offer that was taken is renewed a cycle later: valid is low in between.
         if segment is not None:
             self.request(program, segment)
+        for source in self.memory.values():
+            source.edge()
+        if self.queue and not any(source.queue for source in self.memory.values()):  # words come in order
+            kind, payload = self.queue.popleft()
+            self.memory[kind].push([payload])
+        for name in IDLE:
+            lucky = self.rng.random() < self.chance["idle"]
+            getattr(dut, name).value = int(lucky and not self.is_busy(program, name))
         dut.start.value = 0
+
+    def is_empty(self):
+        """Whether no word is on its way."""
+        return not self.queue and not any(source.queue for source in self.memory.values())
+
+    def budget(self, program):
+        """Return the cycles in which a program must end, even if no two streams ever move at once."""
+        segments = len(program.reads) + len(program.words)
+        words = {unit: len(program.routed[unit]) for unit in UNITS}
+        counts = {
+            "segments": [segments],
+            "memory": [sum(words.values()) + len(program.words)],
+            "words": words.values(),
+            "commands": [len(program.commands[unit]) for unit in UNITS],
+        }
+        total = sum(budget(count, self.chance[name]) for name, some in counts.items() for count in some)
+        # An instruction may wait until all are idle at once, the end until they were for some cycles in a row.
+        idle = self.chance["idle"] ** len(IDLE)
+        total += budget(len(program.instructions), idle) + SETTLE_CYCLES * budget(1, idle**SETTLE_CYCLES)
+        return total + UNIT_MARGIN * (INSTRUCTION_CYCLES * len(program.instructions) + segments)
 
     def request(self, program, segment):
         address, words, kind = segment & 0xFFFFFFFF, segment >> 32 & 0xFFFFFFFF, segment >> 64
@@ -246,11 +245,13 @@ class Bench:
         dut.no_logits.value, dut.store_logits.value = program.no_logits, program.store_logits
         dut.program_base.value, dut.program_words.value = PROGRAM_BASE, len(program.words)
         dut.start.value = 1
-        for _ in range(TIMEOUT):
+        most = self.budget(program)
+        for cycle in range(most):
             await self.cycle(program)
             if self.done or int(dut.fault.value):
+                dut._log.info("%d of %d cycles, %d segments", cycle, most, len(self.reads))
                 return
-        raise AssertionError(f"no end after {TIMEOUT} cycles: {len(self.reads)} of {len(program.reads)} segments")
+        raise AssertionError(f"no end within {most} cycles: {len(self.reads)} of {len(program.reads)} segments")
 
 
 def check(bench, program):
@@ -260,7 +261,7 @@ def check(bench, program):
         assert bench.routed[unit] == program.routed[unit], f"words of {unit}"
         assert bench.commands[unit] == program.commands[unit], f"commands of {unit}"
     assert bench.clears == program.clears
-    assert not bench.queue
+    assert bench.is_empty()
 
 
 def record(bench, program):
@@ -284,15 +285,17 @@ async def random_programs(dut):
     """Random programs: reads, words and commands of each unit in order, banks cleared, one `done`."""
     rng = random.Random(f"{SEED} programs")
     print(f"seed {SEED}")
-    bench = Bench(dut, rng)
-    await bench.start()
+    start_clock(dut)
+    bench = Bench(dut, "programs")
+    await bench.reset()
     # The first program meets no pause; then come all other pairs of the two that matter most, before one comes again.
     pairs = rng.sample(list(itertools.product(CHANCES, CHANCES)), len(CHANCES) ** 2)
     pairs.sort(key=lambda pair: pair != (1.0, 1.0))
     for number in range(COUNT):
-        bench.chance = {name: rng.choice(CHANCES) for name in bench.chance} if number else bench.chance
-        bench.chance["memory"], bench.chance["commands"] = pairs[number % len(pairs)]
-        bench.chance["idle"] = max(0.9, bench.chance["idle"])  # seven quiet cycles in a row end a program
+        chance = {name: rng.choice(CHANCES) if number else 1.0 for name in PACES}
+        chance["memory"], chance["commands"] = pairs[number % len(pairs)]
+        chance["idle"] = max(0.9, chance["idle"])  # seven quiet cycles in a row end a program
+        bench.pace(chance)
         program = Program(rng)
         await bench.run(program, program.crc if number % 2 else 0)
         assert int(dut.fault.value) == Fault.NONE.value
@@ -308,9 +311,10 @@ async def random_programs(dut):
 async def wrong_programs(dut):
     """An unknown opcode and a program with another check end in their faults, and never in `done`."""
     rng = random.Random(f"{SEED} wrong")
-    bench = Bench(dut, rng)
+    start_clock(dut)
+    bench = Bench(dut, "wrong")
     for fault in (Fault.PROGRAM_CHECKSUM, Fault.ILLEGAL_INSTRUCTION):
-        await bench.start()
+        await bench.reset()
         program = Program(rng)
         crc = program.crc ^ 1 << rng.randrange(32)
         if fault is Fault.ILLEGAL_INSTRUCTION:
@@ -324,4 +328,3 @@ async def wrong_programs(dut):
         assert int(dut.fault.value) == fault.value
         assert not bench.done
         POINTS.hit("end of a program", fault.name)
-        bench.queue.clear()
