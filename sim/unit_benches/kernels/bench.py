@@ -217,6 +217,7 @@ def make_case(name, kern, component, params):
     return {
         "name": name,
         "latency": component.latency,
+        "passes": 1 + waits,
         "expected_first": first_packet + component.latency + first_packet * waits,
         "reduces": graph.reduces,
         "inputs": beats(component.i.payload.shape(), [*raw, (1, last.astype(np.int64)), (5, tag)], lanes),
