@@ -25,13 +25,21 @@ from rtlm.sim.unit_benches.memory.peers import (
     WRITER,
     Bench,
     pauses,
+    segment_payload,
 )
 from rtlm.sim.unit_benches.points import Points
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, budget
+from rtlm.sim.verilator.cocotb_runner import CLOCK_PERIOD_NS
 
 STALLS = (0.0, 0.5, 0.9)
 SHAPES = ("no word", "one word", "within a stripe", "over a stripe's end")
 STROBES = {0: "no byte", (1 << WORD) - 1: "all bytes"}
 FAULTS = [fault.name for fault in BusFault if fault is not BusFault.NONE and (BEATS > 1 or fault.name != "ALIGNMENT")]
+ACCESSES, ROUNDS, PAUSE = 300, 20, 0.6
+"""Random accesses to registers, then rounds in which the array is written and read at once; pauses of each channel."""
+# Beside these, each register is read and written once or twice. Address, data and answer of each access may wait.
+_ALL = ACCESSES + 2 * (ROUNDS + 1) * REGISTERS.size // 4
+REGISTERS_NS = CLOCK_PERIOD_NS * UNIT_MARGIN * 3 * budget(_ALL, 1 - PAUSE)
 POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
 POINTS.cross("segment x stream x chance that it is not taken", SHAPES, ("data", "program"), STALLS)
 POINTS.cross("write's strobes x last of a run", (*STROBES.values(), "some bytes"), ("last", "not last"))
@@ -46,7 +54,7 @@ def shape(first, words):
     return SHAPES[2 + (first // STRIPE_WORDS != (first + words - 1) // STRIPE_WORDS)]
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test
 async def random_reads_and_writes(dut):
     """Reader and writer at once, everything random: words in order, memory as expected."""
     bench = Bench(dut, "random")
@@ -91,7 +99,7 @@ async def random_reads_and_writes(dut):
         POINTS.hit("write's strobes x last of a run", strobes, last)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test
 async def full_rate(dut):
     """A beat a cycle with long and with single-word segments, as many bursts as allowed, bursts as long as possible."""
     bench = Bench(dut, "rate")
@@ -102,10 +110,10 @@ async def full_rate(dut):
     ):
         checker = bench.checkers[-1]
         before, start = checker.beats, None
-        task = cocotb.start_soon(bench.read_back(segments))
+        task = cocotb.start_soon(bench.read_back(segments))  # ends where it takes too long
         beats = sum(words for _, words, _ in segments) * BEATS
         cycles = 0
-        while checker.beats - before < beats:
+        while checker.beats - before < beats and not task.done():
             await RisingEdge(dut.clk)
             start = checker.beats if start is None and checker.beats > before else start
             cycles += start is not None
@@ -115,7 +123,7 @@ async def full_rate(dut):
     for slave in bench.slaves:
         slave.read_if.r_channel.pause = True
     bench.data.clear()
-    await bench.send_all([(number, 1, DATA) for number in range(READER.outstanding)], 0)
+    await bench.send("i_segments", *(segment_payload(number, 1) for number in range(READER.outstanding)))
     for _ in range(40):
         await RisingEdge(dut.clk)
     assert all(checker.most_outstanding == READER.outstanding for checker in bench.checkers)
@@ -130,7 +138,7 @@ async def full_rate(dut):
     assert [checker.writes - n for checker, n in zip(bench.checkers, writes, strict=True)] == [4] * READER.ports
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test
 async def buffer_holds_what_it_says(dut):
     """With its outputs stalled the reader fetches exactly as many words as it can keep, and says why it stops."""
     bench = Bench(dut, "buffer")
@@ -148,7 +156,7 @@ async def buffer_holds_what_it_says(dut):
     await bench.until(lambda: int(dut.no_segment.value) and int(dut.reader_idle.value))
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test
 async def faults_stop_and_drain_recovers(dut):
     """Error responses, limits and odd addresses: a code, no hang, no forbidden request, and as new after a drain."""
     bench = Bench(dut, "faults")
@@ -227,7 +235,7 @@ async def faults_stop_and_drain_recovers(dut):
     assert not reader_error() and not writer_error()
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test
 async def drain_at_any_time(dut):
     """A drain in the middle of everything; what is read afterwards is right, and what was written is complete."""
     bench = Bench(dut, "drain")
@@ -248,7 +256,8 @@ async def drain_at_any_time(dut):
             await RisingEdge(dut.clk)
         for task in tasks:
             task.cancel()
-        dut.i_segments__valid.value = dut.i__valid.value = 0
+        for name in ("i_segments", "i"):
+            bench.streams[name].withdraw()
         await bench.drain()
         bench.stall = 0.0
         await bench.until(lambda: int(dut.writer_idle.value))
@@ -256,7 +265,7 @@ async def drain_at_any_time(dut):
     assert not any(checker.unanswered or checker.lengths or checker.reads for checker in bench.checkers)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=REGISTERS_NS, timeout_unit="ns")
 async def registers(dut):
     """Every register by its definition: values, resets, strobes, pulses, errors, random gaps on all channels."""
     bench = Bench(dut, "registers")
@@ -268,9 +277,9 @@ async def registers(dut):
 
     def go_random():
         for side in (master.write_if.aw_channel, master.write_if.w_channel, master.write_if.b_channel):
-            side.set_pause_generator(pauses(random.Random(rng.random()), lambda: 0.6))
+            side.set_pause_generator(pauses(random.Random(rng.random()), lambda: PAUSE))
         for side in (master.read_if.ar_channel, master.read_if.r_channel):
-            side.set_pause_generator(pauses(random.Random(rng.random()), lambda: 0.6))
+            side.set_pause_generator(pauses(random.Random(rng.random()), lambda: PAUSE))
 
     async def read(offset):
         answer = await master.read(offset, 4)
@@ -284,7 +293,7 @@ async def registers(dut):
     assert await read(REGISTERS.address("CONFIG")) == (AxiResp.OKAY, REGISTERS["CONFIG"].reset)
     go_random()
     pulses = {"start": 0, "stop": 0}
-    for _ in range(300):
+    for _ in range(ACCESSES):
         register = rng.choice(REGISTERS.registers)
         index = rng.randrange(register.count or 1)
         offset = REGISTERS.address(register.name, index)
@@ -323,7 +332,7 @@ async def registers(dut):
 
     # Several at once: the next address may come while the answer to the last one is not taken.
     array = [REGISTERS.address("ARRAY", index) for index in range(REGISTERS["ARRAY"].count or 0)]
-    for _ in range(20):
+    for _ in range(ROUNDS):
         written = [rng.randbytes(4) for _ in array]
         tasks = [cocotb.start_soon(master.write(*pair)) for pair in zip(array, written, strict=True)]
         assert [(await task).resp for task in tasks] == [AxiResp.OKAY] * len(array)

@@ -6,12 +6,11 @@ import random
 from collections import deque
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBus, AxiReadBus, AxiSlave, AxiWriteBus
 from rtlm.sim.unit_benches.memory.bench import MemoryParams
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Hold, Sink, Source, budget, reset, start_clock, until
 
-PERIOD_NS = 10
 SEED = int(os.environ["BENCH_SEED"])
 PARAMS = MemoryParams.from_json(os.environ["BENCH_PARAMS"])
 READER, WRITER = PARAMS.reader, PARAMS.writer
@@ -60,22 +59,17 @@ class Checker:
         self.unanswered = 0
         self.lengths: deque = deque()
         self.sent = 0
-        self.held = {}
+        self.holds = {channel: Hold(f"m{port}_axi {channel}") for channel in ("ar", "aw", "w")}
         cocotb.start_soon(self.run())
 
     def get(self, name):
         return int(getattr(self.dut, f"m{self.port}_axi__{name}").value)
 
     def handshake(self, channel, payload):
-        """Tell whether the channel transfers now; a master that has set valid must not change its mind."""
+        """Return what the channel transfers now; a master that has set valid must not change its mind."""
         valid, ready = self.get(f"{channel}valid"), self.get(f"{channel}ready")
-        now = tuple(self.get(name) for name in payload) if valid else None
-        if channel in self.held:
-            assert now == self.held[channel], f"{channel}: valid or payload changed while stalled"
-        self.held.pop(channel, None)
-        if valid and not ready:
-            self.held[channel] = now
-        return now if valid and ready else None
+        offered = tuple(self.get(name) for name in payload) if valid else None
+        return self.holds[channel].see(offered, bool(ready))
 
     def check_address(self, address, length, size, burst, identifier):
         width = STRIPING.port_bytes
@@ -133,6 +127,11 @@ def pauses(rng, probability):
             yield rng.random() < level
 
 
+def segment_payload(word, words, kind=DATA):
+    """Return what asks for words of memory."""
+    return word * BEATS | words << READER.beat_bits | kind << (READER.beat_bits + 32)
+
+
 class Bench:
     """Harness, memory, checkers and streams."""
 
@@ -141,17 +140,29 @@ class Bench:
         self.rng = random.Random(f"{SEED} {name}")
         print(f"seed {SEED}")
         self.memory = SharedMemory(self.rng)
+        self.patience = 0.0
         self.data, self.program = [], []
+        self.streams = {
+            each: kind(dut, each, random.Random(f"{SEED} {name} {each}"))
+            for kind, some in ((Source, ("i_segments", "i")), (Sink, ("o_words", "o_program")))
+            for each in some
+        }
         self.stall = 0.0
-        self.cycles = 0
-        cocotb.start_soon(Clock(dut.clk, PERIOD_NS, unit="ns").start())
+        start_clock(dut)
+
+    @property
+    def stall(self):
+        """Chance that a word is not taken, in a cycle."""
+        return 1 - self.streams["o_words"].chance
+
+    @stall.setter
+    def stall(self, chance):
+        for name in ("o_words", "o_program"):
+            self.streams[name].chance = 1 - chance
 
     async def start(self, *, patience=0.0):
         """Reset and connect; memory pauses with up to the given probability."""
-        dut = self.dut
-        for name in ("i_segments__valid", "o_words__ready", "o_program__ready", "i__valid", "drain"):
-            getattr(dut, name).value = 0
-        dut.limit.value = FULL
+        dut, self.patience = self.dut, patience
         dut.rst.value = 1
         self.slaves, self.checkers = [], []
         for port in range(READER.ports):
@@ -174,63 +185,58 @@ class Bench:
                     channel.set_pause_generator(pauses(rng, lambda rng=rng: rng.choice([0, 0, 0.5, 1]) * patience))
             self.slaves.append(slave)
             self.checkers.append(Checker(dut, port))
-        for _ in range(4):
-            await RisingEdge(dut.clk)
-        dut.rst.value = 0
-        for stream, into in (("o_words", self.data), ("o_program", self.program)):
-            cocotb.start_soon(self.receive(stream, into))
+        await reset(dut, drain=0, limit=FULL)
+        cocotb.start_soon(self.run())
         await RisingEdge(dut.clk)
 
-    async def receive(self, stream, into):
-        """Take words with random back-pressure; payloads must hold while stalled."""
-        valid, ready, payload = (getattr(self.dut, f"{stream}__{name}") for name in ("valid", "ready", "payload"))
-        held = None
-        accept = 0
+    async def run(self):
+        """Move all streams; a drain may take back what an output offers."""
+        into = {"o_words": self.data, "o_program": self.program}
         while True:
             await RisingEdge(self.dut.clk)
-            seen = int(payload.value) if int(valid.value) else None
-            if held is not None and not int(self.dut.drain.value):
-                assert seen == held, f"{stream}: payload changed or valid fell while stalled"
-            held = seen if not accept else None
-            if int(self.dut.drain.value):
-                held = None
-            elif seen is not None and accept:
-                into.append(seen.to_bytes(WORD, "little"))
-            accept = int(self.rng.random() >= self.stall)
-            ready.value = accept
+            drained = int(self.dut.drain.value)
+            for name, stream in self.streams.items():
+                if name not in into:
+                    stream.edge()
+                    continue
+                if drained:
+                    stream.hold.forget()
+                word = stream.edge()
+                if drained:
+                    stream.hold.forget()
+                elif word is not None:
+                    into[name].append(word.to_bytes(WORD, "little"))
 
-    async def send(self, stream, payload, gap=0.0):
-        """Send one payload after a random gap."""
-        valid, ready = getattr(self.dut, f"{stream}__valid"), getattr(self.dut, f"{stream}__ready")
-        while self.rng.random() < gap:
-            await RisingEdge(self.dut.clk)
-        getattr(self.dut, f"{stream}__payload").value = payload
-        valid.value = 1
-        while True:
-            await RisingEdge(self.dut.clk)
-            if int(ready.value):
-                break
-        valid.value = 0
+    async def send(self, stream, *payloads, gap=0.0):
+        """Send payloads, each after a random gap; all that the reader keeps may have to go through before."""
+        source = self.streams[stream]
+        source.chance = 1 - gap
+        cycles = self.budget(READER.prefetch_words + STRIPE_WORDS * len(payloads), transfers=len(payloads), gap=gap)
+        await source.send(*payloads, cycles=cycles)
 
     async def segment(self, word, words, kind=DATA, gap=0.0):
         """Ask for words of memory."""
-        payload = word * BEATS | words << READER.beat_bits | kind << (READER.beat_bits + 32)
-        await self.send("i_segments", payload, gap)
+        await self.send("i_segments", segment_payload(word, words, kind), gap=gap)
 
     async def write(self, word, data, strobe, last, gap=0.0):
         """Write a word."""
         bits = READER.beat_bits
         payload = word * BEATS | int.from_bytes(data, "little") << bits
         payload |= (strobe | last << WORD) << (bits + 8 * WORD)
-        await self.send("i", payload, gap)
+        await self.send("i", payload, gap=gap)
 
-    async def until(self, condition, cycles=40000):
-        """Wait for a condition; a bus that hangs ends the test."""
-        for _ in range(cycles):
-            await RisingEdge(self.dut.clk)
-            if condition():
-                return
-        raise AssertionError("this should have happened long ago")
+    def budget(self, words, *, transfers=0, gap=0.0):
+        """Return the cycles in which so many words go through, requested by so many transfers with this gap.
+
+        Each beat may meet the memory's longest pauses three times: for its address, itself, and the answer. Each word
+        may wait until it is taken; where none is, for now, nobody waits for one.
+        """
+        beats = budget((words + transfers) * BEATS, 1 - self.patience)
+        return UNIT_MARGIN * 3 * beats + budget(words, 1 - self.stall or 1) + budget(transfers, 1 - gap)
+
+    async def until(self, condition, words=READER.prefetch_words + STRIPE_WORDS):
+        """Wait for a condition that must come once so many words are through."""
+        await until(self.dut, condition, self.budget(words))
 
     async def drain(self):
         """Reset reader and writer softly; `drain` may be one cycle only."""
@@ -255,19 +261,21 @@ class Bench:
 
     async def read_back(self, segments, gap=0.0):
         """Read segments and compare every word."""
-        sender = cocotb.start_soon(self.send_all(segments, gap))
+        payloads = [segment_payload(*segment) for segment in segments]
+        source = self.streams["i_segments"]
+        source.chance = 1 - gap
+        source.push(payloads)
         expected: dict[int, list[int]] = {DATA: [], PROGRAM: []}
         for first, length, kind in segments:
             expected[kind] += [self.memory.word(first + n) for n in range(length)]
         want_data, want_program = len(expected[DATA]), len(expected[PROGRAM])
-        await self.until(lambda: len(self.data) >= want_data and len(self.program) >= want_program)
-        await sender
+
+        def complete():
+            return len(self.data) >= want_data and len(self.program) >= want_program and not source.queue
+
+        most = self.budget(want_data + want_program + READER.prefetch_words, transfers=len(segments), gap=gap)
+        await until(self.dut, complete, most, lambda: f"{len(self.data)} of {want_data} words came")
         assert self.data == expected[DATA]
         assert self.program == expected[PROGRAM]
         self.data.clear()
         self.program.clear()
-
-    async def send_all(self, segments, gap):
-        for segment in segments:
-            word, words, kind = segment
-            await self.segment(word, words, kind, gap)
