@@ -32,6 +32,8 @@ def prepare(config: Configuration) -> Prepared:
 
     expected = {
         "divisor": case.params.divisor,
+        "steps": len(case.tokens) - 1,
+        "beats": case.params.depth,
         "token": case.tokens[-1],
         "values": [row.value for row in rows],
         "comparisons": of_kind(Kind.EXPECT, Kind.DIGEST),

@@ -12,7 +12,6 @@ import random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import (
     AxiBus,
@@ -24,13 +23,16 @@ from cocotbext.axi import (
     AxiWriteBus,
 )
 from rtlm.sim.unit_benches.points import Points
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, budget, start_clock
+from rtlm.sim.verilator.cocotb_runner import CLOCK_PERIOD_NS
 
 SEED = int(os.environ["BENCH_SEED"])
 FOLDER = pathlib.Path(os.environ["BENCH_FOLDER"])
 CASE = json.loads((FOLDER / "case.json").read_text())
 IMAGE = (FOLDER / "image.bin").read_bytes()
 LOGITS = np.frombuffer((FOLDER / "logits.bin").read_bytes(), "<u4").reshape(len(CASE["steps"]), -1)
-STEP_TIMEOUT_US = 2000
+BEATS = len(IMAGE) // (CASE["ports"] * CASE["result_pieces"][0][1])
+"""Of the memory image: what a step reads at most."""
 BUS_FAULTS = 12
 ENDS = {0: "not reached", **{error: name for name, error in CASE["bus_errors"].items()}}
 
@@ -78,12 +80,13 @@ class System:
 
     def __init__(self, dut, name):
         self.dut, self.rng, self.memory = dut, random.Random(f"{SEED} {name}"), Memory()
+        self.patience = 0.0
         print(f"seed {SEED}")
 
     async def start(self, *, patience=0.0):
         """Connect and reset; memory and host pause with up to the given probability."""
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+        dut, self.patience = self.dut, patience
+        start_clock(dut)
         dut.rst.value = 1
         self.channels = []
         for port in range(CASE["ports"]):
@@ -123,12 +126,21 @@ class System:
 
         channel.send = changed
 
+    @property
+    def step_cycles(self):
+        """Cycles in which a step must end: each beat may meet the longest pauses for address, data and answer."""
+        return UNIT_MARGIN * 3 * budget(BEATS, 1 - self.patience)
+
+    async def within_a_step(self, trigger):
+        """Wait for something that takes no longer than a step may."""
+        return await with_timeout(trigger, self.step_cycles * CLOCK_PERIOD_NS, "ns")
+
     async def write(self, address, value):
-        answer = await self.master.write(address, value.to_bytes(4, "little"))
+        answer = await self.within_a_step(self.master.write(address, value.to_bytes(4, "little")))
         assert answer.resp == AxiResp.OKAY, f"writing {address:#x} was answered with {answer.resp!r}"
 
     async def read(self, address):
-        answer = await self.master.read(address, 4)
+        answer = await self.within_a_step(self.master.read(address, 4))
         assert answer.resp == AxiResp.OKAY, f"reading {address:#x} was answered with {answer.resp!r}"
         return int.from_bytes(answer.data, "little")
 
@@ -139,7 +151,7 @@ class System:
         for _ in range(4):  # the interrupt of the last step falls with the start, just behind the answer
             await RisingEdge(self.dut.clk)
         if not int(self.dut.irq.value):
-            await with_timeout(RisingEdge(self.dut.irq), STEP_TIMEOUT_US, "us")
+            await self.within_a_step(RisingEdge(self.dut.irq))
         return await self.read(CASE["error_address"])
 
     async def check_step(self, number):
@@ -153,7 +165,7 @@ class System:
     async def reset(self):
         """Reset by register; wait until outstanding transfers are over."""
         await self.write(CASE["control_address"], CASE["control_reset"])
-        for _ in range(1000):
+        for _ in range(self.step_cycles):
             if not await self.read(CASE["status_address"]) & CASE["status_resetting"]:
                 return
         raise AssertionError("the reset does not end")

@@ -12,9 +12,10 @@ import re
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN
+from rtlm.sim.verilator.cocotb_runner import CLOCK_PERIOD_NS as CLOCK_NS
 
 CASE = json.loads((pathlib.Path(os.environ["BENCH_FOLDER"]) / "selftest.json").read_text())
-CLOCK_NS = 10
 BIT_NS = CLOCK_NS * CASE["divisor"]
 FIRE_1, FIRE_2, UP = 1 << 1, 1 << 2, 1 << 3
 PASSED, FAILED, RUNNING, CONFIGURED = 1 << 0, 1 << 1, 1 << 2, 1 << 7
@@ -22,7 +23,10 @@ LINE = re.compile(
     r"(?:PASS token (?P<token>[0-9a-f]{8})|FAIL error (?P<error>[0-9a-f]{8}) row (?P<row>[0-9a-f]{8}) "
     r"read (?P<read>[0-9a-f]{8}) expected (?P<expected>[0-9a-f]{8})) cycles (?P<cycles>[0-9a-f]{8})\r\n"
 )
-TIMEOUT_NS = CLOCK_NS * 2_000_000
+LONGEST_LINE = 82
+"""Characters, of ten bits each with start and stop."""
+# In each step every beat of the memory is moved at most once, beside what the accelerator does itself.
+TIMEOUT_NS = CLOCK_NS * UNIT_MARGIN * CASE["steps"] * CASE["beats"] + LONGEST_LINE * 10 * BIT_NS
 
 
 async def receive(line):
