@@ -4,7 +4,6 @@
 when something differs. ``python bench.py 7`` takes another seed.
 """
 
-import itertools
 import json
 import os
 import pathlib
@@ -14,18 +13,16 @@ import warnings
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ReadOnly, RisingEdge
 from rtlm.gen.package.user_kernel import load_kernel
 from rtlm.hw import hls
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
 HERE = pathlib.Path(__file__).resolve().parent
 SETTINGS = json.loads((HERE / "bench.json").read_text())
-PORTS = {port["name"]: port for port in json.loads((HERE / "manifest.json").read_text())["ports"]}
+MANIFEST = json.loads((HERE / "manifest.json").read_text())
+PORTS = {port["name"]: port for port in MANIFEST["ports"]}
 CHANCES = (1.0, 0.7, 0.2)
 """Chances that the source offers, or the sink takes, in a cycle."""
-TIMEOUT = 200
-"""Cycles for each beat, beyond which the bench gives up."""
 
 
 def random_bits(rng, type_, shape):
@@ -88,50 +85,36 @@ def make_beats(seed):
     return pack("i__payload", inputs), pack("o__payload", outputs)
 
 
-async def drive(dut, payloads, rng):
-    """Offer the inputs, with gaps."""
-    for number, payload in enumerate(payloads):
-        chance = CHANCES[number * len(CHANCES) // len(payloads)]
-        while rng.random() >= chance:
-            dut.i__valid.value = 0
-            await RisingEdge(dut.clk)
-        dut.i__valid.value, dut.i__payload.value = 1, payload
-        taken = False
-        while not taken:
-            await ReadOnly()
-            taken = bool(dut.i__ready.value)
-            await RisingEdge(dut.clk)
-    dut.i__valid.value = 0
-
-
 @cocotb.test
 async def gates_equal_model(dut):
-    """Compare every beat that comes out, and that a beat which is not taken stays."""
+    """Compare every beat that comes out; one that is not taken must stay."""
     seed = int(os.environ["BENCH_SEED"])
     inputs, expected = make_beats(seed)
-    rng = random.Random(seed)
-    dut.i__valid.value, dut.o__ready.value, dut.rst.value = 0, 0, 1
-    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
-    cocotb.start_soon(drive(dut, inputs, random.Random(seed + 1)))
-    held, number = None, 0
-    for cycle in itertools.count():
-        assert cycle < TIMEOUT * len(inputs), f"after {cycle} cycles only {number} of {len(expected)} beats came out"
-        chance = CHANCES[number * len(CHANCES) // len(expected)] if number < len(expected) else 1
-        dut.o__ready.value = ready = int(rng.random() < chance)
-        await ReadOnly()
-        seen = int(dut.o__payload.value) if dut.o__valid.value else None
-        await RisingEdge(dut.clk)
-        assert held is None or seen == held, f"beat {number} changed while it was not taken"
-        held = seen if not ready else None
-        if seen is not None and ready:
-            assert number < len(expected), "more beats came out than the model gives"
-            assert seen == expected[number], f"beat {number} is {seen:#x}; the model says {expected[number]:#x}"
-            number += 1
-        if number == len(expected):
-            break
+
+    def check(seen, number):
+        assert number < len(expected), "more beats came out than the model gives"
+        assert seen == expected[number], f"beat {number} is {seen:#x}; the model says {expected[number]:#x}"
+        sink.chance = CHANCES[(number + 1) * len(CHANCES) // (len(expected) + 1)]
+
+    source = Source(dut, "i", random.Random(f"{seed} i"))
+    sink = Sink(dut, "o", random.Random(f"{seed} o"), check=check)
+    await power_up(dut)
+    for stream in (source, sink):
+        cocotb.start_soon(stream.run())
+    # As if all beats went in and came out as slowly as some do, and not at once.
+    slowest = min(CHANCES)
+    moves = budget(len(inputs), slowest) + budget(len(expected), slowest)
+    most = moves + UNIT_MARGIN * MANIFEST["cost"]["latency_cycles"]
+    for part, chance in enumerate(CHANCES):
+        first, behind = (n * len(inputs) // len(CHANCES) for n in (part, part + 1))
+        source.chance = chance
+        await source.send(*inputs[first:behind], cycles=most)
+    await until(
+        dut,
+        lambda: len(sink.taken) == len(expected),
+        most,
+        lambda: f"{len(sink.taken)} of {len(expected)} beats came out",
+    )
 
 
 def main():

@@ -7,18 +7,18 @@ import random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.triggers import RisingEdge
 from rtlm.hw.formats import BlockFormat, Blocks, pack_tiles
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.qmatmul import ACTIVATION_BLOCK, QMATMUL_COMMAND, QMatmul
 from rtlm.hw.matmul.unit import MatrixUnit
+from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
 COMMANDS = 12
-TIMEOUT = 60_000
-CHANCES = (1.0, 0.5, 0.15)
-SLOW = (0.03,)
+CHANCE = 0.55
+SLOW = 0.03
+"""Chance that a source offers, or the sink takes, in a cycle; and that of the source named by BENCH_SLOW."""
 
 
 def number(layout, values):
@@ -49,56 +49,43 @@ def draw(rng, params):
     return number(QMATMUL_COMMAND, command | {"columns_active": active}), blocks, words, to_bits(y, F32).tolist()
 
 
-async def send(dut, name, payloads, rng, chances):
-    valid, payload, ready = (getattr(dut, f"{name}__{part}") for part in ("valid", "payload", "ready"))
-    for value in payloads:
-        while rng.random() >= rng.choice(chances):
-            valid.value = 0
-            await RisingEdge(dut.clk)
-        valid.value, payload.value = 1, value
-        taken = False
-        while not taken:
-            await ReadOnly()
-            taken = bool(ready.value)
-            await RisingEdge(dut.clk)
-    valid.value = 0
+def chance(name):
+    return SLOW if name == os.environ["BENCH_SLOW"] else CHANCE
 
 
 @cocotb.test
 async def products(dut):
     params = MatmulParams(**json.loads(os.environ["BENCH_PARAMS"]))
     seed = int(os.environ["BENCH_SEED"])
-    rng, random_ = np.random.default_rng(seed), random.Random(seed)
+    rng = np.random.default_rng(seed)
     commands, blocks, words, results = zip(*(draw(rng, params) for _ in range(COMMANDS)), strict=True)
     streams = {
         "i_command": commands,
         "i_activations": list(itertools.chain(*blocks)),
         "i_words": list(itertools.chain(*words)),
     }
-    for name in streams:
-        getattr(dut, f"{name}__valid").value = 0
-    dut.o__ready.value, dut.rst.value = 0, 1
-    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
+    sources = {name: Source(dut, name, random.Random(f"{seed} {name}")) for name in streams}
+    sink = Sink(dut, "o", random.Random(f"{seed} o"), chance=chance("o"))
+    await power_up(dut)
+    for stream in (*sources.values(), sink):
+        cocotb.start_soon(stream.run())
     for name, payloads in streams.items():
-        chances = SLOW if name == os.environ.get("BENCH_SLOW") else CHANCES
-        cocotb.start_soon(send(dut, name, payloads, random.Random(f"{seed} {name}"), chances))
+        sources[name].chance = chance(name)
+        sources[name].push(payloads)
     expected = list(itertools.chain(*results))
-    got = []
-    for _ in range(TIMEOUT):
-        dut.o__ready.value = ready = int(random_.random() < random_.choice(CHANCES))
-        await ReadOnly()
-        beat = int(dut.o__payload.value) if ready and dut.o__valid.value else None
-        await RisingEdge(dut.clk)
-        if beat is not None:
-            got += [(beat >> 32 * lane) & 0xFFFFFFFF for lane in range(params.vector_lanes)]
-        if len(got) >= len(expected):
-            break
-    wrong = [n for n, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]]
-    assert len(got) == len(expected), f"{len(got)} of {len(expected)} results came out"
-    assert not wrong, f"{len(wrong)} of {len(expected)} results are wrong, the first is number {wrong[0]}"
+    beats = len(expected) // params.vector_lanes
+    own = UNIT_MARGIN * (len(streams["i_words"]) * params.steps + COMMANDS * int(os.environ["BENCH_LATENCY"]))
+    most = own + sum(budget(len(payloads), chance(name)) for name, payloads in streams.items())
+    most += budget(beats, chance("o"))
+
+    def complete():
+        return len(sink.taken) >= beats
+
+    await until(dut, complete, most, lambda: f"{len(sink.taken)} of {beats} beats of results")
     for _ in range(20):
         await RisingEdge(dut.clk)
     assert dut.idle.value == 1
+    got = [(beat >> 32 * lane) & 0xFFFFFFFF for beat in sink.taken for lane in range(params.vector_lanes)]
+    wrong = [n for n, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]]
+    assert len(got) == len(expected), f"{len(got)} of {len(expected)} results came out"
+    assert not wrong, f"{len(wrong)} of {len(expected)} results are wrong, the first is number {wrong[0]}"

@@ -23,16 +23,17 @@ CONFIGURATIONS = {
 def run(name, folder, monkeypatch, seed, change=lambda text: text, slow=""):
     params = CONFIGURATIONS[name]
     monkeypatch.syspath_prepend(str(HERE))
-    bench = Bench(
-        unit="qmatmul",
-        name=name,
-        module="qmatmul_cocotb",
-        prepare=lambda: Prepared(
-            verilog=verilog_text(QMatmul(params), "qmatmul"),
-            top="qmatmul",
-            environment={"BENCH_PARAMS": json.dumps(dataclasses.asdict(params)), "BENCH_SLOW": slow},
-        ),
-    )
+
+    def prepare():
+        unit = QMatmul(params)
+        environment = {
+            "BENCH_PARAMS": json.dumps(dataclasses.asdict(params)),
+            "BENCH_LATENCY": str(unit.latency),
+            "BENCH_SLOW": slow,
+        }
+        return Prepared(verilog=verilog_text(unit, "qmatmul"), top="qmatmul", environment=environment)
+
+    bench = Bench(unit="qmatmul", name=name, module="qmatmul_cocotb", prepare=prepare)
     return bench.run(folder, seed=seed, mutate=change)
 
 
