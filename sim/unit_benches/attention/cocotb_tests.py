@@ -1,4 +1,4 @@
-"""Cocotb side of attention.py: drives the unit with gaps, compares its results with the model."""
+"""Cocotb side of the attention bench: drives the unit with gaps, compares its results with the model."""
 
 import itertools
 import json

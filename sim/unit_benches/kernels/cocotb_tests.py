@@ -1,4 +1,4 @@
-"""Cocotb side of kernels.py: drives each kernel with gaps, checks values, order, latency and throughput."""
+"""Cocotb side of the bench of kernels: drives each kernel with gaps, checks values, order, latency and throughput."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Cocotb side of matmul.py: random matrices through the unit, with gaps and back-pressure, bit for bit."""
+"""Cocotb side of the matrix bench: random matrices through the unit, with gaps and back-pressure, bit for bit."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""cocotb side of the memory benches: reader, writer and registers between random streams and cocotbext-axi slaves.
+"""Cocotb side of the memory benches: reader, writer and registers between random streams and cocotbext-axi slaves.
 
 It runs inside the simulator; memory.py makes the harness.
 """

@@ -1,4 +1,4 @@
-"""Cocotb side of sequencer.py: what is read and in which order, what reaches each unit, and how a program ends."""
+"""Cocotb side of the sequencer bench: what is read, in which order, what reaches each unit, and how a program ends."""
 
 import itertools
 import json

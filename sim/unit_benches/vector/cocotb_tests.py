@@ -1,4 +1,4 @@
-"""Cocotb side of vector.py: drives every stream of the engine with gaps, compares all effects with the model."""
+"""Cocotb side of the vector bench: drives every stream of the engine with gaps, compares all effects with the model."""
 
 import itertools
 import json
