@@ -15,7 +15,7 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 TYPES := build/types
 PACKAGES := hw gen sim host
 
-.PHONY: run test quick nightly lint setup clean
+.PHONY: run test quick coverage nightly lint setup clean
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -27,6 +27,10 @@ test: lint
 # What one runs while editing: no simulator built, no synthesis, no proof.
 quick: $(TEST_STAMP)
 	@$(BIN)/python -m pytest -n auto -m "not slow and not synthesis and not formal" $(PYTEST_ARGS)
+
+# Lines and branches of the Python that the tests of make quick reach.
+coverage: $(TEST_STAMP)
+	@$(BIN)/python -m pytest -n auto -q -m "not slow and not synthesis and not formal" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 # Tests that draw, each time with a seed nobody has chosen; pytest prints it.
 nightly: $(TEST_STAMP)
