@@ -18,11 +18,14 @@ from rtlm.gen.common.installation import install_command
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.common.tool_runs import run_logged
 from rtlm.sim.verilator.find import Verilator, compiler_identity, find_compiler, find_verilator
+from rtlm.sim.verilator.ports import BENCH
 
 # Only the ports of the top are visible to cocotb: all signals public would make the simulation several times slower.
 _VERILATE = ["--cc", "--exe", "--vpi", "--public-depth", "1", "--prefix", "Vtop", "-o", "simulation", "-O3"]
 _VERILATE += ["--x-assign", "fast", "--x-initial", "fast", "--no-timing", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O1"]
 _COVERAGE = ["--coverage-line", "--coverage-toggle"]
+# Where Python has no shared library the simulation is one, see the file.
+_IN_PYTHON = ["-CFLAGS", "-fPIC", "-LDFLAGS", "-shared -Wl,-Bsymbolic", str(BENCH / "in_python.cpp")]
 _RUNTIME_SOURCE = "module top(input clk, input d, output reg q); always @(posedge clk) q <= d; endmodule\n"
 
 
@@ -143,6 +146,7 @@ def build_cocotb(
     """
     verilator = find_verilator()
     options = [*_VERILATE, *(["--trace-vcd"] if waves else []), *(_COVERAGE if coverage else [])]
+    options += [] if has_python_library() else _IN_PYTHON
     cache = cache or cache_folder("benches")
     identity = (verilator.version, str(verilator.root), compiler_identity(find_compiler()), str(_cocotb_folders()))
     found = True
@@ -216,7 +220,7 @@ def run_cocotb(
             seed=seed,
             waves=build.waves,
             test_args=arguments,
-            extra_env={**(environment or {}), "BENCH_SEED": str(seed)},
+            extra_env={**(environment or {}), **_python_library(build), "BENCH_SEED": str(seed)},
             results_xml=str(results),
             log_file=log,
         )
@@ -271,11 +275,29 @@ def _cocotb_folders() -> tuple[Path, Path]:
     return Path(config.share_dir), Path(config.libs_dir)
 
 
+def has_python_library() -> bool:
+    """Return whether this Python has a shared library, with which cocotb runs Python inside a simulation."""
+    import find_libpython
+
+    return find_libpython.find_libpython() is not None
+
+
+def _python_library(build: CocotbBuild) -> dict[str, str]:
+    """Return the variable by which cocotb finds the functions of Python, where there is no library of that kind."""
+    return {} if has_python_library() else {"LIBPYTHON_LOC": str(build.folder / "simulation")}
+
+
 def _with_name(build: CocotbBuild, folder: Path) -> Path:
     """Return a folder in which the simulation has the name that cocotb's runner expects, that of the top module."""
-    link = folder / build.top
-    link.unlink(missing_ok=True)
-    link.symlink_to(build.folder / "simulation")
+    program = folder / build.top
+    program.unlink(missing_ok=True)
+    simulation = build.folder / "simulation"
+    if has_python_library():
+        program.symlink_to(simulation)
+    else:
+        python = shlex.quote(str(Path(sys.executable).resolve()))
+        program.write_text(f'#!/bin/sh\nLD_PRELOAD={shlex.quote(str(simulation))} exec {python} "$@"\n')
+        program.chmod(0o755)
     return folder
 
 

@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 from rtlm.gen.common.errors import ToolError
+from rtlm.sim.verilator import cocotb_runner
 from rtlm.sim.verilator.cocotb_runner import build_cocotb, read_results, run_cocotb
 from rtlm.sim.verilator.coverage import Covered, read_coverage, total
 
@@ -38,7 +39,16 @@ def module(tmp_path, monkeypatch):
     return "counter_cocotb"
 
 
+@pytest.fixture(params=[True, False], ids=["python-library", "python-program"])
+def python_library(request, monkeypatch):
+    """Whether Python has a shared library; where it has, the other way is tried too."""
+    if request.param and not cocotb_runner.has_python_library():
+        pytest.skip("this Python has no shared library")
+    monkeypatch.setattr(cocotb_runner, "has_python_library", lambda: request.param)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("python_library")
 def test_a_build_is_kept_and_a_failure_is_told(module, tmp_path):
     cache = tmp_path / "cache"
     first = build_cocotb(COUNTER, top="counter", waves=True, cache=cache)
