@@ -7,15 +7,11 @@ from functools import cache
 
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw import kernels
-from rtlm.hw.attention.output import head_output
 from rtlm.hw.attention.params import MOST_POSITIONS
-from rtlm.hw.attention.scores import position_score, position_weight
 from rtlm.hw.control.sequencer_params import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
 from rtlm.hw.hls.technology import ClockLimit
-from rtlm.hw.matmul.result_order import scaled_result
-from rtlm.hw.vector.routes import residual_norm
 
 GIB = 1 << 30
 
@@ -23,16 +19,16 @@ KERNELS = (
     kernels.argmax,
     kernels.attention_norm,
     kernels.dequantise_half,
+    kernels.head_output,
+    kernels.position_score,
+    kernels.position_weight,
     kernels.quantise,
+    kernels.residual_norm,
     kernels.rms_scale,
     kernels.rope,
     kernels.scale,
+    kernels.scaled_result,
     kernels.swiglu,
-    head_output,
-    position_score,
-    position_weight,
-    residual_norm,
-    scaled_result,
 )
 """Kernels whose pipelines an accelerator has."""
 

@@ -15,7 +15,8 @@ from rtlm.hw import kernels
 from rtlm.hw.attention.model import attention
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.hls import BF16, to_bits
-from rtlm.hw.matmul.model import ACC_BITS, TERM_BIAS, accumulate, bf16_parts, fp16_parts
+from rtlm.hw.kernels.scale import ACC_BITS
+from rtlm.hw.matmul.model import TERM_BIAS, accumulate, bf16_parts, fp16_parts
 
 CHUNK = 1 << 17
 """Block sums evaluated at once, so that the temporaries stay in the processor's cache."""

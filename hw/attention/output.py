@@ -5,20 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.attention.scores import PROBABILITY_BITS, WEIGHT_SUM_BITS
-from rtlm.hw.hls import F32, Shared, SInt, kernel
-from rtlm.hw.kernels import attention_norm, attention_output
+from rtlm.hw.kernels import attention_norm, head_output
 
 SUM_BITS = 40
-"""Argument of the kernel `attention_output`."""
+"""Argument of the kernel `head_output`."""
 
 OFFSET_SHIFT = 7
 """Values enter the sums with an offset of 128."""
-
-
-@kernel
-def head_output(acc: SInt(40), k: Shared[F32]) -> F32:
-    """One element of a head's output."""
-    return attention_output(acc, k)
 
 
 class AttentionOutput(wiring.Component):

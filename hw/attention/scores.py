@@ -15,26 +15,12 @@ from rtlm.hw.attention.params import (
     AttentionParams,
     LocalKind,
 )
-from rtlm.hw.hls import BF16, F32, Shared, SInt, UInt, kernel
-from rtlm.hw.kernels import score, score_scale, softmax_weight
-from rtlm.hw.kernels.attention import Weight
+from rtlm.hw.kernels import position_score, position_weight
 
 PROBABILITY_BITS = 40
 """Sum of 2^16 probabilities in units of 2^-24."""
 
 WEIGHT_SUM_BITS = 32
-
-
-@kernel
-def position_score(dot: SInt(24), sq_c0: F32, sk: BF16) -> F32:
-    """Score of one position for one query head."""
-    return score(dot, score_scale(sq_c0, sk))
-
-
-@kernel
-def position_weight(s: F32, m: F32, sv: BF16, e: Shared[UInt(8)]) -> Weight:
-    """Probability and value weight of one position for one query head."""
-    return softmax_weight(s, m, sv, e)
 
 
 class AttentionScores(wiring.Component):

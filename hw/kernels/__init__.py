@@ -1,12 +1,22 @@
 """The mathematics of a decoder layer, one small file an operator; docs/numerics.md defines the figures."""
 
 from rtlm.hw.kernels.argmax import argmax
-from rtlm.hw.kernels.attention import attention_norm, attention_output, score, score_scale, softmax_weight
+from rtlm.hw.kernels.attention import (
+    attention_norm,
+    attention_output,
+    head_output,
+    position_score,
+    position_weight,
+    score,
+    score_scale,
+    softmax_weight,
+)
 from rtlm.hw.kernels.quantise import dequantise, dequantise_half, quantise
 from rtlm.hw.kernels.residual import residual
+from rtlm.hw.kernels.residual_norm import residual_norm
 from rtlm.hw.kernels.rmsnorm import norm_input, rms_scale, rmsnorm
 from rtlm.hw.kernels.rope import rope
-from rtlm.hw.kernels.scale import accumulator_to_float, scale
+from rtlm.hw.kernels.scale import accumulator_to_float, scale, scaled_result
 from rtlm.hw.kernels.softmax import softmax
 from rtlm.hw.kernels.swiglu import swiglu
 
@@ -17,13 +27,18 @@ __all__ = [
     "attention_output",
     "dequantise",
     "dequantise_half",
+    "head_output",
     "norm_input",
+    "position_score",
+    "position_weight",
     "quantise",
     "residual",
+    "residual_norm",
     "rms_scale",
     "rmsnorm",
     "rope",
     "scale",
+    "scaled_result",
     "score",
     "score_scale",
     "softmax",

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rtlm.hw.hls import BF16, F32, SInt, UInt, convert, exp2, kernel, ldexp, recip, to_float, to_int
+from rtlm.hw.hls import BF16, F32, Shared, SInt, UInt, convert, exp2, kernel, ldexp, recip, to_float, to_int
 
 FRACTION = 24  # probabilities count in units of 2**-24
 WEIGHT_BIAS = 141  # a weight p * sv * 2**(141 - e) is at most 2**15
@@ -44,3 +44,21 @@ def attention_norm(l: UInt(40), e: UInt(8)) -> F32:  # noqa: E741
 def attention_output(acc: SInt(40), k: F32) -> F32:
     """One element of the output."""
     return to_float(acc) * k
+
+
+@kernel
+def position_score(dot: SInt(24), sq_c0: F32, sk: BF16) -> F32:
+    """Score of one position for one query head."""
+    return score(dot, score_scale(sq_c0, sk))
+
+
+@kernel
+def position_weight(s: F32, m: F32, sv: BF16, e: Shared[UInt(8)]) -> Weight:
+    """Probability and value weight of one position for one query head."""
+    return softmax_weight(s, m, sv, e)
+
+
+@kernel
+def head_output(acc: SInt(40), k: Shared[F32]) -> F32:
+    """One element of a head's output."""
+    return attention_output(acc, k)

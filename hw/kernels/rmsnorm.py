@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from rtlm.hw.hls import F32, Shared, UInt, clamp, kernel, rsqrt, stream_sum, to_float, to_int
 
+SQUARE_BITS = 63
+"""Width of a square."""
 SQUARE_FRACTION = 24  # unit of a square: 2**-24
 SQUARE_LIMIT = 1 << 62
 
@@ -12,13 +14,13 @@ class NormInput(NamedTuple):
     """Weighted element and fixed-point square."""
 
     z: F32
-    square: UInt(63)
+    square: UInt(SQUARE_BITS)
 
 
 @kernel
 def norm_input(x: F32, w: F32) -> NormInput:
     """``x * w`` for the quantiser and ``x**2`` for the sum (unit 2**-24, saturating at 2**62)."""
-    return NormInput(x * w, clamp(to_int(x * x, UInt(63), SQUARE_FRACTION), 0, SQUARE_LIMIT))
+    return NormInput(x * w, clamp(to_int(x * x, UInt(SQUARE_BITS), SQUARE_FRACTION), 0, SQUARE_LIMIT))
 
 
 @kernel

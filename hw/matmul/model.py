@@ -3,12 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.formats.blocks import BLOCK, Blocks
-
-ACC_BITS = 48
-"""Width of a row's accumulator (two's complement, modulo 2^48)."""
-
-ACC_FRACTION = 24
-"""The accumulator's unit is 2^-24."""
+from rtlm.hw.kernels.scale import ACC_BITS, ACCUMULATOR_FRACTION
 
 MAX_LEFT_SHIFT = 47
 MAX_RIGHT_SHIFT = 45
@@ -19,7 +14,7 @@ FP16_BIAS = 25
 BF16_BIAS = 134
 """A BF16 scale is ``sig * 2^(e - 134)`` with an integer significand of 8 bits."""
 
-TERM_BIAS = FP16_BIAS + BF16_BIAS - ACC_FRACTION
+TERM_BIAS = FP16_BIAS + BF16_BIAS - ACCUMULATOR_FRACTION
 """Exponent fields of weight and activation scale minus this give the left shift of a term."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.formats import BLOCK, TileShape
-from rtlm.hw.matmul.model import ACC_BITS
+from rtlm.hw.kernels.scale import ACC_BITS
 
 SCALE_BITS = 15
 """A BF16 scale without its sign."""

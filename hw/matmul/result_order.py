@@ -5,21 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.hls import F32, Shared, SInt, kernel
-from rtlm.hw.kernels import accumulator_to_float, scale
-from rtlm.hw.matmul.model import ACC_BITS
+from rtlm.hw.kernels.scale import ACC_BITS, scaled_result
 from rtlm.hw.matmul.params import MatmulParams, accumulator_array
 
 ROWS_BITS = 20
 
 MARGIN = 4
 """Half entries kept free beyond those reserved: `room` is a register, and a matrix may end in half an entry."""
-
-
-@kernel
-def scaled_result(acc: SInt(ACC_BITS), r: Shared[F32]) -> F32:
-    """Turn an accumulator into a float and multiply it by the activation vector's scalar."""
-    return scale(accumulator_to_float(acc), r)
 
 
 def result_job_layout(columns: int) -> data.StructLayout:

@@ -5,8 +5,9 @@ from itertools import pairwise
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.array import ROW_SUM_BITS
-from rtlm.hw.matmul.model import ACC_BITS, MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, TERM_BIAS
+from rtlm.hw.matmul.model import MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, TERM_BIAS
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SUM_BITS, MatmulParams, accumulator_array
 
 HALF = 16

@@ -6,11 +6,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks
+from rtlm.hw.kernels import scaled_result
 from rtlm.hw.matmul.activations import ONE, ActivationRead
 from rtlm.hw.matmul.array import DotArray
 from rtlm.hw.matmul.model import accumulate
 from rtlm.hw.matmul.params import MatmulParams
-from rtlm.hw.matmul.result_order import ResultOrder, result_job_layout, scaled_result
+from rtlm.hw.matmul.result_order import ResultOrder, result_job_layout
 from rtlm.hw.matmul.scale_accumulate import TILE_CONTROL, ScaleAccumulate
 
 __all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit"]

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import BF16, F32, to_bits
-from rtlm.hw.kernels import argmax, dequantise_half, quantise, rms_scale, rope, swiglu
+from rtlm.hw.kernels import argmax, dequantise_half, quantise, residual_norm, rms_scale, rope, swiglu
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import FLOAT_BYTES, LocalKind, VectorParams
-from rtlm.hw.vector.routes import DESTINATIONS, residual_norm
+from rtlm.hw.vector.routes import DESTINATIONS
 
 SUM_LIMIT = (1 << 64) - 1
 

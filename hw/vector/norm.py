@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.kernels import rms_scale
+from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.matmul.activations import vector_scale_layout
 from rtlm.hw.vector.params import VectorParams
 
-SQUARE_BITS = 63
 SUM_BITS = 64
 
 

@@ -1,15 +1,14 @@
 """The epilogues' kernels, side by side between the operands and the quantiser they share."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
-from rtlm.hw.hls import F32, UInt, kernel
-from rtlm.hw.kernels import norm_input, quantise, residual, rope, swiglu
+from rtlm.hw.kernels import quantise, residual_norm, rope, swiglu
+from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.norm import SQUARE_BITS
 from rtlm.hw.vector.params import Destination, VectorParams
 
 DESTINATIONS = {
@@ -22,22 +21,6 @@ DESTINATIONS = {
     Epilogue.QUANTISE: Destination.BANK_1,
 }
 """Where the packets of each epilogue go."""
-
-
-class NewResidual(NamedTuple):
-    """New residual value, the quantiser's input, the fixed-point square."""
-
-    x: F32
-    z: F32
-    square: UInt(SQUARE_BITS)
-
-
-@kernel
-def residual_norm(x: F32, y: F32, w: F32) -> NewResidual:
-    """Add to the residual and prepare the norm that follows it."""
-    total = residual(x, y)
-    prepared = norm_input(total, w)
-    return NewResidual(total, prepared.z, prepared.square)
 
 
 class EpilogueRoutes(wiring.Component):

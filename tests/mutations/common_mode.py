@@ -8,7 +8,7 @@ SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rop
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
 )
-ROUTES, SCORES = "hw/vector/routes.py", "hw/attention/scores.py"
+RESIDUAL_NORM = "hw/kernels/residual_norm.py"
 
 OF_KERNELS = tuple(
     Mutation(name, file, old, new, REFERENCES)
@@ -39,7 +39,7 @@ OF_KERNELS = tuple(
         ("softmax to the base e instead of 2", ATTENTION, "exp2(s - m)", "exp2((s - m) * 1.442695)"),
         ("value's scale left out", ATTENTION, "p * convert(sv, F32)", "p"),
         ("output's scale the wrong way", ATTENTION, "e - WEIGHT_BIAS)", "WEIGHT_BIAS - e)"),
-        ("key's scale squared", SCORES, "score_scale(sq_c0, sk))", "score_scale(score_scale(sq_c0, sk), sk))"),
+        ("key's scale squared", ATTENTION, "score_scale(sq_c0, sk))", "score_scale(score_scale(sq_c0, sk), sk))"),
         ("largest code 126", QUANTISE, "LARGEST = 127", "LARGEST = 126"),
         ("a 128th instead of a 127th", QUANTISE, "1 / LARGEST", "1 / 128"),
         ("binary16's bias", QUANTISE, "- 25)", "- 24)"),
@@ -49,7 +49,7 @@ OF_KERNELS = tuple(
         ("sum of softmax in another unit", SOFTMAX, "to_float(total, F32, FRACTION)", "to_float(total, F32, 23)"),
         ("smallest logit", ARGMAX, "stream_argmax(logit,", "stream_argmax(-logit,"),
         ("residual subtracted", "hw/kernels/residual.py", "return x + y", "return x - y"),
-        ("norm of the old residual", ROUTES, "norm_input(total, w)", "norm_input(x, w)"),
+        ("norm of the old residual", RESIDUAL_NORM, "norm_input(total, w)", "norm_input(x, w)"),
     )
 )
 """What the float64 references must notice."""

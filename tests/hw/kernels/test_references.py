@@ -30,6 +30,10 @@ def test_every_kernel_has_a_reference():
     assert len(KERNELS) >= 23  # the walk found the packages
 
 
+def test_every_kernel_lives_among_the_kernels():
+    assert {k.function.__module__.rpartition(".")[0] for k in KERNELS.values()} == {"rtlm.hw.kernels"}
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel_keeps_its_bound(name, seed):
     check_kernel(KERNELS[name], np.random.default_rng(seed))
