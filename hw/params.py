@@ -4,13 +4,10 @@ from dataclasses import dataclass
 
 from amaranth.utils import exact_log2
 from rtlm.hw.formats import TileShape
+from rtlm.hw.memory.axi import longest_burst
 
 BLOCK_LANES = 32
 """Nibbles of one block: the lanes of one nibble row."""
-
-MAX_BURST_BEATS = 256
-MAX_BURST_BYTES = 4096
-"""AXI4: at most 256 beats, never across 4 KiB."""
 
 MIN_HEAD_DIM, MAX_HEAD_DIM = 8, 256
 """Fewest and most values in a head, a power of two: the benches of attention and vector engine run at both ends."""
@@ -131,7 +128,7 @@ class AcceleratorParams:
     @property
     def burst_beats(self) -> int:
         """Beats of the longest burst."""
-        return min(MAX_BURST_BEATS, MAX_BURST_BYTES // self.port_bytes)
+        return longest_burst(self.port_bytes)
 
     @property
     def max_k_blocks(self) -> int:

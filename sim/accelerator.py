@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from rtlm.gen.common.errors import RtlmError
+from rtlm.hw.memory.axi import RESPONSE_DECERR, RESPONSE_SLVERR
 from rtlm.sim.memory.dram import Dram
 from rtlm.sim.memory.stream import check_fields
 from rtlm.sim.verilator.build import Build
@@ -17,6 +18,9 @@ from rtlm.sim.verilator.build import Build
 _CHUNK = 100_000  # cycles between two chances for Ctrl-C
 _PORT_COUNTERS = ("read_bytes", "write_bytes", "read_beats", "write_beats", "read_idle_cycles", "read_stalled_cycles")
 _RUNNING = ("cycles", "clocks", "data", "refresh", "rows", "turnaround", "timing")
+
+RESPONSES = {"SLVERR": RESPONSE_SLVERR, "DECERR": RESPONSE_DECERR}
+"""Answers with which an access can fail."""
 
 _HANDLE = ctypes.c_void_p
 _I64, _U64, _U32, _INT = ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int
@@ -320,7 +324,7 @@ class AcceleratorModel:
         faults : iterable of (int, int, str)
             First address, address after the last, "SLVERR" or "DECERR".
         """
-        table = [(start, end, {"SLVERR": 2, "DECERR": 3}[kind]) for start, end, kind in faults]
+        table = [(start, end, RESPONSES[kind]) for start, end, kind in faults]
         columns = [np.array([row[i] for row in table], np.int64) for i in range(3)]
         self._call("faults", *(column.ctypes.data for column in columns), len(table))
 

@@ -8,14 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rtlm.gen.configuration.fields import Choice, DramValue, Real, Whole
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
-from rtlm.hw.params import (
-    BLOCK_LANES,
-    MAX_BURST_BEATS,
-    MAX_BURST_BYTES,
-    MAX_HEAD_DIM,
-    MIN_HEAD_DIM,
-    AcceleratorParams,
-)
+from rtlm.hw.memory.axi import longest_burst
+from rtlm.hw.params import BLOCK_LANES, MAX_HEAD_DIM, MIN_HEAD_DIM, AcceleratorParams
 
 HASH_VERSION = 2
 """Changes when the same values come to mean other hardware."""
@@ -177,7 +171,7 @@ class Configuration(Section):
     @property
     def burst_beats(self) -> int:
         """Beats of the longest burst of a port."""
-        return min(MAX_BURST_BEATS, MAX_BURST_BYTES * 8 // self.memory.port_bits)
+        return longest_burst(self.memory.port_bits // 8)
 
     @property
     def stripe_bytes(self) -> int:

@@ -17,6 +17,12 @@ BURST_BOUNDARY_BYTES = 4096
 
 RESPONSE_OKAY = 0
 RESPONSE_SLVERR = 2
+RESPONSE_DECERR = 3
+
+
+def longest_burst(port_bytes: int) -> int:
+    """Return the beats of the longest burst of a port of `port_bytes` bytes."""
+    return min(MAX_BURST_BEATS, BURST_BOUNDARY_BYTES // port_bytes)
 
 
 class Burst(enum.Enum, shape=2):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Const, Value, ValueLike
 from numpy.typing import NDArray
-from rtlm.hw.memory.axi import BURST_BOUNDARY_BYTES, MAX_BURST_BEATS
+from rtlm.hw.memory.axi import longest_burst
 
 
 def log2_exact(value: int, what: str) -> int:
@@ -51,7 +51,7 @@ class Striping:
     @property
     def burst_beats(self) -> int:
         """Beats of the longest burst, `B`; also the beats of a stripe."""
-        return min(MAX_BURST_BEATS, BURST_BOUNDARY_BYTES // self.port_bytes)
+        return longest_burst(self.port_bytes)
 
     @property
     def beat_bytes(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rtlm.hw.memory.axi import BURST_BOUNDARY_BYTES, longest_burst
 from rtlm.sim.memory.dram import FIELDS, Dram
 from rtlm.sim.verilator.build import memory_library
 
@@ -67,7 +68,7 @@ def stream(
     port_bytes: int,
     clock_mhz: float,
     total_bytes: int = 1 << 24,
-    burst_bytes: int = 4096,
+    burst_bytes: int = BURST_BOUNDARY_BYTES,
     span_bytes: int = 0,
     write_percent: int = 0,
     seed: int = 1,
@@ -100,8 +101,10 @@ def stream(
     cache : Path, optional
         Instead of the user's cache folder.
     """
-    longest = min(4096, 256 * port_bytes)
-    if port_bytes < 1 or burst_bytes % port_bytes or burst_bytes > longest:
+    if port_bytes < 1:
+        raise ValueError(f"port_bytes must be at least 1, got {port_bytes}")
+    longest = longest_burst(port_bytes) * port_bytes
+    if burst_bytes % port_bytes or not port_bytes <= burst_bytes <= longest:
         raise ValueError(
             f"burst_bytes must be a multiple of the port's {port_bytes} bytes, at most {longest}, got {burst_bytes}"
         )
@@ -137,7 +140,7 @@ def stream_ceiling(dram: Dram, *, ports: int, port_bytes: int, clock_mhz: float,
     total_bytes : int
         Length of the measurement.
     """
-    burst = min(4096, 256 * port_bytes)
+    burst = longest_burst(port_bytes) * port_bytes
     result = stream(
         dram, ports=ports, port_bytes=port_bytes, clock_mhz=clock_mhz, total_bytes=total_bytes, burst_bytes=burst
     )
