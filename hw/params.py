@@ -91,9 +91,7 @@ class AcceleratorParams:
             )
         check_head_dim(self.head_dim)
         if self.vector_lanes % 2 or not 2 <= self.vector_lanes <= self.rows // 2:
-            raise ValueError(
-                f"vector_lanes = {self.vector_lanes} is not possible: an even number from 2 to {self.rows // 2} is"
-            )
+            raise ValueError(f"vector_lanes must be an even number from 2 to {self.rows // 2}, got {self.vector_lanes}")
 
     @property
     def rows(self) -> int:

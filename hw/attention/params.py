@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.params import check_head_dim
 
 COLUMN_BITS = 4
@@ -80,21 +81,16 @@ class AttentionParams:
         """Validate."""
         check_head_dim(self.head_dim)
         for name, low, high in (("group", 1, 15), ("kv_heads", 1, 255), ("columns", 1, 8)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: it lies between {low} and {high}")
-        if self.context_limit < 1 or self.context_limit + self.columns > MOST_POSITIONS:
-            raise ValueError(
-                f"context_limit {self.context_limit} is not possible: history and the {self.columns} positions of "
-                f"this step are together at most {MOST_POSITIONS}"
-            )
+            check_range(name, getattr(self, name), low, high)
+        # History and the positions of this step, one a column, are together at most that.
+        longest = MOST_POSITIONS - self.columns
+        check_range(f"context_limit with {self.columns} columns", self.context_limit, 1, longest)
         for name, low, high in (
             ("word_bytes", 16, 1 << 12),
             ("bytes_per_cycle", 4, self.word_bytes),
             ("vector_lanes", 1, self.head_dim),
         ):
-            value = getattr(self, name)
-            if not low <= value <= high or value & (value - 1):
-                raise ValueError(f"{name} = {value} is not possible: a power of two from {low} to {high} is needed")
+            check_power_of_two(name, getattr(self, name), low, high)
 
     @property
     def positions(self) -> int:

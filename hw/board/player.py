@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.checks import check_range
 from rtlm.hw.memory.axi import RESPONSE_OKAY, AXI4Lite
 
 ADDRESS_BITS = 20
@@ -69,13 +70,9 @@ class Check:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if not 0 <= self.corruption < CORRUPTIONS:
-            raise ValueError(f"corruption {self.corruption} is not possible: 0 to {CORRUPTIONS - 1} is")
-        if not 0 <= self.address < 1 << ADDRESS_BITS or not 0 <= self.value < 1 << 32:
-            raise ValueError(
-                f"a row with address {self.address:#x} and value {self.value:#x} is not possible: "
-                f"they have {ADDRESS_BITS} and 32 bits"
-            )
+        check_range("corruption", self.corruption, 0, CORRUPTIONS - 1)
+        check_range("address", self.address, 0, (1 << ADDRESS_BITS) - 1)
+        check_range("value", self.value, 0, (1 << 32) - 1)
 
 
 class RegisterPlayer(wiring.Component):

@@ -24,7 +24,7 @@ def encode(text: str, fields: Sequence[str]) -> bytes:
     parts = re.split(r"\{(\w+)\}", text)
     unknown = [name for name in parts[1::2] if name not in fields]
     if unknown or not text.isascii():
-        raise ValueError(f"the text {text!r} is not possible: it is ASCII and has the fields {', '.join(fields)}")
+        raise ValueError(f"a text must be ASCII with no other fields than {', '.join(fields)}, got {text!r}")
     marks = [bytes([FIELD_MARK | fields.index(part)]) if i % 2 else part.encode() for i, part in enumerate(parts)]
     return b"".join(marks)
 

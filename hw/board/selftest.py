@@ -65,7 +65,7 @@ class SelfTestParams:
         if self.accelerator.ports != 1:
             raise ValueError(f"the accelerator has {self.accelerator.ports} memory ports; a self-test has one memory")
         if self.divisor < 1:
-            raise ValueError(f"{self.baud} baud are not possible with a clock of {self.clock_hz:g} Hz")
+            raise ValueError(f"baud must be at most the clock's {self.clock_hz:g} Hz, got {self.baud}")
 
     @property
     def divisor(self) -> int:

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.checks import check_range
 
 DATA_BITS = 8
 
@@ -30,8 +31,7 @@ class UartTransmitter(wiring.Component):
     """
 
     def __init__(self, *, divisor: int):
-        if divisor < 1:
-            raise ValueError(f"a bit of {divisor} cycles is not possible: it lasts at least 1")
+        check_range("divisor", divisor, 1)
         self.divisor = divisor
         super().__init__({"i": In(stream.Signature(DATA_BITS)), "o": Out(1, init=1)})
 

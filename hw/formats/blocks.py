@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.hw.common.checks import check_range
 
 BLOCK = 32
 """Weights in a block, and activations that share a scale."""
@@ -26,8 +27,7 @@ def check_group(k_blocks: int, group_shift: int) -> None:
     ValueError
         Saying which.
     """
-    if not 0 <= group_shift <= MAX_GROUP_SHIFT:
-        raise ValueError(f"group_shift = {group_shift} is not possible: the number is from 0 to {MAX_GROUP_SHIFT}")
+    check_range("group_shift", group_shift, 0, MAX_GROUP_SHIFT)
     if k_blocks % (1 << group_shift):
         raise ValueError(
             f"a row of {k_blocks} blocks does not divide into groups of {1 << group_shift} blocks "

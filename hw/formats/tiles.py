@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks, check_group
 
 
@@ -32,10 +33,7 @@ class TileShape:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if self.rows < 4 or self.rows & (self.rows - 1):
-            raise ValueError(
-                f"an array of {self.rows} nibble rows is not possible: the number is a power of two, at least 4"
-            )
+        check_power_of_two("rows", self.rows, 4)
 
     @property
     def word_bytes(self) -> int:

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.checks import check_range
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SCALE_BITS, SUM_BITS
 
@@ -86,10 +87,8 @@ class ActivationBanks(wiring.Component):
     """
 
     def __init__(self, *, columns: int, max_k_blocks: int):
-        if not 1 <= columns <= 8:
-            raise ValueError(f"{columns} columns are not possible: activation banks have 1 to 8")
-        if not 1 <= max_k_blocks <= 65535:
-            raise ValueError(f"{max_k_blocks} blocks in a vector are not possible: the number is from 1 to 65535")
+        check_range("columns", columns, 1, 8)
+        check_range("max_k_blocks", max_k_blocks, 1, 65535)
         self._columns = columns
         self._max_k_blocks = max_k_blocks
         super().__init__(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import data
 from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.kernels.scale import ACC_BITS
 
@@ -62,29 +63,13 @@ class MatmulParams:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if self.lanes & (self.lanes - 1) or not 32 <= self.lanes <= 8192:
-            raise ValueError(f"{self.lanes} lanes are not possible: the number is a power of two from 32 to 8192")
-        if not 1 <= self.columns <= 8:
-            raise ValueError(f"{self.columns} columns are not possible: the matrix unit has 1 to 8")
-        if self.vector_lanes & (self.vector_lanes - 1) or not 2 <= self.vector_lanes <= self.rows // 2:
-            raise ValueError(
-                f"{self.vector_lanes} vector lanes do not fit {self.lanes} lanes: "
-                f"the number is a power of two from 2 to {self.rows // 2}"
-            )
-        if not 1 <= self.max_k_blocks <= 65535:
-            raise ValueError(f"{self.max_k_blocks} blocks in a row are not possible: the number is from 1 to 65535")
-        if self.max_packet_rows & (self.max_packet_rows - 1) or not 32 <= self.max_packet_rows <= 32768:
-            raise ValueError(
-                f"packets of {self.max_packet_rows} rows are not possible: "
-                "the number is a power of two from 32 to 32768"
-            )
-        if self.rows_per_multiplier not in (1, 2):
-            raise ValueError(f"{self.rows_per_multiplier} rows cannot share a multiplier: the number is 1 or 2")
-        if not MIN_FIELD_BITS <= self.field_bits <= MAX_FIELD_BITS:
-            raise ValueError(
-                f"fields of {self.field_bits} bits are not possible: "
-                f"the number is from {MIN_FIELD_BITS} to {MAX_FIELD_BITS}"
-            )
+        check_power_of_two("lanes", self.lanes, 32, 8192)
+        check_range("columns", self.columns, 1, 8)
+        check_power_of_two(f"vector_lanes with {self.lanes} lanes", self.vector_lanes, 2, self.rows // 2)
+        check_range("max_k_blocks", self.max_k_blocks, 1, 65535)
+        check_power_of_two("max_packet_rows", self.max_packet_rows, 32, 32768)
+        check_range("rows_per_multiplier", self.rows_per_multiplier, 1, 2)
+        check_range("field_bits", self.field_bits, MIN_FIELD_BITS, MAX_FIELD_BITS)
 
     @property
     def rows(self) -> int:

@@ -8,12 +8,16 @@ A component with a member ``m0_axi: Out(AXI4Read(...))`` has the Verilog ports `
 from amaranth.hdl import Module
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.checks import check_power_of_two, check_range
 
 MAX_BURST_BEATS = 256
 """Longest INCR burst of AXI4."""
 
 BURST_BOUNDARY_BYTES = 4096
 """No AXI burst crosses a multiple of this."""
+
+MAX_DATA_BITS = 1024
+"""Widest data bus of AXI4."""
 
 RESPONSE_OKAY = 0
 RESPONSE_SLVERR = 2
@@ -46,10 +50,8 @@ class BusFault(enum.Enum, shape=2):
 
 
 def _check_widths(kind: str, address_bits: int, data_bits: int) -> None:
-    if not 12 <= address_bits <= 64:
-        raise ValueError(f"an {kind} address of {address_bits} bits is not possible: 12 to 64 bits are")
-    if data_bits not in (8, 16, 32, 64, 128, 256, 512, 1024):
-        raise ValueError(f"an {kind} data bus of {data_bits} bits is not possible: a power of two from 8 to 1024 is")
+    check_range(f"address_bits of {kind}", address_bits, 12, 64)
+    check_power_of_two(f"data_bits of {kind}", data_bits, 8, MAX_DATA_BITS)
 
 
 def _address_channel(prefix: str, address_bits: int, id_bits: int) -> dict[str, wiring.Member]:

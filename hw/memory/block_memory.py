@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In
+from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_range
 from rtlm.hw.memory.axi import AXI4, RESPONSE_OKAY, RESPONSE_SLVERR, Burst
-from rtlm.hw.memory.striping import log2_exact
 
 BYTE_BITS = 8
 
@@ -41,17 +42,13 @@ class BlockMemory(wiring.Component):
     """
 
     def __init__(self, *, address_bits: int, data_bits: int, depth: int, init: Sequence[int] = ()):
-        beat_bits = address_bits - log2_exact(data_bits // BYTE_BITS, "a port width in bytes")
-        if not 2 <= depth <= 1 << beat_bits:
-            raise ValueError(
-                f"a memory of {depth} beats is not possible: {address_bits} address bits reach 2 to {1 << beat_bits} "
-                f"beats of {data_bits} bits"
-            )
+        port = AXI4(address_bits=address_bits, data_bits=data_bits)
+        beat_bits = address_bits - exact_log2(data_bits // BYTE_BITS)
+        check_range(f"depth with {address_bits} address bits", depth, 2, 1 << beat_bits)
         if len(init) > depth:
             raise ValueError(f"the content has {len(init)} beats, the memory {depth}")
         self.depth, self.init, self.beat_bits = depth, list(init), beat_bits
         patch = data.StructLayout({"address": range(depth), "data": data_bits})
-        port = AXI4(address_bits=address_bits, data_bits=data_bits)
         super().__init__({"axi": In(port), "i_patch": In(stream.Signature(patch))})
 
     def elaborate(self, platform: object) -> Module:
@@ -69,7 +66,7 @@ class BlockMemory(wiring.Component):
 
     def _strange(self, size: Signal, burst: Signal) -> Signal:
         """Tell whether a burst is of a kind that is not supported."""
-        whole = log2_exact(len(self.axi.rdata) // BYTE_BITS, "a port width in bytes")
+        whole = exact_log2(len(self.axi.rdata) // BYTE_BITS)
         return (size != whole) | (burst != Burst.INCR)
 
     def _read(self, m: Module, port: memory.ReadPort) -> None:

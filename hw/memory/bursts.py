@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.memory.axi import AXI4Read, Burst, BusFault
-from rtlm.hw.memory.striping import Striping, log2_exact
+from rtlm.hw.memory.striping import Striping
 
 FORMAL = "formal"
 """Platform for which units state invariants of their inside, for proofs."""
@@ -52,20 +54,10 @@ class ReaderParams:
         beat_bytes = self.striping.beat_bytes
         if self.word_bytes % beat_bytes:
             raise ValueError(f"a word of {self.word_bytes} bytes does not consist of beats of {beat_bytes} bytes")
-        log2_exact(self.beats_per_word, "a number of beats in a word")
-        if self.beats_per_word > self.striping.burst_beats:
-            raise ValueError(
-                f"a word of {self.beats_per_word} beats is longer than the longest burst, "
-                f"{self.striping.burst_beats} beats"
-            )
-        log2_exact(self.prefetch_words, "a prefetch buffer in words")
-        if self.prefetch_words < 2 * self.burst_words:
-            raise ValueError(
-                f"a prefetch buffer of {self.prefetch_words} words is too small: it holds at least two of the longest "
-                f"bursts, {2 * self.burst_words} words"
-            )
-        if self.outstanding < 1:
-            raise ValueError(f"{self.outstanding} outstanding bursts cannot work: at least 1 is needed")
+        # A word lies in one burst, and the buffer holds two of the longest bursts.
+        check_power_of_two("beats_per_word", self.beats_per_word, 1, self.striping.burst_beats)
+        check_power_of_two("prefetch_words", self.prefetch_words, 2 * self.burst_words)
+        check_range("outstanding", self.outstanding, 1)
 
     @property
     def striping(self) -> Striping:
@@ -90,7 +82,7 @@ class ReaderParams:
     @property
     def word_address_bits(self) -> int:
         """Bits of a word's number: a beat address without the beat in the word."""
-        return self.beat_bits - log2_exact(self.beats_per_word, "a number of beats in a word")
+        return self.beat_bits - exact_log2(self.beats_per_word)
 
     @property
     def segment(self) -> data.StructLayout:
@@ -138,8 +130,8 @@ class BurstSplitter(wiring.Component):
         """Describe the splitter."""
         m = Module()
         params = self._params
-        beat_shift = log2_exact(params.beats_per_word, "a number of beats in a word")
-        offset_bits = log2_exact(params.burst_words, "a burst in words")
+        beat_shift = exact_log2(params.beats_per_word)
+        offset_bits = exact_log2(params.burst_words)
 
         # A segment is kept as its next and its final word: its last burst is the one in the final word's stripe.
         address = Signal(params.word_address_bits)
@@ -218,13 +210,13 @@ class ReadPort(wiring.Component):
         """Describe the port."""
         m = Module()
         params, axi = self._params, self.axi
-        beat_shift = log2_exact(params.beats_per_word, "a number of beats in a word")
+        beat_shift = exact_log2(params.beats_per_word)
 
         outstanding = Signal(range(params.outstanding + 1))
         finished = Signal()
         m.d.comb += [
             axi.arburst.eq(Burst.INCR),
-            axi.arsize.eq(log2_exact(params.port_bits // 8, "a port width in bytes")),
+            axi.arsize.eq(exact_log2(params.port_bits // 8)),
             # All requested beats have room, so the memory is never held up.
             axi.rready.eq(1),
             self.take.eq(

@@ -9,21 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Value, ValueLike
+from amaranth.utils import exact_log2
 from numpy.typing import NDArray
-from rtlm.hw.memory.axi import longest_burst
-
-
-def log2_exact(value: int, what: str) -> int:
-    """Return the logarithm of a power of two.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no power of two; the sentence names it as `what`.
-    """
-    if value < 1 or value & (value - 1):
-        raise ValueError(f"{what} of {value} is not possible: it is a power of two")
-    return value.bit_length() - 1
+from rtlm.hw.common.checks import check_power_of_two
+from rtlm.hw.memory.axi import MAX_DATA_BITS, longest_burst
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +32,8 @@ class Striping:
 
     def __post_init__(self) -> None:
         """Validate."""
-        log2_exact(self.ports, "a number of memory ports")
-        log2_exact(self.port_bytes, "a port width in bytes")
-        if self.port_bytes > 128:
-            raise ValueError(f"a port of {self.port_bytes} bytes is not possible: AXI4 has at most 128")
+        check_power_of_two("ports", self.ports)
+        check_power_of_two("port_bytes", self.port_bytes, 1, MAX_DATA_BITS // 8)
 
     @property
     def burst_beats(self) -> int:
@@ -70,7 +57,7 @@ class Striping:
 
     def beat_bits(self, address_bits: int) -> int:
         """Bits of a beat number that covers `address_bits` bits of byte address."""
-        return address_bits - log2_exact(self.beat_bytes, "a beat in bytes")
+        return address_bits - exact_log2(self.beat_bytes)
 
     def byte_address(self, beat: int, port: int) -> int:
         """Return the byte address of one port's part of a beat."""
@@ -80,11 +67,11 @@ class Striping:
     def byte_address_value(self, beat: ValueLike, port: int) -> Value:
         """Return the same address in hardware; as all sizes are powers of two it takes wires only."""
         beat = Value.cast(beat)
-        offset_bits = log2_exact(self.burst_beats, "a burst")
+        offset_bits = exact_log2(self.burst_beats)
         return Cat(
-            Const(0, log2_exact(self.port_bytes, "a port width in bytes")),
+            Const(0, exact_log2(self.port_bytes)),
             beat[:offset_bits],
-            Const(port, log2_exact(self.ports, "a number of memory ports")),
+            Const(port, exact_log2(self.ports)),
             beat[offset_bits:],
         )
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.memory.axi import AXI4Write, Burst, BusFault, forward
-from rtlm.hw.memory.striping import Striping, log2_exact
+from rtlm.hw.memory.striping import Striping
 
 BURST_QUEUE = 4
 """Bursts of a port that are collected and whose address or data are still waiting."""
@@ -45,15 +47,11 @@ class WriterParams:
         beat_bytes = self.striping.beat_bytes
         if self.word_bytes % beat_bytes:
             raise ValueError(f"a word of {self.word_bytes} bytes does not consist of beats of {beat_bytes} bytes")
-        log2_exact(self.beats_per_word, "a number of beats in a word")
-        log2_exact(self.burst_beats, "a burst in beats")
-        if self.burst_beats > self.striping.burst_beats:
-            raise ValueError(
-                f"bursts of {self.burst_beats} beats are not possible: with ports of {self.port_bits} bits the longest "
-                f"has {self.striping.burst_beats}"
-            )
-        if self.outstanding < 1:
-            raise ValueError(f"{self.outstanding} outstanding bursts cannot work: at least 1 is needed")
+        check_power_of_two("beats_per_word", self.beats_per_word)
+        check_power_of_two(
+            f"burst_beats with ports of {self.port_bits} bits", self.burst_beats, 1, self.striping.burst_beats
+        )
+        check_range("outstanding", self.outstanding, 1)
 
     @property
     def striping(self) -> Striping:
@@ -113,7 +111,7 @@ class _WritePort(wiring.Component):
         """Describe the port."""
         m = Module()
         params, axi = self._params, self.axi
-        offset_bits = log2_exact(params.burst_beats, "a burst in beats")
+        offset_bits = exact_log2(params.burst_beats)
 
         burst = Signal(data.StructLayout({"address": params.beat_bits, "more": max(offset_bits, 1)}))
         m.submodules.bursts = bursts = fifo.SyncFIFO(width=burst.shape().size, depth=BURST_QUEUE)
@@ -168,7 +166,7 @@ class _WritePort(wiring.Component):
         send = Signal()
         m.d.comb += [
             axi.awburst.eq(Burst.INCR),
-            axi.awsize.eq(log2_exact(params.port_bits // 8, "a port width in bytes")),
+            axi.awsize.eq(exact_log2(params.port_bits // 8)),
             axi.bready.eq(1),
             # One place in the queue of lengths is for the address that may be waiting now.
             send.eq(
@@ -263,7 +261,7 @@ class WordWriter(wiring.Component):
         """Describe the writer."""
         m = Module()
         params = self.params
-        beat_shift = log2_exact(params.beats_per_word, "a number of beats in a word")
+        beat_shift = exact_log2(params.beats_per_word)
         beat_bytes = params.striping.beat_bytes
 
         draining, flush = Signal(), Signal()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from rtlm.hw.common.checks import check_range
 from rtlm.hw.common.markdown import table
 
 REGISTER_BYTES = 4
@@ -101,8 +102,8 @@ class Register:
             raise ValueError(f"register {self.name} cannot be at {self.offset:#x}: offsets are multiples of 4")
         if self.stride < REGISTER_BYTES or self.stride % REGISTER_BYTES:
             raise ValueError(f"registers {self.name} cannot be {self.stride} bytes apart: strides are multiples of 4")
-        if self.count is not None and self.count < 1:
-            raise ValueError(f"an array {self.name} of {self.count} registers is not possible: it has at least 1")
+        if self.count is not None:
+            check_range(f"count of {self.name}", self.count, 1)
         if not 0 <= self.reset < 1 << REGISTER_BITS:
             raise ValueError(f"reset value {self.reset} of register {self.name} does not fit {REGISTER_BITS} bits")
         if self.reset and self.access is not Access.READ_WRITE:

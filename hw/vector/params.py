@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_multiple, check_power_of_two, check_range
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.params import SCALE_BITS
 from rtlm.hw.params import check_head_dim
@@ -106,27 +107,18 @@ class VectorParams:
 
     def __post_init__(self) -> None:
         """Validate."""
-        if not 1 <= self.columns <= 8:
-            raise ValueError(f"{self.columns} columns are not possible: the vector engine has 1 to 8")
+        check_range("columns", self.columns, 1, 8)
         check_head_dim(self.head_dim)
-        if not _is_power(self.word_bytes) or self.word_bytes < 64:
-            raise ValueError(f"a word of {self.word_bytes} bytes is not possible: a power of two, at least 64, is")
-        largest = min(BLOCK, self.head_dim, self.word_bytes // FLOAT_BYTES)
-        if not _is_power(self.lanes) or not 2 <= self.lanes <= largest:
-            raise ValueError(f"{self.lanes} vector lanes are not possible: a power of two from 2 to {largest} is")
+        check_power_of_two("word_bytes", self.word_bytes, 64)
+        check_power_of_two("lanes", self.lanes, 2, min(BLOCK, self.head_dim, self.word_bytes // FLOAT_BYTES))
         for name in ("max_dim", "max_hidden"):
-            value = getattr(self, name)
-            if value <= 0 or value % BLOCK:
-                raise ValueError(f"{name} = {value} is not possible: vectors consist of whole blocks of {BLOCK}")
+            check_multiple(name, getattr(self, name), BLOCK)
         if self.heads * self.head_dim % BLOCK:
             raise ValueError(f"{self.heads} heads of {self.head_dim} values are no whole number of blocks of {BLOCK}")
         for name in ("heads", "kv_heads", "context_limit"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} is not possible: at least 1 is")
-        if not _is_power(self.beats_per_word):
-            raise ValueError(f"{self.beats_per_word} beats in a word are not possible: a power of two is")
-        if not 1 <= self.address_bits <= 32:
-            raise ValueError(f"beat addresses of {self.address_bits} bits are not possible: 1 to 32 are")
+            check_range(name, getattr(self, name), 1)
+        check_power_of_two("beats_per_word", self.beats_per_word)
+        check_range("address_bits", self.address_bits, 1, 32)
 
     @property
     def lane_shift(self) -> int:

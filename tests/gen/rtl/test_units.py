@@ -27,7 +27,7 @@ def test_defaults_are_those_of_the_accelerator(preset):
 def test_impossible_sizes_are_one_sentence():
     config = load_config("tiny")
     broken = config.model_copy(update={"memory": config.memory.model_copy(update={"prefetch_kib": 1})})
-    with pytest.raises(ConfigError, match="axi-reader: a prefetch buffer of 16 words is too small"):
+    with pytest.raises(ConfigError, match="axi-reader: prefetch_words must be a power of two, at least"):
         UNITS["axi-reader"].defaults(broken)
     with pytest.raises(ValueError, match="lanes must be at least 1, got 0"):
         KernelParams(lanes=0)

@@ -204,8 +204,8 @@ def test_a_patch_waits_for_a_burst():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"depth": 1}, "2 to 1024 beats"),
-        ({"depth": 1025}, "2 to 1024 beats"),
+        ({"depth": 1}, "depth with 12 address bits must be from 2 to 1024, got 1"),
+        ({"depth": 1025}, "must be from 2 to 1024, got 1025"),
         ({"depth": 2, "init": [0] * 3}, "3 beats"),
     ],
 )
@@ -301,7 +301,7 @@ def test_a_patch_is_wrong_while_its_button_is_held(corrupt):
 def test_impossible_lists_are_refused():
     with pytest.raises(ValueError, match="ends with a row of the kind END"):
         RegisterPlayer([WRITE_KEPT], register_address_bits=12)
-    with pytest.raises(ValueError, match="20 and 32 bits"):
+    with pytest.raises(ValueError, match="address must be from 0 to 1048575, got 1048576"):
         Check(kind=Kind.WRITE, address=1 << 20)
-    with pytest.raises(ValueError, match="corruption 2 is not possible"):
+    with pytest.raises(ValueError, match="corruption must be from 0 to 1, got 2"):
         Check(kind=Kind.PATCH, corruption=2)

@@ -58,15 +58,15 @@ def test_array_variants(lanes, sharing):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"lanes": 96}, "96 lanes are not possible"),
-        ({"lanes": 16}, "16 lanes are not possible"),
-        ({"lanes": 128, "columns": 9}, "9 columns are not possible"),
-        ({"lanes": 128, "vector_lanes": 4}, "4 vector lanes do not fit 128 lanes"),
-        ({"lanes": 256, "vector_lanes": 3}, "3 vector lanes do not fit 256 lanes"),
-        ({"lanes": 128, "max_k_blocks": 0}, "0 blocks in a row are not possible"),
-        ({"lanes": 128, "max_packet_rows": 48}, "packets of 48 rows are not possible"),
-        ({"lanes": 128, "rows_per_multiplier": 3}, "3 rows cannot share a multiplier"),
-        ({"lanes": 128, "field_bits": 17}, "fields of 17 bits are not possible"),
+        ({"lanes": 96}, "lanes must be a power of two from 32 to 8192, got 96"),
+        ({"lanes": 16}, "lanes must be a power of two from 32 to 8192, got 16"),
+        ({"lanes": 128, "columns": 9}, "columns must be from 1 to 8, got 9"),
+        ({"lanes": 128, "vector_lanes": 4}, "vector_lanes with 128 lanes must be a power of two from 2 to 2, got 4"),
+        ({"lanes": 256, "vector_lanes": 3}, "vector_lanes with 256 lanes must be a power of two from 2 to 4, got 3"),
+        ({"lanes": 128, "max_k_blocks": 0}, "max_k_blocks must be from 1 to 65535, got 0"),
+        ({"lanes": 128, "max_packet_rows": 48}, "max_packet_rows must be a power of two from 32 to 32768, got 48"),
+        ({"lanes": 128, "rows_per_multiplier": 3}, "rows_per_multiplier must be from 1 to 2, got 3"),
+        ({"lanes": 128, "field_bits": 17}, "field_bits must be from 12 to 16, got 17"),
     ],
 )
 def test_parameters_are_checked(values, sentence):
@@ -76,9 +76,9 @@ def test_parameters_are_checked(values, sentence):
 
 @pytest.mark.filterwarnings("ignore:.*created but never used")
 def test_banks_check_their_size():
-    with pytest.raises(ValueError, match="0 columns are not possible"):
+    with pytest.raises(ValueError, match="columns must be from 1 to 8, got 0"):
         ActivationBanks(columns=0, max_k_blocks=4)
-    with pytest.raises(ValueError, match="0 blocks in a vector are not possible"):
+    with pytest.raises(ValueError, match="max_k_blocks must be from 1 to 65535, got 0"):
         ActivationBanks(columns=1, max_k_blocks=0)
     gc.collect()  # what was refused complains here that nobody used it
 

@@ -83,11 +83,11 @@ def test_addresses_in_hardware(seed):
 
 
 def test_striping_refuses():
-    with pytest.raises(ValueError, match="a number of memory ports of 3 is not possible"):
+    with pytest.raises(ValueError, match="ports must be a power of two, got 3"):
         Striping(ports=3, port_bytes=16)
-    with pytest.raises(ValueError, match="a port width in bytes of 12 is not possible"):
+    with pytest.raises(ValueError, match="port_bytes must be a power of two from 1 to 128, got 12"):
         Striping(ports=2, port_bytes=12)
-    with pytest.raises(ValueError, match="a port of 256 bytes is not possible"):
+    with pytest.raises(ValueError, match="port_bytes must be a power of two from 1 to 128, got 256"):
         Striping(ports=2, port_bytes=256)
     with pytest.raises(ValueError, match="an image of 100 bytes does not consist of stripes"):
         Striping(ports=2, port_bytes=16).gather(np.zeros(100, dtype=np.uint8))
@@ -98,25 +98,27 @@ def test_masters_refuse(params):
     good = {"ports": 2, "port_bits": 128}
     params(**good)
     for change, sentence in (
-        ({"port_bits": 96}, "an AXI4 data bus of 96 bits is not possible"),
-        ({"address_bits": 8}, "an AXI4 address of 8 bits is not possible"),
-        ({"ports": 6}, "a number of memory ports of 6 is not possible"),
+        ({"port_bits": 96}, "data_bits of AXI4 must be a power of two from 8 to 1024, got 96"),
+        ({"address_bits": 8}, "address_bits of AXI4 must be from 12 to 64, got 8"),
+        ({"ports": 6}, "ports must be a power of two, got 6"),
         ({"word_bytes": 48}, "a word of 48 bytes does not consist of beats of 32 bytes"),
-        ({"word_bytes": 96}, "a number of beats in a word of 3 is not possible"),
-        ({"outstanding": 0}, "0 outstanding bursts cannot work"),
+        ({"word_bytes": 96}, "beats_per_word must be a power of two.*, got 3"),
+        ({"outstanding": 0}, "outstanding must be at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=sentence):
             params(**{**good, **change})
 
 
 def test_reader_and_writer_refuse_sizes():
-    with pytest.raises(ValueError, match="a prefetch buffer of 128 words is too small"):
+    with pytest.raises(ValueError, match="prefetch_words must be a power of two, at least 512, got 128"):
         ReaderParams(ports=1, port_bits=128, prefetch_words=64 * 2, word_bytes=16)
-    with pytest.raises(ValueError, match="a prefetch buffer in words of 500 is not possible"):
+    with pytest.raises(ValueError, match="prefetch_words must be a power of two, at least 128, got 500"):
         ReaderParams(ports=1, port_bits=128, prefetch_words=500)
-    with pytest.raises(ValueError, match="a word of 512 beats is longer than the longest burst, 256 beats"):
+    with pytest.raises(ValueError, match="beats_per_word must be a power of two from 1 to 256, got 512"):
         ReaderParams(ports=1, port_bits=8, word_bytes=512)
-    with pytest.raises(ValueError, match="bursts of 64 beats are not possible"):
+    with pytest.raises(
+        ValueError, match="burst_beats with ports of 1024 bits must be a power of two from 1 to 32, got 64"
+    ):
         WriterParams(ports=1, port_bits=1024, word_bytes=128, burst_beats=64)
 
 
@@ -203,7 +205,7 @@ def test_register_documents(tmp_path):
         (lambda: Register(name="low", doc="", offset=0), "a register cannot be called 'low'"),
         (lambda: Register(name="ODD", doc="", offset=6), "register ODD cannot be at 0x6"),
         (lambda: Register(name="NEAR", doc="", offset=0, count=2, stride=2), "registers NEAR cannot be 2 bytes apart"),
-        (lambda: Register(name="NONE", doc="", offset=0, count=0), "an array NONE of 0 registers is not possible"),
+        (lambda: Register(name="NONE", doc="", offset=0, count=0), "count of NONE must be at least 1, got 0"),
         (lambda: Register(name="FIXED", doc="", offset=0, reset=1), "register FIXED cannot have a reset value"),
         (
             lambda: Register(name="SEEN", doc="", offset=0, locked=True),
