@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from amaranth.utils import exact_log2
+from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.formats import TileShape
 from rtlm.hw.memory.axi import longest_burst
 
@@ -139,19 +140,9 @@ class AcceleratorParams:
         return max(2 * BLOCK_LANES, self.head_dim)
 
     @property
-    def kv_scale_words(self) -> int:
-        """Words of a KV head's scale region: two BF16 for each position."""
-        return -(-4 * self.context_limit // self.word_bytes)
-
-    @property
-    def kv_row_words(self) -> int:
-        """Words of a KV head's key region, and of its value region."""
-        return -(-self.head_dim * self.context_limit // self.word_bytes)
-
-    @property
-    def kv_head_words(self) -> int:
-        """Words of one KV head in one layer of a slot."""
-        return self.kv_scale_words + 2 * self.kv_row_words
+    def kv(self) -> KvGeometry:
+        """A KV head's memory in one layer of a slot."""
+        return KvGeometry(head_dim=self.head_dim, context_limit=self.context_limit, word_bytes=self.word_bytes)
 
     @property
     def head_packet_shift(self) -> int:

@@ -8,7 +8,7 @@ from functools import cache
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw import kernels
 from rtlm.hw.attention.params import MOST_POSITIONS
-from rtlm.hw.control.sequencer_params import ADDRESS_BITS as BEAT_ADDRESS_BITS
+from rtlm.hw.common.layouts import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
 from rtlm.hw.hls.technology import ClockLimit

@@ -113,14 +113,14 @@ def _vectors(params: AcceleratorParams) -> str:
 
 def _kv(params: AcceleratorParams) -> str:
     rows = (
-        ("scales", params.kv_scale_words, "for each position BF16 of the key, BF16 of the value"),
-        ("keys", params.kv_row_words, f"for each position {params.head_dim} int8"),
-        ("values", params.kv_row_words, f"for each position {params.head_dim} int8"),
+        ("scales", params.kv.scale_words, "for each position BF16 of the key, BF16 of the value"),
+        ("keys", params.kv.row_words, f"for each position {params.head_dim} int8"),
+        ("values", params.kv.row_words, f"for each position {params.head_dim} int8"),
     )
     return (
         "## KV cache\n\n"
         "A slot holds one sequence: layer by layer, in a layer KV head by KV head, for each head three regions of "
-        f"whole words for {params.context_limit} positions ({params.kv_head_words} words in all):\n\n"
+        f"whole words for {params.context_limit} positions ({params.kv.head_words} words in all):\n\n"
         f"{table(('region', 'words', 'content'), rows)}"
     )
 

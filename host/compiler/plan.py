@@ -13,6 +13,7 @@ from rtlm.host.compiler.header import HEADER_BYTES, HEADER_WORDS
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape, Storage
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, Operator, f32_bits
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.params import AcceleratorParams
@@ -21,9 +22,6 @@ from rtlm.hw.vector.epilogue import Epilogue
 F32_BYTES = 4
 
 FP16_BYTES = 2
-
-KV_SCALE_BYTES = 4
-"""Two BF16 scales, of the key and of the value, for each position and KV head."""
 
 BLOCK_PACKET_SHIFT = 5
 """log2 of 32: one block of results in a packet."""
@@ -223,8 +221,8 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             name=f"kv{slot}",
             purpose="kv",
             entries=shape.layers,
-            entry_words=shape.kv_heads * params.kv_head_words,
-            entry_bytes=shape.kv_heads * params.context_limit * (KV_SCALE_BYTES + 2 * shape.head_dim),
+            entry_words=shape.kv_heads * params.kv.head_words,
+            entry_bytes=shape.kv_heads * params.context_limit * (SCALE_PAIR_BYTES + 2 * shape.head_dim),
         )
         for slot in range(params.columns)
     ]

@@ -59,10 +59,10 @@ def cache_words(params: AcceleratorParams, cache: KVCache) -> NDArray[np.uint8]:
         raise ValueError(
             f"{cache.length} positions do not fit configuration {params.name}, whose limit is {params.context_limit}"
         )
-    slot = np.zeros((layers, heads, params.kv_head_words * params.word_bytes), np.uint8)
+    slot = np.zeros((layers, heads, params.kv.head_words * params.word_bytes), np.uint8)
     pairs = np.stack([to_bits(cache.k_scale, BF16), to_bits(cache.v_scale, BF16)], axis=-1).astype("<u2")
-    keys = params.kv_scale_words * params.word_bytes
-    values = keys + params.kv_row_words * params.word_bytes
+    keys = params.kv.first_key * params.word_bytes
+    values = params.kv.first_value * params.word_bytes
     for start, content in ((0, pairs), (keys, cache.k), (values, cache.v)):
         raw = np.ascontiguousarray(content[:, :, : cache.length]).view(np.uint8).reshape(layers, heads, -1)
         slot[:, :, start : start + raw.shape[-1]] = raw

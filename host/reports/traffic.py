@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from rtlm.host.compiler.plan import KV_SCALE_BYTES, PURPOSES, Plan
+from rtlm.host.compiler.plan import PURPOSES, Plan
 from rtlm.host.runtime.device import ColumnInput
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import Index, Opcode
 
 
@@ -28,7 +29,7 @@ def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, st
     history = {column.slot: column.history for column in columns}
     # The columns' own keys and values are written.
     positions = sum(history.values()) + len(columns)
-    position_bytes = KV_SCALE_BYTES + 2 * plan.shape.head_dim
+    position_bytes = SCALE_PAIR_BYTES + 2 * plan.shape.head_dim
     for planned in plan.instructions:
         instruction = planned.instruction
         if instruction.logits and not logits:

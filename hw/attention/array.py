@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import DOT_BITS, WEIGHT_BITS, AttentionParams
+from rtlm.hw.common.stages import held_flag
+from rtlm.hw.common.trees import mux_tree, sum_tree
 
 OFFSET = 128
 """Keys, values and queries enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
@@ -106,11 +108,6 @@ class AttentionArray(wiring.Component):
         taken = params.bytes_per_cycle
         span = taken // params.positions
 
-        def after(flag: Value, name: str) -> Signal:
-            held = Signal(name=name)
-            m.d.sync += held.eq(flag)
-            return held
-
         def data_register(shape, name: str) -> Signal:
             return Signal(shape, name=name, reset_less=True)
 
@@ -119,7 +116,8 @@ class AttentionArray(wiring.Component):
         x = [data_register(32, f"x_{i}") for i in range(taken // PIECE)]
         w = [[data_register(WEIGHT_BITS, f"w_{g}_{p}") for p in positions] for g in group]
         first, last, calibrate = (Signal(name=f"operand_{n}") for n in ("first", "last", "calibrate"))
-        dot_valid, axpy_valid = after(self.valid & ~self.axpy, "x_dot"), after(self.valid & self.axpy, "x_axpy")
+        dot_valid = held_flag(m, self.valid & ~self.axpy, "x_dot")
+        axpy_valid = held_flag(m, self.valid & self.axpy, "x_axpy")
         with m.If(self.valid):
             m.d.sync += [first.eq(self.first), last.eq(self.last), calibrate.eq(self.calibrate)]
             with m.If(self.calibrate):
@@ -153,9 +151,9 @@ class AttentionArray(wiring.Component):
         x_late = [data_register(32, f"x_late_{i}") for i in range(len(x))]
         with m.If(dot_valid):
             m.d.sync += [late.eq(piece) for late, piece in zip(x_late, x, strict=True)]
-        product_dot, product_axpy = after(dot_valid, "product_dot"), after(axpy_valid, "product_axpy")
+        product_dot, product_axpy = held_flag(m, dot_valid, "product_dot"), held_flag(m, axpy_valid, "product_axpy")
         product_first, product_last, product_calibrate = (
-            after(flag, f"product_{n}")
+            held_flag(m, flag, f"product_{n}")
             for flag, n in ((first, "first"), (last & dot_valid, "last"), (calibrate, "calibrate"))
         )
         self._sums(m, product, product_axpy, product_first)
@@ -179,7 +177,7 @@ class AttentionArray(wiring.Component):
             if params.steps == 1:
                 terms = [[product[g][p * dim + d] for p in range(params.positions)] for d in range(dim)]
                 # The register stands second: the first operand also enters the carry chain beside the tables.
-                added = [total(values) + old for values, old in zip(terms, kept, strict=True)]
+                added = [sum_tree(values) + old for values, old in zip(terms, kept, strict=True)]
             else:
                 # Turns like the queries: a step always adds to the lowest.
                 added = [*row[taken:], *(product[g][a] + kept[a] for a in range(taken))]
@@ -195,7 +193,7 @@ class AttentionArray(wiring.Component):
         with m.If(valid):
             m.d.sync += [beat.eq(0), stale.eq(1)]
         with m.Elif(stale | self.shift):
-            m.d.sync += [beat.eq(following), stale.eq(0), self.acc.as_value().eq(pick(following, beats))]
+            m.d.sync += [beat.eq(following), stale.eq(0), self.acc.as_value().eq(mux_tree(following, beats))]
 
     def _dots(
         self, m: Module, product: list, x: list, valid: Signal, first: Signal, last: Signal, calibrate: Signal
@@ -217,7 +215,7 @@ class AttentionArray(wiring.Component):
             ]
             with m.If(valid):
                 for tree, sums in zip(trees, following, strict=True):
-                    m.d.sync += [s.eq(total(tree[RADIX * i : RADIX * (i + 1)])) for i, s in enumerate(sums)]
+                    m.d.sync += [s.eq(sum_tree(tree[RADIX * i : RADIX * (i + 1)])) for i, s in enumerate(sums)]
             trees = following
             flags = []
             for flag, name in ((valid, "valid"), (first, "first"), (last, "last"), (calibrate, "calibrate")):
@@ -266,19 +264,3 @@ def choose(m: Module, select: Value | None, count: int, source: Value, pieces: l
             for part in range(count):
                 with m.Case(part):
                     load(part)
-
-
-def pick(index: Value, values: list[Value]) -> Value:
-    """Select one of several values: a tree of multiplexers, one level for each bit of the index."""
-    for bit in index:
-        values = [
-            Mux(bit, values[i + 1], values[i]) if i + 1 < len(values) else values[i] for i in range(0, len(values), 2)
-        ]
-    return values[0]
-
-
-def total(terms: list[Value]) -> Value:
-    """Add in pairs."""
-    while len(terms) > 1:
-        terms = [sum(terms[i + 1 : i + 2], terms[i]) for i in range(0, len(terms), 2)]
-    return terms[0]

@@ -2,20 +2,15 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.hdl import unsigned
+from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
+from rtlm.hw.common.kv_cache import KvGeometry
+from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, local_write_layout
 from rtlm.hw.params import check_head_dim
 
-COLUMN_BITS = 4
-HEAD_BITS = 8
 POSITION_BITS = 20
-SCALE_BITS = 15
-"""A BF16 scale without its sign."""
-
-SCALE_PAIR_BYTES = 4
-"""Scales of one position in memory: the key's and the value's BF16."""
 
 WEIGHT_BITS = 16
 """A weight is 0 to 2^15 (docs/numerics.md)."""
@@ -30,14 +25,6 @@ ATTENTION_COMMAND = data.StructLayout(
     {"kv_heads": unsigned(HEAD_BITS), "group": unsigned(4), "columns_active": unsigned(COLUMN_BITS), "c0": unsigned(32)}
 )
 """Attention over all heads: KV heads, query heads for each of them, active columns, log2(e)/sqrt(D) as F32 bits."""
-
-
-class LocalKind(enum.Enum, shape=unsigned(2)):
-    """What a head written to the local store is."""
-
-    QUERY = 0
-    KEY = 1
-    VALUE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +110,9 @@ class AttentionParams:
         return -(-self.context_limit // self.positions)
 
     @property
-    def scale_words(self) -> int:
-        """Words of the scales of the longest history."""
-        return -(-SCALE_PAIR_BYTES * self.context_limit // self.word_bytes)
+    def kv(self) -> KvGeometry:
+        """A KV head's memory."""
+        return KvGeometry(head_dim=self.head_dim, context_limit=self.context_limit, word_bytes=self.word_bytes)
 
     @property
     def acc_bits(self) -> int:
@@ -144,13 +131,5 @@ class AttentionParams:
 
     @property
     def local_write(self) -> data.StructLayout:
-        """A quantised head of this step: what it is, column, head (of its kind), values, BF16 scale without sign."""
-        return data.StructLayout(
-            {
-                "kind": LocalKind,
-                "column": unsigned(COLUMN_BITS),
-                "head": unsigned(HEAD_BITS),
-                "data": data.ArrayLayout(signed(8), self.head_dim),
-                "s": unsigned(SCALE_BITS),
-            }
-        )
+        """A quantised head of this step."""
+        return local_write_layout(self.head_dim)

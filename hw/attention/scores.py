@@ -5,16 +5,15 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.attention.params import (
-    COLUMN_BITS,
     DOT_BITS,
-    HEAD_BITS,
     POSITION_BITS,
-    SCALE_BITS,
-    SCALE_PAIR_BYTES,
     WEIGHT_BITS,
     AttentionParams,
-    LocalKind,
 )
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, SCALE_BITS, LocalKind
+from rtlm.hw.common.order_keys import from_key, to_key
+from rtlm.hw.common.trees import max_tree
 from rtlm.hw.kernels import position_score, position_weight
 
 PROBABILITY_BITS = 40
@@ -117,7 +116,7 @@ class AttentionScores(wiring.Component):
         m.submodules.score = self._score = position_score.component(**self._pipeline, tag=score_tag)
         m.submodules.weight = self._weight = position_weight.component(**self._pipeline, tag=tag)
         positions, group = range(params.positions), range(params.group)
-        scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.scale_words, init=[])
+        scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.kv.scale_words, init=[])
         scores = m.submodules.scores = memory.Memory(shape=32 * params.lanes, depth=params.history_rows, init=[])
         local_scores = m.submodules.local_scores = memory.Memory(
             shape=32 * params.group, depth=max(2, params.columns), init=[]
@@ -256,7 +255,7 @@ class AttentionScores(wiring.Component):
         fields = [Mux(mask[p], pair[23:31], 0) for p, pair in enumerate(scale)]
         largest, exponent = Signal(8, reset_less=True), Signal(8, init=1)
         with m.If(valid):
-            m.d.sync += largest.eq(tree_max(fields))
+            m.d.sync += largest.eq(max_tree(fields))
         with m.If(self.start):
             m.d.sync += exponent.eq(1)
         with m.Elif(held & (largest > exponent)):
@@ -300,7 +299,7 @@ class AttentionScores(wiring.Component):
             ]
             with m.If(valid):
                 for row, registers in zip(keys, following, strict=True):
-                    m.d.sync += [r.eq(tree_max(row[2 * i : 2 * i + 2])) for i, r in enumerate(registers)]
+                    m.d.sync += [r.eq(max_tree(row[2 * i : 2 * i + 2])) for i, r in enumerate(registers)]
             keys, held = following, Signal(name=f"key_{level}_valid")
             m.d.sync += held.eq(valid)
             valid = held
@@ -350,23 +349,3 @@ class AttentionScores(wiring.Component):
                 with m.If(held):
                     m.d.sync += running.eq(Mux(first, 0, running) + part)
                 m.d.comb += port.eq(running)
-
-
-def to_key(bits: Value) -> Value:
-    """F32 bits as an unsigned integer in the same order."""
-    return bits ^ Cat(bits[31].replicate(31), 1)
-
-
-def from_key(key: Value) -> Value:
-    """Undo `to_key`."""
-    return key ^ Cat((~key[31]).replicate(31), 1)
-
-
-def tree_max(values: list[Value]) -> Value:
-    """Largest of unsigned values."""
-    while len(values) > 1:
-        values = [
-            Mux(values[i] > values[i + 1], values[i], values[i + 1]) if i + 1 < len(values) else values[i]
-            for i in range(0, len(values), 2)
-        ]
-    return values[0]

@@ -6,16 +6,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
-from rtlm.hw.attention.params import (
-    ATTENTION_COMMAND,
-    COLUMN_BITS,
-    POSITION_BITS,
-    SCALE_BITS,
-    SCALE_PAIR_BYTES,
-    AttentionParams,
-    LocalKind,
-)
+from rtlm.hw.attention.params import ATTENTION_COMMAND, POSITION_BITS, AttentionParams
 from rtlm.hw.attention.scores import AttentionScores
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.layouts import COLUMN_BITS, SCALE_BITS, LocalKind
 from rtlm.hw.kernels import scale
 
 __all__ = ["ATTENTION_COMMAND", "AttentionParams", "AttentionPhase", "AttentionUnit"]
@@ -102,7 +96,7 @@ class AttentionUnit(wiring.Component):
 
         # What the current column and KV head ask for.
         history, beats, locals_ = Signal(POSITION_BITS), Signal(POSITION_BITS), Signal(COLUMN_BITS)
-        scale_words = Signal(range(params.scale_words + 1))
+        scale_words = Signal(range(params.kv.scale_words + 1))
         local_index, query = Signal(range(max(2, params.columns * params.kv_heads))), Signal(range(store.depth))
         column_query = Signal.like(query)
         past, first = Array(self.history)[column], Array(self.local_first)[column]

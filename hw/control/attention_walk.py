@@ -3,7 +3,9 @@
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.utils import exact_log2
-from rtlm.hw.control.sequencer_params import ADDRESS_BITS, SequencerParams
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.layouts import ADDRESS_BITS
+from rtlm.hw.control.sequencer_params import SequencerParams
 
 
 class AttentionWalk:
@@ -43,7 +45,7 @@ class AttentionWalk:
         scale_words = Signal(32, name="walk_scale_words")
         row_words = Signal(32, name="walk_row_words")
         m.d.comb += [
-            scale_words.eq(((history << 2) + params.word_bytes - 1) >> word_shift),
+            scale_words.eq(((history << exact_log2(SCALE_PAIR_BYTES)) + params.word_bytes - 1) >> word_shift),
             row_words.eq(((history << exact_log2(params.head_dim)) + params.word_bytes - 1) >> word_shift),
             self.words.eq(Mux(region == 0, scale_words, row_words)),
             self.address.eq(column_base),

@@ -3,8 +3,9 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import crc, fifo, wiring
 from amaranth.utils import exact_log2
+from rtlm.hw.common.layouts import ADDRESS_BITS, SegmentKind, segment_layout
 from rtlm.hw.control.isa import INSTRUCTION
-from rtlm.hw.control.sequencer_params import ADDRESS_BITS, SEGMENT, SequencerParams
+from rtlm.hw.control.sequencer_params import SequencerParams
 
 PROGRAM_CRC = crc.catalog.CRC32_ISO_HDLC
 """Check of a program: that of zlib's crc32 over its words."""
@@ -33,7 +34,7 @@ class ProgramFetch:
 
     def __init__(self, m: Module, params: SequencerParams, ports: wiring.Component, queue: fifo.SyncFIFOBuffered):
         per_word = params.instructions_per_word
-        self.segment = segment = Signal(SEGMENT)
+        self.segment = segment = Signal(segment_layout())
         self.wanted = wanted = Signal(name="program_wanted")
         self.granted = granted = Signal(name="program_granted")
         left = Signal(16, name="program_left")
@@ -44,7 +45,7 @@ class ProgramFetch:
             wanted.eq((left != 0) & (room >= per_word)),
             segment.address.eq(address),
             segment.words.eq(1),
-            segment.kind.eq(1),
+            segment.kind.eq(SegmentKind.PROGRAM),
         ]
         with m.If(granted):
             m.d.sync += [address.eq(address + params.beats_per_word), left.eq(left - 1)]

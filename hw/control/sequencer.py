@@ -4,12 +4,13 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.unit import ATTENTION_COMMAND
+from rtlm.hw.common.layouts import ADDRESS_BITS, segment_layout
 from rtlm.hw.control.attention_walk import AttentionWalk
 from rtlm.hw.control.isa import INSTRUCTION, Index, Opcode, Operator
 from rtlm.hw.control.legality import RULES
 from rtlm.hw.control.program_fetch import ProgramFetch
 from rtlm.hw.control.router import Destination, WordRouter
-from rtlm.hw.control.sequencer_params import ADDRESS_BITS, SEGMENT, SequencerParams
+from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.matmul.unit import MATMUL_COMMAND
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
@@ -64,7 +65,7 @@ class Sequencer(wiring.Component):
                 "fault": Out(Fault),
                 "operator": Out(Operator),
                 "ended": Out(1),
-                "o_segments": Out(stream.Signature(SEGMENT)),
+                "o_segments": Out(stream.Signature(segment_layout())),
                 "i_program": In(stream.Signature(word)),
                 "i_words": In(stream.Signature(word)),
                 "o_matmul_words": Out(stream.Signature(word)),
@@ -121,7 +122,7 @@ class Sequencer(wiring.Component):
         m.d.comb += head.as_value().eq(queue.r_data)
         index = Signal(32, name="index_value")
         base = Signal(ADDRESS_BITS, name="segment_base")
-        segment = Signal(SEGMENT, name="data_segment")
+        segment = Signal(segment_layout(), name="data_segment")
         offered = Signal(name="data_offered")
         accepted = Signal(name="data_accepted")
         # A program word goes first: without instructions nothing else moves.

@@ -1,17 +1,10 @@
-"""Sizes of the sequencer, and the form of a read request."""
+"""Sizes of the sequencer."""
 
 from dataclasses import dataclass
 
-from amaranth.lib import data
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.legality import InstructionLimits
 from rtlm.hw.params import check_head_dim
-
-ADDRESS_BITS = 32
-"""Bits of a beat address."""
-
-SEGMENT = data.StructLayout({"address": ADDRESS_BITS, "words": 32, "kind": 1})
-"""A read request: beat address, number of words, 0 for data or 1 for program."""
 
 
 @dataclass(frozen=True, kw_only=True)

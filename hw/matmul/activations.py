@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.checks import check_range
+from rtlm.hw.common.layouts import SCALE_BITS
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SCALE_BITS, SUM_BITS
+from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SUM_BITS
 
 BANKS = 2
 ONE = 0x3F800000

@@ -1,8 +1,11 @@
 """The array: exact dot products of weight nibbles and int8 activations."""
 
+from functools import partial
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.params import MatmulParams
 
@@ -77,16 +80,7 @@ class DotArray(wiring.Component):
         valid = self.i_valid
         step = self.i_step
 
-        def stage(valid: Value) -> Signal:
-            following = Signal(name="valid")
-            m.d.sync += following.eq(valid)
-            return following
-
-        def register(valid: Value, value: Value, name: str) -> Signal:
-            held = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(valid):
-                m.d.sync += held.eq(value)
-            return held
+        register, stage = partial(held_value, m), partial(held_flag, m)
 
         def select(value: Value) -> Value:
             """Take the part of a block (of nibbles or activations) that belongs to the step."""
@@ -192,10 +186,10 @@ class DotArray(wiring.Component):
             first, last = flags[-1]
             for c, column in enumerate(sums):
                 for r, (total,) in enumerate(column):
-                    partial = Signal(signed(ROW_SUM_BITS), name=f"partial_{c}_{r}", reset_less=True)
+                    running = Signal(signed(ROW_SUM_BITS), name=f"partial_{c}_{r}", reset_less=True)
                     with m.If(valid):
-                        m.d.sync += partial.eq(total + Mux(first, 0, partial))
-                    column[r] = [partial]
+                        m.d.sync += running.eq(total + Mux(first, 0, running))
+                    column[r] = [running]
             valid = stage(valid & last)
         m.d.comb += self.o_valid.eq(valid)
         for c, column in enumerate(sums):

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
+from rtlm.hw.common.layouts import SCALE_BITS
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.kernels.scale import ACC_BITS
-
-SCALE_BITS = 15
-"""A BF16 scale without its sign."""
 
 SUM_BITS = 13
 """Signed width of the sum of a block's activations."""

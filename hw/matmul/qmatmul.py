@@ -8,9 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from numpy.typing import NDArray
+from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.common.trees import sum_tree
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.matmul.activations import BANKS, ONE, ActivationBanks
-from rtlm.hw.matmul.params import SCALE_BITS, SUM_BITS, MatmulParams
+from rtlm.hw.matmul.params import SUM_BITS, MatmulParams
 from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatrixUnit
 
 __all__ = ["ACTIVATION_BLOCK", "GEMV_COMMAND", "QMATMUL_COMMAND", "Gemv", "GemvParams", "QMatmul"]
@@ -173,7 +175,7 @@ class QMatmul(wiring.Component):
                 write.last_column.eq(last_column),
                 write.a.eq(source.a),
                 write.s.eq(source.s),
-                write.suma.eq(_sum([source.a[k] for k in range(BLOCK)])),
+                write.suma.eq(sum_tree([source.a[k] for k in range(BLOCK)])[:SUM_BITS].as_signed()),
                 column.eq(column + 1),
             ]
             with m.If(last_column):
@@ -208,13 +210,6 @@ class QMatmul(wiring.Component):
                     m.d.sync += [left[b].eq(beats[b]), active[b].eq(active[b] - 1)]
             with m.If(accepted & (newest == b)):
                 m.d.sync += [left[b].eq(size), beats[b].eq(size), active[b].eq(self.i_command.payload.columns_active)]
-
-
-def _sum(values: list[Value]) -> Value:
-    """Add numbers in a tree, as wide as the sum of a block needs."""
-    while len(values) > 1:
-        values = [a + b for a, b in zip(values[::2], values[1::2], strict=True)]
-    return values[0][:SUM_BITS].as_signed()
 
 
 @dataclass(frozen=True, kw_only=True)

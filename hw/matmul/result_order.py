@@ -5,10 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
 from rtlm.hw.kernels.scale import ACC_BITS, scaled_result
 from rtlm.hw.matmul.params import MatmulParams, accumulator_array
-
-ROWS_BITS = 20
 
 MARGIN = 4
 """Half entries kept free beyond those reserved: `room` is a register, and a matrix may end in half an entry."""
@@ -17,7 +16,7 @@ MARGIN = 4
 def result_job_layout(columns: int) -> data.StructLayout:
     """Return the layout of what the output side needs to know about a matrix."""
     return data.StructLayout(
-        {"rows": ROWS_BITS, "packet_shift": 4, "columns_active": 4, "r": data.ArrayLayout(32, columns)}
+        {"rows": ROWS_BITS, "packet_shift": 4, "columns_active": COLUMN_BITS, "r": data.ArrayLayout(32, columns)}
     )
 
 

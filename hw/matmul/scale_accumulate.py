@@ -1,10 +1,12 @@
 """Scales of a run of tiles, and the accumulators that add scaled block sums (docs/numerics.md, "Matrix product")."""
 
+from functools import partial
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.array import ROW_SUM_BITS
 from rtlm.hw.matmul.model import MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT, TERM_BIAS
@@ -120,16 +122,7 @@ class ScaleAccumulate(wiring.Component):
         m = Module()
         params = self._params
 
-        def stage(valid: Value) -> Signal:
-            following = Signal(name="valid")
-            m.d.sync += following.eq(valid)
-            return following
-
-        def register(enable: Value, value, name: str):
-            held = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(enable):
-                m.d.sync += held.eq(value)
-            return held
+        register, stage = partial(held_value, m), partial(held_flag, m)
 
         # Raw scales wait for the sums: fewer bits than anything computed from them.
         fields = []

@@ -5,6 +5,7 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
 from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks
 from rtlm.hw.kernels import scaled_result
 from rtlm.hw.matmul.activations import ONE, ActivationRead
@@ -21,10 +22,10 @@ MATMUL_COMMAND = data.StructLayout(
         "format": unsigned(2),
         "group_shift": unsigned(2),
         "k_blocks": unsigned(16),
-        "rows": unsigned(20),
+        "rows": unsigned(ROWS_BITS),
         "bank": unsigned(1),
         "packet_shift": unsigned(4),
-        "columns_active": unsigned(4),
+        "columns_active": unsigned(COLUMN_BITS),
     }
 )
 """A matrix product: `BlockFormat`, log2 of the blocks that share a scale, blocks in a row (not 0, a multiple of

@@ -1,7 +1,7 @@
 """The way to memory: AXI4 signatures, reader, writer, striping over ports, and block memory behind an AXI4 port."""
 
 from rtlm.hw.memory.axi import AXI4, AXI4Lite, AXI4Read, AXI4Write, BusFault, forward
-from rtlm.hw.memory.bursts import ReaderParams, SegmentKind
+from rtlm.hw.memory.bursts import ReaderParams
 from rtlm.hw.memory.reader import StreamReader
 from rtlm.hw.memory.striping import Striping
 from rtlm.hw.memory.writer import WordWriter, WriterParams
@@ -13,7 +13,6 @@ __all__ = [
     "AXI4Write",
     "BusFault",
     "ReaderParams",
-    "SegmentKind",
     "StreamReader",
     "Striping",
     "WordWriter",

@@ -3,22 +3,16 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, enum, memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
+from rtlm.hw.common.layouts import SegmentKind, segment_layout
 from rtlm.hw.memory.axi import AXI4Read, Burst, BusFault
 from rtlm.hw.memory.striping import Striping
 
 FORMAL = "formal"
 """Platform for which units state invariants of their inside, for proofs."""
-
-
-class SegmentKind(enum.Enum, shape=1):
-    """Where the words of a segment go."""
-
-    DATA = 0
-    PROGRAM = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +81,7 @@ class ReaderParams:
     @property
     def segment(self) -> data.StructLayout:
         """Payload of the segment stream."""
-        return data.StructLayout({"address": self.beat_bits, "words": 32, "kind": SegmentKind})
+        return segment_layout(self.beat_bits)
 
     @property
     def burst(self) -> data.StructLayout:

@@ -6,8 +6,9 @@ from operator import and_
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Shape, Signal, Value
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.layouts import SegmentKind
 from rtlm.hw.memory.axi import BusFault, forward
-from rtlm.hw.memory.bursts import BurstSplitter, ReaderParams, ReadPort, SegmentKind
+from rtlm.hw.memory.bursts import BurstSplitter, ReaderParams, ReadPort
 
 BURST_QUEUE = 4
 """Bursts that the fastest port may be ahead of the slowest before its addresses wait."""

@@ -7,6 +7,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
+from rtlm.hw.common.layouts import word_write_layout
 from rtlm.hw.memory.axi import AXI4Write, Burst, BusFault, forward
 from rtlm.hw.memory.striping import Striping
 
@@ -71,9 +72,7 @@ class WriterParams:
     @property
     def payload(self) -> data.StructLayout:
         """Payload of the input stream."""
-        return data.StructLayout(
-            {"address": self.beat_bits, "data": 8 * self.word_bytes, "strobe": self.word_bytes, "last": 1}
-        )
+        return word_write_layout(self.beat_bits, self.word_bytes)
 
     @property
     def axi(self) -> AXI4Write:

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.trees import sum_tree
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.activations import block_write_layout
 from rtlm.hw.matmul.params import SUM_BITS
@@ -79,7 +80,7 @@ class PacketCollector(wiring.Component):
             incoming = Cat(self.i.p.q[lane] for lane in range(params.lanes))
             m.d.sync += [
                 codes.eq(Cat(codes[beat_bits:], incoming)),
-                suma.eq(_tree(lanes) + Mux(first, 0, suma)),
+                suma.eq(sum_tree(lanes) + Mux(first, 0, suma)),
                 first.eq(self.i.p.last),
             ]
             with m.If(self.i.p.last):
@@ -112,10 +113,3 @@ class PacketCollector(wiring.Component):
             self.o_row.payload.eq(self.o_local.payload),
         ]
         return m
-
-
-def _tree(terms: list[Value]) -> Value:
-    """Sum as a balanced tree."""
-    while len(terms) > 1:
-        terms = [sum(terms[i : i + 2][1:], terms[i]) for i in range(0, len(terms), 2)]
-    return terms[0]

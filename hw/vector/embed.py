@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+from rtlm.hw.common.layouts import ROWS_BITS
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.vector.params import ROWS_BITS, VectorParams
+from rtlm.hw.vector.params import VectorParams
 
 SCALE_BYTES = 2
 VALUE_BITS = 9

@@ -4,7 +4,9 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.vector.params import FLOAT_BYTES, LocalKind, VectorParams
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.layouts import LocalKind
+from rtlm.hw.vector.params import VectorParams
 
 
 class KvWriter(wiring.Component):
@@ -65,10 +67,10 @@ class KvWriter(wiring.Component):
         row_words = max(1, head_dim // word_bytes)
         row_bytes = min(word_bytes, head_dim)
         rows_per_word = word_bytes // row_bytes
-        scales_per_word = word_bytes // FLOAT_BYTES
-        head_beats = params.kv_head_words * beats
-        key_beats = params.kv_scale_words * beats
-        value_beats = (params.kv_scale_words + params.kv_row_words) * beats
+        scales_per_word = word_bytes // SCALE_PAIR_BYTES
+        head_beats = params.kv.head_words * beats
+        key_beats = params.kv.first_key * beats
+        value_beats = params.kv.first_value * beats
 
         row = Signal(params.local_write, reset_less=True)
         is_value = row.kind == LocalKind.VALUE
@@ -130,7 +132,7 @@ class KvWriter(wiring.Component):
         pair_strobe = Mux(is_value, 0b1100, 0b0011)
         scale_strobe = _one_of(position[: exact_log2(scales_per_word)], scales_per_word, Value.cast(pair_strobe))
         scale = Value.cast(row.s)
-        pair = Mux(is_value, scale << 16, scale)[: 8 * FLOAT_BYTES]
+        pair = Mux(is_value, scale << 16, scale)[: 8 * SCALE_PAIR_BYTES]
         m.d.comb += [
             self.o.p.data.eq(Mux(in_scale, pair.replicate(scales_per_word), codes.replicate(rows_per_word))),
             self.o.p.strobe.eq(Mux(in_scale, scale_strobe, row_strobe)),

@@ -4,7 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from rtlm.hw.vector.params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
+from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 
 
 class TableLoader(wiring.Component):

@@ -5,16 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.clock_gate import add_pipeline
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
+from rtlm.hw.common.order_keys import to_key
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.kernels import argmax
-from rtlm.hw.vector.params import COLUMN_BITS, FLOAT_BYTES, ROWS_BITS, VectorParams
-
-SIGN = 31
-
-
-def _order_key(f32: Value) -> Value:
-    """Unsigned integer that orders like the float; the arg-max kernel gives neither -0 nor a negative NaN."""
-    return Mux(f32[SIGN], ~f32, f32 | (1 << SIGN))
+from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 
 
 class ArgMax(wiring.Component):
@@ -89,7 +84,7 @@ class ArgMax(wiring.Component):
         m.d.sync += self.done.eq(kernel.o.valid & found.tag.final)
         with m.If(kernel.o.valid):
             best = Array(self.best_value[c] for c in columns)[found.tag.column]
-            with m.If(found.tag.first | (_order_key(found.logit) > _order_key(best))):
+            with m.If(found.tag.first | (to_key(found.logit) > to_key(best))):
                 for c in columns:
                     with m.If(found.tag.column == c):
                         m.d.sync += [self.best_value[c].eq(found.logit), self.best_index[c].eq(found.index)]

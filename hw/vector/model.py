@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.layouts import LocalKind
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import BF16, F32, to_bits
 from rtlm.hw.kernels import argmax, dequantise_half, quantise, residual_norm, rms_scale, rope, swiglu
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import FLOAT_BYTES, LocalKind, VectorParams
+from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 from rtlm.hw.vector.routes import DESTINATIONS
 
 SUM_LIMIT = (1 << 64) - 1
@@ -158,16 +160,16 @@ class VectorModel:
                 effects.local.append((kind, c, h, codes[c, h].tolist(), int(scales[c, h])))
                 if kind != LocalKind.QUERY.value:
                     base = (int(kv_base[c]) + address) * params.word_bytes // params.beats_per_word
-                    base += h * params.kv_head_words * params.word_bytes
+                    base += h * params.kv.head_words * params.word_bytes
                     effects.memory |= self._row(kind, base, int(position[c]), codes[c, h], int(scales[c, h]))
         return effects
 
     def _row(self, kind: int, base: int, position: int, codes: NDArray[np.int8], scale: int) -> dict[int, int]:
         params = self.params
-        regions = params.kv_scale_words + (params.kv_row_words if kind == LocalKind.VALUE.value else 0)
-        start = base + regions * params.word_bytes + position * params.head_dim
+        region = params.kv.first_value if kind == LocalKind.VALUE.value else params.kv.first_key
+        start = base + region * params.word_bytes + position * params.head_dim
         written = {start + i: int(code) & 255 for i, code in enumerate(codes)}
-        start = base + FLOAT_BYTES * position + (2 if kind == LocalKind.VALUE.value else 0)
+        start = base + SCALE_PAIR_BYTES * position + (2 if kind == LocalKind.VALUE.value else 0)
         return written | {start: scale & 255, start + 1: scale >> 8}
 
     def logits(self, y: NDArray[np.float32], *, store: bool, address: int) -> Effects:

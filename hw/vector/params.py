@@ -2,20 +2,15 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_multiple, check_power_of_two, check_range
+from rtlm.hw.common.kv_cache import KvGeometry
+from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.matmul.params import SCALE_BITS
 from rtlm.hw.params import check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue
-
-COLUMN_BITS = 4
-"""Bits of a column's number in commands and in `columns_active`."""
-
-ROWS_BITS = 20
-"""Bits of a number of values, and of a token id."""
 
 PACKET_BITS = ROWS_BITS - exact_log2(BLOCK)
 """Bits of a packet's number within its column."""
@@ -32,18 +27,10 @@ VECTOR_COMMAND = data.StructLayout(
         "imm0": 32,
         "imm1": 32,
         "store": 1,
-        "address": 32,
+        "address": ADDRESS_BITS,
     }
 )
 """A command: see `VectorEngine`."""
-
-
-class LocalKind(enum.Enum, shape=unsigned(2)):
-    """What a quantised head is."""
-
-    QUERY = 0
-    KEY = 1
-    VALUE = 2
 
 
 class Destination(enum.Enum, shape=unsigned(3)):
@@ -201,19 +188,9 @@ class VectorParams:
         return max(1, (self.columns * self.x_stride - 1).bit_length())
 
     @property
-    def kv_scale_words(self) -> int:
-        """Words of a KV head's scale region."""
-        return -(-FLOAT_BYTES * self.context_limit // self.word_bytes)
-
-    @property
-    def kv_row_words(self) -> int:
-        """Words of a KV head's key region, and of its value region."""
-        return -(-self.head_dim * self.context_limit // self.word_bytes)
-
-    @property
-    def kv_head_words(self) -> int:
-        """Words of one KV head in one layer of a slot."""
-        return self.kv_scale_words + 2 * self.kv_row_words
+    def kv(self) -> KvGeometry:
+        """A KV head's memory."""
+        return KvGeometry(head_dim=self.head_dim, context_limit=self.context_limit, word_bytes=self.word_bytes)
 
     @property
     def floats(self) -> data.ArrayLayout:
@@ -262,19 +239,9 @@ class VectorParams:
     @property
     def local_write(self) -> data.StructLayout:
         """A quantised head on its way to the attention unit."""
-        return data.StructLayout(
-            {
-                "kind": LocalKind,
-                "column": COLUMN_BITS,
-                "head": 8,
-                "data": data.ArrayLayout(signed(8), self.head_dim),
-                "s": unsigned(SCALE_BITS),
-            }
-        )
+        return local_write_layout(self.head_dim)
 
     @property
     def word_write(self) -> data.StructLayout:
         """A word, or a part of one, on its way to memory."""
-        return data.StructLayout(
-            {"address": self.address_bits, "strobe": self.word_bytes, "data": 8 * self.word_bytes, "last": 1}
-        )
+        return word_write_layout(self.address_bits, self.word_bytes)

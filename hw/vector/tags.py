@@ -3,8 +3,9 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import COLUMN_BITS, PACKET_BITS, ROWS_BITS, VectorParams
+from rtlm.hw.vector.params import PACKET_BITS, VectorParams
 
 
 class BeatTagger(wiring.Component):

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline, add_unit
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
 from rtlm.hw.kernels import dequantise_half
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
@@ -14,7 +15,7 @@ from rtlm.hw.vector.load import TableLoader
 from rtlm.hw.vector.logits import ArgMax, LogitWriter
 from rtlm.hw.vector.norm import ColumnScale
 from rtlm.hw.vector.operands import OperandFetch
-from rtlm.hw.vector.params import COLUMN_BITS, ROWS_BITS, VECTOR_COMMAND, VectorParams
+from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
 from rtlm.hw.vector.routes import EpilogueRoutes
 from rtlm.hw.vector.tags import BeatTagger
 

@@ -35,4 +35,4 @@ def test_memory_page_of_every_preset(name):
     memory = largest_map(config.to_params())
     last = memory.regions["logits"]
     assert f"| `logits` | logits | {last.start} | {last.words} |" in page
-    assert f"{config.to_params().kv_head_words} words in all" in page
+    assert f"{config.to_params().kv.head_words} words in all" in page

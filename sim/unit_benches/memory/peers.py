@@ -221,8 +221,8 @@ class Bench:
     async def write(self, word, data, strobe, last, gap=0.0):
         """Write a word."""
         bits = READER.beat_bits
-        payload = word * BEATS | int.from_bytes(data, "little") << bits
-        payload |= (strobe | last << WORD) << (bits + 8 * WORD)
+        payload = word * BEATS | strobe << bits
+        payload |= (int.from_bytes(data, "little") | last << 8 * WORD) << (bits + WORD)
         await self.send("i", payload, gap=gap)
 
     def budget(self, words, *, transfers=0, gap=0.0):

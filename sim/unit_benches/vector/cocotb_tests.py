@@ -172,7 +172,7 @@ def layers(params, model, rng, columns_active, count):
     step.load_rope()
     step.load_norm(dim)
     step.embed(dim)
-    size = params.kv_heads * params.kv_head_words * params.beats_per_word
+    size = params.kv_heads * params.kv.head_words * params.beats_per_word
     for layer in range(count):
         wild = 0.02 if rng.random() < 0.5 else 0
         step.heads(Epilogue.ROPE_Q, heads, extreme=wild)
@@ -195,7 +195,7 @@ def jumble(params, model, rng, columns_active):
     step.load_rope()
     step.load_norm(dim)
     step.embed(dim)
-    size = params.kv_heads * params.kv_head_words * params.beats_per_word
+    size = params.kv_heads * params.kv.head_words * params.beats_per_word
     even_heads = 32 // params.head_dim if params.head_dim < 32 else 1
     for turn in range(10):
         for _ in range(int(rng.integers(1, 4))):

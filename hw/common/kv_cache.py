@@ -1,0 +1,50 @@
+"""Where scales, keys and values lie in the KV cache."""
+
+from dataclasses import dataclass
+
+SCALE_PAIR_BYTES = 4
+"""Scales of one position: the key's and the value's BF16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KvGeometry:
+    """One KV head's memory in one layer of a slot: scale pairs, keys, values of all positions, each in whole words.
+
+    Parameters
+    ----------
+    head_dim
+        Values in a head; each is a byte.
+    context_limit
+        Positions in a slot.
+    word_bytes
+        Bytes of a word.
+    """
+
+    head_dim: int
+    context_limit: int
+    word_bytes: int
+
+    @property
+    def scale_words(self) -> int:
+        """Words of the scale pairs."""
+        return -(-SCALE_PAIR_BYTES * self.context_limit // self.word_bytes)
+
+    @property
+    def row_words(self) -> int:
+        """Words of the keys, and of the values."""
+        return -(-self.head_dim * self.context_limit // self.word_bytes)
+
+    @property
+    def first_key(self) -> int:
+        """Word at which the keys begin."""
+        return self.scale_words
+
+    @property
+    def first_value(self) -> int:
+        """Word at which the values begin."""
+        return self.scale_words + self.row_words
+
+    @property
+    def head_words(self) -> int:
+        """Words of the whole."""
+        return self.scale_words + 2 * self.row_words

@@ -1,0 +1,63 @@
+"""Payloads that pass between units."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, enum
+
+COLUMN_BITS = 4
+"""Bits of a column's number in commands, and of a number of columns."""
+
+HEAD_BITS = 8
+"""Bits of a head's number."""
+
+ROWS_BITS = 20
+"""Bits of a number of values, and of a token id."""
+
+SCALE_BITS = 15
+"""A BF16 scale without its sign, which is always positive."""
+
+ADDRESS_BITS = 32
+"""Bits of a beat address, as wide as any memory needs it."""
+
+WORDS_BITS = 32
+"""Bits of a number of words."""
+
+
+class SegmentKind(enum.Enum, shape=unsigned(1)):
+    """Whose words a segment brings."""
+
+    DATA = 0
+    PROGRAM = 1
+
+
+class LocalKind(enum.Enum, shape=unsigned(2)):
+    """What a quantised head of this step is."""
+
+    QUERY = 0
+    KEY = 1
+    VALUE = 2
+
+
+def segment_layout(address_bits: int = ADDRESS_BITS) -> data.StructLayout:
+    """Return the layout of a read request: beat address, number of words, whose they are."""
+    return data.StructLayout({"address": address_bits, "words": WORDS_BITS, "kind": SegmentKind})
+
+
+def local_write_layout(head_dim: int) -> data.StructLayout:
+    """Return the layout of a quantised head of this step: what it is, column, head (of its kind), values, scale."""
+    return data.StructLayout(
+        {
+            "kind": LocalKind,
+            "column": COLUMN_BITS,
+            "head": HEAD_BITS,
+            "data": data.ArrayLayout(signed(8), head_dim),
+            "s": SCALE_BITS,
+        }
+    )
+
+
+def word_write_layout(address_bits: int, word_bytes: int) -> data.StructLayout:
+    """Return the layout of a word, or a part of one, on its way to memory: beat address, bytes to write, the word.
+
+    `last` marks the final word of a run.
+    """
+    return data.StructLayout({"address": address_bits, "strobe": word_bytes, "data": 8 * word_bytes, "last": 1})
