@@ -69,9 +69,8 @@ class AttentionParams:
         check_head_dim(self.head_dim)
         for name, low, high in (("group", 1, 15), ("kv_heads", 1, 255), ("columns", 1, 8)):
             check_range(name, getattr(self, name), low, high)
-        # History and the positions of this step, one a column, are together at most that.
-        longest = MOST_POSITIONS - self.columns
-        check_range(f"context_limit with {self.columns} columns", self.context_limit, 1, longest)
+        check_range("context_limit", self.context_limit, 1)
+        check_range("context_limit + columns", self.context_limit + self.columns, 2, MOST_POSITIONS)
         for name, low, high in (
             ("word_bytes", 16, 1 << 12),
             ("bytes_per_cycle", 4, self.word_bytes),

@@ -3,7 +3,8 @@
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.attention.unit import ATTENTION_COMMAND
+from rtlm.hw.attention.params import ATTENTION_COMMAND
+from rtlm.hw.attention.unit import AttentionPhase
 from rtlm.hw.common.layouts import ADDRESS_BITS, segment_layout
 from rtlm.hw.control.attention_walk import AttentionWalk
 from rtlm.hw.control.isa import INSTRUCTION, Index, Opcode, Operator
@@ -79,7 +80,7 @@ class Sequencer(wiring.Component):
                 "matmul_blocked": In(1),
                 "vector_idle": In(1),
                 "attention_idle": In(1),
-                "attention_phase": In(3),
+                "attention_phase": In(AttentionPhase),
                 "writer_idle": In(1),
             }
         )
@@ -225,33 +226,29 @@ class Sequencer(wiring.Component):
         unit_done = Signal()
         vector_done = Signal()
         settled = Signal(range(SETTLE_CYCLES + 1))
+        matmul, attention, vector = self.o_matmul.p, self.o_attention.p, self.o_vector.p
         m.d.comb += [
             self.o_matmul.valid.eq(to_matmul & ~sent_unit),
             self.o_attention.valid.eq(to_attention & ~sent_unit),
             self.o_vector.valid.eq(to_vector & ~sent_vector),
-            self.o_matmul.payload.eq(
-                Cat(
-                    head.format,
-                    head.group_shift,
-                    head.k_blocks,
-                    head.rows,
-                    head.bank,
-                    head.packet_shift,
-                    self.columns_active,
-                )
-            ),
-            self.o_attention.payload.eq(Cat(head.kv_heads, head.group, self.columns_active, head.imm0)),
-            self.o_vector.payload.eq(
-                Cat(
-                    head.epilogue,
-                    head.rows,
-                    head.column,
-                    head.imm0,
-                    head.imm1,
-                    head.store & self.store_logits,
-                    head.aux,
-                )
-            ),
+            matmul.format.eq(head.format),
+            matmul.group_shift.eq(head.group_shift),
+            matmul.k_blocks.eq(head.k_blocks),
+            matmul.rows.eq(head.rows),
+            matmul.bank.eq(head.bank),
+            matmul.packet_shift.eq(head.packet_shift),
+            matmul.columns_active.eq(self.columns_active),
+            attention.kv_heads.eq(head.kv_heads),
+            attention.group.eq(head.group),
+            attention.columns_active.eq(self.columns_active),
+            attention.c0.eq(head.imm0),
+            vector.epilogue.eq(head.epilogue),
+            vector.rows.eq(head.rows),
+            vector.column.eq(head.column),
+            vector.imm0.eq(head.imm0),
+            vector.imm1.eq(head.imm1),
+            vector.store.eq(head.store & self.store_logits),
+            vector.address.eq(head.aux),
             unit_done.eq(
                 sent_unit
                 | (self.o_matmul.valid & self.o_matmul.ready)
@@ -316,9 +313,9 @@ class Sequencer(wiring.Component):
         m.d.sync += held.eq(Mux(self.start, Operator.CONTROL, self.operator))
         with m.If(~self.attention_idle):
             with m.Switch(self.attention_phase):
-                with m.Case(2):
+                with m.Case(AttentionPhase.SOFTMAX):
                     m.d.comb += self.operator.eq(Operator.SOFTMAX)
-                with m.Case(3, 4):
+                with m.Case(AttentionPhase.VALUES, AttentionPhase.OUTPUT):
                     m.d.comb += self.operator.eq(Operator.PV)
                 with m.Default():
                     m.d.comb += self.operator.eq(Operator.QK)

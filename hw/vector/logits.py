@@ -82,8 +82,9 @@ class ArgMax(wiring.Component):
         found = kernel.o.p
         columns = range(params.columns)
         m.d.sync += self.done.eq(kernel.o.valid & found.tag.final)
+        best = Signal(32)
+        m.d.comb += best.eq(Array(self.best_value[c] for c in columns)[found.tag.column])
         with m.If(kernel.o.valid):
-            best = Array(self.best_value[c] for c in columns)[found.tag.column]
             with m.If(found.tag.first | (to_key(found.logit) > to_key(best))):
                 for c in columns:
                     with m.If(found.tag.column == c):

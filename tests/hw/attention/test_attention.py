@@ -52,7 +52,7 @@ def test_scores_of_the_history_fill_their_memory(name):
         ({"head_dim": 24}, "head_dim must be a power of two from 8 to 256, got 24"),
         ({"bytes_per_cycle": 128}, "bytes_per_cycle must be a power of two from 4 to 64, got 128"),
         ({"bytes_per_cycle": 48}, "bytes_per_cycle must be a power of two from 4 to 64, got 48"),
-        ({"context_limit": 65536}, "context_limit with 2 columns must be from 1 to 65534, got 65536"),
+        ({"context_limit": 65536}, r"context_limit \+ columns must be from 2 to 65536, got 65537"),
         ({"columns": 9}, "columns must be from 1 to 8, got 9"),
         ({"vector_lanes": 3}, "vector_lanes must be a power of two from 1 to 64, got 3"),
     ],
