@@ -173,7 +173,7 @@ MUTATIONS = (
         "p[params.field_bits :].as_signed()",
         ARRAY_TESTS,
     ),
-    Mutation("partial sums kept", ARRAY, "total + Mux(first, 0, partial)", "total + partial", ARRAY_TESTS),
+    Mutation("partial sums kept", ARRAY, "total + Mux(first, 0, running)", "total + running", ARRAY_TESTS),
     Mutation("last step too early", ARRAY, "step == params.steps - 1", "step == params.steps - 2", ARRAY_TESTS),
     Mutation(
         "padding of groups off",
