@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from amaranth.utils import exact_log2
+from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.formats import TileShape
 from rtlm.hw.memory.axi import longest_burst
@@ -16,8 +17,7 @@ MIN_HEAD_DIM, MAX_HEAD_DIM = 8, 256
 
 def check_head_dim(head_dim: int) -> None:
     """Raise a `ValueError` if heads cannot have so many values in every unit."""
-    if head_dim & (head_dim - 1) or not MIN_HEAD_DIM <= head_dim <= MAX_HEAD_DIM:
-        raise ValueError(f"head_dim must be a power of two from {MIN_HEAD_DIM} to {MAX_HEAD_DIM}, got {head_dim}")
+    check_power_of_two("head_dim", head_dim, MIN_HEAD_DIM, MAX_HEAD_DIM)
 
 
 @dataclass(frozen=True, kw_only=True)

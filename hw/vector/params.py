@@ -43,10 +43,6 @@ class Destination(enum.Enum, shape=unsigned(3)):
     VALUE = 6
 
 
-def _is_power(value: int) -> bool:
-    return value > 0 and not value & (value - 1)
-
-
 @dataclass(frozen=True, kw_only=True)
 class VectorParams:
     """Size of a vector engine.
