@@ -65,7 +65,7 @@ def test_bytes_arrive_on_the_serial_line(divisor):
 
 
 def test_a_bit_lasts_at_least_a_cycle():
-    with pytest.raises(ValueError, match="a bit of 0 cycles"):
+    with pytest.raises(ValueError, match="divisor must be at least 1, got 0"):
         UartTransmitter(divisor=0)
 
 
@@ -94,7 +94,7 @@ def test_texts_have_their_numbers():
 
 
 def test_a_text_names_only_fields_that_there_are():
-    with pytest.raises(ValueError, match="has the fields a, b"):
+    with pytest.raises(ValueError, match="no other fields than a, b, got"):
         encode("{c}", ("a", "b"))
 
 
