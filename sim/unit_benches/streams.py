@@ -7,6 +7,7 @@ holds until the next one.
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
@@ -104,7 +105,7 @@ class Stream:
         self.dut, self.name = dut, name
         self.valid, self.payload = (getattr(dut, f"{name}{separator}{part}") for part in ("valid", "payload"))
         # A stream that is always ready has no port that says so.
-        self.ready = getattr(dut, f"{name}{separator}ready", None)
+        self.ready: Any = getattr(dut, f"{name}{separator}ready", None)
 
 
 class Source(Stream):

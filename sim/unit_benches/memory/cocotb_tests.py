@@ -257,7 +257,7 @@ async def drain_at_any_time(dut):
         for task in tasks:
             task.cancel()
         for name in ("i_segments", "i"):
-            bench.streams[name].withdraw()
+            bench.sources[name].withdraw()
         await bench.drain()
         bench.stall = 0.0
         await bench.until(lambda: int(dut.writer_idle.value))

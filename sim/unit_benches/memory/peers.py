@@ -142,10 +142,9 @@ class Bench:
         self.memory = SharedMemory(self.rng)
         self.patience = 0.0
         self.data, self.program = [], []
-        self.streams = {
-            each: kind(dut, each, random.Random(f"{SEED} {name} {each}"))
-            for kind, some in ((Source, ("i_segments", "i")), (Sink, ("o_words", "o_program")))
-            for each in some
+        self.sources = {each: Source(dut, each, random.Random(f"{SEED} {name} {each}")) for each in ("i_segments", "i")}
+        self.sinks = {
+            each: Sink(dut, each, random.Random(f"{SEED} {name} {each}")) for each in ("o_words", "o_program")
         }
         self.stall = 0.0
         start_clock(dut)
@@ -153,12 +152,12 @@ class Bench:
     @property
     def stall(self):
         """Chance that a word is not taken, in a cycle."""
-        return 1 - self.streams["o_words"].chance
+        return 1 - self.sinks["o_words"].chance
 
     @stall.setter
     def stall(self, chance):
         for name in ("o_words", "o_program"):
-            self.streams[name].chance = 1 - chance
+            self.sinks[name].chance = 1 - chance
 
     async def start(self, *, patience=0.0):
         """Reset and connect; memory pauses with up to the given probability."""
@@ -195,10 +194,9 @@ class Bench:
         while True:
             await RisingEdge(self.dut.clk)
             drained = int(self.dut.drain.value)
-            for name, stream in self.streams.items():
-                if name not in into:
-                    stream.edge()
-                    continue
+            for source in self.sources.values():
+                source.edge()
+            for name, stream in self.sinks.items():
                 if drained:
                     stream.hold.forget()
                 word = stream.edge()
@@ -209,7 +207,7 @@ class Bench:
 
     async def send(self, stream, *payloads, gap=0.0):
         """Send payloads, each after a random gap; all that the reader keeps may have to go through before."""
-        source = self.streams[stream]
+        source = self.sources[stream]
         source.chance = 1 - gap
         cycles = self.budget(READER.prefetch_words + STRIPE_WORDS * len(payloads), transfers=len(payloads), gap=gap)
         await source.send(*payloads, cycles=cycles)
@@ -262,7 +260,7 @@ class Bench:
     async def read_back(self, segments, gap=0.0):
         """Read segments and compare every word."""
         payloads = [segment_payload(*segment) for segment in segments]
-        source = self.streams["i_segments"]
+        source = self.sources["i_segments"]
         source.chance = 1 - gap
         source.push(payloads)
         expected: dict[int, list[int]] = {DATA: [], PROGRAM: []}
