@@ -3,6 +3,7 @@
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In
 from rtlm.hw import hls
+from rtlm.hw.common.layouts import SegmentKind
 from rtlm.hw.control.router import WordRouter
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
@@ -165,7 +166,8 @@ class PrefetchProof(Harness):
         params = self._params
         m.submodules.sequencer = sequencer = Sequencer(params)
         started, on_the_way = Signal(), Signal(8)
-        asked = sequencer.o_segments.valid & sequencer.o_segments.ready & sequencer.o_segments.payload.kind
+        segments = sequencer.o_segments
+        asked = segments.valid & segments.ready & (segments.payload.kind == SegmentKind.PROGRAM)
         arrived = sequencer.i_program.valid & sequencer.i_program.ready
         m.d.comb += [
             Assume(~(self.start & started)),
