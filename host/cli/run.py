@@ -260,8 +260,8 @@ def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: st
 
     if power == "measured":
         raise click.UsageError("--waves and --power measured trace differently; ask for them in two runs.")
+    fst = can_write_fst()
     if path is None:
-        fst = can_write_fst()
         path = Path(f"{DEFAULT_WAVES}.{'fst' if fst else 'vcd'}")
         if path.exists():
             raise click.UsageError(f"{path} exists; remove it or name another file with --waves-file.")
@@ -270,7 +270,7 @@ def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: st
     if path.suffix[1:] not in WAVEFORMS:
         raise click.UsageError(f"--waves-file must end in .fst or .vcd, got {path}.")
     check_writable("--waves-file", path)
-    if path.suffix == ".fst" and not can_write_fst():
+    if path.suffix == ".fst" and not fst:
         raise ToolError(FST_SENTENCE)
     return path
 

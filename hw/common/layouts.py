@@ -21,6 +21,9 @@ ADDRESS_BITS = 32
 WORDS_BITS = 32
 """Bits of a number of words."""
 
+REGISTER_BITS = 32
+"""Bits of a register on AXI4-Lite."""
+
 
 class SegmentKind(enum.Enum, shape=unsigned(1)):
     """Whose words a segment brings."""

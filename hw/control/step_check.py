@@ -3,10 +3,8 @@
 from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.layouts import REGISTER_BITS
 from rtlm.hw.control.legality import STEP_RULES, StepLimits
-
-REGISTER_BITS = 32
-"""As in `rtlm.hw.registers`, which stands above this room."""
 
 
 class StepCheck(wiring.Component):

@@ -3,8 +3,9 @@
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.layouts import REGISTER_BITS
 from rtlm.hw.memory.axi import RESPONSE_OKAY, RESPONSE_SLVERR, AXI4Lite
-from rtlm.hw.registers.classes import REGISTER_BITS, REGISTER_BYTES, Access, Register, RegisterMap
+from rtlm.hw.registers.classes import REGISTER_BYTES, Access, Register, RegisterMap
 
 
 def register_shape(register: Register) -> int | data.FlexibleLayout:

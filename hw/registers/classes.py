@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rtlm.hw.common.checks import check_range
+from rtlm.hw.common.layouts import REGISTER_BITS
 from rtlm.hw.common.markdown import table
 
-REGISTER_BYTES = 4
-REGISTER_BITS = 32
+REGISTER_BYTES = REGISTER_BITS // 8
 
 
 class Access(Enum):

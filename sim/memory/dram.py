@@ -205,7 +205,7 @@ FIELDS = (
     "ideal memory_khz fabric_khz channels interleave_bytes burst_bytes burst_clocks bank_groups banks_per_group "
     "row_bytes cl cwl rcd rp ras rrd_s rrd_l faw ccd_s ccd_l wr wtr_s wtr_l rtp rtw rfc refi rfc_bank rrefd window "
     "write_high write_low patience request_latency response_latency outstanding port_buffer_bytes"
-)  # the order of RTLM_DRAM_FIELDS in bench/dram_config.h, compared when a library is loaded
+)  # the order of RTLM_DRAM_FIELDS in native/dram_config.h, compared when a library is loaded
 
 
 class DramStruct(ctypes.Structure):

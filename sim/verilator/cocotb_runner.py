@@ -41,6 +41,8 @@ class CocotbBuild:
         Name of the top module.
     waves, coverage : bool
         What it can write.
+    in_python : bool
+        Whether it is a library that is loaded into Python's own program, as `has_python_library` said.
     cached : bool
         Whether it was there before.
     """
@@ -49,7 +51,13 @@ class CocotbBuild:
     top: str
     waves: bool
     coverage: bool
+    in_python: bool
     cached: bool
+
+    @property
+    def simulation(self) -> Path:
+        """The program, or the library."""
+        return self.folder / "simulation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +154,8 @@ def build_cocotb(
     """
     verilator = find_verilator()
     options = [*_VERILATE, *(["--trace-vcd"] if waves else []), *(_COVERAGE if coverage else [])]
-    options += [] if has_python_library() else _IN_PYTHON
+    in_python = not has_python_library()
+    options += _IN_PYTHON if in_python else []
     cache = cache or cache_folder("benches")
     identity = (verilator.version, str(verilator.root), compiler_identity(find_compiler()), str(_cocotb_folders()))
     found = True
@@ -163,7 +172,7 @@ def build_cocotb(
         _build(folder, _RUNTIME_SOURCE, "top", options, verilator, jobs)
 
     folder = cached(digest("cocotb", verilog, top, options, identity), make, cache=cache)
-    return CocotbBuild(folder=folder, top=top, waves=waves, coverage=coverage, cached=found)
+    return CocotbBuild(folder=folder, top=top, waves=waves, coverage=coverage, in_python=in_python, cached=found)
 
 
 def run_cocotb(
@@ -208,6 +217,9 @@ def run_cocotb(
     arguments = ["--trace-file", str(waveform)] if build.waves else []
     arguments += [f"+verilator+coverage+file+{coverage}"] if build.coverage else []
     runner = get_runner("verilator")
+    variables = {**(environment or {}), "BENCH_SEED": str(seed)}
+    if build.in_python:  # where cocotb is to look for the functions of Python; they are there already
+        variables["LIBPYTHON_LOC"] = str(build.simulation)
     # The results, or that there are none, say what happened.
     with contextlib.suppress(SystemExit, RuntimeError, subprocess.CalledProcessError):
         runner.test(
@@ -220,7 +232,7 @@ def run_cocotb(
             seed=seed,
             waves=build.waves,
             test_args=arguments,
-            extra_env={**(environment or {}), **_python_library(build), "BENCH_SEED": str(seed)},
+            extra_env=variables,
             results_xml=str(results),
             log_file=log,
         )
@@ -282,22 +294,16 @@ def has_python_library() -> bool:
     return find_libpython.find_libpython() is not None
 
 
-def _python_library(build: CocotbBuild) -> dict[str, str]:
-    """Return the variable by which cocotb finds the functions of Python, where there is no library of that kind."""
-    return {} if has_python_library() else {"LIBPYTHON_LOC": str(build.folder / "simulation")}
-
-
 def _with_name(build: CocotbBuild, folder: Path) -> Path:
     """Return a folder in which the simulation has the name that cocotb's runner expects, that of the top module."""
     program = folder / build.top
     program.unlink(missing_ok=True)
-    simulation = build.folder / "simulation"
-    if has_python_library():
-        program.symlink_to(simulation)
-    else:
-        python = shlex.quote(str(Path(sys.executable).resolve()))
-        program.write_text(f'#!/bin/sh\nLD_PRELOAD={shlex.quote(str(simulation))} exec {python} "$@"\n')
+    if build.in_python:
+        library, python = (shlex.quote(str(path)) for path in (build.simulation, Path(sys.executable).resolve()))
+        program.write_text(f'#!/bin/sh\nLD_PRELOAD={library} exec {python} "$@"\n')
         program.chmod(0o755)
+    else:
+        program.symlink_to(build.simulation)
     return folder
 
 
