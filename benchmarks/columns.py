@@ -21,8 +21,8 @@ from rtlm.host.runtime.batch import generate_batch
 from rtlm.host.runtime.engine import Engine
 from rtlm.host.runtime.generation import Step, generate
 from rtlm.host.runtime.sampling import SamplingParams
+from rtlm.host.runtime.simulation import simulate
 from rtlm.host.runtime.speculation import NgramDraft
-from rtlm.host.session import simulate
 
 TEXT = Path(__file__).parent / "data/english.txt"
 GREEDY = SamplingParams()

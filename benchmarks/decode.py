@@ -18,7 +18,7 @@ from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.session import simulate
+from rtlm.host.runtime.simulation import simulate
 from rtlm.sim import stream_ceiling
 
 CONTEXT = 512

@@ -18,7 +18,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.session import Simulation, simulate
+from rtlm.host.runtime.simulation import Simulation, simulate
 
 TOKEN = 300
 ELEMENTS = ("luts", "ffs", "dsps", "brams")

@@ -28,7 +28,7 @@ from rtlm.host.models.random_model import write_random_model
 from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.session import Simulation, simulate
+from rtlm.host.runtime.simulation import Simulation, simulate
 from rtlm.sim import stream_ceiling
 
 FIRST_TOKEN = 300

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.session import simulate
+from rtlm.host.runtime.simulation import simulate
 from rtlm.host.verification.accelerator_bench import CONTEXT, TOKENS, accelerator_benches, column, write_bench_model
 
 pytestmark = pytest.mark.slow

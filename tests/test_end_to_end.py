@@ -17,7 +17,7 @@ from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
-from rtlm.host.session import simulate
+from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Opcode
 from rtlm.hw.control.legality import RULES, broken_rules
 from rtlm.hw.formats import BlockFormat

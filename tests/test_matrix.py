@@ -18,7 +18,7 @@ from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.session import simulate
+from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.unit_params import unit_params
 
 CONTEXT = 32

@@ -10,7 +10,7 @@ from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import write_random_model
-from rtlm.host.session import simulate
+from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.control.errors import Error
 
 from tests.faults.campaign import Campaign, CampaignError, interruptions

@@ -13,7 +13,7 @@ from rtlm.host.models.random_model import write_random_model
 from rtlm.host.reports.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.session import simulate
+from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.control.counters import ACTIVITY, Requests
 from rtlm.hw.control.isa import Operator
 from rtlm.sim.memory.dram import ddr4_2400, ideal

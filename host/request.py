@@ -1,0 +1,134 @@
+"""What a run has to answer, checked before anything is built: model, accelerator, prompts, context."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtlm.gen.common.progress import Progress
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.host.compiler.plan import Plan, check_fit, make_plan
+from rtlm.host.errors import ModelError
+from rtlm.host.models.download import SMOLLM2, fetch
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import ModelShape
+from rtlm.host.models.tokenizer import Tokenizer
+from rtlm.host.runtime.sampling import SamplingParams
+from rtlm.host.session_options import RunOptions
+from rtlm.hw.params import AcceleratorParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of which model on which accelerator.
+
+    Parameters
+    ----------
+    options
+        What the user has asked for.
+    config
+        The accelerator.
+    path, model
+        The model's file, and what is in it.
+    plan
+        What a step does, with as many positions as the answers may need.
+    tokenizer
+        The model's.
+    prompts
+        Tokens of each prompt.
+    sampling
+        How tokens are drawn.
+    """
+
+    options: RunOptions
+    config: Configuration
+    path: Path
+    model: LlamaModel
+    plan: Plan
+    tokenizer: Tokenizer
+    prompts: list[list[int]]
+    sampling: SamplingParams
+
+
+def make_request(options: RunOptions, progress: Progress) -> Request:
+    """Open what the options name, fetching the default model, and check that they can be met together.
+
+    Parameters
+    ----------
+    options
+        What the user has asked for.
+    progress
+        Told what is fetched.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        If an option is not allowed, or model, accelerator and prompts do not fit each other.
+    """
+    config = load_config(options.config, options.overrides)
+    sampling = SamplingParams(
+        temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, seed=options.seed
+    )
+    path = options.model or fetch(SMOLLM2, progress=progress.stage)
+    model = LlamaModel.open(path)
+    tokenizer = Tokenizer(model.file)
+    texts = [_chat(tokenizer, text, options.system) for text in options.texts] if options.chat else options.texts
+    prompts = [tokenizer.encode(text) for text in texts]
+    params = config.to_params()
+    check_fit(params, model)
+    _check_columns(options, params)
+    context = min(_context(options, config, model, len(prompt)) for prompt in prompts)
+    return Request(
+        options=options,
+        config=config,
+        path=path,
+        model=model,
+        plan=make_plan(params, ModelShape.of(model), context=context),
+        tokenizer=tokenizer,
+        prompts=prompts,
+        sampling=sampling,
+    )
+
+
+def _chat(tokenizer: Tokenizer, text: str, system: str | None) -> str:
+    """Return the prompt of a chat; a template that leaves out the system message is refused."""
+    messages = [{"role": "user", "content": text}]
+    if system is None:
+        return tokenizer.chat(messages)
+    prompt = tokenizer.chat([{"role": "system", "content": system}, *messages])
+    if system.strip() not in prompt:
+        raise ModelError("the model's chat template must use the system message that is given; this one leaves it out")
+    return prompt
+
+
+def _check_columns(options: RunOptions, params: AcceleratorParams) -> None:
+    """Refuse what needs more columns than there are, before anything is built."""
+    count = len(options.texts)
+    if count > params.columns:
+        raise ModelError(
+            f"the prompts must be at most as many as the columns of configuration {params.name}, {params.columns}, got "
+            f"{count}; add --set matmul.columns={count}"
+        )
+    if options.speculate and (params.columns == 1 or count > 1):
+        raise ModelError(
+            "speculation must have one prompt, and columns besides its own to verify guesses on, got "
+            f"{count} prompts and {params.columns} columns; try --set matmul.columns=8"
+        )
+
+
+def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompt: int) -> int:
+    """Return the positions that are provided for."""
+    if not prompt:
+        raise ModelError("the prompt must have at least one token, got none")
+    limit = min(config.attention.context_limit, model.context)
+    context = options.context or limit
+    if context > limit:
+        raise ModelError(
+            f"the context must have at most {config.attention.context_limit} positions, the configuration's limit, and "
+            f"at most {model.context}, the model's, got {context}"
+        )
+    if prompt + options.max_tokens > context:
+        raise ModelError(
+            f"prompt and answer must fit the context of {context} positions, got {prompt} prompt tokens and "
+            f"{options.max_tokens} new ones"
+        )
+    return context
