@@ -133,17 +133,17 @@ class Real(_Field):
     low, high
         Smallest and largest valid value.
     unit
-        Unit, for messages.
+        Unit, for messages; empty where the number has none.
     """
 
     low: float
     high: float
-    unit: str
+    unit: str = ""
 
     @property
     def allowed(self) -> str:
         """What is valid, in words."""
-        return f"a number from {self.low:g} to {self.high:g} {self.unit}"
+        return f"a number from {self.low:g} to {self.high:g} {self.unit}".rstrip()
 
     def check(self, value: Any) -> float:
         """Return the value as a float, or raise."""

@@ -25,7 +25,14 @@ def build_image(
     -------
     NDArray[np.uint8]
         One row for each word, shape (words, word_bytes), up to the first KV slot.
+
+    Raises
+    ------
+    ModelError
+        If the plan is that of a model on paper whose feed-forward network has no gate.
     """
+    if not memory.plan.shape.gated:
+        raise ModelError("a feed-forward network without a gate is planned on paper only: no unit computes it")
     regions = memory.regions
     image = np.zeros((regions["kv0"].start, params.word_bytes), dtype=np.uint8)
     header = ImageHeader(

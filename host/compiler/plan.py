@@ -302,16 +302,17 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             )
         )
         step.matmul(f"layer{i}.wo", ("attn_output",), i, dim, attention, operator=Operator.WO, **residual)
+        sources = ("ffn_gate", "ffn_up") if shape.gated else ("ffn_up",)
         step.matmul(
             f"layer{i}.gate_up",
-            ("ffn_gate", "ffn_up"),
+            sources,
             i,
-            2 * shape.hidden_dim,
+            len(sources) * shape.hidden_dim,
             dim,
             bank=0,
             epilogue=Epilogue.SWIGLU,
             operator=Operator.MLP,
-            packet_shift=PAIR_PACKET_SHIFT,
+            packet_shift=PAIR_PACKET_SHIFT if shape.gated else BLOCK_PACKET_SHIFT,
         )
         if i + 1 < shape.layers:
             step.load_norm(f"layer{i + 1}.attn_norm", "attn_norm", i + 1)

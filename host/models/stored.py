@@ -47,6 +47,8 @@ class ModelShape:
         For each layer the storage of its matrices, by the names in `LAYER_MATRICES`.
     output_storage
         Storage of the output projection.
+    gated
+        Whether the feed-forward network has a gate, as all models with weights have; models on paper may have none.
     """
 
     dim: int
@@ -58,6 +60,7 @@ class ModelShape:
     rms_eps: float
     layer_storage: tuple[Mapping[str, Storage], ...]
     output_storage: Storage
+    gated: bool = True
 
     @property
     def layers(self) -> int:

@@ -1,0 +1,244 @@
+"""Models on paper: shipped sizes against published counts, files of Hugging Face, and what is impossible."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import yaml
+from rtlm.gen.configuration.load import load_config
+from rtlm.host.compiler.plan import Matrix, make_plan
+from rtlm.host.errors import ModelError
+from rtlm.host.models.paper import open_model, shipped_names, shipped_sizes
+from rtlm.host.models.stored import Storage
+from rtlm.hw.formats import BlockFormat
+
+from tests.host.small_models import params_of, small_model
+
+NAMED = [
+    "llama-2-7b",
+    "llama-2-13b",
+    "llama-2-70b",
+    "llama-3-8b",
+    "llama-3-70b",
+    "tinyllama-1.1b",
+    "smollm2-135m",
+    "smollm2-360m",
+    "smollm2-1.7b",
+    "qwen2.5-0.5b",
+    "qwen3-0.6b",
+    "gemma-3-270m",
+    "gpt2-345m",
+    "chatglm-6b",
+    "opt-6.7b",
+]
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 128,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 301,
+    "max_position_embeddings": 64,
+}
+
+
+def written(folder, *, drop=(), file="config.json", **changes):
+    values = {key: value for key, value in (LLAMA | changes).items() if key not in drop}
+    path = folder / file
+    path.write_text(json.dumps(values) if path.suffix == ".json" else yaml.safe_dump(values), encoding="utf-8")
+    return str(path)
+
+
+def large_params(shape):
+    """Return the sizes of an accelerator that a model fits."""
+    params = load_config("u280").to_params()
+    return dataclasses.replace(
+        params,
+        dim=max(shape.dim, params.dim),
+        hidden_dim=max(shape.hidden_dim, params.hidden_dim),
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        group=shape.heads // shape.kv_heads,
+        head_dim=shape.head_dim,
+        vocabulary=shape.vocab,
+    )
+
+
+def test_the_models_that_are_shipped():
+    assert shipped_names() == sorted(NAMED)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_shipped_sizes_make_the_published_number_of_weights(name):
+    sizes, model = shipped_sizes(name), open_model(name)
+    assert sizes.source.startswith("https://")
+    assert model.parameters == pytest.approx(sizes.parameters, rel=0.01)
+    assert (model.name, model.source) == (name, sizes.source)
+    # Nothing is left to a default.
+    assert model.shape.heads * model.shape.head_dim == sizes.num_attention_heads * sizes.head_dim
+    assert None not in (sizes.num_key_value_heads, sizes.intermediate_size, sizes.tie_word_embeddings)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_plan_reads_the_weights_of_its_model(name):
+    """Matrices of the plan and the embedding are the parameters, but for norms, biases and learned positions."""
+    model = open_model(name)
+    shape = model.shape
+    plan = make_plan(large_params(shape), shape, context=64)
+    matrices = [region.tensor for region in plan.regions if isinstance(region.tensor, Matrix)]
+    planned = sum(matrix.rows * matrix.columns for matrix in matrices)
+    embedding = 0 if model.tied else shape.vocab * shape.dim
+    assert 0 < model.parameters - planned - embedding < 0.006 * model.parameters
+    ups = [matrix for matrix in matrices if "ffn_up" in matrix.sources]
+    assert len(ups) == shape.layers
+    assert {matrix.rows for matrix in ups} == {shape.hidden_dim * (2 if shape.gated else 1)}
+    assert shape.gated == (model.family not in ("gpt2", "opt", "chatglm"))
+    assert (model.family == "llama") == (model.parts == ())
+
+
+def test_formats_and_groups():
+    shape = open_model("llama-2-7b", weights="Q4_1", output="q8_0", group=128).shape
+    assert shape.storage("attn_q", 31) == Storage(format=BlockFormat.Q4_1, group_shift=2)
+    assert shape.storage("output") == Storage(format=BlockFormat.Q8_0, group_shift=2)
+    assert open_model("llama-2-7b").shape.storage("output") == Storage(format=BlockFormat.Q4_0)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"weights": "q3_k"}, "weights must be one of q4_0, q4_1, q8_0, got 'q3_k'"),
+        ({"output": "f16"}, "output must be one of q4_0, q4_1, q8_0, got 'f16'"),
+        ({"group": 48}, "group must be one of 32, 64, 128, 256, got 48"),
+        ({"group": 128}, "hidden_size must be a multiple of the 128 weights that share a scale, got 576"),
+    ],
+)
+def test_formats_that_there_are_not(options, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        open_model("smollm2-135m", **options)
+
+
+def test_a_gguf_file(tmp_path):
+    found = small_model(tmp_path)
+    model = open_model(str(tmp_path / "model.gguf"))
+    assert (model.name, model.family, model.parts, model.tied) == ("model", "llama", (), found.tied)
+    assert model.parameters == sum(math.prod(tensor.shape) for tensor in found.file.tensors.values())
+    assert make_plan(params_of("tiny"), model.shape, context=8).shape == model.shape
+
+
+def test_a_config_counts_what_a_file_of_weights_holds(tmp_path):
+    """A config.json and a GGUF file of one model agree."""
+    small_model(tmp_path)
+    gguf, paper = open_model(str(tmp_path / "model.gguf")), open_model(written(tmp_path, tie_word_embeddings=True))
+    assert gguf.parameters == paper.parameters
+    sizes = ("layers", "dim", "hidden_dim", "heads", "kv_heads", "head_dim", "vocab", "gated")
+    assert all(getattr(gguf.shape, size) == getattr(paper.shape, size) for size in sizes)
+
+
+def test_names_of_other_families(tmp_path):
+    config = {
+        "model_type": "gpt2",
+        "n_embd": 1024,
+        "n_layer": 24,
+        "n_head": 16,
+        "n_positions": 1024,
+        "n_inner": None,
+        "vocab_size": 50257,
+        "layer_norm_epsilon": 1e-5,
+        "activation_function": "gelu_new",
+    }
+    folder = tmp_path / "medium"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    model, shipped = open_model(str(folder / "config.json")), open_model("gpt2-345m")
+    assert model == dataclasses.replace(shipped, name="medium", source=model.source)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part", "extra"),
+    [
+        ({"attention_bias": True}, "biases on the matrices of attention", 2 * (128 + 2 * 64 + 128)),
+        ({"mlp_bias": True}, "biases on the matrices of the feed-forward network", 2 * (2 * 192 + 128)),
+        ({"hidden_act": "gelu"}, "the activation gelu instead of silu", 0),
+        ({"rope_scaling": {"rope_type": "llama3"}}, "scaled rotary frequencies", 0),
+        ({"use_sliding_window": True}, "sliding-window attention; estimated as full attention", 0),
+        ({"head_dim": 40}, "heads 40 wide, not a power of two from 8 to 256", 2 * 8 * 128 * (4 + 4 + 2 + 2)),
+    ],
+)
+def test_what_the_gates_do_not_execute(tmp_path, changes, part, extra):
+    plain = open_model(written(tmp_path))
+    model = open_model(written(tmp_path, **changes))
+    assert plain.parts == () and model.parts == (part,)
+    assert model.parameters - plain.parameters == extra
+
+
+@pytest.mark.parametrize("file", ["config.json", "shape.yaml"])
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"vocab_size": 0}, "vocab_size must be an integer from 1 to 10000000, got 0"),
+        ({"vocab_size": math.nan}, "vocab_size must be an integer from 1 to 10000000, got nan"),
+        ({"hidden_size": "4096"}, "hidden_size must be a multiple of 32 from 32 to 1000000, got '4096'"),
+        ({"hidden_size": 100}, "hidden_size must be a multiple of 32 from 32 to 1000000, got 100"),
+        ({"num_hidden_layers": 10**30}, "num_hidden_layers must be an integer from 1 to 1000, got 10+$"),
+        ({"num_hidden_layers": -math.inf}, "num_hidden_layers must be an integer from 1 to 1000, got -inf"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be an integer from 1 to 1000, got True"),
+        ({"num_key_value_heads": 3}, "num_attention_heads must be a multiple of num_key_value_heads = 3, got 4"),
+        ({"num_attention_heads": 6}, "hidden_size must be an even multiple of num_attention_heads = 6, got 128"),
+        ({"head_dim": 4}, r"num_attention_heads x head_dim must be a multiple of 32 .*, got 4 x 4 = 16"),
+        ({"head_dim": 10**6}, r"head_dim must be .* at most 1000000, got 4 x 1000000 = 4000000"),
+        ({"tie_word_embeddings": "no"}, "tie_word_embeddings must be true or false, got 'no'"),
+        ({"rms_norm_eps": -1}, "rms_norm_eps must be a number from 1e-12 to 1, got -1"),
+        ({"model_type": "bert"}, "model_type must be one of llama, qwen2, .*, got 'bert'"),
+        ({"model_type": ["llama"]}, r"model_type must be one of llama, qwen2, .*, got \['llama'\]"),
+        ({"rope_scaling": "linear"}, "rope_scaling must be a mapping, got 'linear'"),
+        ({"hidden_act": 3}, "hidden_act must be a text, got 3"),
+        ({"word_embed_proj_dim": 64}, "word_embed_proj_dim must be hidden_size = 128, got 64"),
+        ({"drop": ["hidden_size"]}, "hidden_size is missing"),
+        ({"drop": ["intermediate_size"]}, "intermediate_size is missing"),
+        ({"drop": ["vocab_size"]}, "vocab_size is missing"),
+    ],
+)
+def test_impossible_numbers(tmp_path, file, changes, sentence):
+    path = written(tmp_path, file=file, **changes)
+    with pytest.raises(ModelError, match=sentence) as caught:
+        open_model(path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.yaml", "[1, 2", "the file is not valid YAML"),
+        ("a.json", "{", "the file is not valid JSON"),
+        ("a.json", "[" * 50_000, "the file is not valid JSON"),
+        ("a.yaml", "[" * 50_000, "the file is not valid YAML"),
+        ("a.json", "3", "the file must be a mapping of names such as hidden_size: 4096, got 3"),
+        ("a.yaml", "", "the file must be a mapping .*, got None"),
+        ("a.yaml", "1: 2", r"the file must be a mapping .*, got \{1: 2\}"),
+        ("a.yaml", "!!python/object:os.system {}", "the file is not valid YAML"),
+        ("a.json", " " * 70_000, "the file must have at most 65536 bytes"),
+        ("a.yaml", "num_key_value_head: 3", "num_key_value_head is not a key; did you mean num_key_value_heads?"),
+    ],
+)
+def test_files_that_are_none(tmp_path, name, content, sentence):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=sentence):
+        open_model(str(tmp_path / name))
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe")
+    for path, sentence in (
+        (tmp_path / "a.json", "the file must be UTF-8 text"),
+        (tmp_path / "b.json", "the file cannot be read: No such file or directory"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            open_model(str(path))
+
+
+def test_names_that_there_are_not():
+    with pytest.raises(ModelError, match=r"there is no model 'llama2-7b'.*chatglm-6b.*; did you mean llama-2-7b\?"):
+        open_model("llama2-7b")
