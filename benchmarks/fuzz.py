@@ -34,9 +34,10 @@ Target = tuple[Callable[[bytes], None], list[bytes]]
 def gguf() -> Target:
     """Return the reader of model files and a whole one."""
     tests = importlib.import_module("tests.host.models.test_fuzz")
+    writer = importlib.import_module("rtlm.host.models.random_model")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.gguf"
-        good = tests.write_random_model(path, layers=1, vocab=260, dim=32, hidden_dim=32).read_bytes()
+        good = writer.write_random_model(path, layers=1, vocab=260, dim=32, hidden_dim=32).read_bytes()
 
     def read(content: bytes) -> None:
         with tests.bounded(20 * max(len(good), len(content))):
@@ -51,13 +52,13 @@ def gguf() -> Target:
 def config() -> Target:
     """Return the reader of configurations and all presets."""
     tests = importlib.import_module("tests.host.models.test_fuzz")
-    presets = sorted((ROOT / "gen" / "presets").glob("*.yaml"))
+    presets = importlib.import_module("rtlm.gen.configuration.load")
     path = Path(tempfile.mkdtemp()) / "fuzz.yaml"
 
     def read(content: bytes) -> None:
         tests.load_text(path, content.decode(errors="replace"))
 
-    return read, [preset.read_bytes() for preset in presets]
+    return read, [presets.preset_text(name).encode() for name in presets.preset_names()]
 
 
 def image() -> Target:
@@ -65,8 +66,10 @@ def image() -> Target:
     tests = importlib.import_module("tests.host.models.test_fuzz")
     small = importlib.import_module("tests.host.small_models")
     params = small.params_of("tiny")
+    writer = importlib.import_module("rtlm.host.models.random_model")
     with tempfile.TemporaryDirectory() as folder:
-        model = small.small_model(Path(folder), layers=1)
+        path = writer.write_random_model(Path(folder) / "model.gguf", **small.SIZES | {"layers": 1})
+        model = tests.LlamaModel.open(path)
         memory, program = tests.compile_model(params, model, context=8)
         good = tests.build_image(params, model, memory, program).tobytes()
     head = good[: tests.HEADER_BYTES]

@@ -1,8 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
 from rtlm.host.models.download import fetch
+from rtlm.host.models.random_model import write_random_model
 from rtlm.host.verification.seeds import DEFAULT_SEED, parse_seed
 from rtlm.sim.verilator.build import WAVEFORMS
 from rtlm.sim.verilator.find import FST_SENTENCE, can_write_fst
@@ -79,3 +81,18 @@ def seed(request):
 def smollm2() -> Path:
     """The real model's file, downloaded where it is not in the user's cache."""
     return fetch()
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory) -> Callable[..., Path]:
+    """Find or write the file of a random model with the arguments of `write_random_model`; nobody may change it."""
+    folder = tmp_path_factory.mktemp("random-models")
+    files: dict[str, Path] = {}
+
+    def find(**arguments) -> Path:
+        key = repr(sorted(arguments.items()))
+        if key not in files:
+            files[key] = write_random_model(folder / f"{len(files)}.gguf", **arguments)
+        return files[key]
+
+    return find

@@ -1,6 +1,7 @@
 """The whole accelerator in Verilator against the golden model, bit for bit, and its ways out of errors."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,6 @@ from rtlm.host.errors import AcceleratorError
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
@@ -74,8 +74,8 @@ OTHER_TYPES = {
 
 
 @pytest.fixture(scope="module")
-def small_model(tmp_path_factory):
-    return LlamaModel.open(write_random_model(tmp_path_factory.mktemp("model") / "random.gguf", **SIZES))
+def small_model(random_model):
+    return LlamaModel.open(random_model(**SIZES))
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,8 @@ def test_every_configuration_gives_the_golden_bits(small_model, expected, name):
 
 
 @pytest.mark.parametrize("name", OTHER_TYPES)
-def test_every_tensor_type_gives_the_golden_bits(tmp_path, name):
-    model = LlamaModel.open(write_random_model(tmp_path / "random.gguf", seed=2, **SIZES, **OTHER_TYPES[name]))
+def test_every_tensor_type_gives_the_golden_bits(random_model, name):
+    model = LlamaModel.open(random_model(seed=2, **SIZES, **OTHER_TYPES[name]))
     expected = run(GoldenEngine(GoldenModel(model), context=CONTEXT))
     with simulate(load_config("tiny"), model, context=CONTEXT, progress=SilentProgress()) as simulation:
         tokens, logits = run(simulation.engine)
@@ -150,9 +150,9 @@ def line_up_output(path):
 
 
 @pytest.mark.parametrize("name", ["as it is", "wide array, four lanes, one port"])
-def test_a_vocabulary_that_the_vector_lanes_do_not_divide(tmp_path, name):
+def test_a_vocabulary_that_the_vector_lanes_do_not_divide(random_model, tmp_path, name):
     """321 tokens: neither do the rows that fill the output matrix up win, nor are they among the logits."""
-    path = write_random_model(tmp_path / "random.gguf", seed=4, **SIZES | {"vocab": 321}, tied=False)
+    path = shutil.copy(random_model(seed=4, **SIZES | {"vocab": 321}, tied=False), tmp_path)
     line_up_output(path)
     model = LlamaModel.open(path)
     golden = GoldenEngine(GoldenModel(model), context=CONTEXT)
@@ -320,11 +320,11 @@ def share_scales(path, shifts):
     raw.flush()
 
 
-def test_group_weights_give_the_golden_bits(tmp_path):
+def test_group_weights_give_the_golden_bits(random_model, tmp_path):
     """int4, int8 and 4 bit with minimum, scales for groups of 32 to 256 weights: smaller in memory, same bits."""
     shifts = {"attn_q": 0, "attn_k": 1, "attn_v": 2, "attn_output": 2, "ffn_gate": 1, "ffn_up": 2, "ffn_down": 3}
     types = {f"blk.0.{name}.weight": Type.Q4_0 for name in shifts} | {"blk.1.ffn_down.weight": Type.Q8_0}
-    path = write_random_model(tmp_path / "random.gguf", seed=3, **SIZES, types=types)
+    path = shutil.copy(random_model(seed=3, **SIZES, types=types), tmp_path)
     plain = LlamaModel.open(path)
     config = load_config("tiny")
     without, _ = compile_model(config.to_params(), plain, context=CONTEXT)

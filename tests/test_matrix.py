@@ -16,7 +16,6 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.unit_params import unit_params
@@ -65,19 +64,13 @@ def overrides(values):
 
 
 @cache
-def model_and_logits(weights, folder):
-    path = folder / f"{weights}.gguf"
+def model_and_logits(weights, random_model):
     kind = GGMLQuantizationType[weights]
-    write_random_model(
-        path, layers=1, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=CONTEXT, matrix_type=kind
+    path = random_model(
+        layers=1, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=CONTEXT, matrix_type=kind
     )
     model = LlamaModel.open(path)
     return model, feed(GoldenEngine(GoldenModel(model), context=CONTEXT))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("models")
 
 
 def feed(engine, tokens=TOKENS):
@@ -87,11 +80,11 @@ def feed(engine, tokens=TOKENS):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", range(len(ROWS)), ids=lambda row: "-".join(map(str, ROWS[row])))
-def test_row_gives_the_golden_bits(row, folder, request):
+def test_row_gives_the_golden_bits(row, random_model, request):
     if row not in QUICK and not request.config.getoption("--matrix"):
         pytest.skip("only with --matrix")
     values = dict(zip(VALUES, ROWS[row], strict=True))
-    model, expected = model_and_logits(values["weights"], folder)
+    model, expected = model_and_logits(values["weights"], random_model)
     config = load_config("tiny", overrides(values))
     with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
         logits = feed(simulation.engine)
@@ -99,10 +92,9 @@ def test_row_gives_the_golden_bits(row, folder, request):
 
 
 @pytest.mark.slow
-def test_smallest_preset_gives_the_golden_bits(folder):
+def test_smallest_preset_gives_the_golden_bits(random_model):
     """The ECP5 preset: four steps a word, 13-bit fields, a quarter of a head a cycle, pipelines of that technology."""
-    path = folder / "toy.gguf"
-    write_random_model(path, layers=2, dim=64, hidden_dim=128, heads=4, kv_heads=4, vocab=256, context=CONTEXT)
+    path = random_model(layers=2, dim=64, hidden_dim=128, heads=4, kv_heads=4, vocab=256, context=CONTEXT)
     model, tokens = LlamaModel.open(path), (5, 17, 200, 42, 255)
     expected = feed(GoldenEngine(GoldenModel(model), context=CONTEXT), tokens)
     with simulate(load_config("ecp5-85k"), model, context=CONTEXT, progress=SilentProgress()) as simulation:

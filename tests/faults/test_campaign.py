@@ -9,7 +9,6 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.control.errors import Error
 
@@ -63,9 +62,8 @@ MOST_TRIES = 40
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory, seed):
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    write_random_model(path, layers=1, dim=128, hidden_dim=128, heads=4, kv_heads=2, vocab=272, context=CONTEXT)
+def campaign(random_model, seed):
+    path = random_model(layers=1, dim=128, hidden_dim=128, heads=4, kv_heads=2, vocab=272, context=CONTEXT)
     model, config = LlamaModel.open(path), load_config("tiny")
     params = config.to_params()
     memory, program = compile_model(params, model, context=CONTEXT)

@@ -1,12 +1,7 @@
 """Small random models and the sizes of accelerators for them, for tests that need both and no gates."""
 
-from pathlib import Path
-from typing import Any
-
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.hw.params import AcceleratorParams
 
 ARRAYS = {
@@ -20,6 +15,9 @@ ARRAYS = {
     "three columns": ["matmul.columns=3", "memory.ports=4", "memory.prefetch_kib=32"],
 }
 """Changes of the configuration tiny."""
+
+SIZES = {"layers": 2, "dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "vocab": 301}
+"""A model that fits each of them."""
 
 MIXED = {
     "matrix_type": Type.Q4_1,
@@ -38,9 +36,3 @@ MIXED = {
 def params_of(name: str, *overrides: str) -> AcceleratorParams:
     """Return the sizes of one of `ARRAYS`."""
     return load_config("tiny", [*ARRAYS[name], *overrides]).to_params()
-
-
-def small_model(folder: Path, **options: Any) -> LlamaModel:
-    """Write and open a model that fits `ARRAYS`."""
-    sizes = {"layers": 2, "dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "vocab": 301} | options
-    return LlamaModel.open(write_random_model(folder / "model.gguf", **sizes))

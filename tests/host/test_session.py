@@ -6,7 +6,6 @@ from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.models.tokenizer import Tokenizer
 from rtlm.host.reports import activity_sampler
 from rtlm.host.session_options import RunOptions
@@ -16,9 +15,8 @@ NEW_TOKENS = 3
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    return write_random_model(path, layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=64)
+def model(random_model):
+    return random_model(layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=64)
 
 
 @pytest.fixture
@@ -141,10 +139,10 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(run, tmp_path, monkeypatch
         run()
 
 
-def test_a_model_that_does_not_fit_is_refused_before_anything_is_built(run, tmp_path, monkeypatch):
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_built(run, random_model, monkeypatch):
     monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
     monkeypatch.setattr(session, "build_rtl", lambda *_: pytest.fail("generated"))
-    big = write_random_model(tmp_path / "big.gguf", layers=1, dim=256, hidden_dim=256, heads=8, kv_heads=4)
+    big = random_model(layers=1, dim=256, hidden_dim=256, heads=8, kv_heads=4)
     with pytest.raises(Exception, match="must be at most 128"):
         run(model=big)
 

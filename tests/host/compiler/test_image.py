@@ -18,14 +18,14 @@ from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction
 from rtlm.hw.formats import BlockFormat, Blocks, unpack_tiles
 
-from tests.host.small_models import ARRAYS, MIXED, params_of, small_model
+from tests.host.small_models import ARRAYS, MIXED, params_of
 
 CONTEXT = 50
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp("m"), **MIXED)
+def model(small_model):
+    return small_model(**MIXED)
 
 
 def built(model, name="tiny", *overrides):
@@ -99,8 +99,8 @@ def test_vectors_tables_and_program_come_back(model, name):
 
 
 @pytest.mark.parametrize("kind", [Type.F16, Type.F32])
-def test_float_matrices_are_quantised_as_ggml_does(tmp_path, kind):
-    model = small_model(tmp_path, matrix_type=kind, embedding_type=kind)
+def test_float_matrices_are_quantised_as_ggml_does(small_model, kind):
+    model = small_model(matrix_type=kind, embedding_type=kind)
     for name, layer in (("ffn_down", 1), ("token_embd", None)):
         tensor = model.matrix(name, layer)
         values = tensor.data.view("<f2" if kind is Type.F16 else "<f4").reshape(tensor.shape).astype(np.float32)
@@ -119,8 +119,8 @@ def test_quantisation_rounds_halves_away_from_zero_and_keeps_tiny_blocks():
 
 
 @pytest.mark.parametrize("weight", [np.nan, np.inf, -1e9])
-def test_weights_that_no_block_holds_are_refused(tmp_path, weight):
-    model = small_model(tmp_path, matrix_type=Type.F32)
+def test_weights_that_no_block_holds_are_refused(small_model, weight):
+    model = small_model(matrix_type=Type.F32)
     tensor = model.matrix("attn_k", 1)
     damaged = bytearray(tensor._buffer)
     damaged[tensor.offset + 400 : tensor.offset + 404] = np.float32(weight).tobytes()
@@ -129,8 +129,8 @@ def test_weights_that_no_block_holds_are_refused(tmp_path, weight):
         built(model)
 
 
-def test_embedding_with_minima_is_stored_without(tmp_path):
-    model = small_model(tmp_path, embedding_type=Type.Q4_1)
+def test_embedding_with_minima_is_stored_without(small_model):
+    model = small_model(embedding_type=Type.Q4_1)
     original, stored = model.blocks("token_embd"), embedding_blocks(model)
     assert original.format is BlockFormat.Q4_1 and stored.format is BlockFormat.Q8_0
     step = stored.d.view(np.float16).astype(np.float32).max()

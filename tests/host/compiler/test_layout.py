@@ -8,12 +8,12 @@ from rtlm.host.compiler.plan import PURPOSES, make_plan
 from rtlm.host.errors import ModelError
 from rtlm.host.models.stored import ModelShape
 
-from tests.host.small_models import ARRAYS, MIXED, params_of, small_model
+from tests.host.small_models import ARRAYS, MIXED, params_of
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp("m"), **MIXED)
+def model(small_model):
+    return small_model(**MIXED)
 
 
 def lay_out(params, model):

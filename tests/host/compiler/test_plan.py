@@ -14,7 +14,7 @@ from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.control.isa import Index, Opcode
 from rtlm.hw.formats import BlockFormat
 
-from tests.host.small_models import ARRAYS, MIXED, params_of, small_model
+from tests.host.small_models import ARRAYS, MIXED, params_of
 
 CONTEXT = 50
 PAPER = {"dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "head_dim": 32, "vocab": 301, "rms_eps": 1e-5}
@@ -22,8 +22,8 @@ PAPER = {"dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "head_dim": 3
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp("m"), **MIXED)
+def model(small_model):
+    return small_model(**MIXED)
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,14 @@ def test_what_is_streamed_lies_in_the_order_of_reading(shape, name):
 
 @pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("layers", [1, 3])
-def test_the_program_is_as_long_as_the_plan(name, layers, tmp_path):
+def test_the_program_is_as_long_as_the_plan(name, layers, small_model):
     params = params_of(name)
-    memory, program = compile_model(params, small_model(tmp_path, layers=layers), context=CONTEXT)
+    memory, program = compile_model(params, small_model(layers=layers), context=CONTEXT)
     assert len(program) == len(memory.plan.instructions) == 1 + 2 * params.columns + 9 * layers + 2
     assert memory.plan.regions[1].entry_bytes == 32 * len(program)
 
 
-def test_a_plan_needs_no_weights(tmp_path):
+def test_a_plan_needs_no_weights(small_model):
     """From sizes alone comes the plan of the model that has weights."""
     params = params_of("tiny")
     shape = ModelShape.uniform(
@@ -85,7 +85,7 @@ def test_a_plan_needs_no_weights(tmp_path):
         **PAPER,
     )
     plan = make_plan(params, shape, context=CONTEXT)
-    found = make_plan(params, ModelShape.of(small_model(tmp_path)), context=CONTEXT)
+    found = make_plan(params, ModelShape.of(small_model()), context=CONTEXT)
     assert plan.regions == found.regions
     # Epsilon is a float32 in the file.
     assert plan.instructions == found.instructions
@@ -99,8 +99,8 @@ def test_floats_are_stored_as_q8_0(shape):
     assert shape.storage("ffn_gate", 1) == shape.storage("ffn_up", 1) == Storage(format=BlockFormat.Q8_0)
 
 
-def test_gate_and_up_must_agree(tmp_path):
-    model = small_model(tmp_path, types={"blk.1.ffn_up.weight": Type.Q4_0})
+def test_gate_and_up_must_agree(small_model):
+    model = small_model(types={"blk.1.ffn_up.weight": Type.Q4_0})
     with pytest.raises(ModelError, match=r"layer 1 has ffn_gate in Q4_1 and ffn_up in Q4_0; .* must have one format"):
         make_plan(params_of("tiny"), ModelShape.of(model), context=CONTEXT)
 
@@ -153,9 +153,9 @@ def test_needed_bytes_are_those_that_the_program_reads(model, name):
 
 
 @pytest.mark.parametrize("kind", [Type.Q4_0, Type.Q4_1, Type.Q8_0])
-def test_needed_weights_are_those_of_the_file(tmp_path, kind):
+def test_needed_weights_are_those_of_the_file(small_model, kind):
     """Blocks go to memory as they are, so that the file's own bytes are needed, each once."""
-    model = small_model(tmp_path, matrix_type=kind, tied=False)
+    model = small_model(matrix_type=kind, tied=False)
     plan = make_plan(params_of("tiny"), ModelShape.of(model), context=CONTEXT)
     size = {name: tensor.size for name, tensor in model.file.tensors.items()}
     with_logits, without = (

@@ -13,14 +13,14 @@ from rtlm.hw.formats import BlockFormat
 from rtlm.hw.unit_params import unit_params
 from rtlm.hw.vector.epilogue import Epilogue
 
-from tests.host.small_models import ARRAYS, MIXED, params_of, small_model
+from tests.host.small_models import ARRAYS, MIXED, params_of
 
 CONTEXT = 50
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp("m"), **MIXED)
+def model(small_model):
+    return small_model(**MIXED)
 
 
 def bits(value: float) -> int:
@@ -105,10 +105,10 @@ def test_program_begins_and_ends_as_documented(model, name):
 
 @pytest.mark.parametrize("vocab", [320, 321, 323])
 @pytest.mark.parametrize("overrides", [[], ["vector.lanes=4"]])
-def test_no_instruction_is_illegal(tmp_path, vocab, overrides):
+def test_no_instruction_is_illegal(small_model, vocab, overrides):
     """Whatever the vocabulary: the output matrix has a multiple of the vector lanes of rows."""
     params = params_of("wide, one port", *overrides)
-    _, program = compile_model(params, small_model(tmp_path, vocab=vocab), context=CONTEXT)
+    _, program = compile_model(params, small_model(vocab=vocab), context=CONTEXT)
     limits = unit_params(params).sequencer.limits
     assert [broken_rules(instruction, limits) for instruction in program] == [[]] * len(program)
 

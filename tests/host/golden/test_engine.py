@@ -10,15 +10,13 @@ from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
 
-from tests.host.small_models import small_model
-
 CONTEXT = 40
 IDS = [5, 300, 17, 17, 0, 44, 123, 9, 250, 81, 81]
 
 
 @pytest.fixture(scope="module")
-def golden(tmp_path_factory):
-    return GoldenModel(small_model(tmp_path_factory.mktemp("m"), seed=3, context=CONTEXT))
+def golden(small_model):
+    return GoldenModel(small_model(seed=3, context=CONTEXT))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from gguf import GGMLQuantizationType as Type
 from rtlm.host.golden.model import BATCH, GoldenModel, PreparedMatrix, quantise
 from rtlm.host.golden.reference import ReferenceModel
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.hw import kernels
 from rtlm.hw.formats import BlockFormat, Blocks
 from rtlm.hw.matmul.model import accumulate
@@ -19,10 +18,9 @@ REFERENCE = json.loads((DATA / "llamacpp_greedy.json").read_text(encoding="utf-8
 
 
 @pytest.fixture(scope="module", params=[Type.Q4_1, Type.Q4_0, Type.Q8_0], ids=lambda kind: kind.name)
-def model(request, tmp_path_factory) -> LlamaModel:
-    path = tmp_path_factory.mktemp("m") / "m.gguf"
+def model(request, random_model) -> LlamaModel:
     tied = request.param is not Type.Q8_0
-    return LlamaModel.open(write_random_model(path, seed=5, matrix_type=request.param, tied=tied, context=256))
+    return LlamaModel.open(random_model(seed=5, matrix_type=request.param, tied=tied, context=256))
 
 
 @pytest.fixture(scope="module")

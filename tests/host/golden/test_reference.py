@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 from rtlm.host.golden.reference import ReferenceModel
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> LlamaModel:
-    path = tmp_path_factory.mktemp("m") / "m.gguf"
-    return LlamaModel.open(write_random_model(path, seed=1, layers=2, heads=4, kv_heads=2, tied=False))
+def model(random_model) -> LlamaModel:
+    return LlamaModel.open(random_model(seed=1, layers=2, heads=4, kv_heads=2, tied=False))
 
 
 def plain(model: LlamaModel, tokens: list[int]) -> np.ndarray:

@@ -16,10 +16,9 @@ from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
 from rtlm.host.models.gguf_file import GGUFFile
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.models.tokenizer import Tokenizer
 
-from tests.host.small_models import params_of, small_model
+from tests.host.small_models import params_of
 
 LONGEST_LINE = 600
 HUGE = [0, 1, 0x7F, 0xFF, 0xFFFF, 1 << 20, 1 << 31, (1 << 32) - 1, 1 << 40, 1 << 62, 1 << 63, (1 << 64) - 1]
@@ -75,9 +74,8 @@ def damage(draw, content: bytes, until: int | None = None) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory) -> bytes:
-    path = tmp_path_factory.mktemp("m") / "m.gguf"
-    return write_random_model(path, layers=1, vocab=300, dim=32, hidden_dim=32).read_bytes()
+def model_file(random_model) -> bytes:
+    return random_model(layers=1, vocab=300, dim=32, hidden_dim=32).read_bytes()
 
 
 def read_model(content: bytes) -> None:
@@ -196,8 +194,8 @@ def test_small_configurations_that_stand_for_much(tmp_path, name):
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    model = small_model(tmp_path_factory.mktemp("m"), layers=1)
+def image(small_model):
+    model = small_model(layers=1)
     params = params_of("tiny")
     memory, program = compile_model(params, model, context=8)
     return params, build_image(params, model, memory, program)

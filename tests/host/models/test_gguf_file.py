@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.random_model import write_random_model
 
 
 def text(value: str) -> bytes:
@@ -135,8 +134,8 @@ def test_values_of_every_kind():
         file.get("missing", int)
 
 
-def test_same_bytes_as_the_gguf_package(tmp_path):
-    path = write_random_model(tmp_path / "m.gguf", seed=3)
+def test_same_bytes_as_the_gguf_package(random_model):
+    path = random_model(seed=3)
     ours, theirs = GGUFFile.open(path), gguf.GGUFReader(path)
     assert list(ours.tensors) == [tensor.name for tensor in theirs.tensors]
     for tensor in theirs.tensors:
@@ -147,8 +146,8 @@ def test_same_bytes_as_the_gguf_package(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory) -> bytes:
-    return write_random_model(tmp_path_factory.mktemp("gguf") / "m.gguf", layers=1, vocab=64, dim=32).read_bytes()
+def good(random_model) -> bytes:
+    return random_model(layers=1, vocab=64, dim=32).read_bytes()
 
 
 def test_every_truncation_is_refused(good):

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER, Tokenizer
 
 from tests.documents import DATA
@@ -16,8 +15,8 @@ REFERENCE = json.loads((DATA / "llamacpp_greedy.json").read_text(encoding="utf-8
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory) -> GGUFFile:
-    return GGUFFile.open(write_random_model(tmp_path_factory.mktemp("m") / "m.gguf", vocab=600))
+def file(random_model) -> GGUFFile:
+    return GGUFFile.open(random_model(vocab=600))
 
 
 @pytest.fixture(scope="module")

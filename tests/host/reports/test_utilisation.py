@@ -9,7 +9,6 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.golden.kv_cache import cache_words, random_cache
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.reports.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
@@ -28,9 +27,8 @@ MEMORIES = {
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    write_random_model(path, layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=CONTEXT)
+def model(random_model):
+    path = random_model(layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=CONTEXT)
     return LlamaModel.open(path)
 
 

@@ -12,7 +12,7 @@ from rtlm.host.runtime.engine import RESET_POLLS, Engine
 from rtlm.hw.control.errors import ERROR_MEANINGS, Error
 from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, register_map
 
-from tests.host.small_models import params_of, small_model
+from tests.host.small_models import params_of
 
 CONTEXT = 50
 COLUMNS = 3
@@ -72,8 +72,8 @@ class FakeDevice:
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    model = small_model(tmp_path_factory.mktemp("m"))
+def parts(small_model):
+    model = small_model()
     params = params_of("three columns")
     memory, program = compile_model(params, model, context=CONTEXT)
     return model, params, memory, build_image(params, model, memory, program)

@@ -9,7 +9,6 @@ import pytest
 from rtlm.gen.common.errors import INTERRUPTED
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
-from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.interruption import InterruptibleStepper
 from rtlm.host.runtime.simulated_device import SimulatedDevice
@@ -30,9 +29,8 @@ def _handlers():
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "random.gguf"
-    return write_random_model(path, layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=512)
+def model(random_model):
+    return random_model(layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=512)
 
 
 def options_of(model, **changes):
