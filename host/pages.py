@@ -5,6 +5,7 @@ from pathlib import Path
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.compiler.page import memory_page
+from rtlm.host.models.page import models_page
 
 NOTE = "\n---\nGenerated from the source by `python -m rtlm.host.pages`; a test compares.\n"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -18,6 +19,7 @@ def generated_pages() -> dict[str, str]:
         "instructions.md": instructions_page(),
         "memory-image.md": memory_page(config),
         "parameters.md": parameters_page(config),
+        "models.md": models_page(),
     }
     return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
 

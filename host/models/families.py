@@ -92,7 +92,7 @@ FAMILIES = {
             _HEAD_NORMS,
             "RMSNorm also behind attention and feed-forward network",
             "GELU instead of SiLU in the gate",
-            "sliding-window attention in most layers, with a RoPE base of its own; estimated as full attention",
+            "sliding-window attention in most layers, with a RoPE base of its own (estimated as full attention)",
             "embedding scaled by the root of its width",
         ),
         tied=True,

@@ -212,7 +212,7 @@ def _own_differences(sizes: Sizes, family: Family, head_dim: int) -> list[str]:
     if sizes.mlp_bias:
         found.append("biases on the matrices of the feed-forward network")
     if sizes.use_sliding_window:
-        found.append("sliding-window attention; estimated as full attention")
+        found.append("sliding-window attention (estimated as full attention)")
     scaling = sizes.rope_scaling or {}
     if scaling.get("rope_type", scaling.get("type", "default")) != "default":
         found.append("scaled rotary frequencies")

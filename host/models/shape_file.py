@@ -31,7 +31,8 @@ def _named(*names: str, default: Any = ...) -> Any:
 class Sizes(BaseModel):
     """What a config.json says of a model's sizes; the keys are those of llama, with other families' names beside them.
 
-    What a family's files may leave out is None.
+    What a family's files may leave out is None. Three keys are for files that are shipped: `source` of the sizes, and
+    `parameters`, the number of weights as it was published, with `parameters_source`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", loc_by_alias=False)
@@ -63,6 +64,7 @@ class Sizes(BaseModel):
     word_embed_proj_dim: Annotated[int | None, Whole(low=1, high=MAX_WIDTH)] = None
     source: str = ""
     parameters: Annotated[int | None, Whole(low=1, high=1 << 60)] = None
+    parameters_source: str = ""
 
 
 def read_sizes(path: str | Path) -> Sizes:

@@ -10,11 +10,12 @@ from gguf import quants
 from rtlm.host.compiler import image as image_module
 from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader, check_image
 from rtlm.host.compiler.image import build_image, interleave
-from rtlm.host.compiler.plan import embedding_row_words
-from rtlm.host.compiler.program import compile_model
+from rtlm.host.compiler.layout import memory_map
+from rtlm.host.compiler.plan import embedding_row_words, make_plan
+from rtlm.host.compiler.program import compile_model, write_program
 from rtlm.host.errors import AcceleratorError, ModelError
 from rtlm.host.models.model import Q8_0_LARGEST
-from rtlm.host.models.stored import embedding_blocks, matrix_blocks
+from rtlm.host.models.stored import ModelShape, embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction
 from rtlm.hw.formats import BlockFormat, Blocks, unpack_tiles
 
@@ -202,3 +203,11 @@ def test_content_that_outgrows_its_region_is_refused(model):
     params, memory, program, _ = built(model)
     with pytest.raises(ModelError, match=r"program takes .* bytes where .* words are planned"):
         build_image(params, model, memory, program * 2)
+
+
+def test_a_network_without_a_gate_is_on_paper_only(tmp_path):
+    model = small_model(tmp_path)
+    shape = dataclasses.replace(ModelShape.of(model), gated=False)
+    memory = memory_map(make_plan(params_of("tiny"), shape, context=50))
+    with pytest.raises(ModelError, match=r"without a gate is planned on paper only: no unit computes it"):
+        build_image(params_of("tiny"), model, memory, write_program(memory))

@@ -6,10 +6,13 @@ import math
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.plan import Matrix, make_plan
 from rtlm.host.errors import ModelError
 from rtlm.host.models.paper import open_model, shipped_names, shipped_sizes
+from rtlm.host.models.shape_file import parse_sizes
 from rtlm.host.models.stored import Storage
 from rtlm.hw.formats import BlockFormat
 
@@ -32,6 +35,12 @@ NAMED = [
     "chatglm-6b",
     "opt-6.7b",
 ]
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=60),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
 
 LLAMA = {
     "model_type": "llama",
@@ -74,7 +83,7 @@ def test_the_models_that_are_shipped():
 @pytest.mark.parametrize("name", NAMED)
 def test_shipped_sizes_make_the_published_number_of_weights(name):
     sizes, model = shipped_sizes(name), open_model(name)
-    assert sizes.source.startswith("https://")
+    assert sizes.source.startswith("https://") and sizes.parameters_source.startswith("https://")
     assert model.parameters == pytest.approx(sizes.parameters, rel=0.01)
     assert (model.name, model.source) == (name, sizes.source)
     # Nothing is left to a default.
@@ -163,7 +172,7 @@ def test_names_of_other_families(tmp_path):
         ({"mlp_bias": True}, "biases on the matrices of the feed-forward network", 2 * (2 * 192 + 128)),
         ({"hidden_act": "gelu"}, "the activation gelu instead of silu", 0),
         ({"rope_scaling": {"rope_type": "llama3"}}, "scaled rotary frequencies", 0),
-        ({"use_sliding_window": True}, "sliding-window attention; estimated as full attention", 0),
+        ({"use_sliding_window": True}, "sliding-window attention (estimated as full attention)", 0),
         ({"head_dim": 40}, "heads 40 wide, not a power of two from 8 to 256", 2 * 8 * 128 * (4 + 4 + 2 + 2)),
     ],
 )
@@ -242,3 +251,22 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_names_that_there_are_not():
     with pytest.raises(ModelError, match=r"there is no model 'llama2-7b'.*chatglm-6b.*; did you mean llama-2-7b\?"):
         open_model("llama2-7b")
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(LLAMA)), ANYTHING, max_size=3), st.booleans())
+def test_whatever_a_file_holds_is_a_model_or_one_sentence(changes, strict):
+    text = yaml.safe_dump(LLAMA | changes) if strict else json.dumps(LLAMA | changes)
+    try:
+        sizes = parse_sizes(text, "a file", strict=strict)
+    except ModelError as error:
+        assert str(error).startswith("a file: ") and "\n" not in str(error) and len(str(error)) < 400
+    else:
+        assert 1 <= sizes.vocab_size <= 10_000_000 and 1 <= sizes.num_hidden_layers <= 1000
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60), st.booleans())
+def test_whatever_a_text_is(text, strict):
+    with pytest.raises(ModelError):
+        parse_sizes(text, "a file", strict=strict)

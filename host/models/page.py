@@ -1,0 +1,74 @@
+"""The page of models on paper: which sizes are shipped, and what the gates do not execute of each family."""
+
+from rtlm.host.models.families import FAMILIES
+from rtlm.host.models.paper import GROUPS, open_model, shipped_names, shipped_sizes
+from rtlm.host.models.shape_file import MAX_FILE_BYTES, Sizes
+from rtlm.hw.common.markdown import table, wrapped
+from rtlm.hw.formats import BlockFormat
+
+SHIPPED_KEYS = ("source", "parameters", "parameters_source")
+
+
+def models_page() -> str:
+    """Describe models on paper."""
+    return wrapped("\n".join((_head(), _shipped(), _families(), _own())))
+
+
+def _head() -> str:
+    formats = ", ".join(f"`{format.name.lower()}`" for format in BlockFormat)
+    return (
+        "# Models on paper\n\n"
+        "A plan needs a model's sizes and no weight. Where sizes suffice, a model is named by one of the names below, "
+        "by a Hugging Face config.json, by a YAML file with the same keys, or by a GGUF file. Which models run, with "
+        "their weights, is said in the [README](../README.md#models).\n\n"
+        f"All matrices of a model on paper have one format ({formats}; the output projection may have another), and "
+        f"{', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]} weights share a scale. A GGUF file keeps its own.\n"
+    )
+
+
+def _shipped() -> str:
+    head = ("name", "family", "layers", "width", "feed-forward", "heads", "KV heads", "head", "vocabulary")
+    rows = []
+    for name in shipped_names():
+        model, sizes = open_model(name), shipped_sizes(name)
+        shape = model.shape
+        cells = (shape.layers, shape.dim, shape.hidden_dim, shape.heads, shape.kv_heads, shape.head_dim, shape.vocab)
+        published = f"[{sizes.parameters:,}]({sizes.parameters_source})"
+        weights = f"{model.parameters:,}"
+        rows.append((f"[`{name}`]({sizes.source})", model.family, *cells, model.context, weights, published))
+    return (
+        "## Shipped sizes\n\n"
+        "Each name leads to the config.json that states its sizes, each published number of weights, as rounded there, "
+        "to where it was published. The other number follows from the sizes; a test holds the two within 1 %.\n\n"
+        f"{table((*head, 'context', 'weights', 'published'), rows)}"
+    )
+
+
+def _families() -> str:
+    rows = [(f"`{kind}`", "; ".join(family.differences) or "nothing") for kind, family in FAMILIES.items()]
+    return (
+        "## Families\n\n"
+        "The gates execute the layer of a llama. A model of another family is planned with its own matrices and the "
+        "order of a llama's layer, and says what is left out:\n\n"
+        f"{table(('`model_type`', 'not executed by the gates'), rows)}\n"
+        "The file of a model can add to this: `attention_bias`, `mlp_bias`, another `hidden_act`, "
+        "`use_sliding_window`, scaled rotary frequencies, and heads whose width is not a power of two.\n"
+    )
+
+
+def _own() -> str:
+    keys = ", ".join(f"`{key}`" for key in Sizes.model_fields if key not in SHIPPED_KEYS)
+    return (
+        "## Sizes of your own\n\n"
+        "    # mine.yaml: a quarter of Llama 2 7B\n"
+        "    model_type: llama\n"
+        "    hidden_size: 2048\n"
+        "    intermediate_size: 5504\n"
+        "    num_hidden_layers: 16\n"
+        "    num_attention_heads: 16\n"
+        "    vocab_size: 32000\n"
+        "    max_position_embeddings: 4096\n\n"
+        f"The keys are {keys}; other families' names for the same are understood. Widths are multiples of 32. A "
+        "config.json may have other keys, a YAML file may not, and neither may have more than "
+        f"{MAX_FILE_BYTES >> 10} KiB.\n"
+    )
