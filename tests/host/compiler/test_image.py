@@ -205,8 +205,8 @@ def test_content_that_outgrows_its_region_is_refused(model):
         build_image(params, model, memory, program * 2)
 
 
-def test_a_network_without_a_gate_is_on_paper_only(tmp_path):
-    model = small_model(tmp_path)
+def test_a_network_without_a_gate_is_on_paper_only(small_model):
+    model = small_model()
     shape = dataclasses.replace(ModelShape.of(model), gated=False)
     memory = memory_map(make_plan(params_of("tiny"), shape, context=50))
     with pytest.raises(ModelError, match=r"without a gate is planned on paper only: no unit computes it"):

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.plan import Matrix, make_plan
 from rtlm.host.errors import ModelError
+from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.paper import open_model, shipped_names, shipped_sizes
 from rtlm.host.models.shape_file import parse_sizes
 from rtlm.host.models.stored import Storage
 from rtlm.hw.formats import BlockFormat
 
-from tests.host.small_models import params_of, small_model
+from tests.host.small_models import SIZES, params_of
 
 NAMED = [
     "llama-2-7b",
@@ -129,18 +130,18 @@ def test_formats_that_there_are_not(options, sentence):
         open_model("smollm2-135m", **options)
 
 
-def test_a_gguf_file(tmp_path):
-    found = small_model(tmp_path)
-    model = open_model(str(tmp_path / "model.gguf"))
-    assert (model.name, model.family, model.parts, model.tied) == ("model", "llama", (), found.tied)
+def test_a_gguf_file(random_model):
+    path = random_model(**SIZES)
+    found, model = LlamaModel.open(path), open_model(str(path))
+    assert (model.name, model.family, model.parts, model.tied) == (path.stem, "llama", (), found.tied)
     assert model.parameters == sum(math.prod(tensor.shape) for tensor in found.file.tensors.values())
     assert make_plan(params_of("tiny"), model.shape, context=8).shape == model.shape
 
 
-def test_a_config_counts_what_a_file_of_weights_holds(tmp_path):
+def test_a_config_counts_what_a_file_of_weights_holds(random_model, tmp_path):
     """A config.json and a GGUF file of one model agree."""
-    small_model(tmp_path)
-    gguf, paper = open_model(str(tmp_path / "model.gguf")), open_model(written(tmp_path, tie_word_embeddings=True))
+    gguf = open_model(str(random_model(**SIZES)))
+    paper = open_model(written(tmp_path, tie_word_embeddings=gguf.tied))
     assert gguf.parameters == paper.parameters
     sizes = ("layers", "dim", "hidden_dim", "heads", "kv_heads", "head_dim", "vocab", "gated")
     assert all(getattr(gguf.shape, size) == getattr(paper.shape, size) for size in sizes)
