@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from rtlm.gen.boards.devices import DEVICES
 from rtlm.hw.common import clock_gate
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "uram", "carry")
@@ -123,8 +124,8 @@ TARGETS = {
                 **_one("carry", "CARRY4", each=0.5),
                 **_one("carry", "CARRY8"),
             },
-            device="XCK26 (KV260)",
-            available={"lut": 117_120, "ff": 234_240, "dsp": 1_248, "bram": 144, "uram": 64, "carry": 14_640},
+            device=DEVICES["kv260"].name,
+            available=DEVICES["kv260"].available,
             note="Counts by yosys. It packs no registers into DSP48E2, which Vivado does, so tables and registers are "
             "on the high side. There is no open place and route for this family: no clock frequency is claimed.",
         ),
@@ -142,8 +143,8 @@ TARGETS = {
                 **_one("dsp", "MULT18X18D"),
                 **_one("bram", "DP16KD", "PDPW16KD"),
             },
-            device="LFE5U-85F",
-            available={"lut": 83_640, "ff": 83_640, "dsp": 156, "bram": 208},
+            device=DEVICES["ulx3s"].name,
+            available=DEVICES["ulx3s"].available,
             note="Block memories have 18 Kbit.",
         ),
         Target(
