@@ -26,7 +26,7 @@ def read_text(path: Path, source: str) -> str:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
-            raise ConfigError(source, [f"the file must have at most {MAX_FILE_BYTES} bytes, got more."])
+            raise ConfigError(source, [f"the file has more than {MAX_FILE_BYTES} bytes, the most that is read."])
         return raw.decode("utf-8")
     except FileNotFoundError:
         raise

@@ -268,7 +268,7 @@ def test_missing_huge_and_unreadable_files(tmp_path):
     assert "cannot be read" in problems(source=str(tmp_path))[0]
     big = tmp_path / "big.yaml"
     big.write_text("#" * 100_000)
-    assert "100000 bytes" in problems(source=str(big))[0]
+    assert "more than 65536 bytes" in problems(source=str(big))[0]
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00\xd8")
     assert "UTF-8" in problems(source=str(binary))[0]
