@@ -1,4 +1,4 @@
-// Where the memory's clocks went while a step ran: the channels' books, and idle clocks by what the design was doing.
+// Where the memory's clocks went while a step ran: the channels' counters, and idle clocks by what the design was doing.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -11,14 +11,14 @@ namespace rtlm {
 
 constexpr int kActivityCodes = 64;
 
-struct Books {
+struct StepClocks {
   int64_t cycles = 0, clocks = 0;  // fabric cycles, and memory clocks over all channels
   int64_t data = 0, refresh = 0, rows = 0, turnaround = 0, timing = 0;
   std::array<int64_t, kActivityCodes> idle{};
 };
 
 // The design says in each cycle whether a step is running, and a code for what it is doing.
-class ActivityBooks {
+class ActivityCounters {
  public:
   using Channels = std::vector<std::unique_ptr<Channel>>;
 
@@ -34,17 +34,17 @@ class ActivityBooks {
       }
       running_ = running;
     }
-    books_.cycles += running;
+    clocks_.cycles += running;
   }
 
   // After they have passed; `now` is the first clock of the next cycle.
   void end_cycle(Channels& channels, int64_t now) {
     int64_t clocks = 0;
     for (auto& channel : channels) clocks += channel->settle(now);
-    if (running_) books_.idle[size_t(code_)] += clocks;
+    if (running_) clocks_.idle[size_t(code_)] += clocks;
   }
 
-  const Books& books() const { return books_; }
+  const StepClocks& clocks() const { return clocks_; }
 
  private:
   static ChannelCounters totals(Channels& channels, int64_t now) {
@@ -61,15 +61,15 @@ class ActivityBooks {
   }
 
   void add(const ChannelCounters& end, int64_t clocks) {
-    books_.clocks += clocks;
-    books_.data += end.data_clocks - start_.data_clocks;
-    books_.refresh += end.refresh_clocks - start_.refresh_clocks;
-    books_.rows += end.row_clocks - start_.row_clocks;
-    books_.turnaround += end.turnaround_clocks - start_.turnaround_clocks;
-    books_.timing += end.timing_clocks - start_.timing_clocks;
+    clocks_.clocks += clocks;
+    clocks_.data += end.data_clocks - start_.data_clocks;
+    clocks_.refresh += end.refresh_clocks - start_.refresh_clocks;
+    clocks_.rows += end.row_clocks - start_.row_clocks;
+    clocks_.turnaround += end.turnaround_clocks - start_.turnaround_clocks;
+    clocks_.timing += end.timing_clocks - start_.timing_clocks;
   }
 
-  Books books_;
+  StepClocks clocks_;
   ChannelCounters start_;
   int64_t started_ = 0;
   bool running_ = false;

@@ -345,11 +345,11 @@ void rtlm_counters(Bench* bench, int64_t* values) {
 int rtlm_activity_codes() { return kActivityCodes; }
 // While steps ran: cycles, memory clocks over all channels, where they went, idle ones by code.
 void rtlm_activity(Bench* bench, int64_t* values) {
-  const Books& books = bench->memory().books();
-  for (int64_t value : {books.cycles, books.clocks, books.data, books.refresh, books.rows, books.turnaround, books.timing}) {
+  const StepClocks& step = bench->memory().step_clocks();
+  for (int64_t value : {step.cycles, step.clocks, step.data, step.refresh, step.rows, step.turnaround, step.timing}) {
     *values++ = value;
   }
-  std::copy(books.idle.begin(), books.idle.end(), values);
+  std::copy(step.idle.begin(), step.idle.end(), values);
 }
 // Per port: bytes read, bytes written, read beats, write beats, cycles without a read, cycles with data not taken.
 void rtlm_port_counters(Bench* bench, int64_t* values) {

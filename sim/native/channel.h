@@ -3,7 +3,7 @@
 // Address mapping inside a channel, from the low end: byte in burst, bank group, column, bank, row. Neighbouring
 // bursts lie in different bank groups, so that a linear stream pays tCCD_S and not tCCD_L.
 //
-// Every clock of the command timeline is in exactly one book: data, refresh, rows, turn-around, timing, or idle.
+// Every clock of the command timeline is counted exactly once: as data, refresh, rows, turn-around, timing, or idle.
 //
 // Scheduling: among the requests in the window the oldest whose row is open and whose timing allows it goes first
 // (FR-FCFS); otherwise rows are opened, for the oldest request first, in banks that nobody uses any more. Writes collect
@@ -85,21 +85,21 @@ class Channel {
     while (next_ < limit) next_ = step(next_);
   }
 
-  // Books the clocks before `now` in which nothing was queued; returns how many were not booked before.
+  // Counts the clocks before `now` in which nothing was queued as idle; returns how many had not been counted.
   int64_t settle(int64_t now) {
-    if (reads_.count || writes_.count || booked_ >= now) return 0;
-    const int64_t clocks = now - booked_;
+    if (reads_.count || writes_.count || counted_until_ >= now) return 0;
+    const int64_t clocks = now - counted_until_;
     counters.idle_clocks += clocks;
-    booked_ = now;
+    counted_until_ = now;
     return clocks;
   }
 
-  // The books at a clock: a gap whose end has not come counts as what it looks like, data that is still moving not yet.
+  // The counters at a clock: a gap whose end has not come counts as what it looks like, data that is still moving not yet.
   ChannelCounters at(int64_t now) {
     settle(now);
-    if (booked_ < now) book_gap(now, 0, last_write_, 0);
+    if (counted_until_ < now) count_gap(now, 0, last_write_, 0);
     ChannelCounters result = counters;
-    result.data_clocks -= booked_ - now;
+    result.data_clocks -= counted_until_ - now;
     return result;
   }
 
@@ -217,10 +217,10 @@ class Channel {
     }
     bank.precharge_ok = std::max(bank.precharge_ok, write ? end + t_.wr : now + t_.rtp);
     if (data < bus_free_) ++counters.bus_overlaps;
-    book_gap(now, request.kind, write, bank.refresh_end);
+    count_gap(now, request.kind, write, bank.refresh_end);
     bank.used = now;
     counters.data_clocks += t_.burst_clocks;
-    booked_ = now + t_.burst_clocks;
+    counted_until_ = now + t_.burst_clocks;
     last_write_ = write;
     bus_free_ = end;
     last_column_ = now;
@@ -230,10 +230,10 @@ class Channel {
     record(write ? Command::kWrite : Command::kRead, now, request.bank, request.group, request.row);
   }
 
-  // Books the clocks up to `now`, in which a request waited.
-  void book_gap(int64_t now, uint8_t kind, bool write, int64_t bank_refresh_end) {
-    const int64_t gap = now - booked_;
-    if (std::max(refresh_end_, bank_refresh_end) > booked_) {
+  // Counts the clocks up to `now`, in which a request waited.
+  void count_gap(int64_t now, uint8_t kind, bool write, int64_t bank_refresh_end) {
+    const int64_t gap = now - counted_until_;
+    if (std::max(refresh_end_, bank_refresh_end) > counted_until_) {
       counters.refresh_clocks += gap;
     } else if (write != last_write_) {
       counters.turnaround_clocks += gap;
@@ -242,7 +242,7 @@ class Channel {
     } else {
       counters.timing_clocks += gap;
     }
-    booked_ = now;
+    counted_until_ = now;
   }
 
   // One step towards the row of a request: returns when it can be done, `now` when it was.
@@ -363,7 +363,7 @@ class Channel {
   uint64_t unrefreshed_ = 0;  // banks that are still to be refreshed in this round
   int owed_ = 0;              // refreshes of single banks that are due
   int64_t rows_held_until_ = 0;
-  int64_t booked_ = 0;  // clocks before this one are in the books
+  int64_t counted_until_ = 0;  // clocks before this one are in the counters
 };
 
 }  // namespace rtlm

@@ -258,7 +258,7 @@ class MemorySystem {
 
   int64_t cycle() const { return cycle_; }
   int64_t now() const { return now_; }
-  const Books& books() const { return activity_.books(); }
+  const StepClocks& step_clocks() const { return activity_.clocks(); }
   int64_t outstanding_reads() const { return reading_; }
   Port& port(int p) { return *ports_[p]; }
   int ports() const { return int(ports_.size()); }
@@ -343,7 +343,7 @@ class MemorySystem {
   Storage* const storage_;
   std::vector<std::unique_ptr<Channel>> channels_;
   std::vector<std::unique_ptr<Port>> ports_;
-  ActivityBooks activity_;
+  ActivityCounters activity_;
   const int shift_;
   int64_t now_ = 0;  // first memory clock of this cycle
   int64_t cycle_ = 0, share_ = 0, hold_ = 0, reading_ = 0;
