@@ -38,7 +38,8 @@ class Engine:
     Raises
     ------
     AcceleratorError
-        If the device is no accelerator of this configuration, or its memory holds no image for it.
+        If the device is no accelerator of this configuration, its memory holds no image for it, or a reset does not
+        end what an earlier program has left running.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Engine:
         self._stopped = False  # with an error: until a reset, registers are locked
         self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
         self._check_identity()
+        self._free()
         self._check_image()
         self.registers.write("PROGRAM_BASE", memory.address("program"))
         self.registers.write("PROGRAM_WORDS", memory.regions["program"].words)
@@ -129,6 +131,12 @@ class Engine:
                 f"the accelerator was built from configuration {value:016x}, "
                 f"but the memory image is for {self.params.config_hash:016x}"
             )
+
+    def _free(self) -> None:
+        """Reset an accelerator that an earlier program has left within a step or stopped: its registers are locked."""
+        status = self.registers.registers["STATUS"].decode(self.registers.read("STATUS"))
+        if status["busy"] or status["error"] or status["resetting"]:
+            self.reset()
 
     def _check_image(self) -> None:
         region = self.memory.regions["header"]

@@ -30,6 +30,7 @@ class FakeDevice:
         self.runs = 0
         self.resets = 0
         self.busy_polls = 0
+        self.left = {}
         for name, value in (
             ("ID", ID_VALUE),
             ("VERSION", VERSION_VALUE),
@@ -46,6 +47,7 @@ class FakeDevice:
 
     def write_register(self, address, value):
         if address != self.map.address("CONTROL"):
+            assert not self.left, "a register that is locked until a reset"
             self.values[address] = value
             return
         fields = self.map["CONTROL"].decode(value)
@@ -53,12 +55,13 @@ class FakeDevice:
             self.starts.append(fields)
         if fields["reset"]:
             self.resets += 1
+            self.left = {}
             self.set("ERROR", 0)
 
     def read_register(self, address):
         if address == self.map.address("STATUS"):
             self.busy_polls -= 1
-            return self.map["STATUS"].encode(resetting=int(self.busy_polls >= 0))
+            return self.map["STATUS"].encode(resetting=int(self.busy_polls >= 0), **self.left)
         return self.values.get(address, 0)
 
     def write_words(self, word, content):
@@ -109,6 +112,23 @@ def test_program_and_limit_are_set_once(parts, device, engine):
     assert device.get("PROGRAM_CRC") == 77
     assert device.get("LIMIT") == memory.beats
     assert not device.starts and not device.runs
+
+
+@pytest.mark.parametrize("left", ["busy", "error"])
+def test_what_an_earlier_program_left_is_reset(parts, device, left):
+    """A step that still runs, or one that has stopped with an error; both lock the registers."""
+    device.left = {left: 1}
+    connect(parts, device).step([column()])
+    assert device.resets == 1
+    connect(parts, device)
+    assert device.resets == 1
+
+
+def test_a_device_that_no_reset_ends_is_refused(parts, device):
+    device.left = {"busy": 1}
+    device.busy_polls = RESET_POLLS + 5
+    with pytest.raises(AcceleratorError, match=f"not come out of reset after {RESET_POLLS} looks"):
+        connect(parts, device)
 
 
 def test_step_writes_every_column_and_reads_its_answer(parts, device, engine):
