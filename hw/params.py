@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.common.kv_cache import KvGeometry
-from rtlm.hw.formats import TileShape
+from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.memory.axi import longest_burst
-
-BLOCK_LANES = 32
-"""Nibbles of one block: the lanes of one nibble row."""
 
 MIN_HEAD_DIM, MAX_HEAD_DIM = 8, 256
 """Fewest and most values in a head, a power of two: the benches of attention and vector engine run at both ends."""
@@ -97,12 +94,12 @@ class AcceleratorParams:
     @property
     def rows(self) -> int:
         """Nibble rows of the array."""
-        return max(4, self.lanes // BLOCK_LANES)
+        return self.tile_shape.rows
 
     @property
     def tile_shape(self) -> TileShape:
         """Tile geometry of the array."""
-        return TileShape(rows=self.rows)
+        return TileShape.of_lanes(self.lanes)
 
     @property
     def word_bytes(self) -> int:
@@ -132,12 +129,12 @@ class AcceleratorParams:
     @property
     def max_k_blocks(self) -> int:
         """Blocks of the longest activation vector."""
-        return max(self.dim, self.hidden_dim, self.heads * self.head_dim) // BLOCK_LANES
+        return max(self.dim, self.hidden_dim, self.heads * self.head_dim) // BLOCK
 
     @property
     def max_packet_rows(self) -> int:
         """Rows of the largest result packet: a head, or the gate and up rows of a block."""
-        return max(2 * BLOCK_LANES, self.head_dim)
+        return max(2 * BLOCK, self.head_dim)
 
     @property
     def kv(self) -> KvGeometry:

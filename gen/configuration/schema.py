@@ -9,7 +9,7 @@ from rtlm.gen.configuration.fields import Choice, DramValue, Real, Whole
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.memory.axi import longest_burst
-from rtlm.hw.params import BLOCK_LANES, MAX_HEAD_DIM, MIN_HEAD_DIM, AcceleratorParams
+from rtlm.hw.params import MAX_HEAD_DIM, MIN_HEAD_DIM, AcceleratorParams
 
 HASH_VERSION = 2
 """Changes when the same values come to mean other hardware."""
@@ -151,17 +151,17 @@ class Configuration(Section):
     @property
     def rows(self) -> int:
         """Nibble rows of the array."""
-        return max(4, self.matmul.lanes // BLOCK_LANES)
+        return TileShape.of_lanes(self.matmul.lanes).rows
 
     @property
     def word_bytes(self) -> int:
         """Bytes that the array consumes as one."""
-        return TileShape(rows=self.rows).word_bytes
+        return TileShape.of_lanes(self.matmul.lanes).word_bytes
 
     @property
-    def steps(self) -> int:
+    def word_cycles(self) -> int:
         """Cycles that the array takes for a word."""
-        return max(1, 4 * BLOCK_LANES // self.matmul.lanes)
+        return self.rows * BLOCK // self.matmul.lanes
 
     @property
     def beat_bytes(self) -> int:
@@ -221,7 +221,7 @@ class Configuration(Section):
         return {
             "rows": self.rows,
             "word_bytes": self.word_bytes,
-            "steps": self.steps,
+            "word_cycles": self.word_cycles,
             "beat_bytes": self.beat_bytes,
             "burst_beats": self.burst_beats,
             "stripe_bytes": self.stripe_bytes,

@@ -29,8 +29,8 @@ class AttentionArray(wiring.Component):
     """`group` x `bytes_per_cycle` multipliers, used for query x key and for weight x value.
 
     Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys
-    (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `steps` of
-    them. ``first`` marks the first step of a key beat, and all steps of the first value beat of a sum; ``last`` the
+    (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `beat_cycles` of
+    them. ``first`` marks the first cycle of a key beat, and all cycles of the first value beat of a sum; ``last`` the
     last step of a key beat. ``calibrate`` marks a key beat of zeros that must precede the keys after each change of
     queries: it measures the queries' offset. `shift` goes on to the next `vector_lanes` sums; it must not come
     within `axpy_latency` cycles of a value step. Nothing stalls.
@@ -64,7 +64,6 @@ class AttentionArray(wiring.Component):
     def __init__(self, params: AttentionParams):
         self._params = params
         lanes = data.ArrayLayout(data.ArrayLayout(unsigned(WEIGHT_BITS), params.positions), params.group)
-        steps = params.steps
         dots = data.ArrayLayout(data.ArrayLayout(signed(DOT_BITS), params.positions), params.group)
         super().__init__(
             {
@@ -77,7 +76,7 @@ class AttentionArray(wiring.Component):
                 "calibrate": In(1),
                 "from_word": In(1),
                 "chunk": In(range(max(2, params.chunks))),
-                "step": In(range(max(2, steps))),
+                "step": In(range(max(2, params.beat_cycles))),
                 "word": In(params.word_bits),
                 "row": In(8 * params.head_dim),
                 "w": In(lanes),
@@ -104,7 +103,7 @@ class AttentionArray(wiring.Component):
         """Build the array."""
         m = Module()
         params = self._params
-        group, positions, steps = range(params.group), range(params.positions), params.steps
+        group, positions = range(params.group), range(params.positions)
         taken = params.bytes_per_cycle
         span = taken // params.positions
 
@@ -125,13 +124,13 @@ class AttentionArray(wiring.Component):
             with m.Elif(self.from_word):
                 choose(m, self.chunk, params.chunks, self.word, x, taken)
             with m.Else():
-                choose(m, self.step, steps, self.row, x, taken)
+                choose(m, self.step, params.beat_cycles, self.row, x, taken)
         with m.If(self.valid & self.axpy):
             m.d.sync += [w[g][p].eq(self.w[g][p]) for g in group for p in positions]
         # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
         pieces = params.head_dim // PIECE
         q = [[data_register(32, f"q_{g}_{i}") for i in range(pieces)] for g in group]
-        if steps > 1:
+        if params.beat_cycles > 1:
             with m.If(dot_valid):
                 m.d.sync += [row[i].eq(row[(i + taken // PIECE) % pieces]) for row in q for i in range(pieces)]
         with m.If(self.q_valid), m.Switch(self.q_head):
@@ -174,7 +173,7 @@ class AttentionArray(wiring.Component):
         ]
         for g, row in enumerate(acc):
             kept = [Mux(first, 0, register) for register in row]
-            if params.steps == 1:
+            if params.beat_cycles == 1:
                 terms = [[product[g][p * dim + d] for p in range(params.positions)] for d in range(dim)]
                 # The register stands second: the first operand also enters the carry chain beside the tables.
                 added = [sum_tree(values) + old for values, old in zip(terms, kept, strict=True)]
@@ -230,7 +229,7 @@ class AttentionArray(wiring.Component):
         with m.If(valid):
             for i, (register, value) in enumerate(zip(raw, sums, strict=True)):
                 term = value - OFFSET * bytes_[i % params.positions]
-                m.d.sync += register.eq(term if params.steps == 1 else Mux(first, 0, register) + term)
+                m.d.sync += register.eq(term if params.beat_cycles == 1 else Mux(first, 0, register) + term)
         raw_last, raw_calibrate = Signal(), Signal()
         m.d.sync += [raw_last.eq(last & ~calibrate), raw_calibrate.eq(last & calibrate), self.dot_valid.eq(raw_last)]
         m.d.comb += self.dot_soon.eq(last & ~calibrate)

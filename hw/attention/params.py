@@ -84,7 +84,7 @@ class AttentionParams:
         return max(1, self.bytes_per_cycle // self.head_dim)
 
     @property
-    def steps(self) -> int:
+    def beat_cycles(self) -> int:
         """Cycles of a beat: more than one where a position has more bytes than the array takes."""
         return max(1, self.head_dim // self.bytes_per_cycle)
 

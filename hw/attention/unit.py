@@ -37,8 +37,8 @@ class AttentionUnit(wiring.Component):
     in; only its values wait for them.
 
     Latency: between the last key and the first value of a query group ``dot_latency + scores.latency`` cycles in which
-    no word is taken; between the last value and the next scales 2 cycles, and at least ``group + steps + 3`` to the
-    next keys.
+    no word is taken; between the last value and the next scales 2 cycles, and at least ``group + beat_cycles + 3`` to
+    the next keys.
 
     Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
 
@@ -102,13 +102,13 @@ class AttentionUnit(wiring.Component):
         past, first = Array(self.history)[column], Array(self.local_first)[column]
 
         # Steps of the array.
-        step, chunk = Signal(range(max(2, params.steps))), Signal(range(max(2, params.chunks)))
+        step, chunk = Signal(range(max(2, params.beat_cycles))), Signal(range(max(2, params.chunks)))
         beats_left, locals_left = Signal.like(beats), Signal.like(locals_)
         in_history = Signal()
         keys, values, first_value = Signal(), Signal(), Signal()
         last_step, can_step, fire, group_end, word_end = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            last_step.eq(step == params.steps - 1),
+            last_step.eq(step == params.beat_cycles - 1),
             can_step.eq(keys | (values & scores.w_valid & ~(first_value & output.busy))),
             fire.eq(can_step & (self.i_words.valid | ~in_history)),
             group_end.eq(fire & last_step & ~in_history & (locals_left == 1)),
@@ -116,7 +116,7 @@ class AttentionUnit(wiring.Component):
         ]
         loader = _QueryLoader(m, params, store, query, command)
         with m.If(fire):
-            m.d.sync += step.eq(0 if params.steps == 1 else step + 1)
+            m.d.sync += step.eq(0 if params.beat_cycles == 1 else step + 1)
             with m.If(in_history):
                 m.d.sync += chunk.eq(Mux(word_end, 0, chunk + 1))
             with m.If(last_step):
@@ -196,7 +196,7 @@ class AttentionUnit(wiring.Component):
             array.axpy.eq(values),
             array.calibrate.eq(loader.calibrate),
             array.first.eq(Mux(values, first_value, Mux(loader.calibrate, loader.step, step) == 0)),
-            array.last.eq(Mux(loader.calibrate, loader.step, step) == params.steps - 1),
+            array.last.eq(Mux(loader.calibrate, loader.step, step) == params.beat_cycles - 1),
             array.from_word.eq(in_history),
             array.chunk.eq(chunk),
             array.step.eq(step),
@@ -301,7 +301,7 @@ class _QueryLoader:
     def __init__(self, m: Module, params: AttentionParams, store: _LocalStore, query: Signal, command):
         self.run, self.done, self.first_row = Signal(), Signal(), Signal()
         self.q_valid, self.q_head = Signal(), Signal(range(max(2, params.group)))
-        self.calibrate, self.step = Signal(), Signal(range(max(2, params.steps)))
+        self.calibrate, self.step = Signal(), Signal(range(max(2, params.beat_cycles)))
         self.sq_c0 = [Signal(32, name=f"sq_c0_{g}", reset_less=True) for g in range(params.group)]
         pipe = scale.component(lanes=1, clock_mhz=params.clock_mhz, technology=params.technology)
         m.submodules.query_scale = pipe
@@ -326,8 +326,8 @@ class _QueryLoader:
         with m.If(self.first_row):
             m.d.sync += placed.eq(1)
         with m.If(self.calibrate):
-            m.d.sync += self.step.eq(0 if params.steps == 1 else self.step + 1)
-            with m.If(self.step == params.steps - 1):
+            m.d.sync += self.step.eq(0 if params.beat_cycles == 1 else self.step + 1)
+            with m.If(self.step == params.beat_cycles - 1):
                 m.d.sync += calibrated.eq(1)
         with m.If(pipe.o.valid):
             m.d.sync += known.eq(known + 1)

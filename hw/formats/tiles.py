@@ -12,11 +12,15 @@ serves ``1 << group_shift`` times as many tiles. A group never straddles rows: t
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks, check_group
+
+MIN_ROWS = 4
+"""Fewest nibble rows of an array: its word is 64 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +30,19 @@ class TileShape:
     Parameters
     ----------
     rows
-        Nibble rows of the array, a power of two, at least 4.
+        Nibble rows of the array, a power of two, at least `MIN_ROWS`.
     """
 
     rows: int
 
     def __post_init__(self) -> None:
         """Validate."""
-        check_power_of_two("rows", self.rows, 4)
+        check_power_of_two("rows", self.rows, MIN_ROWS)
+
+    @classmethod
+    def of_lanes(cls, lanes: int) -> Self:
+        """Return the geometry of an array with so many lanes; one that has less than a word's takes several cycles."""
+        return cls(rows=max(MIN_ROWS, lanes // BLOCK))
 
     @property
     def word_bytes(self) -> int:

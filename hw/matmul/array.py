@@ -24,7 +24,7 @@ class DotArray(wiring.Component):
     """Dot products of each nibble row of a word with each column's activation block.
 
     Protocol: `i_valid` accompanies each step of a word: `word` and `a` hold while `i_step` counts from 0 to
-    ``steps - 1``. `o_valid` accompanies the finished sums, which hold until the next. Nothing stalls.
+    ``word_cycles - 1``. `o_valid` accompanies the finished sums, which hold until the next. Nothing stalls.
 
     Latency: `latency(params)` cycles from the last step to `o_valid`.
 
@@ -54,7 +54,7 @@ class DotArray(wiring.Component):
         super().__init__(
             {
                 "i_valid": In(1),
-                "i_step": In(max(1, (params.steps - 1).bit_length())),
+                "i_step": In(max(1, (params.word_cycles - 1).bit_length())),
                 "word": In(params.word_bits),
                 "a": In(data.ArrayLayout(BLOCK * 8, params.columns)),
                 "o_valid": Out(1),
@@ -71,7 +71,7 @@ class DotArray(wiring.Component):
         separate = params.rows_per_multiplier == 2
         after = max(0, after - 1) if separate else after
         stages = -(-before // LEVELS_PER_STAGE) + separate - (-after // LEVELS_PER_STAGE)
-        return operands_and_products + stages + (params.steps > 1)
+        return operands_and_products + stages + (params.word_cycles > 1)
 
     def elaborate(self, platform) -> Module:
         """Build the array."""
@@ -84,7 +84,7 @@ class DotArray(wiring.Component):
 
         def select(value: Value) -> Value:
             """Take the part of a block (of nibbles or activations) that belongs to the step."""
-            return value if params.steps == 1 else value.word_select(step, len(value) // params.steps)
+            return value if params.word_cycles == 1 else value.word_select(step, len(value) // params.word_cycles)
 
         # Operand registers. Two nibble rows interleaved by pieces of four positions: wiring in hardware, and in a
         # simulator every packed operand is then one shift and one mask of a 32-bit register.
@@ -104,7 +104,7 @@ class DotArray(wiring.Component):
                 [register(valid, part[8 * k : 8 * k + 8].as_signed(), f"a_{c}_{k}") for k in range(params.positions)]
             )
         first = register(valid, step == 0, "first")
-        last = register(valid, step == params.steps - 1, "last")
+        last = register(valid, step == params.word_cycles - 1, "last")
         valid = stage(valid)
 
         if params.rows_per_multiplier == 2:
@@ -134,7 +134,7 @@ class DotArray(wiring.Component):
         flags = [(first, last)]
 
         def advance(valid: Value) -> Signal:
-            if params.steps > 1:
+            if params.word_cycles > 1:
                 f, g = flags[-1]
                 flags.append((register(valid, f, "first"), register(valid, g, "last")))
             return stage(valid)
@@ -182,7 +182,7 @@ class DotArray(wiring.Component):
             valid = advance(valid)
             after -= levels
 
-        if params.steps > 1:
+        if params.word_cycles > 1:
             first, last = flags[-1]
             for c, column in enumerate(sums):
                 for r, (total,) in enumerate(column):

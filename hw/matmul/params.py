@@ -72,22 +72,22 @@ class MatmulParams:
     @property
     def rows(self) -> int:
         """Nibble rows of the array."""
-        return max(4, self.lanes // BLOCK)
+        return self.tile.rows
 
     @property
-    def steps(self) -> int:
+    def word_cycles(self) -> int:
         """Cycles that the array spends on a word."""
         return self.rows * BLOCK // self.lanes
 
     @property
     def positions(self) -> int:
         """Positions along k that the array multiplies in a cycle."""
-        return BLOCK // self.steps
+        return BLOCK // self.word_cycles
 
     @property
     def tile(self) -> TileShape:
         """Tile geometry."""
-        return TileShape(rows=self.rows)
+        return TileShape.of_lanes(self.lanes)
 
     @property
     def word_bits(self) -> int:

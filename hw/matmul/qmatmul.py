@@ -48,7 +48,7 @@ class QMatmul(wiring.Component):
 
     Latency: `latency` cycles from the last word of a row group to its first result.
 
-    Throughput: a word a cycle (a word each `MatmulParams.steps` cycles with fewer than 128 lanes); a block of
+    Throughput: a word a cycle (a word each `MatmulParams.word_cycles` cycles with fewer than 128 lanes); a block of
     activations a cycle.
 
     Numerics: docs/numerics.md, "Matrix product", with r = 1; `model`.

@@ -129,7 +129,7 @@ class ScaleAccumulate(wiring.Component):
         for d, minimum in self._tile_scales(m):
             fields += [("d", d), ("m", minimum)]
         activations = [self.activations[c] for c in range(params.columns)]
-        if params.steps > 1:
+        if params.word_cycles > 1:
             fields = [(n, register(self.i_first, v, n)) for n, v in fields]
         for block in activations:
             fields += [("s", block.s), ("suma", block.suma.as_signed())]

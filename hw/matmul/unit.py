@@ -50,8 +50,8 @@ class MatrixUnit(wiring.Component):
 
     Latency: `latency` cycles from the last word of a row group to its first result.
 
-    Throughput: a word a cycle (a word each `steps` cycles with fewer than 128 lanes), also across commands;
-    a scale word takes a cycle (none where it hides behind the steps of a word). Of the words 1 in 5, 9 or 17 holds
+    Throughput: a word a cycle (a word each `word_cycles` cycles with fewer than 128 lanes), also across commands;
+    a scale word takes a cycle (none where it hides behind the cycles of a word). Of the words 1 in 5, 9 or 17 holds
     scales (`Q4_1`, `Q4_0`, `Q8_0`), with scales for groups of 128 weights 1 in 17, 33 or 65.
 
     Numerics: see docs/numerics.md, "Matrix product"; `model`.
@@ -103,7 +103,7 @@ class MatrixUnit(wiring.Component):
         word_register = 1
         return (
             word_register
-            + self.params.steps
+            + self.params.word_cycles
             - 1
             + DotArray.latency(self.params)
             + ScaleAccumulate.LATENCY
@@ -225,7 +225,7 @@ class MatrixUnit(wiring.Component):
         take_scales, take_tile = Signal(), Signal()
         tile_ready, block_there, room = Signal(), Signal(), Signal()
         m.d.comb += [
-            last_step.eq(step == params.steps - 1),
+            last_step.eq(step == params.word_cycles - 1),
             # Of a command that is complete, the bank may already be empty again for the next writer.
             block_there.eq(~first_group | following_valid | ~incomplete | (count[current.bank] > block)),
             room.eq(~last_block | results.room),
@@ -301,7 +301,7 @@ class MatrixUnit(wiring.Component):
                 control.last.eq(last_block),
                 control.end.eq(last_block & last_group),
             ]
-        if params.steps == 1:
+        if params.word_cycles == 1:
             m.d.sync += word_valid.eq(take_tile)
         else:
             with m.If(word_valid):

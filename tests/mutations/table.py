@@ -174,7 +174,9 @@ MUTATIONS = (
         ARRAY_TESTS,
     ),
     Mutation("partial sums kept", ARRAY, "total + Mux(first, 0, running)", "total + running", ARRAY_TESTS),
-    Mutation("last step too early", ARRAY, "step == params.steps - 1", "step == params.steps - 2", ARRAY_TESTS),
+    Mutation(
+        "last step too early", ARRAY, "step == params.word_cycles - 1", "step == params.word_cycles - 2", ARRAY_TESTS
+    ),
     Mutation(
         "padding of groups off",
         "hw/formats/tiles.py",

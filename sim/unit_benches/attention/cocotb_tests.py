@@ -100,7 +100,7 @@ class Trial:
         total = 0
         for c in range(self.columns):
             beats = -(-self.history[c] // params.positions) + c + 1 - self.local_first[c]
-            total += self.kv_heads * (2 * beats * params.steps + LATENCY + self.group * params.steps)
+            total += self.kv_heads * (2 * beats * params.beat_cycles + LATENCY + self.group * params.beat_cycles)
         return total
 
     def command(self):

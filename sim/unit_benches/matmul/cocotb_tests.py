@@ -211,7 +211,7 @@ class Run:
             "i_scale": sum(group.active for group in self.groups),
             "o": len(self.expected) // PARAMS.vector_lanes,
         }
-        own = counts["i_words"] * PARAMS.steps + counts["i_command"] * LATENCY
+        own = counts["i_words"] * PARAMS.word_cycles + counts["i_command"] * LATENCY
         return UNIT_MARGIN * own + sum(budget(count, self.chances[name]) for name, count in counts.items())
 
     async def go(self, *, filled=False):
@@ -291,7 +291,7 @@ async def full_rate(dut):
         await run.go(filled=True)
         edges.cancel()
         spacing = np.diff(run.word_cycles)
-        assert spacing.max() <= PARAMS.steps
+        assert spacing.max() <= PARAMS.word_cycles
         tiles = row_groups * k_blocks
         assert len(run.word_cycles) == 3 * (tiles + -(-tiles // run_tiles))
         bits = len(run.word_cycles) * PARAMS.word_bits / (3 * rows * k_blocks * BLOCK)
@@ -300,7 +300,7 @@ async def full_rate(dut):
         dut._log.info(told, format.name, BLOCK << group_shift, len(run.word_cycles), cycles, bits)
         events = dict(zip(EVENTS, np.sum(run.events, axis=0).tolist(), strict=True))
         assert np.sum(run.events, axis=1).max() <= 1
-        assert events["busy"] == 3 * tiles * PARAMS.steps
+        assert events["busy"] == 3 * tiles * PARAMS.word_cycles
         assert events["blocked_activation"] == events["blocked_output"] == 0
         first_group_words = group.k_blocks + -(-group.k_blocks // run_tiles)
         latency = run.result_cycles[0] - run.word_cycles[first_group_words - 1]

@@ -43,7 +43,7 @@ def test_preset_gives_a_reason_for_its_numbers(name):
 def test_kv260_is_what_the_board_has():
     config = load_config()
     assert config.port_bytes_per_s == pytest.approx(19.2e9)
-    assert (config.rows, config.word_bytes, config.steps, config.prefetch_words) == (4, 64, 1, 1024)
+    assert (config.rows, config.word_bytes, config.word_cycles, config.prefetch_words) == (4, 64, 1, 1024)
 
 
 def test_overrides_apply_in_order_and_change_only_what_they_name():

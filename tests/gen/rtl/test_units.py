@@ -31,7 +31,7 @@ def test_impossible_sizes_are_one_sentence():
         UNITS["axi-reader"].defaults(broken)
     with pytest.raises(ValueError, match="lanes must be at least 1, got 0"):
         KernelParams(lanes=0)
-    assert dataclasses.replace(UNITS["gemv"].defaults(config), lanes=64).matmul.steps == 2
+    assert dataclasses.replace(UNITS["gemv"].defaults(config), lanes=64).matmul.word_cycles == 2
 
 
 @pytest.mark.slow

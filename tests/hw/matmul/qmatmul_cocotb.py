@@ -74,7 +74,7 @@ async def products(dut):
         sources[name].push(payloads)
     expected = list(itertools.chain(*results))
     beats = len(expected) // params.vector_lanes
-    own = UNIT_MARGIN * (len(streams["i_words"]) * params.steps + COMMANDS * int(os.environ["BENCH_LATENCY"]))
+    own = UNIT_MARGIN * (len(streams["i_words"]) * params.word_cycles + COMMANDS * int(os.environ["BENCH_LATENCY"]))
     most = own + sum(budget(len(payloads), chance(name)) for name, payloads in streams.items())
     most += budget(beats, chance("o"))
 

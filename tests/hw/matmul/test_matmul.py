@@ -28,7 +28,7 @@ def test_array_variants(lanes, sharing):
 
     schedule = [None] * DotArray.latency(params)
     for n in range(cases):
-        schedule += [None] * int(rng.integers(0, 3)) + [(n, step) for step in range(params.steps)]
+        schedule += [None] * int(rng.integers(0, 3)) + [(n, step) for step in range(params.word_cycles)]
     schedule += [None] * DotArray.latency(params)
 
     async def drive(ctx):
@@ -43,7 +43,7 @@ def test_array_variants(lanes, sharing):
                     ctx.set(array.a[c], int.from_bytes(a[n, c].astype(np.int8).tobytes(), "little"))
             await ctx.tick()
             due = schedule[cycle + 1]
-            finished = due is not None and due[1] == params.steps - 1
+            finished = due is not None and due[1] == params.word_cycles - 1
             assert ctx.get(array.o_valid) == finished
             if finished:
                 sums = [[ctx.get(array.o[c][r]) for r in range(params.rows)] for c in range(params.columns)]
