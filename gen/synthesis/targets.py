@@ -124,7 +124,7 @@ TARGETS = {
                 **_one("carry", "CARRY4", each=0.5),
                 **_one("carry", "CARRY8"),
             },
-            device=DEVICES["kv260"].name,
+            device="XCK26 (KV260)",
             available=DEVICES["kv260"].available,
             note="Counts by yosys. It packs no registers into DSP48E2, which Vivado does, so tables and registers are "
             "on the high side. There is no open place and route for this family: no clock frequency is claimed.",
@@ -143,7 +143,7 @@ TARGETS = {
                 **_one("dsp", "MULT18X18D"),
                 **_one("bram", "DP16KD", "PDPW16KD"),
             },
-            device=DEVICES["ulx3s"].name,
+            device="LFE5U-85F",
             available=DEVICES["ulx3s"].available,
             note="Block memories have 18 Kbit.",
         ),
