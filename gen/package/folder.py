@@ -1,10 +1,12 @@
 """The folder that `rtlm generate` writes: RTL and everything that is needed to integrate it into another project."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rtlm.gen.common.cache import write_whole
@@ -57,7 +59,7 @@ class Package:
             "tools": tool_versions(),
             "files": sorted([*self.texts, MANIFEST]),
         }
-        try:
+        with _writing(directory):
             stale = _earlier_files(directory, force) - {*self.texts, MANIFEST}
             directory.mkdir(parents=True, exist_ok=True)
             # The manifest makes the folder ours: it comes first, so that an interrupted run can be repeated.
@@ -66,9 +68,37 @@ class Package:
                 write_whole(directory / name, text)
             for name in stale:
                 (directory / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise GenerateError(f"The files could not be written to {directory}: {error.strerror or error}.") from error
         return [directory / name for name in manifest["files"]]
+
+
+def check_folder(directory: Path, *, force: bool = False) -> None:
+    """Refuse an output folder that could not be written before work of minutes, not after; nothing is made.
+
+    Parameters
+    ----------
+    directory, force
+        As for `Package.write`.
+
+    Raises
+    ------
+    GenerateError
+        As from `Package.write`.
+    """
+    with _writing(directory):
+        _earlier_files(directory, force)
+        # Not every folder that may be written takes files: /proc does not.
+        existing = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
+        with TemporaryFile(dir=existing):
+            pass
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Say in a sentence what keeps files from being written to a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise GenerateError(f"The files could not be written to {directory}: {error.strerror or error}.") from error
 
 
 def tool_versions() -> dict[str, str]:

@@ -176,7 +176,9 @@ def _is_config_key(key: str, schema: Any) -> bool:
 def _write(make: Callable[["Stage"], "Package"], folder: Path, force: bool, quiet: bool) -> None:
     """Make a package and write it, with progress."""
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
+    from rtlm.gen.package.folder import check_folder
 
+    check_folder(folder, force=force)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
         files = make(progress.stage).write(folder, force=force)

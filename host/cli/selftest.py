@@ -68,12 +68,14 @@ def selftest(
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.configuration.load import load_config
+    from rtlm.gen.package.folder import check_folder
     from rtlm.gen.package.selftest import bitstream_facts, build_bitstream, check_shell, emit_selftest, selftest_package
     from rtlm.host.verification.selftest import make_case
 
     shell = SHELLS[board]
     settings = load_config(config, overrides)
     check_shell(shell, settings)
+    check_folder(folder, force=force)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
         progress.stage(f"golden model of {settings.name}")

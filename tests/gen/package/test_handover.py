@@ -13,7 +13,7 @@ from lxml import etree
 from rtlm.gen.boards.constraints import board_constraints
 from rtlm.gen.common.errors import ConfigError, GenerateError
 from rtlm.gen.configuration.load import load_config, preset_names
-from rtlm.gen.package.folder import Package
+from rtlm.gen.package.folder import Package, check_folder
 from rtlm.gen.package.handover import accelerator_package, unit_package
 from rtlm.gen.rtl.units import UNITS, with_settings
 from rtlm.host.compiler.page import memory_page
@@ -245,7 +245,23 @@ def test_folder_of_somebody_else_is_left_alone(tmp_path):
         package.write(theirs)
 
 
-def test_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+@pytest.mark.parametrize("action", [check_folder, Package(name="x", texts={"x.v": ""}).write], ids=["check", "write"])
+def test_folder_that_cannot_be_written_is_one_sentence(tmp_path, action):
     (tmp_path / "file").write_text("")
-    with pytest.raises(GenerateError, match="could not be written"):
-        Package(name="x", texts={"x.v": ""}).write(tmp_path / "file" / "below")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "notes.txt").write_text("precious")
+    for folder, sentence in (
+        (tmp_path / "file", r"could not be written to .*file: (Not a directory|File exists)\.$"),
+        (tmp_path / "file" / "below" / "it", r"could not be written to .*it: Not a directory\.$"),
+        (pathlib.Path("/proc/x"), r"could not be written to /proc/x: No such file or directory\.$"),
+        (theirs, "holds files that rtlm did not write"),
+    ):
+        with pytest.raises(GenerateError, match=sentence):
+            action(folder)
+
+
+def test_a_folder_that_is_only_checked_stays_as_it_is(tmp_path):
+    check_folder(tmp_path / "new" / "below")
+    check_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
