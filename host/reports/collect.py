@@ -7,6 +7,7 @@ from rtlm.host.compiler.plan import Plan
 from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
 from rtlm.host.reports.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasurement
 from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.reports.work import operator_name, step_work
 from rtlm.host.runtime.device import ColumnInput, Stepper, StepResult
 from rtlm.host.runtime.generation import Step
 from rtlm.host.runtime.simulated_device import SimulatedDevice
@@ -57,9 +58,8 @@ def measure_steps(steps: Sequence[Step], plan: Plan, measured: MeasuredStepper |
     found = []
     for i, step in enumerate(steps):
         result = step.result
-        by_purpose = needed_bytes(
-            plan, step.inputs, logits=result.best is not None, stored_logits=result.logits is not None
-        )
+        logits = {"logits": result.best is not None, "stored_logits": result.logits is not None}
+        by_purpose = needed_bytes(plan, step.inputs, **logits)
         needed = sum(by_purpose.values())
         causes: Mapping[str, int] = {}
         if measured:
@@ -73,6 +73,7 @@ def measure_steps(steps: Sequence[Step], plan: Plan, measured: MeasuredStepper |
                 drafted=step.drafted,
                 needed_bytes=needed,
                 causes=causes,
+                work={operator_name(key): work for key, work in step_work(plan, step.inputs, **logits).items()},
             )
         )
     return found

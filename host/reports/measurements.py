@@ -12,6 +12,30 @@ OPERATOR_NAMES = {"qk": "qk^t"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Work:
+    """What an operator does in a step.
+
+    Parameters
+    ----------
+    count
+        How often it runs: matrices, normalisations, rotations of queries and of keys; scores, softmax and the product
+        with the values for each column and KV head.
+    bytes
+        Bytes that memory moves for it, with padding and with what is read twice.
+    macs
+        Multiply-accumulates of weights, keys or values with activations, in all columns.
+    """
+
+    count: int = 0
+    bytes: int = 0
+    macs: int = 0
+
+    def __add__(self, other: Self) -> "Work":
+        """Return the work of both."""
+        return Work(count=self.count + other.count, bytes=self.bytes + other.bytes, macs=self.macs + other.macs)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepMeasurement:
     """One pass through the weights.
 
@@ -32,6 +56,8 @@ class StepMeasurement:
         Columns that were fed with guesses.
     operators
         Cycles by operator.
+    work
+        What each operator had to do, by the same names.
     units
         For each unit its cycles by state, such as ``busy``, ``starved`` and ``blocked_CAUSE``.
     causes
@@ -45,6 +71,7 @@ class StepMeasurement:
     needed_bytes: int = 0
     drafted: int = 0
     operators: Mapping[str, int] = field(default_factory=dict)
+    work: Mapping[str, Work] = field(default_factory=dict)
     units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     causes: Mapping[str, int] = field(default_factory=dict)
 
@@ -59,6 +86,7 @@ class StepMeasurement:
         needed_bytes: int,
         drafted: int = 0,
         causes: Mapping[str, int] | None = None,
+        work: Mapping[str, Work] | None = None,
     ) -> Self:
         """Sort the accelerator's counters (``CYCLES``, ``OPERATOR_QKV``, ``EVENT_MATMUL_BUSY`` ...)."""
         operators: dict[str, int] = {}
@@ -80,6 +108,7 @@ class StepMeasurement:
             needed_bytes=needed_bytes,
             drafted=drafted,
             operators=operators,
+            work=work or {},
             units=units,
             causes=causes or {},
         )

@@ -38,6 +38,7 @@ PEDIGREE = {
     "performance.bandwidth": f"{MEASURED} (cycles, bytes) and {MODELLED} (ceiling); shares of the memory's peak",
     "bytes": f"{MEASURED}: bytes on the AXI ports by address range",
     "operators": f"{MEASURED}: each cycle counts to one operator",
+    "steps": f"{MEASURED} (cycles); counts, bytes and multiply-accumulates of operators follow from the program",
     "units": f"{MEASURED}: cycles in which the state held",
     "causes": f"{MEASURED} (cycles) and {MODELLED} (what the DRAM's data bus did in them); they add up to the cycles",
     "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
@@ -397,6 +398,10 @@ def _step(step: StepMeasurement) -> dict[str, Any]:
         "context": step.context,
         "cycles": step.cycles,
         "causes": dict(step.causes),
+        "operators": [
+            {"name": name, "cycles": cycles, **(asdict(step.work[name]) if name in step.work else {})}
+            for name, cycles in step.operators.items()
+        ],
     }
 
 

@@ -1,11 +1,22 @@
 """The bytes that a decoding step cannot do without: the numerator of bandwidth utilisation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rtlm.host.compiler.plan import PURPOSES, Plan
+from rtlm.host.compiler.plan import PURPOSES, Plan, PlannedInstruction
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import Index, Opcode
+
+
+def executed(plan: Plan, columns: int, *, logits: bool) -> Iterator[PlannedInstruction]:
+    """Return the instructions that a step with so many columns executes, with or without the output projection."""
+    for planned in plan.instructions:
+        instruction = planned.instruction
+        if instruction.logits and not logits:
+            continue
+        if instruction.index is not Index.NONE and instruction.column >= columns:
+            continue  # The row of a column that computes nothing.
+        yield planned
 
 
 def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, stored_logits: bool) -> dict[str, int]:
@@ -30,12 +41,8 @@ def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, st
     # The columns' own keys and values are written.
     positions = sum(history.values()) + len(columns)
     position_bytes = SCALE_PAIR_BYTES + 2 * plan.shape.head_dim
-    for planned in plan.instructions:
+    for planned in executed(plan, len(columns), logits=logits):
         instruction = planned.instruction
-        if instruction.logits and not logits:
-            continue
-        if instruction.index is not Index.NONE and instruction.column >= len(columns):
-            continue  # The row of a column that computes nothing.
         if instruction.opcode is Opcode.ATTENTION:
             needed["kv"] += instruction.kv_heads * positions * position_bytes
         if planned.reads:

@@ -9,6 +9,7 @@ from rtlm.host.reports.measurements import (
     RunMeasurements,
     SimulatorMeasurement,
     StepMeasurement,
+    Work,
 )
 
 COUNTERS = {
@@ -23,15 +24,21 @@ COUNTERS = {
 
 CAUSES = {"control": 100, "needed": 800, "refresh": 40, "dependency_qk": 60, "rows": 0}
 
+WORK = {
+    "qkv": Work(count=6, bytes=60_000, macs=120_000),
+    "qk^t": Work(count=4, bytes=20_000, macs=8_000),
+    "control": Work(count=1, bytes=64),
+}
+
 
 def sample(**changes) -> RunMeasurements:
     """100 MHz, 10 GB/s: 100 bytes a cycle; each of 3 decoding steps takes 1000 cycles and needs 80,000 bytes."""
     prefill = StepMeasurement.from_counters(
-        {**COUNTERS, "CYCLES": 2000}, phase=PREFILL, tokens=4, context=4, needed_bytes=80_000
+        {**COUNTERS, "CYCLES": 2000}, phase=PREFILL, tokens=4, context=4, needed_bytes=80_000, work=WORK
     )
     steps = [prefill] + [
         StepMeasurement.from_counters(
-            COUNTERS, phase=DECODE, tokens=1, context=5 + i, needed_bytes=80_000, causes=CAUSES
+            COUNTERS, phase=DECODE, tokens=1, context=5 + i, needed_bytes=80_000, causes=CAUSES, work=WORK
         )
         for i in range(3)
     ]

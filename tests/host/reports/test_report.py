@@ -75,6 +75,14 @@ def test_causes_add_up_to_the_decoding_steps_in_their_order():
     assert sum(cause.share for cause in report.causes) == pytest.approx(1)
 
 
+def test_steps_have_their_operators():
+    operators = make_report(sample()).to_json()["steps"][1]["operators"]
+    assert operators == [
+        {"name": "qkv", "cycles": 600, "count": 6, "bytes": 60_000, "macs": 120_000},
+        {"name": "qk^t", "cycles": 400, "count": 4, "bytes": 20_000, "macs": 8_000},
+    ]
+
+
 def test_json_has_every_promised_key():
     report = json.loads(make_report(sample()).dumps())
     for key in ("prompt_tokens", "tokens", "text", "logits_sha256", "bytes", "operators", "units", "causes"):
