@@ -58,20 +58,25 @@ class MemoryMap:
         return self.regions[name].start * self.params.beats_per_word
 
 
+def place_regions(plan: Plan) -> dict[str, PlacedRegion]:
+    """Return the regions of a plan by name, one after the other, whether they fit or not."""
+    regions: dict[str, PlacedRegion] = {}
+    start = 0
+    for region in plan.regions:
+        regions[region.name] = PlacedRegion(**vars(region), start=start)
+        start += region.words
+    return regions
+
+
 def memory_map(plan: Plan) -> MemoryMap:
-    """Place the regions of a plan one after the other.
+    """Place the regions of a plan.
 
     Raises
     ------
     ModelError
         If they do not fit the accelerator's address space.
     """
-    regions: dict[str, PlacedRegion] = {}
-    start = 0
-    for region in plan.regions:
-        regions[region.name] = PlacedRegion(**vars(region), start=start)
-        start += region.words
-    memory = MemoryMap(plan=plan, regions=regions)
+    memory = MemoryMap(plan=plan, regions=place_regions(plan))
     _check_address_space(memory)
     return memory
 

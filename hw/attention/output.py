@@ -63,15 +63,20 @@ class AttentionOutput(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `start` to the first result."""
-        norm, value = (k.schedule(**self._pipeline(n)).latency for k, n in self._kernels)
-        return 1 + norm + 2 + value
+        return sum(self.latency_of(self._params))
+
+    @staticmethod
+    def latency_of(params: AttentionParams) -> tuple[int, int]:
+        """Return the cycles from `start` until the first sums are taken, and from there to the first result."""
+        norm, value = (k.schedule(**params.pipeline).latency for k in (attention_norm, head_output))
+        return 1 + norm, 2 + value
 
     @property
     def _kernels(self) -> tuple:
         return (attention_norm, 1), (head_output, self._params.vector_lanes)
 
     def _pipeline(self, lanes: int) -> dict:
-        return {"lanes": lanes, "clock_mhz": self._params.clock_mhz, "technology": self._params.technology}
+        return {"lanes": lanes, **self._params.pipeline}
 
     def elaborate(self, platform) -> Module:
         """Build both pipelines."""

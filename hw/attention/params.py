@@ -1,6 +1,7 @@
 """Sizes of the attention unit, and the layouts that it shares with its neighbours."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
@@ -77,6 +78,11 @@ class AttentionParams:
             ("vector_lanes", 1, self.head_dim),
         ):
             check_power_of_two(name, getattr(self, name), low, high)
+
+    @property
+    def pipeline(self) -> dict[str, Any]:
+        """What the kernels' pipelines are scheduled for."""
+        return {"clock_mhz": self.clock_mhz, "technology": self.technology}
 
     @property
     def positions(self) -> int:

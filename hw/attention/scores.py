@@ -97,15 +97,19 @@ class AttentionScores(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last dot products to the first weights."""
-        maximum = 1 + exact_log2(1 << (self._params.positions - 1).bit_length())
+        return self.latency_of(self._params)
+
+    @staticmethod
+    def latency_of(params: AttentionParams) -> int:
+        """Return `latency` without making the component."""
+        maximum = 1 + exact_log2(1 << (params.positions - 1).bit_length())
         fetch = 2
-        score, weight = (k.schedule(**self._pipeline).latency for k in (position_score, position_weight))
+        score, weight = (k.schedule(**params.pipeline).latency for k in (position_score, position_weight))
         return score + maximum + fetch + weight
 
     @property
     def _pipeline(self) -> dict:
-        params = self._params
-        return {"lanes": params.lanes, "clock_mhz": params.clock_mhz, "technology": params.technology}
+        return {"lanes": self._params.lanes, **self._params.pipeline}
 
     def elaborate(self, platform) -> Module:
         """Build the pipelines around the score buffer."""

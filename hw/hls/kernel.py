@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from rtlm.hw.hls.emit import KernelComponent
@@ -34,7 +35,7 @@ class Kernel(TracedFunction):
 
     def schedule(self, *, lanes: int = 1, clock_mhz: float = 300, technology: str = "generic") -> Schedule:
         """Latency, initiation interval, operators and registers, with nothing built (:class:`.schedule.Schedule`)."""
-        return Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology).schedule
+        return _schedule(self, lanes, clock_mhz, technology)
 
     def component(
         self,
@@ -50,6 +51,11 @@ class Kernel(TracedFunction):
         """Pipelined Amaranth component (:class:`.emit.KernelComponent`)."""
         plan = Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology)
         return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy)
+
+
+@cache
+def _schedule(kernel: Kernel, lanes: int, clock_mhz: float, technology: str) -> Schedule:
+    return Plan(kernel, lanes=lanes, clock_mhz=clock_mhz, technology=technology).schedule
 
 
 def kernel(function: Callable) -> Kernel:

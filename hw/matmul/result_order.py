@@ -76,11 +76,11 @@ class ResultOrder(wiring.Component):
             }
         )
 
-    @property
-    def latency(self) -> int:
-        """Cycles from the accumulators of a row group to its first result."""
+    @staticmethod
+    def latency(*, clock_mhz: float, technology: str) -> int:
+        """Return the cycles from the accumulators of a row group to its first result."""
         written_fetched_picked = 3
-        return written_fetched_picked + self._floats.latency
+        return written_fetched_picked + scaled_result.schedule(clock_mhz=clock_mhz, technology=technology).latency
 
     def elaborate(self, platform) -> Module:
         """Build the memory, the reader and the float pipeline."""

@@ -82,6 +82,7 @@ class MatrixUnit(wiring.Component):
 
     def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
+        self._clock_mhz, self._technology = clock_mhz, technology
         self._results = ResultOrder(params, clock_mhz=clock_mhz, technology=technology)
         super().__init__(
             {
@@ -100,14 +101,19 @@ class MatrixUnit(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last word of a row group to its first result."""
+        return self.latency_of(self.params, clock_mhz=self._clock_mhz, technology=self._technology)
+
+    @staticmethod
+    def latency_of(params: MatmulParams, *, clock_mhz: float, technology: str) -> int:
+        """Return `latency` of a unit without making it."""
         word_register = 1
         return (
             word_register
-            + self.params.word_cycles
+            + params.word_cycles
             - 1
-            + DotArray.latency(self.params)
+            + DotArray.latency(params)
             + ScaleAccumulate.LATENCY
-            + self._results.latency
+            + ResultOrder.latency(clock_mhz=clock_mhz, technology=technology)
         )
 
     @staticmethod

@@ -1,6 +1,7 @@
 """Parameters and payload layouts of the vector engine, shared by its parts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
@@ -102,6 +103,11 @@ class VectorParams:
             check_range(name, getattr(self, name), 1)
         check_power_of_two("beats_per_word", self.beats_per_word)
         check_range("address_bits", self.address_bits, 1, 32)
+
+    @property
+    def pipeline(self) -> dict[str, Any]:
+        """What the kernels' pipelines are scheduled for."""
+        return {"clock_mhz": self.clock_mhz, "technology": self.technology}
 
     @property
     def lane_shift(self) -> int:

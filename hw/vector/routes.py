@@ -22,6 +22,15 @@ DESTINATIONS = {
 }
 """Where the packets of each epilogue go."""
 
+KERNELS = {
+    Epilogue.RESIDUAL: residual_norm,
+    Epilogue.EMBED: residual_norm,
+    Epilogue.ROPE_Q: rope,
+    Epilogue.ROPE_K: rope,
+    Epilogue.SWIGLU: swiglu,
+}
+"""What happens to the beats of an epilogue before they are quantised; nothing in the others."""
+
 
 class EpilogueRoutes(wiring.Component):
     """Send beats through the kernels of the present epilogue, then all through one quantiser.
@@ -53,11 +62,7 @@ class EpilogueRoutes(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         lanes = params.lanes
-        build: dict[str, Any] = {
-            "clock_mhz": params.clock_mhz,
-            "technology": params.technology,
-            "busy": params.clock_gating,
-        }
+        build: dict[str, Any] = {**params.pipeline, "busy": params.clock_gating}
         self._residual = residual_norm.component(lanes=lanes, tag=params.beat_tag, **build)
         self._rope = rope.component(lanes=lanes // 2, tag=params.beat_tag, **build)
         self._swiglu = swiglu.component(lanes=lanes // 2, tag=params.beat_tag, **build)
@@ -81,17 +86,19 @@ class EpilogueRoutes(wiring.Component):
             }
         )
 
-    @property
-    def latency(self) -> dict[Epilogue, int]:
-        """Cycles from a packet's last beat in to its first quantised beat out."""
-        kernels = {
-            Epilogue.RESIDUAL: self._residual.latency,
-            Epilogue.EMBED: self._residual.latency,
-            Epilogue.ROPE_Q: self._rope.latency,
-            Epilogue.ROPE_K: self._rope.latency,
-            Epilogue.SWIGLU: self._swiglu.latency,
+    @staticmethod
+    def latency(params: VectorParams) -> dict[Epilogue, int]:
+        """Return the cycles from a packet's last beat in to its first quantised beat out."""
+        quantised = quantise.schedule(lanes=params.lanes, **params.pipeline).latency
+        return {epilogue: cycles + quantised for epilogue, cycles in EpilogueRoutes.entry_latency(params).items()}
+
+    @staticmethod
+    def entry_latency(params: VectorParams) -> dict[Epilogue, int]:
+        """Return the cycles from a beat in to its way into the quantiser."""
+        return {
+            epilogue: KERNELS[epilogue].schedule(**params.pipeline).latency if epilogue in KERNELS else 0
+            for epilogue in DESTINATIONS
         }
-        return {epilogue: kernels.get(epilogue, 0) + self._quantise.latency for epilogue in DESTINATIONS}
 
     def elaborate(self, platform: object) -> Module:
         """Build the routes."""

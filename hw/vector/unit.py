@@ -121,11 +121,15 @@ class VectorEngine(wiring.Component):
     @property
     def latency(self) -> dict[Epilogue, int]:
         """Cycles from a packet's last beat in to the packet's write, by epilogue."""
+        return self.latency_of(self.params)
+
+    @staticmethod
+    def latency_of(params: VectorParams) -> dict[Epilogue, int]:
+        """Return `latency` of an engine without making it."""
         heads = (Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.VALUE)
-        params = self.params
         return {
             epilogue: FETCH_CYCLES + cycles + (params.head_beats if epilogue in heads else params.block_beats)
-            for epilogue, cycles in self._routes.latency.items()
+            for epilogue, cycles in EpilogueRoutes.latency(params).items()
         }
 
     def elaborate(self, platform: object) -> Module:

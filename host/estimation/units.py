@@ -1,0 +1,93 @@
+"""What the units state of themselves: rates, latencies and buffer sizes, as a step's timing needs them."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from rtlm.hw.attention.array import AttentionArray
+from rtlm.hw.attention.output import AttentionOutput
+from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.attention.scores import AttentionScores
+from rtlm.hw.kernels import argmax, rms_scale, scale
+from rtlm.hw.matmul.params import MatmulParams
+from rtlm.hw.matmul.result_order import ResultOrder
+from rtlm.hw.matmul.unit import MatrixUnit
+from rtlm.hw.params import AcceleratorParams
+from rtlm.hw.unit_params import UnitParams, unit_params
+from rtlm.hw.vector.epilogue import Epilogue
+from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.routes import EpilogueRoutes
+from rtlm.hw.vector.unit import FETCH_CYCLES, VectorEngine
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitTimes:
+    """Cycles of one accelerator's units.
+
+    Parameters
+    ----------
+    params
+        The units' sizes.
+    matmul
+        From the last word of a row group to its first result.
+    result_order
+        From a matrix's description at the output side to its first result.
+    entry
+        By epilogue: from a beat at the vector engine to its way into the quantiser.
+    block
+        By epilogue: from a packet's last beat to its block in a bank or its head in attention's store.
+    norm_scale
+        From a column's last square to its scalar.
+    best
+        From the last logit to the arg-max.
+    query_scale
+        Attention: from a query to its scaled scale.
+    scores
+        Attention: from a query group's last key to its first weights.
+    output_start, output
+        Attention: from the last value's weights until the first sum is taken, and from there to its result.
+    """
+
+    params: UnitParams
+    matmul: int
+    result_order: int
+    entry: dict[Epilogue, int]
+    block: dict[Epilogue, int]
+    norm_scale: int
+    best: int
+    query_scale: int
+    scores: int
+    output_start: int
+    output: int
+
+
+def unit_times(params: AcceleratorParams) -> UnitTimes:
+    """Return the times of an accelerator's units."""
+    units = unit_params(params)
+    return _times(units, units.matmul, units.attention, units.vector, params.clock_mhz, params.technology)
+
+
+@cache
+def _times(
+    units: UnitParams,
+    matmul: MatmulParams,
+    attention: AttentionParams,
+    vector: VectorParams,
+    clock_mhz: float,
+    technology: str,
+) -> UnitTimes:
+    pipeline = {"clock_mhz": clock_mhz, "technology": technology}
+    output_start, output = AttentionOutput.latency_of(attention)
+    routes = EpilogueRoutes.entry_latency(vector)
+    return UnitTimes(
+        params=units,
+        matmul=MatrixUnit.latency_of(matmul, clock_mhz=clock_mhz, technology=technology),
+        result_order=ResultOrder.latency(clock_mhz=clock_mhz, technology=technology),
+        entry={epilogue: FETCH_CYCLES + cycles for epilogue, cycles in routes.items()},
+        block=VectorEngine.latency_of(vector),
+        norm_scale=vector.lane_shift + 1 + rms_scale.schedule(**pipeline).latency,
+        best=FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
+        query_scale=scale.schedule(**pipeline).latency,
+        scores=AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),
+        output_start=output_start,
+        output=output,
+    )

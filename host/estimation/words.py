@@ -1,0 +1,208 @@
+"""The stream of words from memory: bursts on their way into the prefetch buffer, and the units that take their words.
+
+As the reader (`rtlm.hw.memory.reader`) does it: segments are cut into bursts at stripe boundaries; a burst is requested
+once a port has fewer than its limit under way and the buffer has room for all the burst's words; words arrive in order.
+The memory delivers each burst at the rate of a linear stream, some cycles after its request.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from rtlm.host.estimation.memory import ADDRESS_CYCLES, WORD_CYCLES, MemoryTimes
+
+PROGRAM = 0
+"""Stands for a word of the program among the lengths of bursts."""
+
+STEADY = 4
+"""Bursts in a row that take equally long before the rest of a segment is worked out at once."""
+
+
+@dataclass(slots=True)
+class _Burst:
+    """Words of one burst.
+
+    Attributes
+    ----------
+    first, end
+        When its first word can be taken, and when its last one can.
+    words, taken
+        How many it has, and how many have been taken.
+    """
+
+    words: int
+    first: float
+    end: float
+    taken: float = 0.0
+
+
+class WordStream:
+    """Words on their way from memory to the units, at one moment.
+
+    Parameters
+    ----------
+    memory
+        Where they come from.
+
+    Attributes
+    ----------
+    time
+        The moment, in cycles from the step's start.
+    idle
+        Cycles in which the memory delivered nothing, although the next words were known, as the buffer was full.
+    """
+
+    def __init__(self, memory: MemoryTimes):
+        self.memory = memory
+        self.time = 0.0
+        self.idle = 0.0
+        self._burst = _Burst(0, 0.0, 0.0)
+        self._left: deque[int] = deque()  # words of each burst that has not been requested; 0: a word of the program
+        self._decoded = 0.0
+        self._requested = 0.0
+        self._arrived: deque[float] = deque(maxlen=memory.outstanding)
+        self._admitted = 0  # words of all bursts so far
+        self._takes: deque[tuple[float, float, float]] = deque()  # words taken before and after, and when after
+        self._taken = 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether words are wanted that have not been requested."""
+        return bool(self._left)
+
+    def shift(self, cycles: float) -> None:
+        """Move everything to a later time."""
+        self.time += cycles
+        self._decoded += cycles
+        self._requested += cycles
+        self._burst.first += cycles
+        self._burst.end += cycles
+        self._arrived = deque((end + cycles for end in self._arrived), self._arrived.maxlen)
+        self._takes = deque((words, start + cycles, end + cycles) for words, start, end in self._takes)
+
+    def request(self, start: int, words: int, *, decoded: float) -> None:
+        """Begin a segment.
+
+        Parameters
+        ----------
+        start
+            Its first word in memory.
+        words
+            How many; the ones before must have been taken.
+        decoded
+            When its instruction asks for it.
+        """
+        size = self.memory.burst_words
+        head = min(words, size - start % size)
+        full, tail = divmod(words - head, size)
+        self._left.extend(([head] if head else []) + [size] * full + ([tail] if tail else []))
+        self._decoded = max(self._decoded, decoded)
+
+    def request_program(self, *, decoded: float) -> None:
+        """Begin a segment of one word of the program, which the sequencer takes as soon as it comes."""
+        self._left.append(PROGRAM)
+        self._decoded = max(self._decoded, decoded)
+
+    def next_program(self) -> float:
+        """Return when the next word of the program is there, which must be the next one of all."""
+        return self._request_burst(self._left.popleft()).end
+
+    def wait(self, until: float) -> None:
+        """Let time pass in which no word is taken."""
+        self.time = max(self.time, until)
+
+    def arrival(self) -> float:
+        """Return when the next word can be taken."""
+        burst = self._burst
+        if burst.words - burst.taken <= 1e-9:
+            burst = self._next()
+        return burst.first + (burst.taken + 1) / self.memory.words_per_cycle
+
+    def take(self, words: float, *, cycles: float) -> float:
+        """Take words, and return the cycles for which the unit had to wait for them.
+
+        Parameters
+        ----------
+        words
+            How many, of the segments that have begun.
+        cycles
+            For which the unit works on each, at least.
+        """
+        begin, left = self.time, words
+        rate = self.memory.words_per_cycle
+        durations: deque[float] = deque(maxlen=STEADY)
+        while left > 1e-9:
+            burst = self._burst
+            if burst.words - burst.taken <= 1e-9:
+                if len(durations) == STEADY and max(durations) - min(durations) < 1e-6:
+                    left -= self._jump(left, durations[-1])
+                    durations.clear()
+                    if left <= 1e-9:
+                        break
+                burst = self._next()
+            now = self.time
+            part = min(left, burst.words - burst.taken)
+            start = max(now, burst.first + burst.taken / rate)
+            burst.taken += part
+            self.time = max(start + part * cycles, burst.first + burst.taken / rate)
+            self._takes.append((self._taken, start, self.time))
+            self._taken += part
+            left -= part
+            if part == self.memory.burst_words:
+                durations.append(self.time - now)
+        return self.time - begin - words * cycles
+
+    def _next(self) -> _Burst:
+        """Request the next burst of data, and with it what comes before it of the program."""
+        while self._left[0] == PROGRAM:
+            self.next_program()
+        return self._request_burst(self._left.popleft())
+
+    def _request_burst(self, size: int) -> _Burst:
+        memory, words = self.memory, size or 1
+        before = self._arrived[-1] if self._arrived else 0.0
+        free = self._arrived[0] if len(self._arrived) == memory.outstanding else 0.0
+        self._admitted += words
+        room = self._room()
+        earliest = max(self._requested + 1, self._decoded + ADDRESS_CYCLES, free + 1)
+        self._requested = max(earliest, room + 1)
+        first = max(self._requested + memory.latency, before)
+        self.idle += max(0.0, first - max(earliest + memory.latency, before))
+        last = first + words / memory.words_per_cycle
+        self._arrived.append(last)
+        self._burst = _Burst(words, first + WORD_CYCLES, last + WORD_CYCLES)
+        if size == PROGRAM:
+            self._burst.taken = 1.0
+            taken = max(self.time, self._burst.end)
+            self._takes.append((self._taken, taken, taken))
+            self._taken += 1
+        return self._burst
+
+    def _room(self) -> float:
+        """Return when the buffer has room for all words that have been admitted."""
+        needed = self._admitted - self.memory.buffer_words
+        if needed <= 0:
+            return 0.0
+        while len(self._takes) > 1 and self._takes[1][0] < needed:
+            self._takes.popleft()
+        before, start, end = self._takes[0]
+        after = self._takes[1][0] if len(self._takes) > 1 else self._taken
+        return end if after <= before else start + (end - start) * min(1.0, (needed - before) / (after - before))
+
+    def _jump(self, left: float, duration: float) -> float:
+        """Take all but the last of the whole bursts that are left of a segment; return their words."""
+        size = self.memory.burst_words
+        count = 0
+        while count < len(self._left) and self._left[count] == size and (count + 1) * size <= left:
+            count += 1
+        count -= 1
+        if count < 1:
+            return 0.0
+        for _ in range(count):
+            self._left.popleft()
+        words = count * size
+        self.shift(count * duration)
+        self._decoded -= count * duration
+        self._admitted += words
+        self._taken += words
+        self._takes = deque((before + words, start, end) for before, start, end in self._takes)
+        return words
