@@ -21,7 +21,7 @@ from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.session import Simulation, simulate
+from rtlm.host.runtime.simulation import Simulation, simulate
 
 TOKEN = 300
 """A token that every vocabulary here has; which one makes no difference to the cycles."""
@@ -200,9 +200,7 @@ GROUPS: dict[str, Group] = {
         points=contexts(300, 1500),
         held_out=True,
     ),
-    "kv260-lanes": Group(
-        config="kv260", overrides=("matmul.lanes=64",), points=contexts(100), held_out=True
-    ),
+    "kv260-lanes": Group(config="kv260", overrides=("matmul.lanes=64",), points=contexts(100), held_out=True),
     "zcu104-tinyllama": Group(
         config="zcu104",
         overrides=limits("tinyllama/2"),

@@ -1,15 +1,17 @@
 """Layers of equal instructions: once two of them take equally long, the next ones need not be worked out."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from rtlm.hw.control.isa import Instruction, Opcode
 
 SAME = 5e-4
-"""Relative difference below which two layers take equally long."""
+"""Relative difference below which two layers take equally long; where bursts begin differs a little."""
+
+Counts = TypeVar("Counts")
 
 
-class Layers:
+class Layers(Generic[Counts]):
     """Finds layers that repeat, by the attention that each has once.
 
     Parameters
@@ -21,19 +23,19 @@ class Layers:
     ----------
     length, period
         Instructions and cycles of the layer that repeats.
-    tally
-        What it adds to the counts.
+    before
+        What had been counted before that layer.
     """
+
+    before: Counts
 
     def __init__(self, instructions: Sequence[Instruction]):
         self.length, self.period = 0, 0.0
-        self.tally: dict[str, dict[Any, float]] = {}
         self._instructions = instructions
         self._timing = [_timing(each) for each in instructions]
-        self._marks: list[tuple[int, float]] = []
-        self._counts: list[dict[str, dict[Any, float]]] = []
+        self._marks: list[tuple[int, float, Counts]] = []
 
-    def repeated(self, index: int, time: float, counts: Mapping[str, Mapping[Any, float]]) -> int:
+    def repeated(self, index: int, time: float, counts: Callable[[], Counts]) -> int:
         """Return how many layers can be skipped from here.
 
         Parameters
@@ -43,28 +45,21 @@ class Layers:
         time
             Now.
         counts
-            What has been counted so far.
+            Returns a copy of what has been counted so far.
         """
         if self._instructions[index].opcode is not Opcode.ATTENTION:
             return 0
-        self._marks.append((index, time))
-        self._counts.append({name: dict(values) for name, values in counts.items()})
+        self._marks.append((index, time, counts()))
         if len(self._marks) < 3:
             return 0
-        (first, t0), (second, t1), (third, t2) = self._marks[-3:]
+        (first, t0, _), (second, t1, self.before), (third, t2, _) = self._marks[-3:]
         self.length, self.period = third - second, t2 - t1
-        settled = abs(self.period - (t1 - t0)) <= SAME * self.period
-        if second - first != self.length or not settled:
+        if second - first != self.length or abs(self.period - (t1 - t0)) > SAME * self.period:
             return 0
         layer, again = self._timing[second:third], 0
         while self._timing[third + again * self.length : third + (again + 1) * self.length] == layer:
             again += 1
-        self.tally = {
-            name: {key: value - self._counts[-2][name].get(key, 0) for key, value in values.items()}
-            for name, values in self._counts[-1].items()
-        }
         self._marks.clear()
-        self._counts.clear()
         return again
 
 

@@ -98,4 +98,4 @@ def _refresh_clocks(dram: Dram) -> int:
     clock = dram.clock_mhz
     if dram.rfc_bank.at(clock):
         return dram.rrefd.at(clock) + 1
-    return dram.rfc.at(clock) + dram.rp.at(clock) + dram.rcd.at(clock)
+    return dram.rtp.at(clock) + dram.rp.at(clock) + dram.rfc.at(clock) + dram.rcd.at(clock)

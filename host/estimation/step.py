@@ -6,9 +6,9 @@ its results for the norm's scalar and for the epilogue before it, attention for 
 softmax. Between them words are taken at the unit's rate or the memory's, whichever is less (`words.py`).
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from rtlm.host.compiler.layout import place_regions
 from rtlm.host.compiler.plan import Plan, PlannedInstruction
@@ -50,6 +50,39 @@ NORM = (Epilogue.RESIDUAL, Epilogue.EMBED)
 """Epilogues that read the normalisation weight."""
 
 
+@dataclass(kw_only=True)
+class Tally:
+    """What is counted by operator.
+
+    Parameters
+    ----------
+    cycles
+        As the gates count them; they add up to those of the step.
+    work
+        Cycles for which a unit works on the words it takes.
+    words
+        Words taken.
+    runs
+        Instructions; attention's operators count for each column and KV head.
+    """
+
+    cycles: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
+    work: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
+    words: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
+    runs: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
+
+    def copy(self) -> "Tally":
+        """Return the counts as they are."""
+        return Tally(**{one.name: defaultdict(float, getattr(self, one.name)) for one in fields(self)})
+
+    def repeat(self, before: "Tally", again: int) -> None:
+        """Add what has been counted since `before` so many times again."""
+        for one in fields(self):
+            counts, earlier = getattr(self, one.name), getattr(before, one.name)
+            for operator, value in list(counts.items()):
+                counts[operator] += again * (value - earlier[operator])
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepTime:
     """What a step takes.
@@ -58,22 +91,12 @@ class StepTime:
     ----------
     cycles
         From start to done.
-    operators
-        Cycles by operator, as the gates count them; they add up to `cycles`.
-    starved, waited
-        Cycles of them in which a unit waited for words, and for a result.
-    idle
-        Cycles of them in which the memory had nothing to do.
-    runs
-        Instructions by operator; attention's count for each KV head.
+    tally
+        The same and more by operator.
     """
 
     cycles: float
-    operators: dict[Operator, float]
-    starved: dict[Operator, float]
-    waited: dict[Operator, float]
-    idle: dict[Operator, float]
-    runs: dict[Operator, int]
+    tally: Tally
 
 
 @dataclass(kw_only=True)
@@ -135,7 +158,7 @@ class _Timer:
         self.starts = {name: region.start for name, region in place_regions(plan).items()}
         self.state = _State()
         self.words = WordStream(memory)
-        self.tally = {name: Counter[Operator]() for name in ("operators", "starved", "waited", "idle", "runs")}
+        self.tally = Tally()
         self.epilogue = Epilogue.LOAD_NORM  # of the last command that is no load
         sequencer = units.params.sequencer
         self.queue_room = sequencer.queue_depth
@@ -145,7 +168,7 @@ class _Timer:
     def run(self) -> StepTime:
         """Walk."""
         instructions = [each.instruction for each in self.plan.instructions]
-        layers = Layers(instructions)
+        layers: Layers[Tally] = Layers(instructions)
         handed_out: list[float] = []
         self._fetch(2.0)
         program: list[float] = []
@@ -153,12 +176,10 @@ class _Timer:
             program.append(self.words.next_program())
         index = 0
         while index < len(instructions):
-            if again := layers.repeated(index, self.words.time, self.tally):
+            if again := layers.repeated(index, self.words.time, self.tally.copy):
                 cycles = again * layers.period
                 self._shift(cycles)
-                for name, counts in layers.tally.items():
-                    for operator, value in counts.items():
-                        self.tally[name][operator] += again * value
+                self.tally.repeat(layers.before, again)
                 index += again * layers.length
                 handed_out = [time + cycles for time in handed_out]
             # Later words of the program are there long before their instructions are wanted.
@@ -177,7 +198,7 @@ class _Timer:
                 self._execute(instructions[index])
                 handed_out.append(self.state.dispatched)
             index += 1
-        return StepTime(cycles=self.words.time, **{name: dict(counts) for name, counts in self.tally.items()})
+        return StepTime(cycles=self.words.time, tally=self.tally)
 
     def _fetch(self, time: float) -> None:
         """Ask for as many words of the program as the queue of instructions has room for."""
@@ -223,22 +244,21 @@ class _Timer:
                 self._load(instruction)
             case Opcode.END:
                 self._end()
-        self.tally["runs"][instruction.operator] += 1
+        self.tally.runs[instruction.operator] += 1
         self.operator = instruction.operator
 
     def _take(self, operator: Operator, words: float, *, cycles: float) -> None:
         """Take words, each for so many cycles, and count the time to an operator."""
-        time, idle = self.words.time, self.words.idle
-        self.tally["starved"][operator] += self.words.take(words, cycles=cycles)
-        self.tally["operators"][operator] += self.words.time - time
-        self.tally["idle"][operator] += self.words.idle - idle
+        time = self.words.time
+        self.words.take(words, cycles=cycles)
+        self.tally.cycles[operator] += self.words.time - time
+        self.tally.work[operator] += words * cycles
+        self.tally.words[operator] += words
 
     def _wait(self, operator: Operator, until: float) -> None:
         """Take no word until then, and count the time to an operator."""
-        waited = max(0.0, until - self.words.time)
+        self.tally.cycles[operator] += max(0.0, until - self.words.time)
         self.words.wait(until)
-        self.tally["waited"][operator] += waited
-        self.tally["operators"][operator] += waited
 
     def _load(self, instruction: Instruction) -> None:
         state = self.state
@@ -336,14 +356,14 @@ class _Timer:
         self._wait(Operator.ROPE, rest + 1)
         state.dispatched = rest + 1 + DISPATCH_CYCLES
         group = instruction.group
-        prepare = max(group + attention.steps + QUERY_CYCLES, group + 2 + times.query_scale)
+        prepare = max(group + attention.beat_cycles + QUERY_CYCLES, group + 2 + times.query_scale)
         sums_free = output = self.words.time
         for column in self.columns:
             history, own = column.history, self._own(column)
             scale_words = -(-SCALE_PAIR_BYTES * history // attention.word_bytes)
             row_words = -(-attention.head_dim * history // attention.word_bytes)
             beats = -(-history // attention.positions)
-            word_cycles = beats * attention.steps / row_words if row_words else 0.0
+            word_cycles = beats * attention.beat_cycles / row_words if row_words else 0.0
             slot = self.starts[f"kv{column.slot}"] + instruction.address // self.plan.params.beats_per_word
             for head in range(instruction.kv_heads):
                 place = slot + head * attention.kv.head_words
@@ -359,10 +379,10 @@ class _Timer:
                 self._take(Operator.QK, scale_words, cycles=1)
                 self._wait(Operator.QK, start + prepare)
                 self._take(Operator.QK, row_words, cycles=word_cycles)
-                self._wait(Operator.QK, self.words.time + own * attention.steps)
+                self._wait(Operator.QK, self.words.time + own * attention.beat_cycles)
                 self._wait(Operator.SOFTMAX, max(self.words.time + times.scores, sums_free))
                 self._take(Operator.PV, row_words, cycles=word_cycles)
-                self._wait(Operator.PV, self.words.time + own * attention.steps)
+                self._wait(Operator.PV, self.words.time + own * attention.beat_cycles)
                 output = max(self.words.time + 2, sums_free) + times.output_start
                 output += group * attention.head_dim / attention.vector_lanes
                 sums_free = output
@@ -370,7 +390,7 @@ class _Timer:
         self._epilogue(instruction.epilogue, state.attention_end)
         heads = len(self.columns) * instruction.kv_heads
         for operator in (Operator.QK, Operator.SOFTMAX, Operator.PV):
-            self.tally["runs"][operator] += heads - (operator is instruction.operator)
+            self.tally.runs[operator] += heads - (operator is instruction.operator)
         # Until the last result the cycles count to the product with the values.
         self._wait(Operator.PV, state.attention_end)
 

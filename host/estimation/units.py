@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
@@ -75,7 +76,7 @@ def _times(
     clock_mhz: float,
     technology: str,
 ) -> UnitTimes:
-    pipeline = {"clock_mhz": clock_mhz, "technology": technology}
+    pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
     output_start, output = AttentionOutput.latency_of(attention)
     routes = EpilogueRoutes.entry_latency(vector)
     return UnitTimes(

@@ -7,6 +7,7 @@ The memory delivers each burst at the rate of a linear stream, some cycles after
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rtlm.host.estimation.memory import ADDRESS_CYCLES, WORD_CYCLES, MemoryTimes
 
@@ -47,14 +48,11 @@ class WordStream:
     ----------
     time
         The moment, in cycles from the step's start.
-    idle
-        Cycles in which the memory delivered nothing, although the next words were known, as the buffer was full.
     """
 
     def __init__(self, memory: MemoryTimes):
         self.memory = memory
         self.time = 0.0
-        self.idle = 0.0
         self._burst = _Burst(0, 0.0, 0.0)
         self._left: deque[int] = deque()  # words of each burst that has not been requested; 0: a word of the program
         self._decoded = 0.0
@@ -117,8 +115,8 @@ class WordStream:
             burst = self._next()
         return burst.first + (burst.taken + 1) / self.memory.words_per_cycle
 
-    def take(self, words: float, *, cycles: float) -> float:
-        """Take words, and return the cycles for which the unit had to wait for them.
+    def take(self, words: float, *, cycles: float) -> None:
+        """Take words.
 
         Parameters
         ----------
@@ -127,29 +125,25 @@ class WordStream:
         cycles
             For which the unit works on each, at least.
         """
-        begin, left = self.time, words
+        left = words
         rate = self.memory.words_per_cycle
-        durations: deque[float] = deque(maxlen=STEADY)
+        bursts: deque[tuple[float, float]] = deque(maxlen=STEADY)
         while left > 1e-9:
             burst = self._burst
             if burst.words - burst.taken <= 1e-9:
-                if len(durations) == STEADY and max(durations) - min(durations) < 1e-6:
-                    left -= self._jump(left, durations[-1])
-                    durations.clear()
-                    if left <= 1e-9:
-                        break
+                if duration := _steady(bursts):
+                    left -= self._jump(left, duration)
+                    bursts.clear()
                 burst = self._next()
-            now = self.time
             part = min(left, burst.words - burst.taken)
-            start = max(now, burst.first + burst.taken / rate)
+            start = max(self.time, burst.first + burst.taken / rate)
             burst.taken += part
             self.time = max(start + part * cycles, burst.first + burst.taken / rate)
             self._takes.append((self._taken, start, self.time))
             self._taken += part
             left -= part
             if part == self.memory.burst_words:
-                durations.append(self.time - now)
-        return self.time - begin - words * cycles
+                bursts.append((burst.end, self.time))
 
     def _next(self) -> _Burst:
         """Request the next burst of data, and with it what comes before it of the program."""
@@ -162,11 +156,9 @@ class WordStream:
         before = self._arrived[-1] if self._arrived else 0.0
         free = self._arrived[0] if len(self._arrived) == memory.outstanding else 0.0
         self._admitted += words
-        room = self._room()
         earliest = max(self._requested + 1, self._decoded + ADDRESS_CYCLES, free + 1)
-        self._requested = max(earliest, room + 1)
+        self._requested = max(earliest, self._room() + 1)
         first = max(self._requested + memory.latency, before)
-        self.idle += max(0.0, first - max(earliest + memory.latency, before))
         last = first + words / memory.words_per_cycle
         self._arrived.append(last)
         self._burst = _Burst(words, first + WORD_CYCLES, last + WORD_CYCLES)
@@ -206,3 +198,11 @@ class WordStream:
         self._taken += words
         self._takes = deque((before + words, start, end) for before, start, end in self._takes)
         return words
+
+
+def _steady(bursts: deque[tuple[float, float]]) -> float:
+    """Return the cycles between bursts if arrivals and takes keep step, or 0."""
+    if len(bursts) < STEADY:
+        return 0.0
+    gaps = [b - a for (one, two), (three, four) in pairwise(bursts) for a, b in ((one, three), (two, four))]
+    return gaps[-1] if max(gaps) - min(gaps) < 1e-6 else 0.0
