@@ -1,7 +1,7 @@
 """Cycles of decoding steps measured in RTL: the points that the estimator is held against.
 
-Usage: ``python benchmarks/rtl_cycles.py [--group NAME ...] [--json FILE]``. A group is one configuration and model; each
-of its points is one step on a KV cache of some length. Content of the cache is zeros: cycles do not depend on it.
+Usage: ``python benchmarks/rtl_cycles.py [--group NAME ...] [--json FILE]``. A group is one configuration and model
+with some steps, each on a KV cache of some length. The cache's content is zeros: cycles do not depend on it.
 Results are kept by the Verilog's hash, so that a second run measures only what has changed.
 """
 

@@ -125,6 +125,12 @@ class PlannedInstruction:
     reads: Region | None = None
     writes: Region | None = None
 
+    def is_skipped(self, columns: int, *, logits: bool) -> bool:
+        """Say whether a step of so many columns, with or without logits, passes over it."""
+        if self.instruction.logits and not logits:
+            return True
+        return self.instruction.index is not Index.NONE and self.instruction.column >= columns
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

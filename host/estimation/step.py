@@ -62,14 +62,11 @@ class Tally:
         Cycles for which a unit works on the words it takes.
     words
         Words taken.
-    runs
-        Instructions; attention's operators count for each column and KV head.
     """
 
     cycles: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
     work: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
     words: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
-    runs: dict[Operator, float] = field(default_factory=lambda: defaultdict(float))
 
     def copy(self) -> "Tally":
         """Return the counts as they are."""
@@ -186,7 +183,7 @@ class _Timer:
             if (word := index // self.units.params.sequencer.instructions_per_word) < len(program):
                 self.state.decoded = max(self.state.decoded, program[word] + 1)
             self._pop()
-            if self._skipped(instructions[index]):
+            if self.plan.instructions[index].is_skipped(len(self.columns), logits=self.logits):
                 self.state.decoded += 1
             else:
                 if len(handed_out) >= ISSUED:
@@ -211,11 +208,6 @@ class _Timer:
         """Take an instruction from the queue."""
         self.queue_room += 1
         self._fetch(self.state.decoded)
-
-    def _skipped(self, instruction: Instruction) -> bool:
-        if instruction.logits and not self.logits:
-            return True
-        return instruction.index is not Index.NONE and instruction.column >= len(self.columns)
 
     def _shift(self, cycles: float) -> None:
         """Move everything to a later time."""
@@ -244,7 +236,6 @@ class _Timer:
                 self._load(instruction)
             case Opcode.END:
                 self._end()
-        self.tally.runs[instruction.operator] += 1
         self.operator = instruction.operator
 
     def _take(self, operator: Operator, words: float, *, cycles: float) -> None:
@@ -388,9 +379,6 @@ class _Timer:
                 sums_free = output
         state.attention_end = output + times.output
         self._epilogue(instruction.epilogue, state.attention_end)
-        heads = len(self.columns) * instruction.kv_heads
-        for operator in (Operator.QK, Operator.SOFTMAX, Operator.PV):
-            self.tally.runs[operator] += heads - (operator is instruction.operator)
         # Until the last result the cycles count to the product with the values.
         self._wait(Operator.PV, state.attention_end)
 

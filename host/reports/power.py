@@ -5,7 +5,8 @@ energies from another FPGA family of similar node, and published DRAM energies d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rtlm.host.reports.measurements import ActivityMeasurement
 
@@ -121,6 +122,18 @@ class Power:
     def tokens_per_j(self) -> float:
         """Tokens for a joule."""
         return self.tokens_per_s / self.total_w
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as in a report."""
+        return {
+            "total_w": self.total_w,
+            "low_w": self.low_w,
+            "high_w": self.high_w,
+            "tokens_per_j": self.tokens_per_j,
+            "pj_per_weight_bit": self.pj_per_weight_bit,
+            "components": [asdict(component) for component in self.components],
+            "notes": list(self.notes),
+        }
 
 
 def estimate_power(

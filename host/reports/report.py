@@ -215,7 +215,7 @@ class Report:
             "causes": [asdict(cause) for cause in self.causes],
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
             "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
-            "power": None if self.power is None else _power(self.power),
+            "power": None if self.power is None else self.power.to_json(),
             "simulator": asdict(self.simulator),
             "steps": [_step(step) for step in run.steps],
             "pedigree": PEDIGREE,
@@ -402,18 +402,6 @@ def _step(step: StepMeasurement) -> dict[str, Any]:
             {"name": name, "cycles": cycles, **(asdict(step.work[name]) if name in step.work else {})}
             for name, cycles in step.operators.items()
         ],
-    }
-
-
-def _power(power: Power) -> dict[str, Any]:
-    return {
-        "total_w": power.total_w,
-        "low_w": power.low_w,
-        "high_w": power.high_w,
-        "tokens_per_j": power.tokens_per_j,
-        "pj_per_weight_bit": power.pj_per_weight_bit,
-        "components": [asdict(component) for component in power.components],
-        "notes": list(power.notes),
     }
 
 

@@ -5,18 +5,14 @@ from collections.abc import Iterator, Sequence
 from rtlm.host.compiler.plan import PURPOSES, Plan, PlannedInstruction
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
-from rtlm.hw.control.isa import Index, Opcode
+from rtlm.hw.control.isa import Opcode
 
 
 def executed(plan: Plan, columns: int, *, logits: bool) -> Iterator[PlannedInstruction]:
     """Return the instructions that a step with so many columns executes, with or without the output projection."""
     for planned in plan.instructions:
-        instruction = planned.instruction
-        if instruction.logits and not logits:
-            continue
-        if instruction.index is not Index.NONE and instruction.column >= columns:
-            continue  # The row of a column that computes nothing.
-        yield planned
+        if not planned.is_skipped(columns, logits=logits):
+            yield planned
 
 
 def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, stored_logits: bool) -> dict[str, int]:
@@ -50,3 +46,27 @@ def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, st
         if planned.writes and stored_logits:
             needed[planned.writes.purpose] += len(columns) * planned.writes.entry_bytes
     return needed
+
+
+def moved_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the bytes that a step reads and writes, by purpose, with padding; logits are not stored.
+
+    Parameters
+    ----------
+    plan, columns, logits
+        As for `needed_bytes`.
+    """
+    word_bytes, head_dim = plan.params.word_bytes, plan.shape.head_dim
+    read, written = dict.fromkeys(PURPOSES, 0), dict.fromkeys(PURPOSES, 0)
+    read["program"] = sum(region.words for region in plan.regions if region.name == "program") * word_bytes
+    for planned in executed(plan, len(columns), logits=logits):
+        if planned.reads:
+            read[planned.reads.purpose] += planned.instruction.words * word_bytes
+        if planned.instruction.opcode is Opcode.ATTENTION:
+            heads = planned.instruction.kv_heads
+            for column in columns:
+                scales = -(-SCALE_PAIR_BYTES * column.history // word_bytes)
+                rows = -(-head_dim * column.history // word_bytes)
+                read["kv"] += heads * (scales + 2 * rows) * word_bytes
+            written["kv"] += len(columns) * heads * (SCALE_PAIR_BYTES + 2 * head_dim)
+    return read, written

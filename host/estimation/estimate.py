@@ -1,0 +1,254 @@
+"""Estimate what a model does on an accelerator, without weights, RTL or simulation.
+
+::
+
+    estimate(EstimateRequest(config=load_config("kv260"), model=open_model("llama-2-7b"))).performance.tokens_per_s
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.host.compiler.layout import place_regions
+from rtlm.host.compiler.plan import Plan, make_plan
+from rtlm.host.errors import ModelError
+from rtlm.host.estimation.fit import fit_config
+from rtlm.host.estimation.memory import MemoryTimes, memory_times
+from rtlm.host.estimation.result import Estimate, OperatorEstimate, StepEstimate
+from rtlm.host.estimation.step import StepTime, step_time
+from rtlm.host.estimation.units import UnitTimes, unit_times
+from rtlm.host.estimation.validation import ERROR_BAND
+from rtlm.host.models.paper import PaperModel
+from rtlm.host.reports.measurements import Work
+from rtlm.host.reports.report import Performance
+from rtlm.host.reports.traffic import moved_bytes, needed_bytes
+from rtlm.host.reports.work import MODULES, operator_name, step_work
+from rtlm.host.runtime.device import ColumnInput
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.control.isa import Operator
+
+BOUND_SHARE = 0.5
+"""Part of an operator's cycles that the memory or the unit accounts for if one of them is what bounds it."""
+
+PREFILL_SAMPLES = 3
+"""Steps of a prompt that are worked out; the others lie between them: a step's time is nearly linear in its history."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateRequest:
+    """What is to be estimated.
+
+    Parameters
+    ----------
+    config
+        The accelerator; it is fitted to the model.
+    model
+        The model.
+    context
+        Positions in the KV cache when the token is decoded.
+    batch
+        Sequences that decode together.
+    prompt
+        Tokens of each prompt, for the time to the first token.
+    """
+
+    config: Configuration
+    model: PaperModel
+    context: int = 512
+    batch: int = 1
+    prompt: int = 128
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        for name, low, high in (
+            ("context", 0, self.model.context - 1),
+            ("batch", 1, self.config.matmul.columns),
+            ("prompt", 1, self.model.context),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                hint = f"; add --set matmul.columns={value}" if name == "batch" and 1 < value <= 8 else ""
+                limit = f"the columns of configuration {self.config.name}" if name == "batch" else self.model.name
+                raise ModelError(f"the {name} must be from {low} to {high}, the limit of {limit}, got {value}{hint}")
+
+
+def estimate(request: EstimateRequest) -> Estimate:
+    """Estimate.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        If no configuration holds the model, or the request asks for more than there is.
+    """
+    model = request.model
+    positions = max(request.context + 1, request.prompt)
+    config, changes = fit_config(request.config, model.shape, context=positions)
+    params = config.to_params()
+    plan = make_plan(params, model.shape, context=positions)
+    machine = _Machine(plan=plan, units=unit_times(params), memory=memory_times(config, params))
+    columns = [
+        ColumnInput(token=0, position=request.context, history=request.context, local_first=i, slot=i)
+        for i in range(request.batch)
+    ]
+    decode = machine.steps([columns], [1], logits=True)
+    prefill = _prefill(machine, request.prompt, request.batch)
+    seconds = 1e-6 / config.clock_mhz
+    needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
+    memory = machine.memory
+    ttft_s = prefill.cycles * seconds
+    performance = Performance(
+        cycles_per_token=decode.cycles / request.batch,
+        tokens_per_s=request.batch / (decode.cycles * seconds),
+        ttft_s=ttft_s,
+        prefill_tokens_per_s=prefill.tokens / ttft_s,
+        latency_p50_s=decode.cycles * seconds,
+        latency_p95_s=decode.cycles * seconds,
+        bandwidth_utilisation=needed / (decode.cycles * seconds * memory.peak_bytes_per_s),
+        stream_ceiling=memory.ceiling,
+        batch=request.batch,
+        context=request.context,
+    )
+    words = sum(region.words for region in place_regions(plan).values())
+    image_bytes = words * params.word_bytes
+    head_bytes = SCALE_PAIR_BYTES + 2 * model.shape.head_dim
+    return Estimate(
+        model=model,
+        config=config,
+        changes=changes,
+        decode=decode,
+        prefill=prefill,
+        performance=performance,
+        kv_cache_bytes=request.batch * positions * model.shape.layers * model.shape.kv_heads * head_bytes,
+        image_bytes=image_bytes,
+        memory_bytes=memory.capacity_bytes,
+        fits=image_bytes <= memory.capacity_bytes,
+        power=None,
+        error_band=ERROR_BAND,
+        notes=_notes(model, config, image_bytes, memory),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Machine:
+    """A plan with the times of the accelerator that executes it."""
+
+    plan: Plan
+    units: UnitTimes
+    memory: MemoryTimes
+
+    def steps(
+        self, samples: Sequence[Sequence[ColumnInput]], weights: Sequence[float], *, logits: bool
+    ) -> StepEstimate:
+        """Estimate steps of one kind from some of them, each of which stands for so many."""
+        cycles, tokens = 0.0, 0
+        operators: dict[Operator, OperatorEstimate] = {}
+        read: dict[str, int] = {}
+        written: dict[str, int] = {}
+        for columns, weight in zip(samples, weights, strict=True):
+            time = step_time(self.plan, self.units, self.memory, columns, logits=logits)
+            work = step_work(self.plan, columns, logits=logits, stored_logits=False)
+            cycles += weight * time.cycles
+            tokens += round(weight * len(columns))
+            moved = moved_bytes(self.plan, columns, logits=logits)
+            for total, values in zip((read, written), moved, strict=True):
+                for purpose, size in values.items():
+                    total[purpose] = total.get(purpose, 0) + round(weight * size)
+            for operator in time.tally.cycles:
+                one = self._operator(operator, time, work[operator])
+                operators[operator] = _add(operators.get(operator), one, weight)
+        ordered = tuple(operators[each] for module in MODULES.values() for each in module if each in operators)
+        return StepEstimate(
+            cycles=cycles, operators=ordered, read=read, written=written, tokens=tokens, steps=round(sum(weights))
+        )
+
+    def _operator(self, operator: Operator, time: StepTime, work: Work) -> OperatorEstimate:
+        tally = time.tally
+        cycles = tally.cycles[operator]
+        streamed, worked = tally.words[operator] / self.memory.words_per_cycle, tally.work[operator]
+        bound = "dependency"
+        if max(streamed, worked) >= BOUND_SHARE * cycles > 0:
+            bound = "memory" if streamed >= worked else "compute"
+        return OperatorEstimate(
+            module=next(name for name, operators in MODULES.items() if operator in operators),
+            name=operator_name(operator),
+            count=work.count,
+            cycles=cycles,
+            bytes=work.bytes,
+            macs=work.macs,
+            bound=bound,
+        )
+
+
+def _add(before: OperatorEstimate | None, one: OperatorEstimate, weight: float) -> OperatorEstimate:
+    """Add an operator's figures, of so many steps; what bounds it is that of the last one."""
+    return OperatorEstimate(
+        module=one.module,
+        name=one.name,
+        count=round(weight * one.count) + (before.count if before else 0),
+        cycles=weight * one.cycles + (before.cycles if before else 0.0),
+        bytes=round(weight * one.bytes) + (before.bytes if before else 0),
+        macs=round(weight * one.macs) + (before.macs if before else 0),
+        bound=one.bound,
+    )
+
+
+def _prefill(machine: _Machine, prompt: int, batch: int) -> StepEstimate:
+    """Estimate the steps of the prompts, each on all columns; the last one of each has logits."""
+    width = machine.plan.params.columns
+    starts = list(range(0, prompt, width))
+
+    def inputs(start: int) -> list[ColumnInput]:
+        return [
+            ColumnInput(token=0, position=start + i, history=start, local_first=0, slot=0)
+            for i in range(min(width, prompt - start))
+        ]
+
+    last = machine.steps([inputs(starts[-1])], [batch], logits=True)
+    before = starts[:-1]
+    if not before:
+        return last
+    picked = sorted({before[i * (len(before) - 1) // (PREFILL_SAMPLES - 1)] for i in range(PREFILL_SAMPLES)})
+    rest = machine.steps([inputs(start) for start in picked], _weights(picked, before, batch), logits=False)
+    merged: dict[str, OperatorEstimate] = {}
+    for one in (*rest.operators, *last.operators):
+        merged[one.name] = _add(merged.get(one.name), one, 1.0)
+    return StepEstimate(
+        cycles=rest.cycles + last.cycles,
+        operators=tuple(merged.values()),
+        read=_sum(rest.read, last.read),
+        written=_sum(rest.written, last.written),
+        tokens=batch * prompt,
+        steps=rest.steps + last.steps,
+    )
+
+
+def _weights(picked: Sequence[int], starts: Sequence[int], batch: int) -> list[float]:
+    """Return for how many steps each of the picked ones stands, by linear interpolation between them."""
+    weights = dict.fromkeys(picked, 0.0)
+    for start in starts:
+        above = next(each for each in picked if each >= start)
+        below = max((each for each in picked if each <= start), default=above)
+        part = (start - below) / (above - below) if above > below else 0.0
+        weights[below] += batch * (1 - part)
+        weights[above] += batch * part
+    return list(weights.values())
+
+
+def _sum(one: Mapping[str, int], two: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + two.get(name, 0) for name in {**one, **two}}
+
+
+def _notes(model: PaperModel, config: Configuration, image_bytes: int, memory: MemoryTimes) -> tuple[str, ...]:
+    notes = []
+    if model.parts:
+        notes.append(f"The gates do not execute all of {model.name}, and what they do not is not counted: ")
+        notes[-1] += "; ".join(model.parts) + "."
+    if image_bytes > memory.capacity_bytes:
+        notes.append(
+            f"{image_bytes / 1e9:.1f} GB of model and KV cache do not fit the {memory.capacity_bytes / 1e9:.1f} GB of "
+            f"{memory.name}: the speed is that of as fast a memory that is larger."
+        )
+    if memory.name == "ideal":
+        notes.append("The memory is ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
+    notes.append(f"Cycles are stated at {config.clock_mhz:g} MHz, an assumption until timing closes.")
+    return tuple(notes)
