@@ -1,6 +1,5 @@
 """What an estimate says, and its JSON, which has the keys of a run's report."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -155,10 +154,6 @@ class Estimate:
             },
             "notes": list(self.notes),
         }
-
-    def dumps(self) -> str:
-        """Return the JSON as text."""
-        return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _bytes(step: StepEstimate) -> dict[str, Any]:
