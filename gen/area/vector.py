@@ -1,0 +1,69 @@
+"""Contents of the vector engine."""
+
+from rtlm.gen.area.counts import Counts, KernelUse, selection
+from rtlm.gen.area.memories import memory
+from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
+from rtlm.hw.formats import BLOCK
+from rtlm.hw.vector.embed import SCALE_BYTES
+from rtlm.hw.vector.norm import SUM_BITS
+from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
+
+FLOAT_BITS, BYTE_BITS = 32, 8
+
+
+def vector_counts(params: VectorParams) -> Counts:
+    """Return the contents of a vector engine."""
+    lanes, columns = params.lanes, params.columns
+    word = BYTE_BITS * params.word_bytes
+    beat = FLOAT_BITS * lanes
+    tag, packet = params.beat_tag.size, params.packet_tag.size
+    pairs = lanes // 2
+    packet_codes = BYTE_BITS * max(BLOCK, params.head_dim)
+    gathered = BYTE_BITS * min(params.word_bytes, FLOAT_BYTES * BLOCK)
+    scale_words = -(-params.max_dim * SCALE_BYTES // BLOCK // params.word_bytes)
+    row = BYTE_BITS * params.head_dim + SCALE_BITS
+    address = params.address_bits
+    strobes = params.word_bytes
+    memories = (
+        memory(beat, max(2, columns * params.x_stride)),
+        memory(word, max(2, params.table_words)),
+        memory(word, max(2, scale_words)),
+    )
+    return Counts(
+        luts={
+            "operands": selection(beat, params.word_beats) + beat,
+            "routes": selection(beat + tag, 4) + selection(beat, 3),
+            "words": 2 * word + selection(word, 2) + gathered,
+            "write": selection(word + strobes + address, 2) + word + 4 * strobes,
+            "packets": BYTE_BITS * lanes + 2 * lanes,
+            "sums": SUM_BITS * (lanes - 1) + 2 * SUM_BITS * columns,
+            "columns": selection(3 * FLOAT_BITS, columns) + columns * (FLOAT_BITS + ROWS_BITS + 2 * address),
+            "address": 6 * address + 4 * ROWS_BITS + 4 * tag,
+            "control": 1,
+        },
+        ffs={
+            "operands": 5 * beat + 3 * tag + beat // 2,
+            "words": word + gathered + word // BLOCK * 2 * SCALE_BYTES,
+            "write": word + strobes + address,
+            "packets": packet_codes + row + 2 * packet,
+            "sums": SUM_BITS * (lanes - 1) + SUM_BITS * (columns + 1),
+            "columns": columns * (FLOAT_BITS + ROWS_BITS + address),
+            "address": 8 * address + 6 * ROWS_BITS + 2 * FLOAT_BITS + 2 * tag,
+            "control": 1,
+        },
+        kernels=(
+            KernelUse(name="residual_norm", lanes=lanes, tag_bits=tag),
+            KernelUse(name="rope", lanes=pairs, tag_bits=tag),
+            KernelUse(name="swiglu", lanes=pairs, tag_bits=tag),
+            KernelUse(
+                name="quantise",
+                lanes=lanes,
+                tag_bits=packet,
+                max_length=max(params.head_beats, params.block_beats),
+            ),
+            KernelUse(name="rms_scale", lanes=1, tag_bits=params.column_bits + 1),
+            KernelUse(name="argmax", lanes=lanes, tag_bits=params.column_bits + 2),
+            KernelUse(name="dequantise_half", lanes=lanes),
+        ),
+        memories=memories,
+    )

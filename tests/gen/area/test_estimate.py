@@ -1,0 +1,84 @@
+"""The parametric area model: its numbers against synthesis, what it depends on, and its speed."""
+
+import time
+
+import pytest
+from rtlm.gen.area.estimate import coefficients, error_bands, estimate_area, unit_counts
+from rtlm.gen.boards.devices import DEVICES
+from rtlm.gen.configuration.load import load_config, preset_names
+from rtlm.gen.configuration.schema import BOARDS
+from rtlm.gen.synthesis.targets import TARGETS
+
+
+def test_every_unit_and_kernel_has_coefficients():
+    counts = unit_counts(load_config("kv260").to_params())
+    known = coefficients()
+    assert set(known["units"]) == set(counts)
+    assert {use.name for unit in counts.values() for use in unit.kernels} == set(known["kernels"])
+    assert set(error_bands()) <= {"luts", "ffs", "dsps", "brams"}
+
+
+def test_multipliers_are_those_of_the_arrays_and_the_kernels():
+    base = estimate_area(load_config("kv260"))
+    twice = estimate_area(load_config("kv260", ["matmul.columns=2"]))
+    single = estimate_area(load_config("kv260", ["matmul.rows_per_multiplier=1"]))
+    # 128 lanes, two rows to a multiplier; four more multipliers for each of the 4 rows, and one for the column.
+    assert twice.units["matmul"].dsps - base.units["matmul"].dsps == 64 + 4 * 4 + 1
+    assert single.units["matmul"].dsps - base.units["matmul"].dsps == 64
+    narrow = estimate_area(load_config("kv260", ["attention.bytes_per_cycle=32"]))
+    # Below a head's width there is one position a beat either way: the kernels stay.
+    assert base.units["attention"].dsps - narrow.units["attention"].dsps == 3 * 32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "matmul.lanes=256",
+        "matmul.columns=2",
+        "attention.group=4",
+        "attention.head_dim=128",
+        "memory.outstanding=16",
+        "clock_mhz=320",
+    ],
+)
+def test_more_takes_more(change):
+    before, after = (estimate_area(load_config("kv260", changes)) for changes in ([], [change]))
+    assert after.luts > before.luts
+    assert after.ffs > before.ffs
+
+
+def test_a_deeper_buffer_takes_block_memories():
+    before, after = (estimate_area(load_config("kv260", [f"memory.prefetch_kib={n}"])) for n in (64, 128))
+    # 128 bits on each of four ports: 4 blocks of 36 x 1024, then 15 halves of 9 x 2048, which is cheaper than 8 blocks.
+    assert (before.units["reader"].brams, after.units["reader"].brams) == (4 * 4, 4 * 7.5)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_has_an_estimate(preset):
+    area = estimate_area(load_config(preset))
+    assert min(area.luts, area.ffs, area.dsps) > 0
+    assert area.luts == pytest.approx(sum(unit.luts for unit in area.units.values()))
+
+
+def test_shares_say_what_fits():
+    area = estimate_area(load_config("kv260"))
+    shares = area.shares(DEVICES["kv260"].available)
+    assert max(shares.values()) < 0.6
+    assert estimate_area(load_config("u280")).shares(DEVICES["kv260"].available)["dsp"] > 1
+    assert area.shares({"lut": 100})["dsp"] == float("inf")
+
+
+def test_devices_are_those_of_boards_and_targets():
+    assert set(DEVICES) == set(BOARDS) - {"none", "asic"}
+    for device in DEVICES.values():
+        assert device.target in TARGETS
+    assert TARGETS["xilinx-us+"].available is DEVICES["kv260"].available
+
+
+def test_a_warm_estimate_takes_milliseconds():
+    configs = [load_config("kv260", [f"attention.context_limit={n}"]) for n in (1024, 2048, 4096, 8192)]
+    estimate_area(configs[0])
+    start = time.process_time()
+    for config in configs:
+        estimate_area(config)
+    assert (time.process_time() - start) / len(configs) < 0.01
