@@ -38,8 +38,8 @@ def attention_counts(params: AttentionParams) -> Counts:
     return Counts(
         luts={
             "products": group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
-            "operands": selection(BYTE_BITS * taken, params.chunks + params.steps + 1)
-            + (BYTE_BITS * sums if params.steps > 1 else 0),
+            "operands": selection(BYTE_BITS * taken, params.chunks + params.beat_cycles + 1)
+            + (BYTE_BITS * sums if params.beat_cycles > 1 else 0),
             "sums": added * params.acc_bits + added * over_positions,
             "selection": selection(sums * params.acc_bits, 2),
             "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,

@@ -29,7 +29,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
     array_luts, array_ffs = _array(params)
     ring = memory(rows // 2 * ACC_BITS, params.ring_entries)
     word = params.word_bits
-    waiting = DotArray.latency(params) - 1 + (params.steps > 1)
+    waiting = DotArray.latency(params) - 1 + (params.word_cycles > 1)
     scales = 2 * HALF * rows
     blocks = columns * (HALF + SUM_BITS) + TILE_CONTROL.size
     job = result_job_layout(columns).size
@@ -38,7 +38,9 @@ def matmul_counts(params: MatmulParams) -> Counts:
             "array": array_luts,
             # Two barrel shifters for each row and column, both ways, and what decides on their distance.
             "accumulate": cells * (4 * ACC_BITS * SHIFT_BITS / 2 + 4 * ACC_BITS + BLOCK_SUM_BITS),
-            "steps": selection(NIBBLE_BITS * params.lanes + ACTIVATION_BITS * params.positions * columns, params.steps),
+            "steps": selection(
+                NIBBLE_BITS * params.lanes + ACTIVATION_BITS * params.positions * columns, params.word_cycles
+            ),
             "scales": word + selection(HALF * rows, 5) + HALF * cells,
             "results": selection(cells * ACC_BITS, 2) + selection(lanes * ACC_BITS, cells / lanes) + 32 * columns,
             "control": 1,
@@ -77,7 +79,7 @@ def _array(params: MatmulParams) -> tuple[float, float]:
     for levels in _stages(after):
         left = terms >> levels
         luts, ffs, terms = luts + (terms - left) * ROW_SUM_BITS, ffs + left * ROW_SUM_BITS, left
-    if params.steps > 1:
+    if params.word_cycles > 1:
         luts, ffs = luts + terms * ROW_SUM_BITS, ffs + terms * ROW_SUM_BITS
     return float(luts), float(ffs)
 
