@@ -21,6 +21,7 @@ from rtlm.gen.common.installation import package_version
 COMMANDS = {
     "run": ("rtlm.host.cli.run:run", "Run a language model on the simulated accelerator."),
     "estimate": ("rtlm.host.cli.estimate:estimate", "Estimate a model on an accelerator without simulating it."),
+    "compare": ("rtlm.host.cli.compare:compare", "Compare with published CPUs, GPUs, FPGAs, ASICs and PIM."),
     "generate": ("rtlm.host.cli.generate:generate", "Write RTL to a folder."),
     "list": ("rtlm.host.cli.configuration:list_", "List units, presets, boards and parameters."),
     "show": ("rtlm.host.cli.configuration:show", "Print a configuration with everything that follows from it."),

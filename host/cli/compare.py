@@ -1,0 +1,193 @@
+"""``rtlm compare``."""
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rtlm.gen.common.errors import OK, RtlmError
+from rtlm.host.cli.options import Whole, check_writable
+
+PLATFORMS = ("cpu", "gpu", "fpga", "asic", "pim")
+METHODS = (
+    *("quantisation", "sparsity", "fast-decoding", "operator-optimisation"),
+    *("heterogeneous-cooperation", "homogeneous-cooperation", "none"),
+)
+KINDS = ("measured", "simulated", "vendor", "derived", "unstated")
+PLOTS = (".svg", ".png")
+STANDARD_OUTPUT = "-"
+
+
+class Span(click.ParamType):
+    """A number, or the two ends of a range: ``6:9``."""
+
+    name = "from:to"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """Return both ends, or fail."""
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = value.partition(":")
+        try:
+            low, high = float(first), float(last if colon else first)
+        except ValueError:
+            low, high = 1.0, 0.0
+        if not low <= high:
+            option = param.opts[0] if param else "the range"
+            raise click.UsageError(
+                f"{option} must be a number, or a smaller and a larger one with a colon between, got {value}.", ctx
+            )
+        return low, high
+
+
+@click.command(
+    epilog="docs/comparison.md says where the figures come from, what the columns of a file for --add are, and "
+    "describes the JSON."
+)
+@click.option(
+    "--ours",
+    "reports",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="REPORT.json",
+    help="A design of ours: what rtlm run --json wrote. May be repeated.",
+)
+@click.option(
+    "--add",
+    "tables",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Further published figures, in the columns of the table that comes with rtlm. May be repeated.",
+)
+@click.option("--platform", "platforms", multiple=True, type=click.Choice(PLATFORMS, case_sensitive=False))
+@click.option("--method", "methods", multiple=True, type=click.Choice(METHODS, case_sensitive=False))
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="How the speed was found.")
+@click.option("--batch", "batches", multiple=True, type=Whole(1), help="Sequences that decode together.")
+@click.option("--year", "years", type=Span(), metavar="YEAR|FROM:TO", help="Year of publication.")
+@click.option(
+    "--model-size",
+    "parameters_b",
+    type=Span(),
+    metavar="B|FROM:TO",
+    help="Parameters of the model in billions; 6:9 is what the ranges are of.",
+)
+@click.option("--summary", is_flag=True, help="Print the ranges and our designs, not every point.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write the points as CSV; - is standard output.")
+@click.option("--json", "json_file", metavar="FILE", help="Write points and ranges as JSON; - is standard output.")
+@click.option(
+    "--plot",
+    "plots",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw W against tokens/s, replacing what is there: *.svg or *.png. May be repeated.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print no tables.")
+def compare(
+    reports: tuple[Path, ...],
+    tables: tuple[Path, ...],
+    platforms: tuple[str, ...],
+    methods: tuple[str, ...],
+    kinds: tuple[str, ...],
+    batches: tuple[int, ...],
+    years: tuple[float, float] | None,
+    parameters_b: tuple[float, float] | None,
+    summary: bool,
+    csv_file: str | None,
+    json_file: str | None,
+    plots: tuple[Path, ...],
+    quiet: bool,
+) -> int:
+    """Compare with published CPUs, GPUs, FPGAs, ASICs and processing in memory.
+
+    Tokens a second, watt and tokens a joule by platform and by optimisation method. The options --platform to
+    --model-size choose among the published designs; a value may be one of several where they are repeated. Ours are
+    always shown.
+
+    \b
+    Examples:
+      rtlm compare --summary
+      rtlm compare --platform fpga --model-size 6:9
+      rtlm compare --method fast-decoding --year 2025
+      rtlm compare --batch 8 --json batch8.json
+      rtlm compare --ours report.json --plot comparison.svg --plot comparison.png
+      rtlm compare --add mine.csv --csv all.csv --quiet
+    """
+    _check_files(csv_file, json_file, plots)
+    from rtlm.host.survey.export import dumps_csv, dumps_json
+    from rtlm.host.survey.load import published_rows
+    from rtlm.host.survey.ours import our_points, read_report, shipped_reports
+    from rtlm.host.survey.point import Point
+    from rtlm.host.survey.row import Kind, Method, Platform
+    from rtlm.host.survey.selection import Selection
+
+    published = [Point.from_row(row) for row in published_rows(tables)]
+    ours = our_points([read_report(path) for path in reports] if reports else shipped_reports())
+    selection = Selection(
+        platforms=_members(Platform, platforms),
+        methods=_members(Method, methods),
+        kinds=_members(Kind, kinds),
+        batches=batches,
+        years=years,
+        parameters_b=parameters_b,
+    )
+    points = selection.of([*ours, *published])
+    if not points:
+        raise RtlmError(f"None of the {len(published)} published designs meets all conditions")
+    if csv_file:
+        _write(dumps_csv(points), "--csv", csv_file)
+    if json_file:
+        _write(dumps_json(points, selection), "--json", json_file)
+    if plots:
+        from rtlm.host.survey.plot import draw
+
+        for path in plots:
+            _saved("--plot", str(path), partial(draw, points, path))
+    if not quiet and STANDARD_OUTPUT not in (csv_file, json_file):
+        from rich.console import Console
+        from rtlm.host.survey.table import render
+
+        Console(width=None if sys.stdout.isatty() else 140).print(render(points, selection, summary=summary))
+    return OK
+
+
+def _members(kind: type[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the members of an enumeration that options name."""
+    return tuple(member for member in kind if _option_name(member) in names)
+
+
+def _option_name(member: StrEnum) -> str:
+    return member.value.lower().partition("/")[0].replace(" ", "-")
+
+
+def _check_files(csv_file: str | None, json_file: str | None, plots: tuple[Path, ...]) -> None:
+    """Refuse files that cannot be written, before anything is."""
+    if csv_file == json_file == STANDARD_OUTPUT:
+        raise click.UsageError("Standard output can be written once: give - to --csv or to --json.")
+    for path in plots:
+        if path.suffix.lower() not in PLOTS:
+            raise click.UsageError(f"--plot must end in .svg or .png, got {path}.")
+        check_writable("--plot", path)
+    for option, name in (("--csv", csv_file), ("--json", json_file)):
+        if name not in (None, STANDARD_OUTPUT):
+            check_writable(option, Path(name))
+
+
+def _write(text: str, option: str, name: str) -> None:
+    """Write a text, which is UTF-8 on every terminal."""
+    if name == STANDARD_OUTPUT:
+        click.echo(text.encode(), nl=False)
+        return
+    _saved(option, name, lambda: Path(name).write_text(text, encoding="utf-8"))
+
+
+def _saved(option: str, name: str, save: Callable[[], Any]) -> None:
+    """Save a file, or say why it could not be."""
+    try:
+        save()
+    except OSError as error:
+        raise RtlmError(f"{option} {name} could not be written: {error.strerror}") from error

@@ -1,0 +1,214 @@
+"""The survey's scatter: watts against tokens a second, with lines of equal tokens a joule."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+from rtlm.host.survey.labels import Layout
+from rtlm.host.survey.point import Point
+from rtlm.host.survey.row import Kind, Platform
+
+SIZE_INCHES = (10.0, 7.0)
+DOTS_PER_INCH = 160
+
+# Colours of Okabe and Ito, which colour-blind readers tell apart; each platform has a shape of its own as well.
+STYLES = {
+    Platform.CPU: ("o", "#0072b2"),
+    Platform.GPU: ("s", "#009e73"),
+    Platform.FPGA: ("^", "#d55e00"),
+    Platform.ASIC: ("D", "#cc79a7"),
+    Platform.PIM: ("v", "#56b4e9"),
+}
+OUR_COLOUR = "black"
+OUR_MARKER = "*"
+GREY = "#7a7a7a"
+LABEL_LENGTH = 36
+ISO_PLACES = 24
+"""Places on a line of equal tokens/J where its value may stand."""
+
+RUN = (Kind.MEASURED, Kind.VENDOR)
+"""Kinds of figures that hardware gave; points of the others are hollow."""
+
+SETTINGS: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9.5,
+    "svg.hashsalt": "rtlm",  # same points, same file
+    "svg.fonttype": "none",  # text that can be searched and edited
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def draw(points: Sequence[Point], path: Path) -> None:
+    """Draw the points that have a power.
+
+    Parameters
+    ----------
+    points
+        What is compared.
+    path
+        File to write, as SVG or PNG by its ending.
+    """
+    with rc_context(SETTINGS):
+        # Without pyplot there is no global state, and no display is looked for.
+        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        known = [point for point in points if point.power_w is not None]
+        _frame(axes, known)
+        for point in sorted(known, key=lambda point: point.ours):
+            _mark(axes, point)
+        _legend(axes, known)
+        figure.draw_without_rendering()
+        layout = Layout(axes, [_span(point) for point in known])
+        for point in _notable(known):
+            layout.label(_place(point), _label(point), important=point.ours)
+        _iso_lines(axes, layout)
+        kind = path.suffix[1:].lower()
+        figure.savefig(path, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
+
+
+def _frame(axes: Axes, points: Sequence[Point]) -> None:
+    """Set scales and limits: whole powers of two around the points, with room for labels."""
+    for set_scale, set_limits, values in (
+        (axes.set_xscale, axes.set_xlim, [edge for point in points for edge in _band(point)]),
+        (axes.set_yscale, axes.set_ylim, [point.tokens_per_s for point in points]),
+    ):
+        set_scale("log")
+        low, high = (min(values), max(values)) if values else (1.0, 100.0)
+        set_limits(low / 1.8, high * 2.2)
+    axes.set_xlabel("power in W (what the watts are of differs: see the table)")
+    axes.set_ylabel("decoding speed in tokens/s")
+    plain = FuncFormatter(lambda value, _: f"{value:,g}")
+    axes.xaxis.set_major_formatter(plain)
+    axes.yaxis.set_major_formatter(plain)
+    axes.grid(visible=True, which="major", color="#ececec", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _place(point: Point) -> tuple[float, float]:
+    return point.power_w or 0.0, point.tokens_per_s
+
+
+def _span(point: Point) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the corners of a point with its error bars."""
+    (left, right), error = _band(point), point.tokens_per_s * (point.error or 0.0)
+    return (left, point.tokens_per_s - error), (right, point.tokens_per_s + error)
+
+
+def _band(point: Point) -> tuple[float, float]:
+    """Return the ends of a point's power."""
+    power = point.power_w or 0.0
+    return point.power_low_w or power, point.power_high_w or power
+
+
+def _iso_lines(axes: Axes, layout: Layout) -> None:
+    """Draw a line for each power of ten of tokens/J that crosses the plot, with its value where there is room."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for exponent in np.arange(np.floor(np.log10(bottom / right)), np.ceil(np.log10(top / left)) + 1):
+        per_joule = 10.0**exponent
+        start, end = max(left, bottom / per_joule), min(right, top / per_joule)
+        if end <= start:
+            continue
+        axes.plot([start, end], [start * per_joule, end * per_joule], color="#c9c9c9", linewidth=0.9, zorder=1)
+        places = np.geomspace(end * 0.97, start, ISO_PLACES)[:-1]
+        layout.along([(at, at * per_joule) for at in places], f"{per_joule:g} tokens/J", GREY)
+
+
+def _mark(axes: Axes, point: Point) -> None:
+    """Draw one point; ours with the band of its power and the error of its speed."""
+    power = point.power_w or 0.0
+    if point.ours:
+        low, high = _band(point)
+        error = point.tokens_per_s * point.error if point.error else None
+        axes.errorbar(
+            power,
+            point.tokens_per_s,
+            xerr=[[power - low], [high - power]],
+            yerr=error,
+            fmt=OUR_MARKER,
+            markersize=17,
+            color=OUR_COLOUR,
+            markerfacecolor="#f0e442",
+            markeredgewidth=1.2,
+            elinewidth=1.4,
+            capsize=3,
+            zorder=6,
+        )
+        return
+    marker, colour = STYLES[point.platform]
+    axes.plot(
+        power,
+        point.tokens_per_s,
+        marker,
+        color=colour,
+        markerfacecolor=colour if point.kind in RUN else "white",
+        markeredgecolor="black" if point.batch > 1 else colour,
+        markeredgewidth=1.3,
+        markersize=6.5,
+        alpha=0.85,
+        zorder=4 if point.batch > 1 else 3,
+        linestyle="none",
+    )
+
+
+def _legend(axes: Axes, points: Sequence[Point]) -> None:
+    """Explain shapes, filling and edges that occur."""
+
+    def entry(label: str, marker: str, face: str, edge: str, size: float = 7.0) -> Line2D:
+        return Line2D([], [], linestyle="none", marker=marker, color=edge, markerfacecolor=face, label=label, ms=size)
+
+    foreign = [point for point in points if not point.ours]
+    entries = [
+        entry(f"{platform.value} ({count})", marker, colour, colour)
+        for platform, (marker, colour) in STYLES.items()
+        if (count := sum(point.platform == platform for point in foreign))
+    ]
+    if any(point.kind not in RUN for point in foreign):
+        entries.append(entry("hollow: simulated, derived or unstated", "o", "white", GREY))
+    if any(point.batch > 1 for point in foreign):
+        entries.append(entry("black edge: batch above 1", "o", GREY, "black"))
+    if any(point.ours for point in points):
+        entries.append(entry("rtlm, with the band of its power", OUR_MARKER, "#f0e442", OUR_COLOUR, 13))
+    if entries:
+        axes.legend(handles=entries, loc="upper left", frameon=True, framealpha=1.0, edgecolor="#d0d0d0")
+
+
+def _notable(points: Sequence[Point]) -> list[Point]:
+    """Return what gets a label if there is room, the most important first.
+
+    Ours, the FPGAs that ran, of each platform the most efficient, the fastest and the most frugal, and products.
+    """
+    foreign = [point for point in points if not point.ours]
+    named = [point for point in points if point.ours]
+    named += (point for point in foreign if point.platform == Platform.FPGA and point.kind in RUN)
+    for platform in Platform:
+        own = [point for point in foreign if point.platform == platform]
+        if own:
+            named += (
+                max(own, key=lambda point: point.tokens_per_j or 0.0),
+                max(own, key=lambda point: point.tokens_per_s),
+                min(own, key=lambda point: point.power_w or 0.0),
+            )
+    named += (point for point in foreign if point.kind == Kind.VENDOR)
+    return list(dict.fromkeys(named))
+
+
+def _label(point: Point) -> str:
+    """Return a short name: up to the first comma, and what ours is."""
+    name, chip = point.work.partition(",")[0], point.chip.partition(",")[0]
+    if point.ours:
+        return f"{name}, {_shortened(point.model.removesuffix('.gguf'))}\n{point.kind}"
+    return _shortened(name if chip == "unstated" else f"{name} ({chip})")
+
+
+def _shortened(name: str) -> str:
+    """Return a name that is no longer than a label may be."""
+    return name if len(name) <= LABEL_LENGTH else f"{name[: LABEL_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
