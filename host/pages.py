@@ -1,11 +1,15 @@
 """Writes the generated pages of docs/: ``python -m rtlm.host.pages`` (from the repository's folder)."""
 
+import shlex
 from pathlib import Path
 
+from click.testing import CliRunner
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
+from rtlm.host.cli.compare import compare
 from rtlm.host.compiler.page import memory_page
 from rtlm.host.models.page import models_page
+from rtlm.host.survey.page import comparison_page
 
 NOTE = "\n---\nGenerated from the source by `python -m rtlm.host.pages`; a test compares.\n"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -20,8 +24,16 @@ def generated_pages() -> dict[str, str]:
         "memory-image.md": memory_page(config),
         "parameters.md": parameters_page(config),
         "models.md": models_page(),
+        "comparison.md": comparison_page(_printed),
     }
     return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
+
+
+def _printed(command: str) -> str:
+    """Return what a command of rtlm prints where no terminal is."""
+    name, *arguments = shlex.split(command)
+    commands = {"compare": compare}
+    return CliRunner().invoke(commands[name], arguments, catch_exceptions=False).output
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ METHODS = (
 KINDS = ("measured", "simulated", "vendor", "derived", "unstated")
 PLOTS = (".svg", ".png")
 STANDARD_OUTPUT = "-"
+PLAIN_WIDTH = 130
+"""Characters in a line where no terminal says how many it has."""
 
 
 class Span(click.ParamType):
@@ -138,6 +140,8 @@ def compare(
     points = selection.of([*ours, *published])
     if not points:
         raise RtlmError(f"None of the {len(published)} published designs meets all conditions")
+    if plots and not any(point.power_w for point in points):
+        raise RtlmError(f"--plot needs a point with watts, which none of the {len(points)} has")
     if csv_file:
         _write(dumps_csv(points), "--csv", csv_file)
     if json_file:
@@ -151,7 +155,7 @@ def compare(
         from rich.console import Console
         from rtlm.host.survey.table import render
 
-        Console(width=None if sys.stdout.isatty() else 140).print(render(points, selection, summary=summary))
+        Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(render(points, selection, summary=summary))
     return OK
 
 

@@ -1,6 +1,8 @@
 """Texts in a plot that overlap neither each other nor the points."""
 
 from collections.abc import Sequence
+from itertools import product
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,6 +25,33 @@ LEADER_PARTS = 24
 POINTS_A_INCH = 72.0
 
 
+class Boxes:
+    """Rectangles of pixels, of which a new one may overlap none.
+
+    Parameters
+    ----------
+    boxes
+        The first of them.
+    """
+
+    def __init__(self, boxes: Sequence[Bbox]):
+        self._extents = _extents(boxes)
+
+    def add(self, boxes: Sequence[Bbox]) -> None:
+        """Take further rectangles."""
+        self._extents = np.concatenate([self._extents, _extents(boxes)])
+
+    def overlap(self, boxes: Sequence[Bbox]) -> bool:
+        """Return whether any of some rectangles overlaps any of these."""
+        x0, y0, x1, y1 = self._extents.T
+        left, bottom, right, top = _extents(boxes).T[:, :, np.newaxis]
+        return bool(((left < x1) & (x0 < right) & (bottom < y1) & (y0 < top)).any())
+
+
+def _extents(boxes: Sequence[Bbox]) -> np.ndarray:
+    return np.array([box.extents for box in boxes], dtype=np.float64).reshape(-1, 4)
+
+
 class Layout:
     """The places of a plot that are taken.
 
@@ -38,9 +67,12 @@ class Layout:
         self._axes = axes
         self._scale = axes.get_figure(root=True).dpi / POINTS_A_INCH  # type: ignore[union-attr]
         pixels = [(*self._pixel(low), *self._pixel(high)) for low, high in spans]
-        self._taken = [Bbox.from_extents(*corners).padded(POINT_HALF * self._scale) for corners in pixels]
-        self._texts = [legend.get_window_extent()] if (legend := axes.get_legend()) else []
-        self._taken += self._texts
+        self._taken = Boxes([Bbox.from_extents(*corners).padded(POINT_HALF * self._scale) for corners in pixels])
+        self._texts = Boxes([])
+        self._frame = axes.get_window_extent()
+        if legend := axes.get_legend():
+            self._texts.add([legend.get_window_extent()])
+            self._taken.add([legend.get_window_extent()])
 
     def label(self, point: tuple[float, float], text: str, *, important: bool = False) -> bool:
         """Write a label at the nearest free place, with a line to its point.
@@ -52,40 +84,58 @@ class Layout:
         text
             What to write.
         important
-            Whether it is bold, and may be far away where there is no place near by.
+            Whether it is bold, and may be far away, or over points, where there is no place near by.
 
         Returns
         -------
         bool
             Whether there was a free place.
         """
-        style = {"fontsize": FONT_SIZE, "fontweight": "bold" if important else "normal"}
-        width, height = self._size(text, **style)
-        x, y = self._pixel(point)
-        for distance in FAR_DISTANCES if important else DISTANCES:
-            for across, up in DIRECTIONS:
-                dx, dy = distance * self._scale * across, distance * self._scale * up
-                left = x + dx - (0 if dx > 0 else width)
-                bottom = y + dy - (height / 2 if abs(up) < abs(across) else 0 if dy > 0 else height)
-                side = (left if dx > 0 else left + width, y + dy)
-                if not self.claim(Bbox.from_bounds(left, bottom, width, height), self._leader((x, y), side)):
-                    continue
-                self._axes.annotate(
-                    text,
-                    point,
-                    xytext=((left - x) / self._scale, (bottom - y) / self._scale),
-                    textcoords="offset points",
-                    ha="left",
-                    va="bottom",
-                    arrowprops={
-                        **{"arrowstyle": "-", "color": "#5a5a5a", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3},
-                        "relpos": (0.0 if dx > 0 else 1.0, 0.5 if abs(up) < abs(across) else 0.0 if dy > 0 else 1.0),
-                    },
-                    zorder=7,
-                    **style,  # type: ignore[arg-type]
-                )
+        style: Any = {"fontsize": FONT_SIZE, "fontweight": "bold" if important else "normal"}
+        size = self._size(text, **style)
+        distances = FAR_DISTANCES if important else DISTANCES
+        passes = (False, True) if important else (False,)
+        for over_points, distance, direction in product(passes, distances, DIRECTIONS):
+            if self._label_at(point, text, size, (distance, *direction), style, over_points):
                 return True
         return False
+
+    def _label_at(
+        self,
+        point: tuple[float, float],
+        text: str,
+        size: tuple[float, float],
+        place: tuple[float, float, float],
+        style: Any,
+        over_points: bool,
+    ) -> bool:
+        """Write a label at a distance and in a direction from its point, if that place is free."""
+        distance, across, up = place
+        width, height = size
+        x, y = self._pixel(point)
+        dx, dy = distance * self._scale * across, distance * self._scale * up
+        left = x + dx - (0 if dx > 0 else width)
+        beside = abs(up) < abs(across)
+        bottom = y + dy - (height / 2 if beside else 0 if dy > 0 else height)
+        leader = self._leader((x, y), (left if dx > 0 else left + width, y + dy))
+        box = Bbox.from_bounds(left, bottom, width, height)
+        if not self.claim(box, leader=leader, over_points=over_points):
+            return False
+        self._axes.annotate(
+            text,
+            point,
+            xytext=((left - x) / self._scale, (bottom - y) / self._scale),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            arrowprops={
+                **{"arrowstyle": "-", "color": "#5a5a5a", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3},
+                "relpos": (0.0 if dx > 0 else 1.0, 0.5 if beside else 0.0 if dy > 0 else 1.0),
+            },
+            zorder=7,
+            **style,
+        )
+        return True
 
     def along(self, points: Sequence[tuple[float, float]], text: str, color: str) -> bool:
         """Write a text on a line at the first of several places that is free.
@@ -103,40 +153,53 @@ class Layout:
             Whether there was a free place.
         """
         (x1, y1), (x0, y0) = self._pixel(points[0]), self._pixel(points[-1])
-        angle = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
-        for point in points:
-            written = self._axes.text(
+        angle = np.arctan2(y1 - y0, x1 - x0)
+        width, height = self._size(text, fontsize=FONT_SIZE)
+        for above, point in ((above, point) for above in (True, False) for point in points):
+            x, y = self._pixel(point)
+            # A chain of squares covers the slanted text, whose own box would be far larger.
+            side = height / 2 if above else -height / 2
+            centres = (
+                (x - along * np.cos(angle) - side * np.sin(angle), y - along * np.sin(angle) + side * np.cos(angle))
+                for along in np.arange(height / 2, width + height / 2, height / 2)
+            )
+            if not self.claim(*(Bbox.from_bounds(*centre, 0.0, 0.0).padded(height / 2) for centre in centres)):
+                continue
+            self._axes.text(
                 *point,
                 text,
                 color=color,
                 fontsize=FONT_SIZE,
-                rotation=angle,
+                rotation=float(np.degrees(angle)),
                 rotation_mode="anchor",
                 ha="right",
-                va="bottom",
+                va="bottom" if above else "top",
             )
-            if self.claim(written.get_window_extent()):
-                return True
-            written.remove()
+            return True
         return False
 
-    def claim(self, box: Bbox, leader: Sequence[Bbox] = ()) -> bool:
-        """Take a place for a text if it is free and within the plot.
+    def claim(self, *boxes: Bbox, leader: Sequence[Bbox] = (), over_points: bool = False) -> bool:
+        """Take the places of a text if they are free and within the plot.
 
         Parameters
         ----------
-        box
-            The place in pixels.
+        boxes
+            The places in pixels.
         leader
             Places of the line to the text's point, which may cross points and other lines, but no text.
+        over_points
+            Whether the text may, too.
         """
-        padded = box.padded(PADDING * self._scale)
-        frame = self._axes.get_window_extent()
-        inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-        if not inside or padded.count_overlaps(self._taken) or any(part.count_overlaps(self._texts) for part in leader):
+        padded = [box.padded(PADDING * self._scale) for box in boxes]
+        frame = self._frame
+        if not all(
+            frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes
+        ):
             return False
-        self._texts.append(padded)
-        self._taken += (padded, *leader)
+        if (self._texts if over_points else self._taken).overlap(padded) or self._texts.overlap(leader):
+            return False
+        self._texts.add(padded)
+        self._taken.add([*padded, *leader])
         return True
 
     def _leader(self, start: tuple[float, float], end: tuple[float, float]) -> list[Bbox]:
@@ -149,9 +212,9 @@ class Layout:
         x, y = self._axes.transData.transform(point)
         return float(x), float(y)
 
-    def _size(self, text: str, **style: object) -> tuple[float, float]:
+    def _size(self, text: str, **style: Any) -> tuple[float, float]:
         """Return width and height of a text in pixels."""
-        written: Text = self._axes.text(0.5, 0.5, text, transform=self._axes.transAxes, **style)  # type: ignore[arg-type]
+        written: Text = self._axes.text(0.5, 0.5, text, transform=self._axes.transAxes, **style)
         box = written.get_window_extent()
         written.remove()
         return box.width, box.height

@@ -13,6 +13,7 @@ from rtlm.host.survey.point import Point
 from rtlm.host.survey.row import Method, Platform
 
 MAX_REPORT_BYTES = 64 << 20
+NAME_LENGTH = 100
 ASIC_BOARD = "asic"
 """Value of ``board`` in the configuration of a standard-cell design; every other is an FPGA."""
 
@@ -85,15 +86,15 @@ def _point(report: Mapping[str, Any], number: int) -> Point:
     power = _section(report, "power")
     memory = _section(report, "memory")
     error = None if report.get("error_band") is None else _error(report["error_band"])
-    name, model = str(config.get("name") or "unnamed"), str(report.get("model") or "unnamed")
-    board = str(config.get("board") or "none")
+    name, model = _name(config.get("name")), _name(report.get("model"))
+    board = _name(config.get("board"), "none")
     methods = (Method.QUANTISATION, *((Method.FAST_DECODING,) if performance.get("speculation") else ()))
     note = "The memory was ideal: no forecast." if memory.get("ideal") else None
     return Point(
         id=f"ours-{number}",
         work=f"rtlm {name}",
         platform=Platform.ASIC if board == ASIC_BOARD else Platform.FPGA,
-        chip=", ".join(part for part in (board, str(memory.get("name") or "")) if part not in ("", "none")) or "any",
+        chip=", ".join(part for part in (board, _name(memory.get("name"), "none")) if part != "none") or "any",
         year=None,
         model=model,
         parameters_b=_parameters_b(model),
@@ -105,7 +106,7 @@ def _point(report: Mapping[str, Any], number: int) -> Point:
         power_w=_figure(power, "power.total_w") if power else None,
         power_boundary=BOUNDARY if power else None,
         kind=SIMULATED if error is None else f"estimated \N{PLUS-MINUS SIGN} {error:.1%}",
-        source=f"report of configuration {config.get('hash') or name}",
+        source=f"report of configuration {_name(config.get('hash'), name)}",
         note=note,
         ours=True,
         power_low_w=_figure(power, "power.low_w") if power else None,
@@ -121,6 +122,11 @@ def _section(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(part, dict):
         raise SurveyError(f"{name} must be a mapping, got {type(part).__name__}")
     return part
+
+
+def _name(value: Any, missing: str = "unnamed") -> str:
+    """Return a name of a report as one printable line of bounded length."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value or missing)[:NAME_LENGTH])
 
 
 def _figure(section: Mapping[str, Any], path: str, low: float = 0.0) -> float:

@@ -1,8 +1,11 @@
 """The survey's scatter: watts against tokens a second, with lines of equal tokens a joule."""
 
+import warnings
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from matplotlib import rc_context
@@ -11,12 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
-from rtlm.host.survey.labels import Layout
+from matplotlib.transforms import Bbox
+from rtlm.host.survey.labels import Boxes, Layout
 from rtlm.host.survey.point import Point
 from rtlm.host.survey.row import Kind, Platform
 
 SIZE_INCHES = (10.0, 7.0)
 DOTS_PER_INCH = 160
+MARGINS = {"left": 0.095, "right": 0.985, "bottom": 0.075, "top": 0.985}
+"""Edges of the plot as shares of the figure."""
 
 # Colours of Okabe and Ito, which colour-blind readers tell apart; each platform has a shape of its own as well.
 STYLES = {
@@ -27,10 +33,20 @@ STYLES = {
     Platform.PIM: ("v", "#56b4e9"),
 }
 OUR_COLOUR = "black"
+OUR_FACE = "#f0e442"
 OUR_MARKER = "*"
 GREY = "#7a7a7a"
 LABEL_LENGTH = 36
-ISO_PLACES = 24
+Corner = Literal["upper left", "lower right", "upper right", "lower left"]
+CORNERS: tuple[Corner, ...] = get_args(Corner)
+"""Places of the legend, tried in this order."""
+
+LEGEND_ROOM = (1, 4, 16, 64, 256)
+"""Factors by which the plot grows upwards until the legend covers no point."""
+
+LEGEND_PADDING = 8.0
+"""Pixels that points keep from the legend."""
+ISO_PLACES = 48
 """Places on a line of equal tokens/J where its value may stand."""
 
 RUN = (Kind.MEASURED, Kind.VENDOR)
@@ -39,6 +55,7 @@ RUN = (Kind.MEASURED, Kind.VENDOR)
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9.5,
+    "text.parse_math": False,  # a name with $ is a name
     "svg.hashsalt": "rtlm",  # same points, same file
     "svg.fonttype": "none",  # text that can be searched and edited
     "axes.spines.top": False,
@@ -56,17 +73,19 @@ def draw(points: Sequence[Point], path: Path) -> None:
     path
         File to write, as SVG or PNG by its ending.
     """
-    with rc_context(SETTINGS):
+    with rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         # Without pyplot there is no global state, and no display is looked for.
-        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        figure = Figure(figsize=SIZE_INCHES)
         FigureCanvasAgg(figure)
-        axes = figure.subplots()
+        axes = figure.subplots(gridspec_kw=MARGINS)
         known = [point for point in points if point.power_w is not None]
         _frame(axes, known)
-        for point in sorted(known, key=lambda point: point.ours):
-            _mark(axes, point)
+        _mark_published(axes, [point for point in known if not point.ours])
+        for point in known:
+            if point.ours:
+                _mark_ours(axes, point)
         _legend(axes, known)
-        figure.draw_without_rendering()
         layout = Layout(axes, [_span(point) for point in known])
         for point in _notable(known):
             layout.label(_place(point), _label(point), important=point.ours)
@@ -119,43 +138,49 @@ def _iso_lines(axes: Axes, layout: Layout) -> None:
             continue
         axes.plot([start, end], [start * per_joule, end * per_joule], color="#c9c9c9", linewidth=0.9, zorder=1)
         places = np.geomspace(end * 0.97, start, ISO_PLACES)[:-1]
-        layout.along([(at, at * per_joule) for at in places], f"{per_joule:g} tokens/J", GREY)
-
-
-def _mark(axes: Axes, point: Point) -> None:
-    """Draw one point; ours with the band of its power and the error of its speed."""
-    power = point.power_w or 0.0
-    if point.ours:
-        low, high = _band(point)
-        error = point.tokens_per_s * point.error if point.error else None
-        axes.errorbar(
-            power,
-            point.tokens_per_s,
-            xerr=[[power - low], [high - power]],
-            yerr=error,
-            fmt=OUR_MARKER,
-            markersize=17,
-            color=OUR_COLOUR,
-            markerfacecolor="#f0e442",
-            markeredgewidth=1.2,
-            elinewidth=1.4,
-            capsize=3,
-            zorder=6,
+        layout.along(
+            [(at, at * per_joule) for at in places], f"{per_joule:{',.0f' if per_joule >= 1 else 'g'}} tokens/J", GREY
         )
-        return
-    marker, colour = STYLES[point.platform]
-    axes.plot(
-        power,
-        point.tokens_per_s,
-        marker,
-        color=colour,
-        markerfacecolor=colour if point.kind in RUN else "white",
-        markeredgecolor="black" if point.batch > 1 else colour,
-        markeredgewidth=1.3,
-        markersize=6.5,
-        alpha=0.85,
-        zorder=4 if point.batch > 1 else 3,
-        linestyle="none",
+
+
+def _mark_published(axes: Axes, points: Sequence[Point]) -> None:
+    """Draw published points: a shape for each platform, hollow where no hardware ran, with a black edge for a batch."""
+    looks = defaultdict(list)
+    for point in points:
+        looks[point.platform, point.kind in RUN, point.batch > 1].append(_place(point))
+    for (platform, ran, batch), places in looks.items():
+        marker, colour = STYLES[platform]
+        axes.plot(
+            *zip(*places, strict=True),
+            marker,
+            color=colour,
+            markerfacecolor=colour if ran else "white",
+            markeredgecolor="black" if batch else colour,
+            markeredgewidth=1.3,
+            markersize=6.5,
+            alpha=0.85,
+            zorder=4 if batch else 3,
+            linestyle="none",
+        )
+
+
+def _mark_ours(axes: Axes, point: Point) -> None:
+    """Draw one of our points with the band of its power and the error of its speed."""
+    x, y = _place(point)
+    low, high = _band(point)
+    axes.errorbar(
+        x,
+        y,
+        xerr=[[x - low], [high - x]],
+        yerr=y * point.error if point.error else None,
+        fmt=OUR_MARKER,
+        markersize=17,
+        color=OUR_COLOUR,
+        markerfacecolor=OUR_FACE,
+        markeredgewidth=1.2,
+        elinewidth=1.4,
+        capsize=3,
+        zorder=6,
     )
 
 
@@ -176,9 +201,14 @@ def _legend(axes: Axes, points: Sequence[Point]) -> None:
     if any(point.batch > 1 for point in foreign):
         entries.append(entry("black edge: batch above 1", "o", GREY, "black"))
     if any(point.ours for point in points):
-        entries.append(entry("rtlm, with the band of its power", OUR_MARKER, "#f0e442", OUR_COLOUR, 13))
-    if entries:
-        axes.legend(handles=entries, loc="upper left", frameon=True, framealpha=1.0, edgecolor="#d0d0d0")
+        entries.append(entry("rtlm, with the band of its power", OUR_MARKER, OUR_FACE, OUR_COLOUR, 13))
+    bottom, top = axes.get_ylim()
+    for room, corner in product(LEGEND_ROOM, CORNERS):
+        axes.set_ylim(bottom, top * room)
+        spans = Boxes([Bbox([axes.transData.transform(edge) for edge in _span(point)]) for point in points])
+        legend = axes.legend(handles=entries, framealpha=1.0, edgecolor="#d0d0d0", loc=corner)
+        if not spans.overlap([legend.get_window_extent().padded(LEGEND_PADDING)]):
+            return
 
 
 def _notable(points: Sequence[Point]) -> list[Point]:

@@ -80,7 +80,7 @@ def notes(points: Sequence[Point], selection: Selection) -> tuple[str, ...]:
     if listed:
         found.append(
             f"{listed} of {len(points)} points are as the survey {SURVEY} lists them; of the others the source was "
-            "read at least in part. --json and --csv have the source and a note for each."
+            "read, or a note says what was not. --json and --csv have source and note of each."
         )
     if any(point.ours for point in points):
         found.append("The watts of rtlm's designs are of chip and memory, estimated; their band is in brackets.")
