@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -89,7 +89,6 @@ def _point(report: Mapping[str, Any], number: int) -> Point:
     name, model = _name(config.get("name")), _name(report.get("model"))
     board = _name(config.get("board"), "none")
     methods = (Method.QUANTISATION, *((Method.FAST_DECODING,) if performance.get("speculation") else ()))
-    note = "The memory was ideal: no forecast." if memory.get("ideal") else None
     return Point(
         id=f"ours-{number}",
         work=f"rtlm {name}",
@@ -107,13 +106,25 @@ def _point(report: Mapping[str, Any], number: int) -> Point:
         power_boundary=BOUNDARY if power else None,
         kind=SIMULATED if error is None else f"estimated \N{PLUS-MINUS SIGN} {error:.1%}",
         source=f"report of configuration {_name(config.get('hash'), name)}",
-        note=note,
+        note=" ".join(_notes(report, memory)) or None,
         ours=True,
         power_low_w=_figure(power, "power.low_w") if power else None,
         power_high_w=_figure(power, "power.high_w") if power else None,
         power_method=_power_method(report) if power else None,
         error=error,
     )
+
+
+def _notes(report: Mapping[str, Any], memory: Mapping[str, Any]) -> Iterator[str]:
+    """Say what qualifies the figures of a report."""
+    if memory.get("ideal"):
+        yield "The memory was ideal: no forecast."
+    if memory.get("fits") is False:
+        yield "The model does not fit the memory: the speed is that of as fast a memory that is larger."
+    if report.get("interrupted"):
+        yield "The run was interrupted."
+    if isinstance(band := report.get("error_band"), dict) and band.get("points") == 0:
+        yield "The error is not validated: no RTL stands behind it."
 
 
 def _section(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -30,6 +30,13 @@ def test_report_with_an_error_band_is_an_estimate(band):
     assert point.power_method == "estimated, toggle rate assumed"
 
 
+def test_what_qualifies_an_estimate_is_noted():
+    memory = {"fits": False}
+    (point,) = our_points([report(error_band={"worst": 0.03, "points": 0}, memory=memory, interrupted=True)])
+    assert all(words in point.note for words in ("does not fit", "interrupted", "not validated"))
+    assert our_points([report(error_band={"worst": 0.03, "points": 36})])[0].note is None
+
+
 @pytest.mark.parametrize("band", ["small", True, float("nan"), {"mean": 0.1}, [0.1]])
 def test_error_band_that_is_none(band):
     with pytest.raises(SurveyError, match="error_band must be a relative error"):
