@@ -1,6 +1,8 @@
 """Writes the generated pages of docs/: ``python -m rtlm.host.pages`` (from the repository's folder)."""
 
+import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -8,6 +10,8 @@ from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.cli.compare import compare
 from rtlm.host.compiler.page import memory_page
+from rtlm.host.estimation.errors import BAND, error_band, point_errors
+from rtlm.host.estimation.page import estimates_page
 from rtlm.host.models.page import models_page
 from rtlm.host.survey.page import comparison_page
 
@@ -25,6 +29,7 @@ def generated_pages() -> dict[str, str]:
         "parameters.md": parameters_page(config),
         "models.md": models_page(),
         "comparison.md": comparison_page(_printed),
+        "estimates.md": estimates_page(),
     }
     return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
 
@@ -41,6 +46,8 @@ def main() -> None:
     for name, text in generated_pages().items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")
+    band = json.dumps(asdict(error_band(point_errors()))) + "\n"
+    (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.compiler.layout import place_regions
 from rtlm.host.compiler.plan import Plan, make_plan
 from rtlm.host.errors import ModelError
+from rtlm.host.estimation.errors import stated_band
 from rtlm.host.estimation.fit import fit_config
 from rtlm.host.estimation.memory import MemoryTimes, memory_times
 from rtlm.host.estimation.result import Estimate, OperatorEstimate, StepEstimate
 from rtlm.host.estimation.step import StepTime, step_time
 from rtlm.host.estimation.units import UnitTimes, unit_times
-from rtlm.host.estimation.validation import ERROR_BAND
 from rtlm.host.models.paper import PaperModel
 from rtlm.host.reports.measurements import Work
 from rtlm.host.reports.report import Performance
@@ -123,7 +123,7 @@ def estimate(request: EstimateRequest) -> Estimate:
         memory_bytes=memory.capacity_bytes,
         fits=image_bytes <= memory.capacity_bytes,
         power=None,
-        error_band=ERROR_BAND,
+        error_band=stated_band(),
         notes=_notes(model, config, image_bytes, memory),
     )
 
