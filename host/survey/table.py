@@ -76,6 +76,9 @@ def notes(points: Sequence[Point], selection: Selection) -> tuple[str, ...]:
     rated = sum(point.power_boundary == Boundary.TDP for point in points)
     if rated:
         found.append(f"The watts of {rated} of {len(points)} points ({RATED}) are a rating (TDP), not a reading.")
+    without = sum(point.power_w is None for point in points)
+    if without:
+        found.append(f"{without} of {len(points)} points have no watts: no tokens/J, and no place in a plot.")
     listed = sum((point.note or "").startswith(LISTED) for point in points)
     if listed:
         found.append(
