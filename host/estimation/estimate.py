@@ -8,6 +8,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rtlm.gen.area.estimate import Area
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.compiler.layout import place_regions
 from rtlm.host.compiler.plan import Plan, make_plan
@@ -15,6 +16,7 @@ from rtlm.host.errors import ModelError
 from rtlm.host.estimation.errors import stated_band
 from rtlm.host.estimation.fit import fit_config
 from rtlm.host.estimation.memory import MemoryTimes, memory_times
+from rtlm.host.estimation.power import area_of, power_of
 from rtlm.host.estimation.result import Estimate, OperatorEstimate, StepEstimate
 from rtlm.host.estimation.step import StepTime, step_time
 from rtlm.host.estimation.units import UnitTimes, unit_times
@@ -94,7 +96,7 @@ def estimate(request: EstimateRequest) -> Estimate:
     prefill = _prefill(machine, request.prompt, request.batch)
     seconds = 1e-6 / config.clock_mhz
     needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
-    memory = machine.memory
+    memory, area = machine.memory, area_of(config)
     ttft_s = prefill.cycles * seconds
     performance = Performance(
         cycles_per_token=decode.cycles / request.batch,
@@ -122,9 +124,10 @@ def estimate(request: EstimateRequest) -> Estimate:
         image_bytes=image_bytes,
         memory_bytes=memory.capacity_bytes,
         fits=image_bytes <= memory.capacity_bytes,
-        power=None,
+        area=area,
+        power=power_of(config, area, memory, machine.time(columns), decode) if area else None,
         error_band=stated_band(),
-        notes=_notes(model, config, image_bytes, memory),
+        notes=_notes(model, config, image_bytes, memory, area),
     )
 
 
@@ -135,6 +138,10 @@ class _Machine:
     plan: Plan
     units: UnitTimes
     memory: MemoryTimes
+
+    def time(self, columns: Sequence[ColumnInput]) -> StepTime:
+        """Return the time of a decoding step."""
+        return step_time(self.plan, self.units, self.memory, columns, logits=True)
 
     def steps(
         self, samples: Sequence[Sequence[ColumnInput]], weights: Sequence[float], *, logits: bool
@@ -238,7 +245,9 @@ def _sum(one: Mapping[str, int], two: Mapping[str, int]) -> dict[str, int]:
     return {name: one.get(name, 0) + two.get(name, 0) for name in {**one, **two}}
 
 
-def _notes(model: PaperModel, config: Configuration, image_bytes: int, memory: MemoryTimes) -> tuple[str, ...]:
+def _notes(
+    model: PaperModel, config: Configuration, image_bytes: int, memory: MemoryTimes, area: Area | None
+) -> tuple[str, ...]:
     notes = []
     if model.parts:
         notes.append(f"The gates do not execute all of {model.name}, and what they do not is not counted: ")
@@ -248,6 +257,8 @@ def _notes(model: PaperModel, config: Configuration, image_bytes: int, memory: M
             f"{image_bytes / 1e9:.1f} GB of model and KV cache do not fit the {memory.capacity_bytes / 1e9:.1f} GB of "
             f"{memory.name}: the speed is that of as fast a memory that is larger."
         )
+    if area is None:
+        notes.append(f"Size and power are unknown: no area model has technology = {config.technology}.")
     if memory.name == "ideal":
         notes.append("The memory is ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
     notes.append(f"Cycles are stated at {config.clock_mhz:g} MHz, an assumption until timing closes.")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtlm.gen.area.estimate import Area
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host.models.paper import PaperModel
 from rtlm.host.reports.power import Power
@@ -103,8 +104,8 @@ class Estimate:
         memory.
     fits
         Whether the memory holds the image.
-    power
-        None where nothing estimates the elements.
+    area, power
+        Size on UltraScale+, and power while decoding; None where no area model has the technology.
     error_band
         Of the cycles.
     notes
@@ -121,6 +122,7 @@ class Estimate:
     image_bytes: int
     memory_bytes: int
     fits: bool
+    area: Area | None
     power: Power | None
     error_band: ErrorBand
     notes: tuple[str, ...]
@@ -145,6 +147,7 @@ class Estimate:
                 "bytes": _bytes(self.prefill),
                 "operators": _operators(self.prefill),
             },
+            "area": None if self.area is None else asdict(self.area.total),
             "power": None if self.power is None else self.power.to_json(),
             "memory": {
                 "kv_cache_bytes": self.kv_cache_bytes,

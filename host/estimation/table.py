@@ -67,6 +67,10 @@ def _summary(estimate: Estimate) -> RenderableType:
         ("KV cache", f"{estimate.kv_cache_bytes / 1e6:,.1f} MB"),
         ("memory", f"{used:.3g} GB of {has:.3g} GB: {'fits' if estimate.fits else 'does not fit'}"),
     ]
+    if estimate.area:
+        area = estimate.area.total
+        size = f"{area.luts:,.0f} LUT, {area.ffs:,.0f} FF, {area.dsps:,.0f} DSP, {area.brams:,.1f} BRAM36"
+        rows.append(("size (area model)", size))
     if estimate.power:
         power = estimate.power
         rows.append(("power", f"{power.total_w:.3g} W ({power.low_w:.3g} to {power.high_w:.3g})"))

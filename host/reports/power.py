@@ -146,6 +146,7 @@ def estimate_power(
     bytes_per_s: float,
     tokens_per_s: float,
     weight_bytes_per_s: float | None,
+    bytes_source: str = "measured in RTL",
 ) -> Power:
     """Estimate the power of chip and memory.
 
@@ -168,6 +169,8 @@ def estimate_power(
         Decoding speed.
     weight_bytes_per_s
         Bytes of weights and scales among them.
+    bytes_source
+        Where the bytes come from.
     """
     notes: list[str] = []
     components: list[PowerComponent] = []
@@ -196,7 +199,7 @@ def estimate_power(
     components.append(_logic("clock tree", tree, f"{FPGA_SOURCE} x {sinks:.0f} estimated sinks"))
     static = total["dsps"] * DSP_STATIC_W + total["brams"] * BRAM_STATIC_W + total["luts"] / LUTS_IN_CLB * CLB_STATIC_W
     components.append(_logic("static", static, f"{FPGA_SOURCE}, 25 degrees, used elements only"))
-    components += _dram(dram, bytes_per_s, notes)
+    components += _dram(dram, bytes_per_s, bytes_source, notes)
     notes.append("Not included: processors, unused fabric, DRAM PHY, voltage conversion and the rest of the board.")
     energy = None
     if weight_bytes_per_s:
@@ -223,7 +226,7 @@ def _logic(name: str, watt: float, method: str) -> PowerComponent:
     return PowerComponent(name=name, w=watt, low_w=watt * LOGIC_LOW, high_w=watt * LOGIC_HIGH, method=method)
 
 
-def _dram(name: str, bytes_per_s: float, notes: list[str]) -> list[PowerComponent]:
+def _dram(name: str, bytes_per_s: float, source: str, notes: list[str]) -> list[PowerComponent]:
     """Energy of the memory by bytes, and its background."""
     family = name.split("-")[0].split(" ")[0]
     if family == "ideal":
@@ -234,7 +237,7 @@ def _dram(name: str, bytes_per_s: float, notes: list[str]) -> list[PowerComponen
         family = "ddr4"
     bits = bytes_per_s * 8e-12
     typical, low, high = DRAM_PJ_PER_BIT[family]
-    method = f"bytes measured in RTL x {typical:g} pJ/bit ({low:g} to {high:g}), published range for {family.upper()}"
+    method = f"bytes {source} x {typical:g} pJ/bit ({low:g} to {high:g}), published range for {family.upper()}"
     found = [
         PowerComponent(name="DRAM transfers", w=bits * typical, low_w=bits * low, high_w=bits * high, method=method)
     ]

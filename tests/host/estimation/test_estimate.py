@@ -119,6 +119,7 @@ def test_command_writes_the_keys_of_a_report(tmp_path, capsys):
     assert values["estimate"] and values["performance"]["context"] == 64
     assert {"cycles_per_token", "tokens_per_s", "ttft_s", "bandwidth_utilisation"} <= values["performance"].keys()
     assert {"name", "cycles_per_token", "share", "bytes", "bound"} <= values["operators"][0].keys()
+    assert values["power"]["total_w"] > 0 and values["area"]["luts"] > 0
     assert values["bytes"]["read"]["weights"] > 5e7 and values["error_band"]["points"] > 0
 
 
