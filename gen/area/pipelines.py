@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 
+from rtlm.gen import area
 from rtlm.gen.area.memories import memory
 from rtlm.gen.area.reads import Reads
-from rtlm.hw import kernels
+from rtlm.gen.common.cache import remembered
+from rtlm.hw import hls, kernels
 from rtlm.hw.hls.emit import RESULT_DEPTH
 from rtlm.hw.hls.plan import Phase, Plan
 
@@ -69,6 +71,13 @@ def pipeline(
 
 @cache
 def _scheduled(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bits: int, max_length: int) -> Pipeline:
+    arguments = (kernel, lanes, clock_mhz, technology, tag_bits, max_length)
+    return Pipeline(
+        **remembered("pipelines", (hls, kernels, area), *arguments, compute=lambda: vars(_schedule(*arguments)))
+    )
+
+
+def _schedule(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bits: int, max_length: int) -> Pipeline:
     plan = Plan(getattr(kernels, kernel), lanes=lanes, clock_mhz=clock_mhz, technology=technology)
     total = Pipeline()
     for index, phase in enumerate(plan.phases):

@@ -1,13 +1,17 @@
 """The user's cache: folders that appear whole or not at all, made by one process at a time, the oldest removed."""
 
 import contextlib
+import functools
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
@@ -125,6 +129,39 @@ def cached(
             return final
     except OSError as problem:
         raise ToolError(f"The cache {cache} cannot be used: {problem.strerror or problem}.") from problem
+
+
+def remembered(kind: str, source: Iterable[ModuleType], *parts: object, compute: Callable[[], Any]) -> Any:
+    """Return a JSON value that follows from source and arguments alone, computed the first time and then read.
+
+    A cache that cannot be read or written costs the time to compute it again.
+
+    Parameters
+    ----------
+    kind
+        Folder of the values below the cache.
+    source
+        Packages whose text decides the value, with what the arguments do not say.
+    *parts
+        The arguments, see `digest`.
+    compute
+        Returns the value.
+    """
+    texts = (_package_digest(package.__path__[0]) for package in source)
+    path = cache_folder(kind, f"{digest(*texts, *parts)}.json")
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    value = compute()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(value))
+    return value
+
+
+@functools.cache
+def _package_digest(folder: str) -> str:
+    """Return the key of a package's source."""
+    return digest(*(path.read_bytes() for path in sorted(Path(folder).rglob("*.py"))))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -4,14 +4,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from rtlm.gen.common.cache import remembered
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.hw import kernels
+from rtlm.hw import hls, kernels
 from rtlm.hw.attention.params import MOST_POSITIONS
 from rtlm.hw.common.layouts import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
-from rtlm.hw.hls.technology import ClockLimit
+from rtlm.hw.hls.technology import ClockLimit, find
 
 GIB = 1 << 30
 
@@ -88,7 +90,14 @@ def violations(config: Configuration, *, unit_only: bool = False) -> Iterator[Vi
 @cache
 def clock_limit(technology: str) -> ClockLimit:
     """Return what bounds the clock of an accelerator: the slowest operator of its kernels."""
-    return min((limit_of_kernel(kernel, technology) for kernel in KERNELS), key=lambda limit: limit.clock_mhz)
+
+    def slowest() -> dict[str, Any]:
+        limits = (limit_of_kernel(kernel, technology) for kernel in KERNELS)
+        limit = min(limits, key=lambda limit: limit.clock_mhz)
+        return {"kernel": limit.kernel, "operator": limit.operator, "delay_ns": limit.delay_ns}
+
+    known = remembered("clock-limits", (hls, kernels), technology, compute=slowest)
+    return ClockLimit(**known, technology=find(technology))
 
 
 def fastest_clock(technology: str, margin: float = 0.0) -> float:

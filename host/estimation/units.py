@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from rtlm import hw
+from rtlm.gen.common.cache import remembered
 from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.params import AttentionParams
@@ -61,34 +63,34 @@ class UnitTimes:
     output: int
 
 
+@cache
 def unit_times(params: AcceleratorParams) -> UnitTimes:
     """Return the times of an accelerator's units."""
     units = unit_params(params)
-    return _times(units, units.matmul, units.attention, units.vector, params.clock_mhz, params.technology)
+    # Everything but the sizes that these depend on: schedules take their time.
+    arguments = (units.matmul, units.attention, units.vector, params.clock_mhz, params.technology)
+    known: dict[str, Any] = remembered("latencies", (hw,), *arguments, compute=lambda: _latencies(*arguments))
+    by_epilogue = {
+        name: {Epilogue[epilogue]: cycles for epilogue, cycles in known.pop(name).items()}
+        for name in ("entry", "block")
+    }
+    return UnitTimes(params=units, **by_epilogue, **known)
 
 
-@cache
-def _times(
-    units: UnitParams,
-    matmul: MatmulParams,
-    attention: AttentionParams,
-    vector: VectorParams,
-    clock_mhz: float,
-    technology: str,
-) -> UnitTimes:
+def _latencies(
+    matmul: MatmulParams, attention: AttentionParams, vector: VectorParams, clock_mhz: float, technology: str
+) -> dict[str, Any]:
     pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
     output_start, output = AttentionOutput.latency_of(attention)
-    routes = EpilogueRoutes.entry_latency(vector)
-    return UnitTimes(
-        params=units,
-        matmul=MatrixUnit.latency_of(matmul, clock_mhz=clock_mhz, technology=technology),
-        result_order=ResultOrder.latency(clock_mhz=clock_mhz, technology=technology),
-        entry={epilogue: FETCH_CYCLES + cycles for epilogue, cycles in routes.items()},
-        block=VectorEngine.latency_of(vector),
-        norm_scale=vector.lane_shift + 1 + rms_scale.schedule(**pipeline).latency,
-        best=FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
-        query_scale=scale.schedule(**pipeline).latency,
-        scores=AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),
-        output_start=output_start,
-        output=output,
-    )
+    return {
+        "matmul": MatrixUnit.latency_of(matmul, **pipeline),
+        "result_order": ResultOrder.latency(**pipeline),
+        "entry": {each.name: FETCH_CYCLES + cycles for each, cycles in EpilogueRoutes.entry_latency(vector).items()},
+        "block": {each.name: cycles for each, cycles in VectorEngine.latency_of(vector).items()},
+        "norm_scale": vector.lane_shift + 1 + rms_scale.schedule(**pipeline).latency,
+        "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
+        "query_scale": scale.schedule(**pipeline).latency,
+        "scores": AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),
+        "output_start": output_start,
+        "output": output,
+    }

@@ -54,7 +54,7 @@ class WordStream:
         self.memory = memory
         self.time = 0.0
         self._burst = _Burst(0, 0.0, 0.0)
-        self._left: deque[int] = deque()  # words of each burst that has not been requested; 0: a word of the program
+        self._left: deque[list[int]] = deque()  # runs of bursts not yet requested: words (or PROGRAM) and how many
         self._decoded = 0.0
         self._requested = 0.0
         self._arrived: deque[float] = deque(maxlen=memory.outstanding)
@@ -92,17 +92,17 @@ class WordStream:
         size = self.memory.burst_words
         head = min(words, size - start % size)
         full, tail = divmod(words - head, size)
-        self._left.extend(([head] if head else []) + [size] * full + ([tail] if tail else []))
+        self._left.extend([words, count] for words, count in ((head, 1), (size, full), (tail, 1)) if words and count)
         self._decoded = max(self._decoded, decoded)
 
     def request_program(self, *, decoded: float) -> None:
         """Begin a segment of one word of the program, which the sequencer takes as soon as it comes."""
-        self._left.append(PROGRAM)
+        self._left.append([PROGRAM, 1])
         self._decoded = max(self._decoded, decoded)
 
     def next_program(self) -> float:
         """Return when the next word of the program is there, which must be the next one of all."""
-        return self._request_burst(self._left.popleft()).end
+        return self._request_burst(self._following()).end
 
     def wait(self, until: float) -> None:
         """Let time pass in which no word is taken."""
@@ -147,9 +147,17 @@ class WordStream:
 
     def _next(self) -> _Burst:
         """Request the next burst of data, and with it what comes before it of the program."""
-        while self._left[0] == PROGRAM:
+        while self._left[0][0] == PROGRAM:
             self.next_program()
-        return self._request_burst(self._left.popleft())
+        return self._request_burst(self._following())
+
+    def _following(self) -> int:
+        """Take the next burst from the runs; return its words."""
+        run = self._left[0]
+        run[1] -= 1
+        if not run[1]:
+            self._left.popleft()
+        return run[0]
 
     def _request_burst(self, size: int) -> _Burst:
         memory, words = self.memory, size or 1
@@ -183,14 +191,12 @@ class WordStream:
     def _jump(self, left: float, duration: float) -> float:
         """Take all but the last of the whole bursts that are left of a segment; return their words."""
         size = self.memory.burst_words
-        count = 0
-        while count < len(self._left) and self._left[count] == size and (count + 1) * size <= left:
-            count += 1
-        count -= 1
+        if not self._left or self._left[0][0] != size:
+            return 0.0
+        count = min(self._left[0][1], int(left // size)) - 1
         if count < 1:
             return 0.0
-        for _ in range(count):
-            self._left.popleft()
+        self._left[0][1] -= count
         words = count * size
         self.shift(count * duration)
         self._decoded -= count * duration

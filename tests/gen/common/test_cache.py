@@ -4,7 +4,8 @@ import os
 import threading
 
 import pytest
-from rtlm.gen.common.cache import cache_folder, cached, locked
+import rtlm.gen.common
+from rtlm.gen.common.cache import cache_folder, cached, locked, remembered
 
 
 def fill(folder):
@@ -84,3 +85,29 @@ def test_cache_folder_follows_the_standard(monkeypatch, tmp_path):
     assert cache_folder("rtl") == tmp_path / "rtlm" / "rtl"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder().parts[-2:] == (".cache", "rtlm")
+
+
+def test_a_value_is_computed_once_for_source_and_arguments(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls = []
+
+    def value(argument):
+        def compute():
+            calls.append(argument)
+            return {"argument": argument}
+
+        return remembered("values", (rtlm.gen.common,), argument, compute=compute)
+
+    assert [value(1), value(1), value(2)] == [{"argument": 1}, {"argument": 1}, {"argument": 2}]
+    assert calls == [1, 2]
+
+
+def test_a_value_survives_a_cache_that_is_damaged_or_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert remembered("values", (), "damaged", compute=lambda: 1) == 1
+    (file,) = tmp_path.rglob("*.json")
+    file.write_text("{")
+    assert remembered("values", (), "damaged", compute=lambda: 2) == 2
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert remembered("values", (), "unwritable", compute=lambda: 3) == 3
