@@ -69,12 +69,11 @@ def unit_times(params: AcceleratorParams) -> UnitTimes:
     units = unit_params(params)
     # Everything but the sizes that these depend on: schedules take their time.
     arguments = (units.matmul, units.attention, units.vector, params.clock_mhz, params.technology)
-    known: dict[str, Any] = remembered("latencies", (hw,), *arguments, compute=lambda: _latencies(*arguments))
-    by_epilogue = {
-        name: {Epilogue[epilogue]: cycles for epilogue, cycles in known.pop(name).items()}
-        for name in ("entry", "block")
-    }
-    return UnitTimes(params=units, **by_epilogue, **known)
+    known = remembered("latencies", (hw,), *arguments, compute=lambda: _latencies(*arguments))
+    values: dict[str, Any] = {**known}
+    for name in ("entry", "block"):
+        values[name] = {Epilogue[each]: cycles for each, cycles in known[name].items()}
+    return UnitTimes(params=units, **values)
 
 
 def _latencies(
