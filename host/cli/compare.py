@@ -1,7 +1,6 @@
 """``rtlm compare``."""
 
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 
 import click
 from rtlm.gen.common.errors import OK, RtlmError
-from rtlm.host.cli.options import Whole, check_writable
+from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, save, write_text
+from rtlm.host.cli.options import Whole
 
 PLATFORMS = ("cpu", "gpu", "fpga", "asic", "pim")
 METHODS = (
@@ -17,8 +17,6 @@ METHODS = (
     *("heterogeneous-cooperation", "homogeneous-cooperation", "none"),
 )
 KINDS = ("measured", "simulated", "vendor", "derived", "unstated")
-PLOTS = (".svg", ".png")
-STANDARD_OUTPUT = "-"
 PLAIN_WIDTH = 130
 """Characters in a line where no terminal says how many it has."""
 
@@ -143,14 +141,14 @@ def compare(
     if plots and not any(point.power_w for point in points):
         raise RtlmError(f"--plot needs a point with watts, which none of the {len(points)} has")
     if csv_file:
-        _write(dumps_csv(points), "--csv", csv_file)
+        write_text(dumps_csv(points), "--csv", csv_file)
     if json_file:
-        _write(dumps_json(points, selection), "--json", json_file)
+        write_text(dumps_json(points, selection), "--json", json_file)
     if plots:
         from rtlm.host.survey.plot import draw
 
         for path in plots:
-            _saved("--plot", str(path), partial(draw, points, path))
+            save("--plot", str(path), partial(draw, points, path))
     if not quiet and STANDARD_OUTPUT not in (csv_file, json_file):
         from rich.console import Console
         from rtlm.host.survey.table import render
@@ -173,25 +171,6 @@ def _check_files(csv_file: str | None, json_file: str | None, plots: tuple[Path,
     if csv_file == json_file == STANDARD_OUTPUT:
         raise click.UsageError("Standard output can be written once: give - to --csv or to --json.")
     for path in plots:
-        if path.suffix.lower() not in PLOTS:
-            raise click.UsageError(f"--plot must end in .svg or .png, got {path}.")
-        check_writable("--plot", path)
-    for option, name in (("--csv", csv_file), ("--json", json_file)):
-        if name not in (None, STANDARD_OUTPUT):
-            check_writable(option, Path(name))
-
-
-def _write(text: str, option: str, name: str) -> None:
-    """Write a text, which is UTF-8 on every terminal."""
-    if name == STANDARD_OUTPUT:
-        click.echo(text.encode(), nl=False)
-        return
-    _saved(option, name, lambda: Path(name).write_text(text, encoding="utf-8"))
-
-
-def _saved(option: str, name: str, save: Callable[[], Any]) -> None:
-    """Save a file, or say why it could not be."""
-    try:
-        save()
-    except OSError as error:
-        raise RtlmError(f"{option} {name} could not be written: {error.strerror}") from error
+        check_plot("--plot", path)
+    check_text_file("--csv", csv_file)
+    check_text_file("--json", json_file)

@@ -26,6 +26,7 @@ COMMANDS = {
     "list": ("rtlm.host.cli.configuration:list_", "List units, presets, boards and parameters."),
     "show": ("rtlm.host.cli.configuration:show", "Print a configuration with everything that follows from it."),
     "schema": ("rtlm.host.cli.configuration:schema", "Print the JSON Schema of configuration files, for editors."),
+    "dissect": ("rtlm.host.cli.dissect:dissect", "Take a run or an estimate apart, operator by operator."),
     "synth": ("rtlm.host.cli.synth:synth", "Measure size and clock with yosys and nextpnr."),
     "selftest": ("rtlm.host.cli.selftest:selftest", "Make a design that tests the accelerator on a board."),
     "test": ("rtlm.host.cli.test:test", "Test units in Verilator under cocotb against their models."),

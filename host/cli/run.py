@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.gen.common.errors import INTERRUPTED, OK, RtlmError
+from rtlm.gen.common.errors import INTERRUPTED, OK
+from rtlm.host.cli.files import STANDARD_OUTPUT, check_text_file, write_text
 from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
 from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, MAX_TEMPERATURE, POWER, RunOptions
 
@@ -158,13 +159,12 @@ def run(
         if chat is None:
             raise click.UsageError("--system needs --chat: a text that is only continued has no system message.")
         system = _decode(system.encode(errors="surrogateescape"), "--system")
-    if json_file is not None and json_file != "-":
-        check_writable("--json", Path(json_file))
+    check_text_file("--json", json_file)
     options["waves_file"] = _waves_file(waves_file, **options)
 
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
 
-    to_stdout = json_file == "-"
+    to_stdout = json_file == STANDARD_OUTPUT
     progress = SilentProgress(None if to_stdout else sys.stdout) if quiet else None
     progress = progress or TerminalProgress(None if to_stdout else sys.stdout)
     from rtlm.host.session import run as run_session
@@ -193,7 +193,7 @@ def run(
         print()
         print_report(report, Console(width=None if sys.stdout.isatty() else 100))
     if json_file is not None:
-        _write(report.dumps(), json_file)
+        write_text(report.dumps(), "--json", json_file)
     if report.run.interrupted:
         print("Interrupted; the report is of the steps that had ended.", file=sys.stderr)
         return INTERRUPTED
@@ -282,14 +282,3 @@ def _tell_waves(window: tuple[int, int], path: Path, cycles: int) -> None:
     else:
         last = min(window[1], cycles)
         print(f"The waveform of the cycles {window[0]:,} to {last:,} is in {path}.", file=sys.stderr)
-
-
-def _write(text: str, name: str) -> None:
-    """Write the JSON, which is UTF-8 on every terminal."""
-    if name == "-":
-        click.echo(text.encode(), nl=False)
-        return
-    try:
-        Path(name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RtlmError(f"--json {name} could not be written: {error.strerror}") from error

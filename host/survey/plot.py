@@ -1,41 +1,37 @@
 """The survey's scatter: watts against tokens a second, with lines of equal tokens a joule."""
 
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
-from rtlm.host.survey.labels import Boxes, Layout
+from rtlm.host.plots.labels import Boxes, Layout
+from rtlm.host.plots.style import BLUE, GREEN, GREY, GRID, PURPLE, SKY, VERMILION, YELLOW, plot_file
 from rtlm.host.survey.point import Point
 from rtlm.host.survey.row import Kind, Platform
 
 SIZE_INCHES = (10.0, 7.0)
-DOTS_PER_INCH = 160
 MARGINS = {"left": 0.095, "right": 0.985, "bottom": 0.075, "top": 0.985}
 """Edges of the plot as shares of the figure."""
 
-# Colours of Okabe and Ito, which colour-blind readers tell apart; each platform has a shape of its own as well.
 STYLES = {
-    Platform.CPU: ("o", "#0072b2"),
-    Platform.GPU: ("s", "#009e73"),
-    Platform.FPGA: ("^", "#d55e00"),
-    Platform.ASIC: ("D", "#cc79a7"),
-    Platform.PIM: ("v", "#56b4e9"),
+    Platform.CPU: ("o", BLUE),
+    Platform.GPU: ("s", GREEN),
+    Platform.FPGA: ("^", VERMILION),
+    Platform.ASIC: ("D", PURPLE),
+    Platform.PIM: ("v", SKY),
 }
+"""Shape and colour of each platform; none is told by its colour alone."""
+
 OUR_COLOUR = "black"
-OUR_FACE = "#f0e442"
+OUR_FACE = YELLOW
 OUR_MARKER = "*"
-GREY = "#7a7a7a"
 LABEL_LENGTH = 36
 Corner = Literal["upper left", "lower right", "upper right", "lower left"]
 CORNERS: tuple[Corner, ...] = get_args(Corner)
@@ -52,16 +48,6 @@ ISO_PLACES = 48
 RUN = (Kind.MEASURED, Kind.VENDOR)
 """Kinds of figures that hardware gave; points of the others are hollow."""
 
-SETTINGS: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
-    "font.size": 9.5,
-    "text.parse_math": False,  # a name with $ is a name
-    "svg.hashsalt": "rtlm",  # same points, same file
-    "svg.fonttype": "none",  # text that can be searched and edited
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-
 
 def draw(points: Sequence[Point], path: Path) -> None:
     """Draw the points that have a power.
@@ -73,11 +59,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     path
         File to write, as SVG or PNG by its ending.
     """
-    with rc_context(SETTINGS), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
-        # Without pyplot there is no global state, and no display is looked for.
-        figure = Figure(figsize=SIZE_INCHES)
-        FigureCanvasAgg(figure)
+    with plot_file(path, SIZE_INCHES) as figure:
         axes = figure.subplots(gridspec_kw=MARGINS)
         known = [point for point in points if point.power_w is not None]
         _frame(axes, known)
@@ -90,8 +72,6 @@ def draw(points: Sequence[Point], path: Path) -> None:
         for point in _notable(known):
             layout.label(_place(point), _label(point), important=point.ours)
         _iso_lines(axes, layout)
-        kind = path.suffix[1:].lower()
-        figure.savefig(path, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
 
 
 def _frame(axes: Axes, points: Sequence[Point]) -> None:
@@ -108,7 +88,7 @@ def _frame(axes: Axes, points: Sequence[Point]) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:,g}")
     axes.xaxis.set_major_formatter(plain)
     axes.yaxis.set_major_formatter(plain)
-    axes.grid(visible=True, which="major", color="#ececec", linewidth=0.8)
+    axes.grid(visible=True, which="major", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
 
 

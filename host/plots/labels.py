@@ -178,6 +178,10 @@ class Layout:
             return True
         return False
 
+    def avoid(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Keep texts clear of a line between two places."""
+        self._taken.add(self._leader(self._pixel(start), self._pixel(end)))
+
     def claim(self, *boxes: Bbox, leader: Sequence[Bbox] = (), over_points: bool = False) -> bool:
         """Take the places of a text if they are free and within the plot.
 

@@ -1,0 +1,43 @@
+"""Files that commands write: refused before the work where they cannot be, and a sentence where they could not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rtlm.gen.common.errors import RtlmError
+from rtlm.host.cli.options import check_writable
+
+STANDARD_OUTPUT = "-"
+
+PLOTS = (".svg", ".png")
+"""Endings of the plots that can be drawn."""
+
+
+def check_text_file(option: str, name: str | None) -> None:
+    """Refuse a file that could not be written."""
+    if name not in (None, STANDARD_OUTPUT):
+        check_writable(option, Path(name or ""))
+
+
+def check_plot(option: str, path: Path) -> None:
+    """Refuse a plot that could not be drawn or written."""
+    if path.suffix.lower() not in PLOTS:
+        raise click.UsageError(f"{option} must end in .svg or .png, got {path}.")
+    check_writable(option, path)
+
+
+def write_text(text: str, option: str, name: str) -> None:
+    """Write a text, which is UTF-8 on every terminal, to a file or to standard output."""
+    if name == STANDARD_OUTPUT:
+        click.echo(text.encode(), nl=False)
+        return
+    save(option, name, lambda: Path(name).write_text(text, encoding="utf-8"))
+
+
+def save(option: str, name: str, write: Callable[[], Any]) -> None:
+    """Write a file, or say why it could not be written."""
+    try:
+        write()
+    except OSError as error:
+        raise RtlmError(f"{option} {name} could not be written: {error.strerror}") from error

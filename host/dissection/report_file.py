@@ -1,0 +1,155 @@
+"""Reports as input: the JSON that `rtlm run` and `rtlm estimate` write, checked before anything is made of it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rtlm.gen.common.errors import RtlmError
+from rtlm.gen.configuration.fields import shown
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.configuration.validate import validate
+from rtlm.host.estimation.result import ErrorBand
+from rtlm.host.reports.measurements import DECODE, PREFILL
+from rtlm.host.reports.report import SCHEMA, SCHEMA_VERSION
+
+MAX_FILE_BYTES = 1 << 28
+"""A run of 2048 steps writes 5 MB."""
+
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Cycles = Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Part(BaseModel):
+    """A part of a report; what a dissection does not need is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class OperatorRecord(_Part):
+    """An operator in one step or several."""
+
+    name: Annotated[str, Field(max_length=40)]
+    cycles: Cycles
+    count: Count
+    bytes: Count
+    macs: Count
+
+
+class StepRecord(_Part):
+    """A step of a run, or all steps of a kind of an estimate."""
+
+    phase: str
+    tokens: Count
+    steps: Count = 1
+    operators: tuple[OperatorRecord, ...]
+
+
+class _Speed(_Part):
+    stream_ceiling: Share
+    batch: Annotated[int, Field(ge=1)]
+    context: Count
+
+
+class ReportFile(_Part):
+    """What a dissection reads of a report."""
+
+    model: str
+    config: dict[str, Any]
+    performance: _Speed
+    steps: tuple[StepRecord, ...]
+    estimate: bool = False
+    error_band: ErrorBand | None = None
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_of_an_estimate(cls, values: Any) -> Any:
+        """Give an estimate, which has its two stages as sums, the steps that a run has."""
+        if not isinstance(values, dict) or not values.get("estimate") or "steps" in values:
+            return values
+        performance, prefill = values.get("performance"), values.get("prefill")
+        tokens = performance.get("batch") if isinstance(performance, dict) else None
+        decode = {"phase": DECODE, "tokens": tokens, "operators": values.get("operators")}
+        steps = [decode] if not isinstance(prefill, dict) else [{**prefill, "phase": PREFILL}, decode]
+        return {**values, "steps": steps}
+
+    def configuration(self) -> Configuration:
+        """Return the accelerator's configuration."""
+        values = {name: value for name, value in self.config.items() if name != "hash"}
+        return validate(values, load_config().model_dump(mode="json"), "the report's configuration")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises
+        ------
+        RtlmError
+            If it cannot be read or is not a report with steps by operator.
+        """
+        try:
+            with path.open("rb") as file:
+                text = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise RtlmError(f"The report {path} cannot be read: {error.strerror}") from error
+        if len(text) > MAX_FILE_BYTES:
+            raise RtlmError(f"The report {path} must have at most {MAX_FILE_BYTES:,} bytes, got more")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise RtlmError(
+                f"The report {path} is not JSON; rtlm run --json and rtlm estimate --json write it"
+            ) from None
+        return cls.parse(values, str(path))
+
+    @classmethod
+    def parse(cls, values: Any, name: str) -> Self:
+        """Check plain values.
+
+        Parameters
+        ----------
+        values
+            As in the JSON.
+        name
+            What errors call it.
+
+        Raises
+        ------
+        RtlmError
+            If they are not a report with steps by operator.
+        """
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            raise RtlmError(f"{name} is not a report: its schema must be {SCHEMA}, as rtlm run --json writes it")
+        if values.get("version") != SCHEMA_VERSION:
+            raise RtlmError(
+                f"The version of the report {name} must be {SCHEMA_VERSION}, got {shown(values.get('version'))}"
+            )
+        try:
+            report = cls.model_validate(values)
+        except ValidationError as error:
+            raise RtlmError(_sentence(error, values, name)) from None
+        if not any(operator.cycles for step in report.steps for operator in step.operators):
+            raise RtlmError(_no_cycles(name))
+        return report
+
+
+def _sentence(error: ValidationError, values: dict[str, Any], name: str) -> str:
+    """Say what is wrong with the first value that is."""
+    entry = error.errors()[0]
+    place = ".".join(str(part) for part in entry["loc"])
+    if place == "performance.stream_ceiling" and entry["input"] is None:
+        return _no_cycles(name)
+    if entry["loc"][0] == "steps" and entry["loc"][-1] in ("operators", "count", "bytes", "macs"):
+        return f"The report {name} has no work by operator ({place}): make it anew with rtlm run --json"
+    message = entry["msg"][0].lower() + entry["msg"][1:]
+    return f"The report {name} has a wrong value in {place:.80}, got {shown(entry['input'])}: {message}"
+
+
+def _no_cycles(name: str) -> str:
+    return (
+        f"The report {name} has no cycles by operator: the golden model counts none; "
+        "run with --backend verilator or estimate"
+    )

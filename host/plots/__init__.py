@@ -1,0 +1,1 @@
+"""What all plots share: their style, and labels that do not overlap."""
