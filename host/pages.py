@@ -12,6 +12,7 @@ from rtlm.host.cli.compare import compare
 from rtlm.host.compiler.page import memory_page
 from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
+from rtlm.host.estimation.plot import draw_errors
 from rtlm.host.models.page import models_page
 from rtlm.host.survey.page import comparison_page
 
@@ -46,8 +47,11 @@ def main() -> None:
     for name, text in generated_pages().items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")
-    band = json.dumps(asdict(error_band(point_errors()))) + "\n"
+    points = point_errors()
+    band = json.dumps(asdict(error_band(points))) + "\n"
     (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
+    draw_errors(points, DOCS / "estimates.svg")
+    print("docs/estimates.svg")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ DEFAULT_MODEL = "smollm2-135m"
 @click.option("--context", type=Whole(0), default=512, show_default=True, help="Positions in the KV cache.")
 @click.option("--batch", type=Whole(1), default=1, show_default=True, help="Sequences that decode together.")
 @click.option("--prompt", type=Whole(1), default=128, show_default=True, help="Prompt tokens before the first answer.")
+@click.option("--host-us", type=Real(0), default=0.0, show_default=True, help="Host's time between steps.")
 @click.option("--chips", type=Whole(1, 64), default=1, show_default=True, help="Chips that share heads and rows.")
 @click.option("--link-gb-s", type=Real(0.001), default=12.5, show_default=True, help="Rate of a hop between chips.")
 @click.option("--link-us", type=Real(0), default=1.0, show_default=True, help="Latency of a hop between chips.")
@@ -48,6 +49,7 @@ def estimate(
     context: int,
     batch: int,
     prompt: int,
+    host_us: float,
     chips: int,
     link_gb_s: float,
     link_us: float,
@@ -81,6 +83,7 @@ def estimate(
         context=context,
         batch=batch,
         prompt=prompt,
+        host_us=host_us,
     )
     console = Console()
     if chips == 1 and not host_share:

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtlm.gen.area.estimate import Area
 from rtlm.gen.configuration.schema import Configuration
@@ -52,6 +52,8 @@ class EstimateRequest:
         Sequences that decode together.
     prompt
         Tokens of each prompt, for the time to the first token.
+    host_us
+        Microseconds between steps in which the accelerator waits for the host: register writes, sampling.
     """
 
     config: Configuration
@@ -59,6 +61,7 @@ class EstimateRequest:
     context: int = 512
     batch: int = 1
     prompt: int = 128
+    host_us: float = 0.0
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -92,8 +95,9 @@ def estimate(request: EstimateRequest) -> Estimate:
         ColumnInput(token=0, position=request.context, history=request.context, local_first=i, slot=i)
         for i in range(request.batch)
     ]
-    decode = machine.steps([columns], [1], logits=True)
-    prefill = _prefill(machine, request.prompt, request.batch)
+    host_cycles = request.host_us * config.clock_mhz
+    decode = _with_host(machine.steps([columns], [1], logits=True), host_cycles)
+    prefill = _with_host(_prefill(machine, request.prompt, request.batch), host_cycles)
     seconds = 1e-6 / config.clock_mhz
     needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
     memory, area = machine.memory, area_of(config)
@@ -184,6 +188,15 @@ class _Machine:
             macs=work.macs,
             bound=bound,
         )
+
+
+def _with_host(steps: StepEstimate, cycles: float) -> StepEstimate:
+    """Add the cycles in which each step waits for the host."""
+    if not cycles:
+        return steps
+    total = steps.steps * cycles
+    host = OperatorEstimate(module="other", name="host", count=steps.steps, cycles=total, bytes=0, macs=0, bound="host")
+    return replace(steps, cycles=steps.cycles + total, operators=(*steps.operators, host))
 
 
 def _add(before: OperatorEstimate | None, one: OperatorEstimate, weight: float) -> OperatorEstimate:

@@ -72,7 +72,7 @@ parts of the residual stream, float32, in a ring of n - 1 hops, which is not hid
 
 ## What is left out
 
-* The host's time between steps (register writes, sampling).
+* The host's time between steps (register writes, sampling), unless it is given with `--host-us`.
 * Row conflicts, write turn-around and the order of requests in the memory: an estimate is a few tenths of a percent
   too fast behind DDR4.
 * Logits that are read back.
@@ -116,7 +116,8 @@ def errors_section(points: Sequence[PointError]) -> str:
         if any(each.group == name for each in points)
     ]
     return (
-        table(head, rows)
+        "![error of each estimate](estimates.svg)\n\n"
+        + table(head, rows)
         + "\n"
         + "\n".join(sentences)
         + "\n\nThe groups' configurations:\n\n"

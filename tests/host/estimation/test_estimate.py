@@ -60,6 +60,13 @@ def test_layers_that_repeat_are_not_walked_but_count():
     assert times[2] - times[1] == pytest.approx(times[1] - times[0], rel=1e-3)
 
 
+def test_the_host_can_bound_a_step():
+    free, slow = (estimate(request(host_us=host_us)) for host_us in (0, 10_000))
+    assert slow.decode.cycles == pytest.approx(free.decode.cycles + 10_000 * 300)
+    assert slow.decode.operators[-1].bound == "host" and slow.performance.tokens_per_s < 100
+    assert slow.prefill.cycles == pytest.approx(free.prefill.cycles + 128 * 10_000 * 300)
+
+
 def test_limits_grow_and_nothing_else_changes():
     config = load_config("kv260")
     shape = open_model("llama-2-7b").shape
