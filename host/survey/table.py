@@ -85,7 +85,7 @@ def notes(points: Sequence[Point], selection: Selection) -> tuple[str, ...]:
             f"{listed} of {len(points)} points are as the survey {SURVEY} lists them; of the others the source was "
             "read, or a note says what was not. --json and --csv have source and note of each."
         )
-    if any(point.ours for point in points):
+    if any(point.ours and point.power_w for point in points):
         found.append("The watts of rtlm's designs are of chip and memory, estimated; their band is in brackets.")
     return tuple(found)
 
@@ -110,14 +110,14 @@ def _ranges(title: str, what: str, groups: Iterable[Group]) -> Table:
 def _points(points: Sequence[Point]) -> Table:
     table = Table(title="tokens/s, W and tokens/J, best tokens/J first", title_justify="left")
     table.add_column("platform")
-    table.add_column("work, chip")
+    table.add_column("work, chip", overflow="fold")
     table.add_column("year", justify="right")
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     table.add_column("batch", justify="right")
     table.add_column("method")
     for name in QUANTITIES.values():
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("kind")
+    table.add_column("kind", no_wrap=True)
     for platform in Platform:
         own = [point for point in points if point.platform == platform]
         for point in sorted(own, key=lambda point: (not point.ours, -(point.tokens_per_j or 0), -point.tokens_per_s)):
