@@ -15,18 +15,22 @@ where it stopped.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import yaml
 from amaranth.lib import wiring
-from rtlm.gen.area import estimate
+from rtlm.gen.area import coefficients, estimate
+from rtlm.gen.area.fit import band, fit_terms
+from rtlm.gen.area.memories import Memory
 from rtlm.gen.area.pipelines import pipeline
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl import elements
 from rtlm.gen.rtl.verilog import to_rtlil
 from rtlm.gen.synthesis.synthesise import SynthResult, accelerator_netlist, synthesise
 from rtlm.hw import kernels
@@ -36,7 +40,7 @@ from rtlm.hw.registers import RegisterFile
 from rtlm.hw.registers.accelerator import register_map
 
 POINTS = Path(__file__).parent / "data" / "area_points.yaml"
-COEFFICIENTS = Path(estimate.__file__).with_name(estimate.COEFFICIENTS)
+COEFFICIENTS = Path(coefficients.__file__).with_name(coefficients.FILE)
 TARGET = "xilinx-us+"
 KERNEL_TECHNOLOGY, KERNEL_MHZ = "xilinx-us+", 300
 """What kernels alone are scheduled for."""
@@ -48,11 +52,9 @@ RESOURCES = {"lut": "luts", "ff": "ffs", "dsp": "dsps", "bram": "brams"}
 SMALLEST = {"lut": 100, "ff": 100, "dsp": 4, "bram": 2}
 """Points below have no error to speak of: one block more or less."""
 
-STIFFNESS = (0.0003, 0.001, 0.003, 0.01, 0.03)
-"""How strongly a coefficient is held at 1, against relative squared errors; what predicts left-out points best is
-taken."""
-FEW_POINTS_STIFFNESS = 0.001
-"""The same where there are too few points to leave one out."""
+
+Row = dict[str, tuple[float, float, float]]
+"""For each resource the parametric estimate, the netlist's count, and synthesis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +83,26 @@ class Point:
         """The configuration."""
         return load_config(self.base, self.changes)
 
-    def measured(self) -> dict[str, dict[str, float]]:
-        """Synthesise; return what each unit takes, and under the empty name the whole, if it is a whole."""
+    @property
+    def netlist(self) -> str:
+        """What is synthesised."""
         config = self.config
+        return to_rtlil(_unit(config.to_params(), self.unit), self.unit) if self.unit else accelerator_netlist(config)
+
+    def measured(self, netlist: str) -> dict[str, dict[str, float]]:
+        """Synthesise; return what each unit takes, and under the empty name the whole, if it is a whole."""
+        result = _synthesised(netlist, 0 if self.unit else 1)
         if self.unit:
-            return {self.unit: _synthesised(to_rtlil(_unit(config.to_params(), self.unit), self.unit), 0).total}
-        result = _synthesised(accelerator_netlist(config), 1)
-        known = set(estimate.unit_counts(config.to_params()))
+            return {self.unit: result.total}
+        known = set(estimate.unit_counts(self.config.to_params()))
         units = {module.path: module.total for module in result.modules if module.path in known}
         rest = {name: amount - sum(unit[name] for unit in units.values()) for name, amount in result.total.items()}
         return {"": result.total, **units, "top": rest}
+
+    def unit_of(self, module: str) -> str:
+        """Return the unit that a module of the netlist belongs to."""
+        parts = module.split(".")
+        return self.unit or (parts[1] if len(parts) > 1 else "top")
 
 
 def _unit(params: AcceleratorParams, name: str) -> wiring.Component:
@@ -115,49 +127,59 @@ def points(name: str) -> list[Point]:
 @click.option("--record", is_flag=True, help="Write the error at the held-out points beside the coefficients.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the points as JSON.")
 def main(fit: bool, record: bool, path: Path | None) -> None:
-    """Fit, or print estimate, synthesis and error of each point, and the mean errors."""
+    """Fit, or print estimates, synthesis and error of each point, and the mean errors."""
     if fit:
         write(fitted(points("training")) | {"error": {}})
         return
     rows = {name: {(p.unit, p.title): _compared(p) for p in points(name)} for name in ("training", "held_out")}
-    bands = {}
+    bands: dict[str, dict[str, tuple[float, float, int]]] = {}
     for name, group in rows.items():
-        print(f"\n{name}\n\n| | | " + " | ".join(f"{r}: model | synthesis | error" for r in RESOURCES) + " |")
-        print("|---|---" + "|---:" * 3 * len(RESOURCES) + "|")
-        for (unit, title), row in group.items():
-            cells = " | ".join(
-                f"{model:,.0f} | {real:,g} | {100 * (model / real - 1):+.1f} %"
-                if real >= SMALLEST[resource]
-                else f"{model:,.0f} | {real:,g} | "
-                for resource, (model, real) in row.items()
-            )
-            print(f"| {unit or 'whole'} | {title} | {cells} |")
-        bands[name] = {resource: band(row[resource] for row in group.values()) for resource in RESOURCES}
-        for resource, (mean, worst, count) in bands[name].items():
-            print(f"{resource}: {count} points, mean error {100 * mean:.1f} %, largest {100 * worst:.1f} %")
+        bands[name] = _table(name, group)
     if record:
         error = {
             RESOURCES[resource]: {"mean": round(mean, 4), "worst": round(worst, 4), "points": count}
             for resource, (mean, worst, count) in bands["held_out"].items()
         }
-        write(estimate.coefficients() | {"error": error})
+        write(coefficients.coefficients() | {"error": error})
     if path:
         listed = {name: [[*key, row] for key, row in group.items()] for name, group in rows.items()}
         path.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
 
-def _compared(point: Point) -> dict[str, tuple[float, float]]:
-    """Return estimate and synthesis of each resource."""
+def _table(title: str, group: Mapping[tuple[str, str], Row]) -> dict[str, tuple[float, float, int]]:
+    """Print a table of points, and under it the errors; return those of the parametric model."""
+    print(f"\n{title}\n\n| | | " + " | ".join(f"{r}: model | netlist | synthesis | error" for r in RESOURCES) + " |")
+    print("|---|---" + "|---:" * 4 * len(RESOURCES) + "|")
+    for (unit, name), row in group.items():
+        cells = " | ".join(
+            f"{model:,.0f} | {count:,.0f} | {real:,g} | "
+            + (f"{100 * (model / real - 1):+.1f} %" if real >= SMALLEST[resource] else "")
+            for resource, (model, count, real) in row.items()
+        )
+        print(f"| {unit or 'whole'} | {name} | {cells} |")
+    found = {}
+    for resource, least in SMALLEST.items():
+        large = [row[resource] for row in group.values() if row[resource][-1] >= least]
+        found[resource] = band([(model, real) for model, _, real in large])
+        for model, (mean, worst, count) in (
+            ("model", found[resource]),
+            ("netlist", band([(counted, real) for _, counted, real in large])),
+        ):
+            print(f"{resource}, {model}: {count} points, mean error {100 * mean:.1f} %, largest {100 * worst:.1f} %")
+    return found
+
+
+def _compared(point: Point) -> Row:
+    """Return for each resource the parametric estimate, the netlist's count, and synthesis."""
     area = estimate.estimate_area(point.config)
     model = area.units[point.unit] if point.unit else area.total
-    real = point.measured()[point.unit]
-    return {name: (float(getattr(model, field)), real[name]) for name, field in RESOURCES.items()}
-
-
-def band(pairs: Iterable[tuple[float, float]]) -> tuple[float, float, int]:
-    """Return mean and largest relative error, and of how many points."""
-    errors = [abs(model / real - 1) for (model, real) in pairs if real]
-    return (sum(errors) / len(errors), max(errors), len(errors)) if errors else (0.0, 0.0, 0)
+    netlist = point.netlist
+    count = sum(elements.count_elements(netlist).values(), elements.Elements())
+    real = point.measured(netlist)[point.unit]
+    return {
+        name: (float(getattr(model, field)), float(getattr(count, field)), real[name])
+        for name, field in RESOURCES.items()
+    }
 
 
 def write(values: Mapping[str, Any]) -> None:
@@ -165,8 +187,31 @@ def write(values: Mapping[str, Any]) -> None:
     COEFFICIENTS.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A unit of a training point.
+
+    Parameters
+    ----------
+    terms
+        What the coefficients multiply, by resource.
+    classes, kept
+        Tables by class in the netlist; tables and registers of memories and delays, which are not scaled.
+    ffs
+        Registers in the netlist, which are.
+    measured
+        Synthesis.
+    """
+
+    terms: Mapping[str, Mapping[str, float]]
+    classes: Counter[str]
+    kept: Memory
+    ffs: float
+    measured: Mapping[str, float]
+
+
 def fitted(training: list[Point]) -> dict[str, Any]:
-    """Fit kernels, then units.
+    """Fit kernels, then units, then the netlist's classes.
 
     Parameters
     ----------
@@ -175,26 +220,55 @@ def fitted(training: list[Point]) -> dict[str, Any]:
     """
     lanes = yaml.safe_load(POINTS.read_text(encoding="utf-8"))["kernels"]
     known = {name: _kernel(name, n) for name, n in lanes.items()}
-    samples: dict[str, list[tuple[dict[str, dict[str, float]], dict[str, float]]]] = {}
+    samples: dict[str, list[Sample]] = {}
     for point in training:
-        params = point.config.to_params()
-        counts = estimate.unit_counts(params)
-        for unit, real in point.measured().items():
-            if unit:
-                found = {
-                    resource: estimate.terms(counts[unit], known, resource, params.clock_mhz, params.technology)
-                    for resource in estimate.FITTED
-                }
-                samples.setdefault(unit, []).append((found, real))
+        for unit, sample in _samples(point, known).items():
+            samples.setdefault(unit, []).append(sample)
     units = {
         unit: {
-            resource: fit_terms([found[resource] for found, _ in pairs], [real[name] for _, real in pairs])
+            resource: fit_terms([s.terms[resource] for s in found], [s.measured[name] for s in found])
             for name, resource in RESOURCES.items()
             if resource in estimate.FITTED
         }
-        for unit, pairs in samples.items()
+        for unit, found in samples.items()
     }
-    return {"kernels": known, "units": units}
+    large = [s for found in samples.values() for s in found if s.measured["lut"] >= SMALLEST["lut"] and s.ffs]
+    netlist = dict.fromkeys(elements.LUT_CLASSES, 1.0) | fit_terms(
+        [s.classes for s in large], [s.measured["lut"] for s in large], [s.kept.luts for s in large]
+    )
+    ratios = [math.log(max(1.0, s.measured["ff"] - s.kept.ffs) / s.ffs) for s in large]
+    netlist["ffs"] = round(math.exp(sum(ratios) / len(ratios)), 4)
+    return {"kernels": known, "units": units, "netlist": netlist}
+
+
+def _samples(point: Point, known: Mapping[str, Mapping[str, float]]) -> dict[str, Sample]:
+    """Return the units of a point."""
+    params = point.config.to_params()
+    counts = estimate.unit_counts(params)
+    netlist = point.netlist
+    classes: dict[str, Counter[str]] = {}
+    kept: dict[str, Memory] = {}
+    ffs: Counter[str] = Counter()
+    for module, counted in elements.count_modules(netlist):
+        unit = point.unit_of(module)
+        registers, shifts = counted.delays()
+        ffs[unit] += registers
+        classes.setdefault(unit, Counter()).update(counted.luts)
+        kept[unit] = kept.get(unit, Memory()) + counted.kept() + Memory(luts=shifts)
+    return {
+        unit: Sample(
+            terms={
+                resource: estimate.terms(counts[unit], known, resource, params.clock_mhz, params.technology)
+                for resource in estimate.FITTED
+            },
+            classes=classes.get(unit, Counter()),
+            kept=kept.get(unit, Memory()),
+            ffs=ffs[unit],
+            measured=real,
+        )
+        for unit, real in point.measured(netlist).items()
+        if unit
+    }
 
 
 def _kernel(name: str, lanes: list[int]) -> dict[str, float]:
@@ -230,47 +304,6 @@ def _line(lanes: list[int], amounts: list[float]) -> tuple[float, float]:
         return 0.0, round(amounts[0] / lanes[0], 1)
     slope = (amounts[-1] - amounts[0]) / (lanes[-1] - lanes[0])
     return round(amounts[0] - slope * lanes[0], 1), round(slope, 1)
-
-
-def fit_terms(rows: list[dict[str, float]], real: list[float]) -> dict[str, float]:
-    """Fit a coefficient to each term: small relative errors, coefficients near 1 where the points do not tell.
-
-    Parameters
-    ----------
-    rows
-        Terms of each point.
-    real
-        What synthesis found.
-    """
-    names = sorted(rows[0])
-    x = np.array([[row[name] for name in names] for row in rows])
-    y = np.array(real)
-    weights = 1 / np.maximum(y, SMALLEST["lut"])
-    held = np.array([name != "control" for name in names], dtype=float)
-
-    def left_out(stiffness: float) -> float:
-        errors = []
-        for i in range(len(y)):
-            keep = np.arange(len(y)) != i
-            found = solve(x[keep] * weights[keep, None], y[keep] * weights[keep], held * stiffness)
-            errors.append((x[i] @ found - y[i]) * weights[i])
-        return float(np.mean(np.square(errors)))
-
-    best = min(STIFFNESS, key=left_out) if len(y) > 2 else FEW_POINTS_STIFFNESS
-    return dict(zip(names, solve(x * weights[:, None], y * weights, held * best).round(4).tolist(), strict=True))
-
-
-def solve(x: np.ndarray, y: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
-    """Minimise ``|x c - y|^2 + sum stiffness (c - 1)^2`` over coefficients that are not negative."""
-    active = np.ones(x.shape[1], dtype=bool)
-    while True:
-        root = np.sqrt(stiffness[active])
-        found, *_ = np.linalg.lstsq(np.vstack([x[:, active], np.diag(root)]), np.concatenate([y, root]), rcond=None)
-        if (found >= 0).all():
-            out = np.zeros(x.shape[1])
-            out[active] = found
-            return out
-        active[np.flatnonzero(active)[found < 0]] = False
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def reader_counts(params: ReaderParams) -> Counts:
     pointer = exact_log2(params.prefetch_words)
     outstanding = params.outstanding.bit_length()
     bank = memory(params.port_bits, params.prefetch_words)
-    queue = memory(params.burst.size, READ_QUEUE, clocked=False)
+    queue = memory(params.burst.size, READ_QUEUE, clocked=False, reads=ports)
     return Counts(
         luts={
             "ports": ports * (pointer + 3 * outstanding + 3 * exact_log2(2 * READ_QUEUE)),
@@ -37,7 +37,7 @@ def reader_counts(params: ReaderParams) -> Counts:
             "buffer": 4 * pointer + 2 * more,
             "control": 1,
         },
-        memories=(bank,) * (ports * params.beats_per_word) + (queue,) * ports,
+        memories=(*(bank,) * (ports * params.beats_per_word), queue),
     )
 
 

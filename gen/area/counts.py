@@ -3,10 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from rtlm.gen.area.memories import Memory
-
-TABLE_MUX = 3
-"""Further inputs that a six-input table with the wide multiplexers behind it adds to a multiplexer, for each bit."""
+from rtlm.gen.area.memories import TABLE_MUX, Memory
 
 
 @dataclass(frozen=True, kw_only=True)

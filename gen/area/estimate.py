@@ -9,22 +9,20 @@
 ``coefficients.json`` holds everything that is fitted; ``python benchmarks/area_model.py --fit`` writes it.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from rtlm.gen.area import attention, control, matmul, vector
+from rtlm.gen.area.coefficients import coefficients
 from rtlm.gen.area.counts import Counts, KernelUse
 from rtlm.gen.area.pipelines import Pipeline, pipeline
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.unit_params import unit_params
 
-COEFFICIENTS = "coefficients.json"
 KERNELS = "kernels"
 """Term of a unit's pipelines, beside those of `Counts`."""
 FITTED = ("luts", "ffs")
@@ -242,12 +240,6 @@ def pipelines(counts: Counts, clock_mhz: float, technology: str) -> dict[str, Pi
         use.name: pipeline(use.name, use.lanes, clock_mhz, technology, use.tag_bits, use.max_length)
         for use in counts.kernels
     }
-
-
-@cache
-def coefficients() -> dict[str, Any]:
-    """Return what was fitted: ``kernels`` and ``units``, and ``error`` as measured."""
-    return json.loads(resources.files(__package__).joinpath(COEFFICIENTS).read_text(encoding="utf-8"))
 
 
 @cache

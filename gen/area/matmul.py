@@ -6,6 +6,7 @@ from rtlm.hw.formats import BLOCK
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.activations import BANKS
 from rtlm.hw.matmul.array import LEVELS_PER_STAGE, ROW_SUM_BITS, DotArray
+from rtlm.hw.matmul.model import MAX_RIGHT_SHIFT
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SUM_BITS, MatmulParams
 from rtlm.hw.matmul.result_order import result_job_layout
 from rtlm.hw.matmul.scale_accumulate import (
@@ -18,8 +19,9 @@ from rtlm.hw.matmul.scale_accumulate import (
 )
 
 NIBBLE_BITS, ACTIVATION_BITS = 4, 8
-DSP_WIDTH, DSP_DEPTH = 26, 17
-"""Unsigned bits of the two operands of a multiplier of 27 x 18."""
+EXPONENT_BITS = 7
+"""Sum of an fp16 and a BF16 exponent that matters before it is limited."""
+PRODUCT_BITS = NIBBLE_BITS + ACTIVATION_BITS
 
 
 def matmul_counts(params: MatmulParams) -> Counts:
@@ -36,8 +38,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
     return Counts(
         luts={
             "array": array_luts,
-            # Two barrel shifters for each row and column, both ways, and what decides on their distance.
-            "accumulate": cells * (4 * ACC_BITS * SHIFT_BITS / 2 + 4 * ACC_BITS + BLOCK_SUM_BITS),
+            "accumulate": cells * _accumulate_tables(),
             "steps": selection(
                 NIBBLE_BITS * params.lanes + ACTIVATION_BITS * params.positions * columns, params.word_cycles
             ),
@@ -62,23 +63,24 @@ def _array(params: MatmulParams) -> tuple[float, float]:
     """Return tables and registers of the dot products."""
     shared = params.rows_per_multiplier == 2
     products = params.lanes * params.columns // params.rows_per_multiplier
-    width = NIBBLE_BITS + ACTIVATION_BITS + (params.field_bits if shared else 0)
+    width = PRODUCT_BITS + (params.field_bits if shared else 0)
     ffs = NIBBLE_BITS * params.lanes + ACTIVATION_BITS * params.positions * params.columns + products * width
     luts = 0
     before, after = params.tree_levels
-    terms = products
+    terms, grown = products, 0
     for levels in _stages(before):
-        left = terms >> levels
-        luts, ffs, terms = luts + (terms - left) * (width + levels), ffs + left * (width + levels), left
+        left, grown = terms >> levels, grown + levels
+        luts, ffs, terms = luts + (terms - left) * (width + grown), ffs + left * (width + grown), left
     if shared:
         # Each packed sum becomes two; the high one takes the borrow of the low one.
         levels = min(after, 1)
-        left = 2 * terms >> levels
-        luts += (2 * terms - left + terms) * ROW_SUM_BITS
-        ffs, terms, after = ffs + left * ROW_SUM_BITS, left, after - levels
+        left, grown = 2 * terms >> levels, grown + levels
+        bits = min(ROW_SUM_BITS, PRODUCT_BITS + grown)
+        luts, ffs, terms, after = luts + (2 * terms - left + terms) * bits, ffs + left * bits, left, after - levels
     for levels in _stages(after):
-        left = terms >> levels
-        luts, ffs, terms = luts + (terms - left) * ROW_SUM_BITS, ffs + left * ROW_SUM_BITS, left
+        left, grown = terms >> levels, grown + levels
+        bits = min(ROW_SUM_BITS, PRODUCT_BITS + grown)
+        luts, ffs, terms = luts + (terms - left) * bits, ffs + left * bits, left
     if params.word_cycles > 1:
         luts, ffs = luts + terms * ROW_SUM_BITS, ffs + terms * ROW_SUM_BITS
     return float(luts), float(ffs)
@@ -88,9 +90,21 @@ def _stages(levels: int) -> list[int]:
     return [min(LEVELS_PER_STAGE, levels - done) for done in range(0, levels, LEVELS_PER_STAGE)]
 
 
+def _accumulate_tables() -> int:
+    """Return the tables of one row in one column behind its sum.
+
+    Two terms are rounded and shifted both ways by up to 63 places, in three levels of four-to-one multiplexers and one
+    that chooses the direction; exponents are added and limited; the terms are added to each other and up.
+    """
+    levels = SHIFT_BITS // 2
+    shift = ACC_BITS * (2 * levels + 1) + ACC_BITS + MAX_RIGHT_SHIFT
+    distance = 4 * (EXPONENT_BITS + SHIFT_BITS)
+    return 2 * (shift + distance) + 2 * BLOCK_SUM_BITS + 2 * ACC_BITS
+
+
 def _accumulate_bits() -> int:
     """Return the registers of one row in one column between its sum and its accumulator."""
-    significand, exponent, shift = 12, 7, 1 + SHIFT_BITS
+    significand, exponent, shift = 12, EXPONENT_BITS, 1 + SHIFT_BITS
     product = SUM_BITS + 8 + significand
     return (
         (SCALE_PRODUCT_BITS + exponent + significand + exponent)

@@ -1,15 +1,17 @@
-"""What a memory with one write and one read port becomes on UltraScale+: tables, block memories or UltraRAM.
+"""What a memory with one write port becomes on UltraScale+: tables, block memories, UltraRAM or registers.
 
 yosys (``memory_libmap``) takes the cheapest of the shapes that its library files state (``lutrams_xcu.txt``,
 ``brams_xc4v.txt``, ``urams.txt`` in ``share/xilinx``); the shapes and costs here are those of these files.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 MUX_COST = 0.5
 """Cost of a bit of the multiplexer behind memories that together are one deeper memory."""
+TABLE_MUX = 3
+"""Further inputs that a six-input table adds to a multiplexer, for each bit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,12 @@ class Memory:
     brams: float = 0
     urams: int = 0
 
+    def __add__(self, other: "Memory") -> "Memory":
+        return Memory(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
 
 @cache
-def memory(width: int, depth: int, *, clocked: bool = True) -> Memory:
+def memory(width: int, depth: int, *, clocked: bool = True, reads: int = 1) -> Memory:
     """Return what a memory takes.
 
     Parameters
@@ -80,13 +85,21 @@ def memory(width: int, depth: int, *, clocked: bool = True) -> Memory:
         Bits of a word, and words.
     clocked
         Whether it is read with a clock; block memories have no other read port.
+    reads
+        Read ports; each is a copy of the memory.
     """
     costs = {shape: _cost(shape, width, depth) for shape in (TABLES + BLOCKS if clocked else TABLES)}
     shape = min(costs, key=lambda s: costs[s])
+    if width * depth < reads * costs[shape]:
+        return Memory(luts=reads * width * (depth - 1) / TABLE_MUX, ffs=width * depth)
     rows, columns = math.ceil(depth / shape.depth), math.ceil(width / shape.width)
     luts = shape.luts * rows * columns + (rows - 1) * width * MUX_COST
-    registers = width if shape.luts and clocked else 0
-    return Memory(luts=luts, ffs=registers, brams=shape.brams * rows * columns, urams=shape.urams * rows * columns)
+    return Memory(
+        luts=reads * luts,
+        ffs=reads * width if shape.luts and clocked else 0,
+        brams=reads * shape.brams * rows * columns,
+        urams=reads * shape.urams * rows * columns,
+    )
 
 
 def _cost(shape: Shape, width: int, depth: int) -> float:

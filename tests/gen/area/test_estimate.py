@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from rtlm.gen.area.estimate import coefficients, error_bands, estimate_area, unit_counts
+from rtlm.gen.area.coefficients import coefficients
+from rtlm.gen.area.estimate import error_bands, estimate_area, unit_counts
 from rtlm.gen.boards.devices import DEVICES
 from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.configuration.schema import BOARDS
