@@ -40,7 +40,6 @@ from rtlm.hw.registers import RegisterFile
 from rtlm.hw.registers.accelerator import register_map
 
 POINTS = Path(__file__).parent / "data" / "area_points.yaml"
-COEFFICIENTS = Path(coefficients.__file__).with_name(coefficients.FILE)
 TARGET = "xilinx-us+"
 KERNEL_TECHNOLOGY, KERNEL_MHZ = "xilinx-us+", 300
 """What kernels alone are scheduled for."""
@@ -184,7 +183,7 @@ def _compared(point: Point) -> Row:
 
 def write(values: Mapping[str, Any]) -> None:
     """Write the coefficients into the package."""
-    COEFFICIENTS.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    coefficients.PATH.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
-FILE = "coefficients.json"
+PATH = Path(__file__).with_name("coefficients.json")
 
 
 @cache
@@ -18,4 +18,4 @@ def coefficients() -> dict[str, Any]:
         ``kernels`` and ``units`` of the parametric model, ``netlist`` of the count in `rtlm.gen.rtl.elements`, and
         ``error`` of the parametric model as measured.
     """
-    return json.loads(resources.files(__package__).joinpath(FILE).read_text(encoding="utf-8"))
+    return json.loads(PATH.read_text(encoding="utf-8"))

