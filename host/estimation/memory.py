@@ -26,8 +26,9 @@ class MemoryTimes:
         Rate of a linear stream.
     ceiling
         The same as a share of the memory's peak.
-    latency
-        Cycles from an address on the ports to its first beat.
+    latency, jump
+        Cycles from an address on the ports to its first beat, and how many more where the addresses before do not lead
+        there; for so long the memory delivers nothing then.
     buffer_words, burst_words, outstanding
         Words of the prefetch buffer and of the longest burst; bursts that a port has under way.
     peak_bytes_per_s, capacity_bytes
@@ -38,6 +39,7 @@ class MemoryTimes:
     words_per_cycle: float
     ceiling: float
     latency: float
+    jump: float
     buffer_words: int
     burst_words: int
     outstanding: int
@@ -54,13 +56,17 @@ def memory_times(config: Configuration, params: AcceleratorParams) -> MemoryTime
     ports = 1 / params.beats_per_word
     rate = ports if dram.ideal else min(ports, peak_words * ceiling)
     latency = float(dram.request_latency + dram.response_latency)
+    jump = 0.0
     if not dram.ideal:
-        latency += access_clocks(dram) * clock / float(dram.clock_mhz)
+        cycles_per_clock = clock / float(dram.clock_mhz)
+        latency += access_clocks(dram) * cycles_per_clock
+        jump = row_clocks(dram) * cycles_per_clock
     return MemoryTimes(
         name=dram.name,
         words_per_cycle=rate,
         ceiling=ceiling,
         latency=latency,
+        jump=jump,
         buffer_words=params.prefetch_words,
         burst_words=params.burst_beats // params.beats_per_word,
         outstanding=min(params.outstanding, dram.outstanding),
@@ -70,14 +76,18 @@ def memory_times(config: Configuration, params: AcceleratorParams) -> MemoryTime
 
 
 def access_clocks(dram: Dram) -> float:
-    """Return the memory clocks from a request to its data: another row is closed, its own opened.
+    """Return the memory clocks from a request to its data, in a row that is opened for it.
 
     A request that comes in a refresh waits for its end, on average for half of it.
     """
     clock = dram.clock_mhz
-    refresh = _refresh_clocks(dram)
-    waits = refresh**2 / (2 * _interval(dram))
-    return dram.rp.at(clock) + dram.rcd.at(clock) + dram.cl.at(clock) + dram.burst_length // 2 + waits
+    waits = _refresh_clocks(dram) ** 2 / (2 * _interval(dram))
+    return dram.rcd.at(clock) + dram.cl.at(clock) + dram.burst_length // 2 + waits
+
+
+def row_clocks(dram: Dram) -> int:
+    """Return the memory clocks that it takes to close a row and to open another in its bank."""
+    return dram.rp.at(dram.clock_mhz) + dram.rcd.at(dram.clock_mhz)
 
 
 def stream_share(dram: Dram) -> float:

@@ -36,6 +36,23 @@ class _Burst:
     taken: float = 0.0
 
 
+@dataclass(slots=True)
+class _Run:
+    """Bursts of equal length that have not been requested.
+
+    Attributes
+    ----------
+    words, count
+        Words of each (or `PROGRAM`), and how many.
+    jump
+        Cycles that the memory takes to get there.
+    """
+
+    words: int
+    count: int
+    jump: float = 0.0
+
+
 class WordStream:
     """Words on their way from memory to the units, at one moment.
 
@@ -54,7 +71,8 @@ class WordStream:
         self.memory = memory
         self.time = 0.0
         self._burst = _Burst(0, 0.0, 0.0)
-        self._left: deque[list[int]] = deque()  # runs of bursts not yet requested: words (or PROGRAM) and how many
+        self._left: deque[_Run] = deque()
+        self._end = 0  # of the last segment
         self._decoded = 0.0
         self._requested = 0.0
         self._arrived: deque[float] = deque(maxlen=memory.outstanding)
@@ -92,17 +110,23 @@ class WordStream:
         size = self.memory.burst_words
         head = min(words, size - start % size)
         full, tail = divmod(words - head, size)
-        self._left.extend([words, count] for words, count in ((head, 1), (size, full), (tail, 1)) if words and count)
+        runs = [(head, 1), (size, full), (tail, 1)]
+        if start != self._end:
+            first = head or (size if full else tail)
+            self._left.append(_Run(first, 1, self.memory.jump))
+            runs = [(size, full if head else full - 1), (tail, 1)] if head or full else []
+        self._left.extend(_Run(each, count) for each, count in runs if each and count > 0)
+        self._end = start + words
         self._decoded = max(self._decoded, decoded)
 
     def request_program(self, *, decoded: float) -> None:
         """Begin a segment of one word of the program, which the sequencer takes as soon as it comes."""
-        self._left.append([PROGRAM, 1])
+        self._left.append(_Run(PROGRAM, 1))
         self._decoded = max(self._decoded, decoded)
 
     def next_program(self) -> float:
         """Return when the next word of the program is there, which must be the next one of all."""
-        return self._request_burst(self._following()).end
+        return self._request_burst().end
 
     def wait(self, until: float) -> None:
         """Let time pass in which no word is taken."""
@@ -147,30 +171,30 @@ class WordStream:
 
     def _next(self) -> _Burst:
         """Request the next burst of data, and with it what comes before it of the program."""
-        while self._left[0][0] == PROGRAM:
+        while self._left[0].words == PROGRAM:
             self.next_program()
-        return self._request_burst(self._following())
+        return self._request_burst()
 
-    def _following(self) -> int:
-        """Take the next burst from the runs; return its words."""
+    def _request_burst(self) -> _Burst:
+        """Request the next burst of the runs."""
         run = self._left[0]
-        run[1] -= 1
-        if not run[1]:
+        run.count -= 1
+        if not run.count:
             self._left.popleft()
-        return run[0]
-
-    def _request_burst(self, size: int) -> _Burst:
-        memory, words = self.memory, size or 1
+        memory, words = self.memory, run.words or 1
         before = self._arrived[-1] if self._arrived else 0.0
         free = self._arrived[0] if len(self._arrived) == memory.outstanding else 0.0
         self._admitted += words
         earliest = max(self._requested + 1, self._decoded + ADDRESS_CYCLES, free + 1)
         self._requested = max(earliest, self._room() + 1)
-        first = max(self._requested + memory.latency, before)
+        if run.words == PROGRAM:
+            first = max(self._requested + memory.latency + memory.jump, before)
+        else:
+            first = max(self._requested + memory.latency, before) + run.jump
         last = first + words / memory.words_per_cycle
         self._arrived.append(last)
         self._burst = _Burst(words, first + WORD_CYCLES, last + WORD_CYCLES)
-        if size == PROGRAM:
+        if run.words == PROGRAM:
             self._burst.taken = 1.0
             taken = max(self.time, self._burst.end)
             self._takes.append((self._taken, taken, taken))
@@ -191,12 +215,12 @@ class WordStream:
     def _jump(self, left: float, duration: float) -> float:
         """Take all but the last of the whole bursts that are left of a segment; return their words."""
         size = self.memory.burst_words
-        if not self._left or self._left[0][0] != size:
+        if not self._left or self._left[0].words != size:
             return 0.0
-        count = min(self._left[0][1], int(left // size)) - 1
+        count = min(self._left[0].count, int(left // size)) - 1
         if count < 1:
             return 0.0
-        self._left[0][1] -= count
+        self._left[0].count -= count
         words = count * size
         self.shift(count * duration)
         self._decoded -= count * duration
