@@ -53,8 +53,10 @@ class Span(click.ParamType):
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="REPORT.json",
-    help="A design of ours: what rtlm run --json wrote. May be repeated.",
+    help="A design of ours: what rtlm run --json or rtlm estimate --json wrote. May be repeated. Without any, presets "
+    "are estimated.",
 )
+@click.option("--only-published", is_flag=True, help="Leave our designs out.")
 @click.option(
     "--add",
     "tables",
@@ -89,6 +91,7 @@ class Span(click.ParamType):
 @click.option("--quiet", "-q", is_flag=True, help="Print no tables.")
 def compare(
     reports: tuple[Path, ...],
+    only_published: bool,
     tables: tuple[Path, ...],
     platforms: tuple[str, ...],
     methods: tuple[str, ...],
@@ -126,7 +129,9 @@ def compare(
     from rtlm.host.survey.selection import Selection
 
     published = [Point.from_row(row) for row in published_rows(tables)]
-    ours = our_points([read_report(path) for path in reports] if reports else shipped_reports())
+    if reports and only_published:
+        raise click.UsageError("--only-published leaves out what --ours gives: give one of them.")
+    ours = our_points([read_report(path) for path in reports] or (() if only_published else shipped_reports()))
     selection = Selection(
         platforms=_members(Platform, platforms),
         methods=_members(Method, methods),
@@ -136,7 +141,7 @@ def compare(
         parameters_b=parameters_b,
     )
     points = selection.of([*ours, *published])
-    if not points:
+    if not selection.of(published):
         raise RtlmError(f"None of the {len(published)} published designs meets all conditions")
     if plots and not any(point.power_w for point in points):
         raise RtlmError(f"--plot needs a point with watts, which none of the {len(points)} has")

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from rtlm.gen.configuration.load import load_config
+from rtlm.host.estimation.estimate import EstimateRequest, estimate
+from rtlm.host.models.paper import open_model
 from rtlm.host.reports.report import SCHEMA
 from rtlm.host.survey.load import SurveyError
 from rtlm.host.survey.point import Point
@@ -26,9 +29,22 @@ SIZE = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d{1,3})?)([bm])(?![a-z0-9])", re
 """Size of a model as its name says it: 135M, 1.1b."""
 
 
+SHIPPED = ("kv260", "u250", "u280")
+"""Presets that a comparison shows where it is given no reports."""
+SHIPPED_MODEL = "llama-2-7b"
+SHIPPED_BATCHES = (1, 8)
+
+
 def shipped_reports() -> tuple[Mapping[str, Any], ...]:
-    """Return reports of the designs that come with rtlm, which a comparison without reports of its own shows: none."""
-    return ()
+    """Return estimates of the presets with a model of the size that the ranges are of, alone and in a batch."""
+    model = open_model(SHIPPED_MODEL)
+    return tuple(
+        estimate(
+            EstimateRequest(config=load_config(preset, [f"matmul.columns={batch}"]), model=model, batch=batch)
+        ).to_json()
+        for batch in SHIPPED_BATCHES
+        for preset in SHIPPED
+    )
 
 
 def read_report(path: Path) -> Mapping[str, Any]:

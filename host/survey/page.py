@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from rtlm.host.survey.load import published_rows
+from rtlm.host.survey.ours import SHIPPED_MODEL
 from rtlm.host.survey.point import Point
 from rtlm.host.survey.ranges import QUANTITIES, SURVEY, SURVEY_RANGES, by_platform, differences, pairs
 from rtlm.host.survey.row import Kind, Method, Platform, Row
@@ -72,7 +73,8 @@ def _opening(points: Sequence[Point]) -> str:
         "Watts are not comparable without their boundary: `chip` (often an estimate of the tool), `board`, `plug`, "
         "`tdp` (a rating, which nobody measured) or `unknown`. A rating makes tokens/J look worse than it was, the "
         "chip alone better.\n\n"
-        "Ours come from reports: `rtlm compare --ours report.json`, with what `rtlm run --json report.json` wrote. "
+        f"Ours are estimates of presets with {SHIPPED_MODEL} ([estimates.md](estimates.md)) unless reports are given: "
+        "`rtlm compare --ours report.json`, with what `rtlm run --json` or `rtlm estimate --json` wrote. "
         "Each says whether it was simulated as RTL or estimated, and then how far off the estimate may be; power is "
         "an estimate with its band, of chip and memory. Ours are in no range.\n"
     )

@@ -215,7 +215,8 @@ def _label(point: Point) -> str:
     """Return a short name: up to the first comma, and what ours is."""
     name, chip = point.work.partition(",")[0], point.chip.partition(",")[0]
     if point.ours:
-        return f"{name}, {_shortened(point.model.removesuffix('.gguf'))}\n{point.kind}"
+        batch = f", batch {point.batch}" if point.batch > 1 else ""
+        return f"{name}, {_shortened(point.model.removesuffix('.gguf'))}{batch}\n{point.kind}"
     return _shortened(name if chip == "unstated" else f"{name} ({chip})")
 
 

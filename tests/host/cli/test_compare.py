@@ -22,7 +22,8 @@ def run(capsys):
     """Run the command and return exit code, output and errors."""
 
     def run_compare(*arguments):
-        code = cli.run_command(["compare", *map(str, arguments)])
+        ours = [] if "--ours" in arguments else ["--only-published"]
+        code = cli.run_command(["compare", *map(str, arguments), *ours])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -194,3 +195,13 @@ def test_matplotlib_is_loaded_for_a_plot_only():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.rstrip().endswith("[]")
+
+
+def test_presets_are_shown_where_no_report_is_given(capsys):
+    assert cli.run_command(["compare", "--batch", "8", "--json", "-"]) == OK
+    points = json.loads(capsys.readouterr().out)["points"]
+    ours = [point for point in points if point["ours"]]
+    assert {point["work"] for point in ours} == {"rtlm kv260", "rtlm u250", "rtlm u280"}
+    assert {point["performance"]["batch"] for point in ours} == {1, 8}
+    assert all(point["kind"].startswith("estimated") and point["power"]["total_w"] > 0 for point in ours)
+    assert cli.run_command(["compare", "--only-published", "--ours", "report.json"]) == USER_ERROR
