@@ -28,6 +28,7 @@ COMMANDS = {
     "schema": ("rtlm.host.cli.configuration:schema", "Print the JSON Schema of configuration files, for editors."),
     "dissect": ("rtlm.host.cli.dissect:dissect", "Take a run or an estimate apart, operator by operator."),
     "synth": ("rtlm.host.cli.synth:synth", "Measure size and clock with yosys and nextpnr."),
+    "sweep": ("rtlm.host.cli.sweep:sweep", "Explore a space of designs."),
     "selftest": ("rtlm.host.cli.selftest:selftest", "Make a design that tests the accelerator on a board."),
     "test": ("rtlm.host.cli.test:test", "Test units in Verilator under cocotb against their models."),
     "prove": ("rtlm.host.cli.prove:prove", "Prove properties of the RTL with an SMT solver."),
