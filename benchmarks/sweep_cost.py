@@ -19,12 +19,14 @@ import click
 import psutil
 from rtlm.gen.common.progress import no_stage
 from rtlm.host.exploration import sweep as sweeps
+from rtlm.host.exploration.dask_workers import DaskWorkers
 from rtlm.host.exploration.evaluation import Chunk
 from rtlm.host.exploration.grid import Grid
+from rtlm.host.exploration.local_workers import LocalWorkers
 from rtlm.host.exploration.proposals import method_of
 from rtlm.host.exploration.space import parse_space
 from rtlm.host.exploration.store import Store
-from rtlm.host.exploration.workers import LocalWorkers, Workers, open_workers
+from rtlm.host.exploration.workers import Workers
 
 WORKERS = 2
 SPACE: dict[str, Any] = {
@@ -125,7 +127,7 @@ def main(points: int) -> None:
         sweeps.MOST_POINTS_OF_A_CHUNK = most
         rows = {"none": cost(InProcess, points), "processes": cost(lambda: LocalWorkers(WORKERS), points)}
         with tempfile.TemporaryDirectory() as folder, dask_cluster(Path(folder)) as (address, others):
-            rows["Dask"] = cost(lambda: open_workers(WORKERS, address), points, others)
+            rows["Dask"] = cost(lambda: DaskWorkers(address), points, others)
         for name, seconds in rows.items():
             print(f"{name:21}{most:16}  {1e3 * seconds:22.3f} ms", flush=True)
 

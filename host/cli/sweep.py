@@ -13,6 +13,7 @@ from rtlm.host.cli.options import Whole, check_writable
 
 if TYPE_CHECKING:
     from rtlm.host.exploration.sweep import Outcome, Sweep
+    from rtlm.host.exploration.workers import Workers
 
 MAX_WORKERS = 256
 FILE_COLUMNS = 200
@@ -93,7 +94,6 @@ def sweep(
     from rtlm.host.exploration.space import read_space
     from rtlm.host.exploration.store import SIMULATION, SYNTHESIS, Store
     from rtlm.host.exploration.sweep import Outcome, Sweep
-    from rtlm.host.exploration.workers import open_workers
 
     space = read_space(path)
     if plots and len(space.objectives) < 2:
@@ -111,7 +111,7 @@ def sweep(
     outcome = Outcome(total=method.total)
     interrupted = False
     with Store(store_path) as store:
-        team = open_workers(workers, scheduler)
+        team = _workers(workers, scheduler)
         found = Sweep(
             space=space,
             grid=grid,
@@ -143,6 +143,17 @@ def sweep(
         click.echo(_nothing(outcome), err=True)
         return NEGATIVE
     return OK
+
+
+def _workers(count: int, scheduler: str | None) -> "Workers":
+    """Return processes of this machine, or the workers of a Dask scheduler."""
+    if scheduler is None:
+        from rtlm.host.exploration.local_workers import LocalWorkers
+
+        return LocalWorkers(count)
+    from rtlm.host.exploration.dask_workers import DaskWorkers
+
+    return DaskWorkers(scheduler)
 
 
 def _write(

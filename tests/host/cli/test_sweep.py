@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rtlm.gen.common.errors import INTERRUPTED, NEGATIVE, OK, USER_ERROR
 from rtlm.host.cli.main import run_command
-from rtlm.host.exploration import store, survivors, workers
+from rtlm.host.exploration import local_workers, store, survivors
 
 from tests.host.exploration.toy import InProcess
 
@@ -24,7 +24,7 @@ SPACE = {
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
-    monkeypatch.setattr(workers, "open_workers", lambda count, scheduler: InProcess())
+    monkeypatch.setattr(local_workers, "LocalWorkers", lambda count: InProcess())
 
 
 def space_file(folder, **changes):
@@ -132,7 +132,7 @@ def test_an_interrupted_sweep_prints_what_it_has_and_goes_on(tmp_path, capsys, m
 
     path = space_file(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "open_workers", lambda count, scheduler: Interrupted())
+        patch.setattr(local_workers, "LocalWorkers", lambda count: Interrupted())
         sweep(path, "--json", str(tmp_path / "a.json"), code=INTERRUPTED)
     out, err = capsys.readouterr()
     assert "Interrupted; the same command goes on: 5 of 12 points are there." in err

@@ -10,7 +10,6 @@ import time
 import pytest
 from rtlm.gen.common.errors import ToolError
 from rtlm.host.exploration.dask_workers import DaskWorkers
-from rtlm.host.exploration.workers import open_workers
 
 from tests.documents import ROOT
 from tests.host.exploration import toy
@@ -65,8 +64,8 @@ def all_there(address, count):
 def test_a_cluster_gives_the_same_bytes_though_a_worker_is_killed(cluster, tmp_path):
     address, processes = cluster
     all_there(address, 2)
-    workers = open_workers(1, address)
-    assert isinstance(workers, DaskWorkers) and workers.count == 2
+    workers = DaskWorkers(address)
+    assert workers.count == 2
 
     computed = tmp_path / "computed"
     sweep, outcome = toy.sweep_of(tmp_path / "a.sqlite", workers, evaluate=toy.count_chunk)
@@ -96,7 +95,7 @@ def test_a_task_that_kills_every_worker_is_given_up(cluster, tmp_path, monkeypat
     address, _ = cluster
     all_there(address, 2)
     monkeypatch.setattr("rtlm.host.exploration.dask_workers.LONELY_SECONDS", 2)
-    workers = open_workers(1, address)
+    workers = DaskWorkers(address)
     with pytest.raises(ToolError, match="had no worker for 2 s; every result before is stored"):
         run(tmp_path / "a.sqlite", workers, evaluate=toy.die_always)
     workers.close()

@@ -11,9 +11,10 @@ import time
 import pytest
 from rtlm.gen.common.errors import ConfigError, RtlmError, ToolError
 from rtlm.gen.common.progress import no_stage
+from rtlm.host.exploration.dask_workers import DaskWorkers
+from rtlm.host.exploration.local_workers import MOST_DEATHS, LocalWorkers
 from rtlm.host.exploration.proposals import method_of
 from rtlm.host.exploration.space import parse_space
-from rtlm.host.exploration.workers import MOST_DEATHS, LocalWorkers, open_workers
 
 from tests.documents import ROOT
 from tests.host.exploration import toy
@@ -228,7 +229,7 @@ def test_no_dask_or_no_scheduler_is_a_sentence(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "distributed", None)
         with pytest.raises(ToolError, match=r"--scheduler needs Dask: pip install .*\[dask\]"):
-            open_workers(2, "tcp://127.0.0.1:1")
+            DaskWorkers("tcp://127.0.0.1:1")
 
 
 def test_no_optuna_is_a_sentence(monkeypatch, tmp_path):

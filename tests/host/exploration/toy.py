@@ -8,11 +8,11 @@ from pathlib import Path
 from rtlm.gen.common.errors import RtlmError
 from rtlm.host.exploration.evaluation import Chunk, as_json
 from rtlm.host.exploration.grid import Grid, changed
+from rtlm.host.exploration.local_workers import LocalWorkers
 from rtlm.host.exploration.proposals import method_of
 from rtlm.host.exploration.space import parse_space
 from rtlm.host.exploration.store import Store
 from rtlm.host.exploration.sweep import Outcome, Sweep
-from rtlm.host.exploration.workers import LocalWorkers
 
 VERSION = "toy"
 FOLDER = "RTLM_TOY"
