@@ -191,7 +191,13 @@ GROUPS: dict[str, Group] = {
     ),
     "zcu104": Group(config="zcu104", points=contexts(100, 700), held_out=True),
     "asic": Group(config="asic", points=contexts(100, 700), held_out=True),
-    "u250": Group(config="u250", points=contexts(100, 700), held_out=True),
+    "u250": Group(
+        config="u250",
+        overrides=limits("llama-3-8b/2"),
+        model="llama-3-8b/2",
+        points=contexts(100, 700),
+        held_out=True,
+    ),
     "kv260-8b": Group(
         config="kv260",
         overrides=limits("llama-3-8b/2"),
