@@ -8,6 +8,7 @@ of the GGUF specification (https://github.com/ggml-org/ggml/blob/master/docs/ggu
 import math
 import mmap
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -164,6 +165,8 @@ class GGUFFile:
     ----------
     buffer
         The whole file, memory-mapped or in memory.
+    types
+        Tensor types that are accepted.
 
     Attributes
     ----------
@@ -175,7 +178,7 @@ class GGUFFile:
         Names to :class:`Tensor`, in the order of the file.
     """
 
-    def __init__(self, buffer: mmap.mmap | bytes):
+    def __init__(self, buffer: mmap.mmap | bytes, *, types: Collection[GGMLQuantizationType] = SUPPORTED_TYPES):
         cursor = _Cursor(buffer)
         magic = cursor.u32("the header")
         if magic != GGUF_MAGIC:
@@ -187,11 +190,11 @@ class GGUFFile:
         self._check_count(cursor, key_count, 8 + 4 + 1, "metadata keys")
         self._check_count(cursor, tensor_count, 8 + 4 + 8 + 4 + 8, "tensors")
         self.metadata = self._read_metadata(cursor, key_count)
-        self.tensors = self._read_tensors(cursor, tensor_count)
+        self.tensors = self._read_tensors(cursor, tensor_count, types)
 
     @classmethod
-    def open(cls, path: str | PathLike) -> Self:
-        """Map the file at ``path`` and check it."""
+    def open(cls, path: str | PathLike, *, types: Collection[GGMLQuantizationType] = SUPPORTED_TYPES) -> Self:
+        """Map the file at ``path`` and check it; `types` are those of tensors that are accepted."""
         path = Path(path)
         try:
             with path.open("rb") as file:
@@ -201,7 +204,7 @@ class GGUFFile:
         except OSError as error:
             raise ModelError(f"cannot open the model {path}: {error.strerror}") from None
         try:
-            return cls(buffer)
+            return cls(buffer, types=types)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
 
@@ -244,7 +247,7 @@ class GGUFFile:
             metadata[key] = cursor.value(cursor.value_type(what), what)
         return metadata
 
-    def _read_tensors(self, cursor: _Cursor, count: int) -> dict[str, Tensor]:
+    def _read_tensors(self, cursor: _Cursor, count: int, types: Collection[GGMLQuantizationType]) -> dict[str, Tensor]:
         alignment = self.get(Keys.General.ALIGNMENT, int, GGUF_DEFAULT_ALIGNMENT)
         if not 8 <= alignment <= MAX_ALIGNMENT or alignment & (alignment - 1):
             raise ModelError(f"the alignment must be a power of two from 8 to {MAX_ALIGNMENT}, got {alignment}")
@@ -253,7 +256,7 @@ class GGUFFile:
             name = cursor.string(f"the name of tensor {index}", MAX_NAME_BYTES)
             if name in entries:
                 raise ModelError(f"the tensor {_shown(name)} appears twice")
-            entries[name] = _read_entry(cursor, name, alignment)
+            entries[name] = _read_entry(cursor, name, alignment, types)
         start = -(-cursor.position // alignment) * alignment
         tensors = {
             name: Tensor(name=name, type=kind, shape=shape, offset=start + offset, size=size, _buffer=cursor.buffer)
@@ -272,7 +275,9 @@ class GGUFFile:
         return tensors
 
 
-def _read_entry(cursor: _Cursor, name: str, alignment: int) -> tuple[GGMLQuantizationType, tuple[int, ...], int, int]:
+def _read_entry(
+    cursor: _Cursor, name: str, alignment: int, types: Collection[GGMLQuantizationType]
+) -> tuple[GGMLQuantizationType, tuple[int, ...], int, int]:
     what = f"the tensor {_shown(name)}"
     dimensions = cursor.u32(what)
     if not 1 <= dimensions <= MAX_DIMENSIONS:
@@ -281,9 +286,9 @@ def _read_entry(cursor: _Cursor, name: str, alignment: int) -> tuple[GGMLQuantiz
     if 0 in shape:
         raise ModelError(f"{what} has the empty shape {shape}")
     number = cursor.u32(what)
-    if number not in SUPPORTED_TYPES:
+    if number not in types:
         named = GGMLQuantizationType(number).name if number in list(GGMLQuantizationType) else f"number {number}"
-        supported = ", ".join(kind.name for kind in SUPPORTED_TYPES)
+        supported = ", ".join(kind.name for kind in types)
         raise ModelError(f"{what} must have one of the types {supported}, got {named}")
     kind = GGMLQuantizationType(number)
     block, block_bytes = GGML_QUANT_SIZES[kind]

@@ -22,7 +22,8 @@ def _head() -> str:
         "by a Hugging Face config.json, by a YAML file with the same keys, or by a GGUF file. Which models run, with "
         "their weights, is said in the [README](../README.md#models).\n\n"
         f"All matrices of a model on paper have one format ({formats}; the output projection may have another), and "
-        f"{', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]} weights share a scale. A GGUF file keeps its own.\n"
+        f"{', '.join(map(str, GROUPS[:-1]))} or {GROUPS[-1]} weights share a scale. A GGUF file "
+        "that the gates execute keeps its own; any other of these families is estimated by its sizes.\n"
     )
 
 

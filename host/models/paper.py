@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from gguf import GGML_QUANT_SIZES
 from rtlm.gen.configuration.fields import closest, shown
 from rtlm.host.errors import ModelError
 from rtlm.host.models.families import FAMILIES, Family
+from rtlm.host.models.gguf_file import GGUFFile
+from rtlm.host.models.gguf_sizes import gguf_sizes, runs_as_it_is
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.shape_file import MAX_WIDTH, Sizes, parse_sizes, read_sizes
 from rtlm.host.models.stored import ModelShape, Storage
@@ -80,7 +83,8 @@ def open_model(
     name_or_path
         A shipped name, or the path of a GGUF file, of a Hugging Face config.json, or of YAML with the same keys.
     weights
-        Block format of the matrices. A GGUF file has its own formats, and this, `output` and `group` do not matter.
+        Block format of the matrices. A GGUF file that the gates can execute has its own formats, and this, `output`
+        and `group` do not matter.
     output
         Block format of the output projection; None for that of the others.
     group
@@ -93,7 +97,7 @@ def open_model(
     """
     name, path = str(name_or_path), Path(name_or_path)
     if path.suffix == ".gguf":
-        return _from_gguf(path)
+        return _from_gguf(path, weights, output, group)
     shipped = name in shipped_names()
     if not shipped and path.suffix not in (".json", ".yaml", ".yml"):
         guess = closest(name, shipped_names())
@@ -112,8 +116,19 @@ def open_model(
         raise ModelError(f"{name}: {error}") from None
 
 
-def _from_gguf(path: Path) -> PaperModel:
-    model = LlamaModel.open(path)
+def _from_gguf(path: Path, weights: str, output: str | None, group: int) -> PaperModel:
+    """Return the sizes of a file: as the compiler would read it, or of other families and formats as on paper."""
+    file = GGUFFile.open(path, types=tuple(GGML_QUANT_SIZES))
+    if not runs_as_it_is(file):
+        storage = _storage("weights", weights, group)
+        output_storage = storage if output is None else _storage("output", output, group)
+        sizes, phrases = gguf_sizes(file, path.name, storage.format)
+        model = _from_sizes(sizes, path.stem, str(path), storage, output_storage)
+        return replace(model, parts=(*model.parts, *phrases))
+    return _from_llama(LlamaModel.open(path), path)
+
+
+def _from_llama(model: LlamaModel, path: Path) -> PaperModel:
     return PaperModel(
         name=path.stem,
         family="llama",

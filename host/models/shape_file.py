@@ -4,6 +4,7 @@ The file is untrusted: its length and every number have bounds, and each error i
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,8 +118,18 @@ def parse_sizes(text: str, name: str, *, strict: bool) -> Sizes:
         guess = closest(key, _keys())
         advice = f"; did you mean {guess}?" if guess else f"; the keys are {', '.join(Sizes.model_fields)}"
         raise ModelError(f"{name}: {shown_key([key])} is not a key{advice}")
+    return checked_sizes(values, name)
+
+
+def checked_sizes(values: Mapping[str, Any], name: str) -> Sizes:
+    """Return the sizes of plain values; one that is None says what a missing one does.
+
+    Raises
+    ------
+    ModelError
+        Naming the file, key and value.
+    """
     try:
-        # A key that is null says what a missing one does.
         return Sizes.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
         raise ModelError(f"{name}: {_sentence(error.errors()[0])}") from None

@@ -4,8 +4,11 @@ import dataclasses
 import json
 import math
 
+import gguf
+import numpy as np
 import pytest
 import yaml
+from gguf import GGMLQuantizationType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.gen.configuration.load import load_config
@@ -271,3 +274,41 @@ def test_whatever_a_file_holds_is_a_model_or_one_sentence(changes, strict):
 def test_whatever_a_text_is(text, strict):
     with pytest.raises(ModelError):
         parse_sizes(text, "a file", strict=strict)
+
+
+def write_gguf(path, architecture, kind=GGMLQuantizationType.Q6_K, **changes):
+    """Write a file of another family with a matrix in a format that the gates do not have."""
+    values = {"block_count": 2, "embedding_length": 256, "feed_forward_length": 512, "context_length": 128}
+    values |= {"attention.head_count": 8, "attention.head_count_kv": 4, **changes}
+    writer = gguf.GGUFWriter(path, architecture)
+    for key, value in values.items():
+        writer.add_uint32(f"{architecture}.{key}", value)
+    writer.add_float32(f"{architecture}.attention.layer_norm_rms_epsilon", 1e-6)
+    weights = np.zeros((320, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8)
+    writer.add_tensor("token_embd.weight", weights, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_gguf_of_another_family_and_format(tmp_path):
+    model = open_model(str(write_gguf(tmp_path / "other.gguf", "qwen3")), weights="q8_0")
+    assert (model.family, model.shape.layers, model.shape.dim, model.shape.vocab) == ("qwen3", 2, 256, 320)
+    assert model.tied and model.shape.kv_heads == 4 and model.shape.rms_eps == pytest.approx(1e-6)
+    assert model.shape.storage("attn_q", 0).format is BlockFormat.Q8_0
+    assert model.parts[-1] == "weights in Q6_K, estimated as Q8_0"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "sentence"),
+    [
+        ("mamba", {}, "the architecture must be one of llama, .* got 'mamba'"),
+        ("qwen2", {"embedding_length": 7}, "hidden_size must be .* got 7"),
+        ("qwen2", {"block_count": 1 << 31}, "num_hidden_layers must be .* got 2147483648"),
+    ],
+)
+def test_gguf_that_no_estimate_is_made_of(tmp_path, architecture, changes, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        open_model(str(write_gguf(tmp_path / "other.gguf", architecture, **changes)))
