@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.cli.compare import compare
+from rtlm.host.cli.estimate import estimate
 from rtlm.host.compiler.page import memory_page
 from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
@@ -30,7 +31,7 @@ def generated_pages() -> dict[str, str]:
         "parameters.md": parameters_page(config),
         "models.md": models_page(),
         "comparison.md": comparison_page(_printed),
-        "estimates.md": estimates_page(),
+        "estimates.md": estimates_page(_printed),
     }
     return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
 
@@ -38,20 +39,20 @@ def generated_pages() -> dict[str, str]:
 def _printed(command: str) -> str:
     """Return what a command of rtlm prints where no terminal is."""
     name, *arguments = shlex.split(command)
-    commands = {"compare": compare}
+    commands = {"compare": compare, "estimate": estimate}
     return CliRunner().invoke(commands[name], arguments, catch_exceptions=False).output
 
 
 def main() -> None:
     """Write the pages."""
+    points = point_errors()
+    band = json.dumps(asdict(error_band(points))) + "\n"
+    # Every estimate states it, those on the pages too.
+    (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
+    draw_errors(points, DOCS / "estimates.svg")
     for name, text in generated_pages().items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")
-    points = point_errors()
-    band = json.dumps(asdict(error_band(points))) + "\n"
-    (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
-    draw_errors(points, DOCS / "estimates.svg")
-    print("docs/estimates.svg")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """``rtlm estimate``."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -8,6 +9,8 @@ from rtlm.gen.common.errors import OK
 from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
 
 DEFAULT_MODEL = "smollm2-135m"
+PLAIN_WIDTH = 100
+"""Characters in a line where no terminal says how many it has."""
 
 
 @click.command(epilog="Errors against RTL: docs/estimates.md. The JSON has the keys of a report, docs/report.md.")
@@ -85,7 +88,7 @@ def estimate(
         prompt=prompt,
         host_us=host_us,
     )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if chips == 1 and not host_share:
         result = estimate_request(request)
         values = result.to_json()

@@ -1,11 +1,17 @@
 """The page docs/estimates.md: how estimates are made, and how good they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rtlm.host.estimation.errors import PointError, error_band, point_errors
 from rtlm.host.estimation.points import GROUPS
 from rtlm.host.estimation.published import DESIGNS, Prediction, predict
 from rtlm.hw.common.markdown import table
+
+EXAMPLES = {
+    "EXAMPLE": "estimate --model llama-2-7b --config kv260 --context 1024",
+    "CHIPS": "estimate --model llama-2-7b --config u250 --chips 4 --link-gb-s 12.5 --link-us 1",
+}
+"""Commands whose output the page shows, by where."""
 
 HEAD = """# Estimates
 
@@ -13,12 +19,11 @@ HEAD = """# Estimates
 token, bytes by purpose, what bounds each operator, whether the memory holds it. It needs no weights, generates no
 RTL and simulates nothing.
 
-    rtlm estimate --model llama-2-7b --config kv260 --context 1024
-    rtlm estimate --model llama-3-8b --config u280 --set matmul.columns=8 --batch 8
-    rtlm estimate --model config.json --weights q8_0 --json estimate.json
-
+EXAMPLE
 The model is a shipped one ([models.md](models.md)), a `config.json` of Hugging Face, or a GGUF file. The
-configuration's limits grow to hold it, and what was changed is printed.
+configuration's limits grow to hold it, and what was changed is printed. `--batch` takes as many sequences as there are
+columns (`--set matmul.columns=8 --batch 8`), `--weights` another block format, `--json FILE` writes the keys of
+[a report](report.md) with `error_band`.
 
 ## How
 
@@ -30,7 +35,7 @@ cycle, sizes of buffers and queues. There is no second description of the machin
   requested when a port has fewer under way than its limit and the buffer has room for it, and arrives at the rate
   of a linear stream. Words of the program stand in the same queue.
 * **The memory** (`host/estimation/memory.py`): rate, latency and refresh from the data-sheet timings of the
-  simulated memory (`sim/memory/dram.py`). Order of requests, banks and turn-around are left out.
+  simulated memory (`sim/memory/dram.py`). Where addresses jump, it opens another row.
 * **Units** (`host/estimation/step.py`): an instruction is handed out when its units take it. A matrix's first row
   group waits for the last block of its activations, its results for the norm's scalar and for the epilogue before
   it, attention for all units to rest, its values for the softmax and for the sums of the head before.
@@ -62,9 +67,7 @@ DFX) are not estimated, or with the format that is named.
 
 ## Several chips, and a processor
 
-    rtlm estimate --model llama-2-7b --config u250 --chips 4 --link-gb-s 12.5 --link-us 1
-    rtlm estimate --model llama-2-13b --config kv260 --host-share 10 --host-gb-s 40
-
+CHIPS
 On paper only: no RTL divides a model yet. With `--chips n` each chip has its share of the heads, of the
 feed-forward network and of the vocabulary. Behind attention and behind the feed-forward network they exchange their
 parts of the residual stream, float32, in a ring of n - 1 hops, which is not hidden behind anything. With
@@ -73,15 +76,26 @@ parts of the residual stream, float32, in a ring of n - 1 hops, which is not hid
 ## What is left out
 
 * The host's time between steps (register writes, sampling), unless it is given with `--host-us`.
-* Row conflicts, write turn-around and the order of requests in the memory: an estimate is a few tenths of a percent
-  too fast behind DDR4.
+* Write turn-around and the order of requests in the memory; of rows only that one has to be opened where addresses
+  jump.
 * Logits that are read back.
 * What of a model's architecture the gates do not execute; each estimate names it."""
 
 
-def estimates_page() -> str:
-    """Return the page; the RTL's cycles are those that were measured last."""
-    return HEAD + errors_section(point_errors()) + PUBLISHED + published_table([predict(d) for d in DESIGNS]) + LIMITS
+def estimates_page(run: Callable[[str], str]) -> str:
+    """Return the page; the RTL's cycles are those that were measured last.
+
+    Parameters
+    ----------
+    run
+        Returns what a command of rtlm prints.
+    """
+    published = published_table([predict(design) for design in DESIGNS])
+    page = HEAD + errors_section(point_errors()) + PUBLISHED + published + LIMITS
+    for place, command in EXAMPLES.items():
+        printed = "\n".join(line.rstrip() for line in run(command).splitlines())
+        page = page.replace(f"{place}\n", f"```console\n$ rtlm {command}\n{printed}\n```\n\n", 1)
+    return page
 
 
 def errors_section(points: Sequence[PointError]) -> str:
