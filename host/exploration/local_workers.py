@@ -1,5 +1,6 @@
 """Processes of this machine as workers."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -107,15 +108,21 @@ class LocalWorkers:
             process.terminate()
         for process in processes:
             process.join(GRACE_SECONDS)
-            if process.is_alive():
-                process.kill()
+            if process.pid is not None and process.is_alive():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         self._pool = None
 
 
 def _prepare_process() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers, and end with the parent even if that is killed."""
+    """Make a process leader of a group, which ends with it: what it starts (compilers, yosys) outlives no sweep.
+
+    Ctrl-C is for the parent, which ends its workers; being told to end is an interruption, which ends what a worker has
+    started; and where the parent is killed, the worker notices.
+    """
+    os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -123,4 +130,4 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rtlm.gen.common.errors import ConfigError, RtlmError, ToolError
@@ -180,15 +181,50 @@ def test_what_a_worker_raises_ends_the_sweep(tmp_path):
     workers.close()
 
 
-def start_toy(path, folder):
-    command = [sys.executable, "-m", "tests.host.exploration.toy", str(path)]
+def start_toy(path, folder, evaluate="count_chunk"):
+    command = [sys.executable, "-m", "tests.host.exploration.toy", str(path), evaluate]
     environment = os.environ | {toy.FOLDER: str(folder), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def children(process):
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout
     return [int(pid) for pid in found.split()]
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def all_ended(pids, patience=20):
+    ended = time.monotonic() + patience
+    while any(runs(pid) for pid in pids) and time.monotonic() < ended:
+        time.sleep(0.1)
+    return not any(runs(pid) for pid in pids)
+
+
+def program_of(folder):
+    """Wait until a worker has started its program."""
+    path = folder / "program"
+    while not (path.exists() and path.read_text()):
+        time.sleep(0.1)
+    return int(path.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+def test_what_a_worker_starts_ends_with_the_sweep(tmp_path, how):
+    process = start_toy(tmp_path / "a.sqlite", tmp_path, "start_program")
+    program = program_of(tmp_path)
+    assert runs(program)
+    process.send_signal(how)
+    process.communicate()
+    assert all_ended([program])
 
 
 @pytest.mark.slow
@@ -203,11 +239,7 @@ def test_kill_9_loses_nothing_and_nothing_is_computed_twice(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    for _ in range(100):  # workers end with their parent, even with one that is killed
-        if not any(os.path.exists(f"/proc/{pid}") for pid in workers):
-            break
-        time.sleep(0.1)
-    assert workers and not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+    assert workers and all_ended(workers)  # workers end with their parent, even with one that is killed
 
     with sqlite3.connect(path) as database:
         stored = {key for (key,) in database.execute("SELECT key FROM result")}

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -60,6 +62,13 @@ def die_always(chunk: Chunk) -> dict[str, str]:
     return evaluate_chunk(chunk)
 
 
+def start_program(chunk: Chunk) -> dict[str, str]:
+    """Start a program that takes long, as simulation and synthesis do."""
+    command = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
+    subprocess.run([sys.executable, "-c", command, str(Path(os.environ[FOLDER]) / "program")])
+    return evaluate_chunk(chunk)
+
+
 def fail(chunk: Chunk) -> dict[str, str]:
     """Raise what a worker with another version raises."""
     raise RtlmError("a worker has rtlm 0.0, but the sweep was started by 0.1")
@@ -99,16 +108,16 @@ class InProcess:
         pass
 
 
-def main(path: str) -> None:
+def main(path: str, evaluate: str) -> None:
     """Run a sweep of the whole space on two processes, to be killed."""
     workers = LocalWorkers(2)
-    sweep, outcome = sweep_of(Path(path), workers, evaluate=count_chunk)
-    sweep.run(outcome, limit=None, progress=lambda name, done=0, total=0: print(done, flush=True))
-    workers.close()
-    sweep.store.close()
+    sweep, outcome = sweep_of(Path(path), workers, evaluate=globals()[evaluate])
+    try:
+        sweep.run(outcome, limit=None, progress=lambda name, done=0, total=0: print(done, flush=True))
+    finally:
+        workers.close()
+        sweep.store.close()
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1])
+    main(*sys.argv[1:])
