@@ -18,7 +18,6 @@ Result = TypeVar("Result")
 
 MOST_DEATHS = 3
 """Workers that may die one after the other, with no task finished between."""
-GRACE_SECONDS = 5
 
 
 class LocalWorkers:
@@ -105,24 +104,21 @@ class LocalWorkers:
         processes = list((self._pool._processes or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(GRACE_SECONDS)
+            # With all that it has started; before it leads a group it has started nothing.
             if process.pid is not None and process.is_alive():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
+            process.join()
         self._pool = None
 
 
 def _prepare_process() -> None:
     """Make a process leader of a group, which ends with it: what it starts (compilers, yosys) outlives no sweep.
 
-    Ctrl-C is for the parent, which ends its workers; being told to end is an interruption, which ends what a worker has
-    started; and where the parent is killed, the worker notices.
+    Ctrl-C so is for the parent alone, which ends its workers; where the parent is killed, they notice.
     """
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
