@@ -1,15 +1,21 @@
-"""Writes the generated pages of docs/: ``python -m rtlm.host.pages`` (from the repository's folder)."""
+"""Writes the generated pages of docs/: ``python -m rtlm.host.pages [--examples]`` (from the repository's folder).
 
+With ``--examples`` also what commands print in the other pages, which takes minutes.
+"""
+
+import io
 import json
+import re
 import shlex
+from contextlib import chdir, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from click.testing import CliRunner
+import click
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
-from rtlm.host.cli.compare import compare
-from rtlm.host.cli.estimate import estimate
+from rtlm.host.cli.main import run_command
 from rtlm.host.compiler.page import memory_page
 from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
@@ -30,27 +36,51 @@ def generated_pages() -> dict[str, str]:
         "memory-image.md": memory_page(config),
         "parameters.md": parameters_page(config),
         "models.md": models_page(),
-        "comparison.md": comparison_page(_printed),
-        "estimates.md": estimates_page(_printed),
+        "comparison.md": comparison_page(printed),
+        "estimates.md": estimates_page(printed),
     }
     return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
 
 
-def _printed(command: str) -> str:
-    """Return what a command of rtlm prints where no terminal is."""
-    name, *arguments = shlex.split(command)
-    commands = {"compare": compare, "estimate": estimate}
-    return CliRunner().invoke(commands[name], arguments, catch_exceptions=False).output
+EXAMPLE_PAGES = ("dissection.md",)
+"""Written pages of docs/ with commands and what these print."""
+
+CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+PROMPT = "$ rtlm "
 
 
-def main() -> None:
+def with_outputs(page: str) -> str:
+    """Run the commands of a page one after the other in a folder of their own, and put what they print behind each."""
+
+    def run(block: re.Match[str]) -> str:
+        commands = (line for line in block.group().splitlines() if line.startswith(PROMPT))
+        return "".join(f"{line}\n{printed(line.removeprefix(PROMPT))}" for line in commands)
+
+    with TemporaryDirectory() as folder, chdir(folder):
+        return CONSOLE.sub(run, page)
+
+
+def printed(command: str) -> str:
+    """Return what a command of rtlm prints where no terminal is, without blanks at the ends of its lines."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        run_command(shlex.split(command))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+@click.command()
+@click.option("--examples", is_flag=True, help="Also run the commands in written pages.")
+def main(examples: bool) -> None:
     """Write the pages."""
     points = point_errors()
     band = json.dumps(asdict(error_band(points))) + "\n"
     # Every estimate states it, those on the pages too.
     (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
     draw_errors(points, DOCS / "estimates.svg")
-    for name, text in generated_pages().items():
+    pages = generated_pages()
+    if examples:
+        pages |= {name: with_outputs((DOCS / name).read_text(encoding="utf-8")) for name in EXAMPLE_PAGES}
+    for name, text in pages.items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")
 

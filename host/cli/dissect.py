@@ -37,6 +37,7 @@ MOST_GUESSES = 7
 @click.option("--context", type=Whole(0), help="Positions in the KV cache when the token is decoded.  [default: 512]")
 @click.option("--batch", type=Whole(1), help="Sequences that decode together.  [default: 1]")
 @click.option("--prompt", type=Whole(1), help="Tokens of each prompt.  [default: 128]")
+@click.option("--host-us", type=Real(0), help="Host's time between steps of an estimate.  [default: 0]")
 @click.option("--macro", is_flag=True, help="Llama 2 of 7B, 13B and 70B with and without each optimisation.")
 @click.option(
     "--guesses",
@@ -127,7 +128,7 @@ def _check_options(
             f"What is to be taken apart must be one of REPORT.json, --model or --macro, got {got}.", ctx
         )
     if "model" not in given and given:
-        option = "output-weights" if min(given) == "output" else min(given)
+        option = "output-weights" if min(given) == "output" else min(given).replace("_", "-")
         raise click.UsageError(f"--{option} needs --model: {sources[0]} has its own.", ctx)
     if report:
         for name in ("config", "overrides"):
@@ -155,7 +156,7 @@ def _from_estimate(config: str, overrides: tuple[str, ...], given: dict[str, Any
     from rtlm.host.models.paper import open_model
 
     storage = {name: given[name] for name in ("weights", "output", "group") if name in given}
-    sizes = {name: given[name] for name in ("context", "batch", "prompt") if name in given}
+    sizes = {name: given[name] for name in ("context", "batch", "prompt", "host_us") if name in given}
     model = open_model(given["model"], **storage)
     found = estimate(EstimateRequest(config=load_config(config, overrides), model=model, **sizes))
     return take_apart(ReportFile.parse(found.to_json(), "the estimate"))

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rtlm.gen.common.progress import Stage, no_stage
-from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.configuration.validate import validate
 from rtlm.host.errors import ModelError
@@ -343,4 +342,4 @@ def _configured(config: Configuration, switched_on: frozenset[str]) -> Configura
         values["memory"]["outstanding"] = 1
     if PREFETCH not in switched_on:
         values["memory"]["prefetch_kib"] = smallest_prefetch_kib(config)
-    return validate(values, load_config().model_dump(mode="json"), config.name)
+    return validate(values, config.model_dump(mode="json"), config.name)

@@ -16,6 +16,14 @@ ATTENTION_ARRAY = tuple(operator_name(operator) for operator in (Operator.QK, Op
 
 CONTROL = operator_name(Operator.CONTROL)
 
+HOST = "host"
+"""What estimates call the wait for the host between steps, which is no operator of the gates."""
+
+OTHER = "other"
+"""The module of what belongs to none of the model's parts."""
+
+KNOWN = frozenset(operator_name(operator) for operators in MODULES.values() for operator in operators)
+
 BOUND_SHARE = 0.5
 """Part of an operator's cycles that memory or array accounts for, if that is what bounds it."""
 
@@ -75,7 +83,8 @@ class OperatorRow:
     cycles, work
         In all steps.
     bound
-        What determines its time: ``memory``, ``compute``, or ``dependency`` where it waits for another result.
+        What determines its time: ``memory``, ``compute``, ``host``, or ``dependency`` where it waits for another
+        result.
     """
 
     name: str
@@ -219,15 +228,16 @@ def error_sentence(band: ErrorBand) -> str:
 
 def _stage(name: str, steps: Sequence[StepRecord], machine: Machine) -> Stage | None:
     """Sum up steps; None where nothing took any cycles."""
-    records = [record for step in steps for record in step.operators]
+    found: dict[str, list[OperatorRecord]] = {}
+    for record in (record for step in steps for record in step.operators):
+        found.setdefault(record.name, []).append(record)
+    taking = {name: _row(name, records, machine) for name, records in found.items() if any(r.cycles for r in records)}
     modules = []
     for module, operators in MODULES.items():
-        rows = []
-        for operator in operators:
-            found = [record for record in records if record.name == operator_name(operator)]
-            if sum(record.cycles for record in found):
-                rows.append(_row(operator_name(operator), found, machine))
-        modules.append(ModuleRows(name=module, operators=tuple(rows)))
+        names = [operator_name(operator) for operator in operators]
+        if module == OTHER:
+            names += (name for name in taking if name not in KNOWN)
+        modules.append(ModuleRows(name=module, operators=tuple(taking[name] for name in names if name in taking)))
     if not any(module.operators for module in modules):
         return None
     return Stage(
@@ -248,6 +258,8 @@ def _row(name: str, records: Sequence[OperatorRecord], machine: Machine) -> Oper
 
 def _bound(name: str, seconds: float, work: Work, machine: Machine) -> str:
     """Say what determines an operator's time: what its bytes alone take in memory, or in the array that takes them."""
+    if name == HOST:
+        return HOST
     if name == CONTROL:
         return "dependency"  # its cycles are a step's start and end; the program comes meanwhile and later
     streamed = work.bytes / machine.stream_bytes

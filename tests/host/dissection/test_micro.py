@@ -89,6 +89,18 @@ def test_an_estimate_has_both_stages_and_every_operator():
     assert {"qkv", "qk^t", "softmax", "pv", "wo", "mlp", "lm_head"} <= set(names)
 
 
+def test_the_host_and_operators_of_later_versions_are_counted():
+    values = run_report()
+    extra = {"count": 1, "bytes": 0, "macs": 0, "cycles": 250.0}
+    values["steps"][1]["operators"] += [{"name": "host", **extra}, {"name": "sorting", **extra}]
+    decode = taken_apart(values).stages[1]
+    assert decode.cycles == 3500
+    assert [(row.name, row.bound) for row in decode.modules[-1].operators] == [
+        ("host", "host"),
+        ("sorting", "dependency"),
+    ]
+
+
 def test_json_and_table_agree_and_shares_add_up():
     found = estimated()
     values = json.loads(json.dumps(to_json(found)))

@@ -1,0 +1,25 @@
+"""docs/dissection.md: its commands print what it says."""
+
+import pytest
+from rtlm.host.pages import CONSOLE, DOCS, EXAMPLE_PAGES, PROMPT, with_outputs
+
+
+def test_every_command_is_run():
+    page = (DOCS / "dissection.md").read_text(encoding="utf-8")
+    assert "dissection.md" in EXAMPLE_PAGES
+    commands = [line for block in CONSOLE.findall(page) for line in block.splitlines() if line.startswith(PROMPT)]
+    assert len(commands) == page.count(PROMPT) == 5
+
+
+def test_outputs_are_put_behind_their_commands(tmp_path):
+    page = "Text\n```console\n$ rtlm show --help\nold\n$ rtlm dissect none.json\n```\nmore $ rtlm text\n"
+    found = with_outputs(page)
+    assert found.startswith("Text\n```console\n$ rtlm show --help\nUsage: rtlm show")
+    assert "old" not in found
+    assert found.endswith("\n$ rtlm dissect none.json\n```\nmore $ rtlm text\n")
+
+
+@pytest.mark.slow
+def test_page_holds_what_the_commands_print():
+    page = (DOCS / "dissection.md").read_text(encoding="utf-8")
+    assert page == with_outputs(page), "run: .venv/bin/python -m rtlm.host.pages --examples"
