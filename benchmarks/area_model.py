@@ -7,6 +7,7 @@ count for the fit one by one. Nothing is fitted to the held-out points.
 Usage::
 
     python benchmarks/area_model.py --fit       # coefficients from the training points, into the package
+    python benchmarks/area_model.py --fit --known    # from the few points with figures of earlier syntheses
     python benchmarks/area_model.py             # error at the training and the held-out points
     python benchmarks/area_model.py --record    # the same, and the band that estimates state
 
@@ -18,7 +19,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from rtlm.gen.area.memories import Memory
 from rtlm.gen.area.pipelines import pipeline
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.rtl import elements
-from rtlm.gen.rtl.verilog import to_rtlil
+from rtlm.gen.rtl.verilog import TOP, to_rtlil
 from rtlm.gen.synthesis.synthesise import SynthResult, accelerator_netlist, synthesise
 from rtlm.hw import kernels
 from rtlm.hw.accelerator import REGISTER_ADDRESS_BITS, Accelerator
@@ -66,11 +67,14 @@ class Point:
         Name below the top; empty for the whole.
     base, changes
         Preset, and what differs from it.
+    known
+        What synthesis found earlier.
     """
 
     unit: str
     base: str
     changes: tuple[str, ...]
+    known: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -86,10 +90,16 @@ class Point:
     def netlist(self) -> str:
         """What is synthesised."""
         config = self.config
-        return to_rtlil(_unit(config.to_params(), self.unit), self.unit) if self.unit else accelerator_netlist(config)
+        if self.unit in ("counters", "step_check", "top"):
+            return ""  # too small for the netlist's model to be fitted to
+        if not self.unit:
+            return accelerator_netlist(config)
+        return to_rtlil(_unit(config.to_params(), self.unit), self.unit)
 
     def measured(self, netlist: str) -> dict[str, dict[str, float]]:
         """Synthesise; return what each unit takes, and under the empty name the whole, if it is a whole."""
+        if self.known:
+            return {self.unit: dict(self.known)}
         result = _synthesised(netlist, 0 if self.unit else 1)
         if self.unit:
             return {self.unit: result.total}
@@ -101,7 +111,8 @@ class Point:
     def unit_of(self, module: str) -> str:
         """Return the unit that a module of the netlist belongs to."""
         parts = module.split(".")
-        return self.unit or (parts[1] if len(parts) > 1 else "top")
+        inside = parts[1] if len(parts) > 1 else "top"
+        return inside if parts[0] == TOP else self.unit
 
 
 def _unit(params: AcceleratorParams, name: str) -> wiring.Component:
@@ -116,19 +127,28 @@ def _synthesised(netlist: str, depth: int) -> SynthResult:
 
 
 def points(name: str) -> list[Point]:
-    """Return the points ``training`` or ``held_out``."""
+    """Return the points ``training``, ``held_out`` or ``known``."""
     found = yaml.safe_load(POINTS.read_text(encoding="utf-8"))[name]
-    return [Point(unit=p["unit"], base=p["base"], changes=tuple(p["changes"])) for p in found]
+    return [
+        Point(
+            unit=p["unit"],
+            base=p["base"],
+            changes=tuple(p["changes"]),
+            known={resource: p[resource] for resource in RESOURCES if resource in p},
+        )
+        for p in found
+    ]
 
 
 @click.command()
 @click.option("--fit", is_flag=True, help="Fit the coefficients to the training points.")
+@click.option("--known", is_flag=True, help="With --fit: fit to the points with figures of earlier syntheses only.")
 @click.option("--record", is_flag=True, help="Write the error at the held-out points beside the coefficients.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the points as JSON.")
-def main(fit: bool, record: bool, path: Path | None) -> None:
+def main(fit: bool, known: bool, record: bool, path: Path | None) -> None:
     """Fit, or print estimates, synthesis and error of each point, and the mean errors."""
     if fit:
-        write(fitted(points("training")) | {"error": {}})
+        write(fitted(points("known" if known else "training")) | {"error": {}})
         return
     rows = {name: {(p.unit, p.title): _compared(p) for p in points(name)} for name in ("training", "held_out")}
     bands: dict[str, dict[str, tuple[float, float, int]]] = {}
@@ -176,8 +196,7 @@ def _compared(point: Point) -> Row:
     count = sum(elements.count_elements(netlist).values(), elements.Elements())
     real = point.measured(netlist)[point.unit]
     return {
-        name: (float(getattr(model, field)), float(getattr(count, field)), real[name])
-        for name, field in RESOURCES.items()
+        name: (float(getattr(model, key)), float(getattr(count, key)), real[name]) for name, key in RESOURCES.items()
     }
 
 

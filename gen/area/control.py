@@ -6,6 +6,7 @@ from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ADDRESS_BITS, REGISTER_BITS, WORDS_BITS
 from rtlm.hw.control.counters import COUNTER_BITS, COUNTERS
 from rtlm.hw.control.isa import INSTRUCTION
+from rtlm.hw.control.router import ROUTE
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.memory.reader import BURST_QUEUE as READ_QUEUE
@@ -13,7 +14,8 @@ from rtlm.hw.memory.writer import BURST_QUEUE as WRITE_QUEUE
 
 ISSUED, ROUTES = 8, 32
 """Instructions and runs of words that wait in the sequencer."""
-ROUTE_BITS = 38
+ADDRESS_DSPS = 3
+"""Multipliers of an index and a stride, 32 x 32 bits; yosys leaves the piece of the high halves to tables."""
 
 
 def reader_counts(params: ReaderParams) -> Counts:
@@ -81,10 +83,11 @@ def sequencer_counts(params: SequencerParams) -> Counts:
             "control": 1,
         },
         ffs={"word": word, "control": 1},
+        dsps=ADDRESS_DSPS,
         memories=(
             memory(INSTRUCTION.size, params.queue_depth - 1),
             memory(INSTRUCTION.size, ISSUED - 1),
-            memory(ROUTE_BITS, ROUTES - 1),
+            memory(ROUTE.size, ROUTES - 1),
         ),
     )
 

@@ -8,7 +8,10 @@ from rtlm.gen.area.estimate import error_bands, estimate_area, unit_counts
 from rtlm.gen.boards.devices import DEVICES
 from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.configuration.schema import BOARDS
+from rtlm.gen.rtl.verilog import to_rtlil
+from rtlm.gen.synthesis.synthesise import synthesise
 from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.hw.matmul.activations import ActivationBanks
 
 
 def test_every_unit_and_kernel_has_coefficients():
@@ -83,3 +86,18 @@ def test_a_warm_estimate_takes_milliseconds():
     for config in configs:
         estimate_area(config)
     assert (time.process_time() - start) / len(configs) < 0.01
+
+
+@pytest.mark.synthesis
+@pytest.mark.parametrize("changes", [["matmul.columns=2"], ["limits.hidden_dim=2048", "matmul.columns=3"]])
+def test_banks_are_as_large_as_synthesis_says(changes):
+    """The cheapest unit: its memories are block memories in one case and tables with registers in the other."""
+    pytest.importorskip("pyosys")
+    config = load_config("tiny", changes)
+    params = config.to_params()
+    banks = ActivationBanks(columns=params.columns, max_k_blocks=params.max_k_blocks)
+    real = synthesise(to_rtlil(banks, "banks"), target="xilinx-us+", depth=0).total
+    area = estimate_area(config).units["banks"]
+    assert area.ffs == pytest.approx(real["ff"], rel=0.05)
+    assert area.brams == real["bram"]
+    assert area.luts == pytest.approx(real["lut"], rel=0.1, abs=20)
