@@ -42,10 +42,12 @@ def generated_pages() -> dict[str, str]:
     return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
 
 
-EXAMPLE_PAGES = ("dissection.md",)
+EXAMPLE_PAGES = ("dissection.md", "sweeps.md")
 """Written pages of docs/ with commands and what these print."""
 
 CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+NAMED_YAML = re.compile(r"^```yaml\n(?=# (\S+\.yaml)\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""Blocks whose first line is the name of a file, which the commands of the page find."""
 PROMPT = "$ rtlm "
 
 
@@ -57,6 +59,8 @@ def with_outputs(page: str) -> str:
         return "".join(f"{line}\n{printed(line.removeprefix(PROMPT))}" for line in commands)
 
     with TemporaryDirectory() as folder, chdir(folder):
+        for name, text in NAMED_YAML.findall(page):
+            Path(name).write_text(text, encoding="utf-8")
         return CONSOLE.sub(run, page)
 
 
