@@ -173,7 +173,11 @@ GROUPS: dict[str, Group] = {
     ),
     "kv260": Group(config="kv260", points=contexts(0, 128, 512, 1024)),
     "kv260-7b": Group(
-        config="kv260", overrides=limits("llama-2-7b/2"), model="llama-2-7b/2", points=contexts(128, 1024)
+        config="kv260",
+        overrides=limits("llama-2-7b/2"),
+        model="llama-2-7b/2",
+        points=contexts(128, 1024),
+        held_out=True,
     ),
     "kv260-columns": Group(config="kv260", overrides=("matmul.columns=8",), points=COLUMN_POINTS),
     "kv260-slow": Group(
@@ -214,7 +218,7 @@ GROUPS: dict[str, Group] = {
         held_out=True,
     ),
 }
-"""All points. Those held out were chosen before the estimator was written."""
+"""All points. Those held out were chosen before the estimator was written, and measured once it was done."""
 
 
 def shape_of(name: str) -> ModelShape:
