@@ -1,5 +1,9 @@
 """The answers to a request's prompts, shown as they come: one prompt piece by piece, several in a batch."""
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 from rtlm.gen.common.progress import Progress
 from rtlm.host.reports.measurements import GeneratedText
 from rtlm.host.request import Request
@@ -25,15 +29,48 @@ def answer(
     digest
         Gets the logits.
     """
-    run = _run_batch if len(request.prompts) > 1 else _run_single
-    return run(request, stepper, progress, digest)
+    if len(request.prompts) > 1:
+        return _run_batch(request, stepper, progress, digest)
+    (prompt,) = request.prompts
+    steps, text = answer_prompt(
+        request, prompt, stepper, progress, max_tokens=request.options.max_tokens, on_logits=digest.add
+    )
+    return steps, [text]
 
 
-def _run_single(
-    request: Request, stepper: InterruptibleStepper, progress: Progress, digest: LogitDigest
-) -> tuple[list[Step], list[GeneratedText]]:
-    """Answer one prompt, piece by piece."""
-    options, (prompt,) = request.options, request.prompts
+def answer_prompt(
+    request: Request,
+    prompt: Sequence[int],
+    stepper: InterruptibleStepper,
+    progress: Progress,
+    *,
+    max_tokens: int,
+    kept: int = 0,
+    on_logits: Callable[[NDArray[np.float32]], None] = lambda logits: None,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> tuple[list[Step], GeneratedText]:
+    """Return the steps that were computed, and the answer to one prompt, shown piece by piece.
+
+    Parameters
+    ----------
+    request
+        What is asked of which model; its own prompts are not looked at.
+    prompt
+        Token ids.
+    stepper
+        What computes; a signal ends it.
+    progress
+        Told what happens, and given the text.
+    max_tokens
+        Tokens to generate at most.
+    kept
+        Tokens of the prompt whose keys and values lie in the cache.
+    on_logits
+        Called with the logits of each generated token, where they are read.
+    on_step
+        Called when a step has ended, before its text is shown.
+    """
+    options = request.options
     tokens: list[int] = []
     steps: list[Step] = []
     pieces: list[str] = []
@@ -47,22 +84,24 @@ def _run_single(
         for step in generate(
             stepper,
             prompt,
-            max_tokens=options.max_tokens,
+            max_tokens=max_tokens,
             stop=request.tokenizer.stop,
             sampling=request.sampling,
             read_logits=options.read_logits,
-            on_logits=digest.add,
+            on_logits=on_logits,
             draft=NgramDraft() if options.speculate else None,
+            kept=kept,
         ):
             steps.append(step)
+            on_step(step)
             if step.prefill:
                 progress.stage("reading the prompt", step.inputs[-1].position + 1, len(prompt))
             for token in step.tokens:
                 tokens.append(token)
                 show(stream.push(token))
-                progress.stage("answering", len(tokens), options.max_tokens)
+                progress.stage("answering", len(tokens), max_tokens)
     show(stream.finish())
-    return steps, [GeneratedText(prompt_ids=prompt, token_ids=tokens, text="".join(pieces))]
+    return steps, GeneratedText(prompt_ids=prompt, token_ids=tokens, text="".join(pieces))
 
 
 def _run_batch(

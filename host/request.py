@@ -1,5 +1,6 @@
 """What a run has to answer, checked before anything is built: model, accelerator, prompts, context."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Request:
     tokenizer
         The model's.
     prompts
-        Tokens of each prompt.
+        Tokens of each prompt; none where a conversation brings them.
     sampling
         How tokens are drawn.
     """
@@ -71,12 +72,14 @@ def make_request(options: RunOptions, progress: Progress) -> Request:
     path = options.model or fetch(SMOLLM2, progress=progress.stage)
     model = LlamaModel.open(path)
     tokenizer = Tokenizer(model.file)
-    texts = [_chat(tokenizer, text, options.system) for text in options.texts] if options.chat else options.texts
-    prompts = [tokenizer.encode(text) for text in texts]
+    if options.chat:
+        prompts = [chat_prompt(tokenizer, [user_message(text)], options.system) for text in options.texts]
+    else:
+        prompts = [tokenizer.encode(text) for text in options.texts]
     params = config.to_params()
     check_fit(params, model)
     _check_columns(options, params)
-    context = min(_context(options, config, model, len(prompt)) for prompt in prompts)
+    context = _context(options, config, model, [len(prompt) for prompt in prompts])
     return Request(
         options=options,
         config=config,
@@ -89,15 +92,34 @@ def make_request(options: RunOptions, progress: Progress) -> Request:
     )
 
 
-def _chat(tokenizer: Tokenizer, text: str, system: str | None) -> str:
-    """Return the prompt of a chat; a template that leaves out the system message is refused."""
-    messages = [{"role": "user", "content": text}]
+def user_message(text: str) -> dict[str, str]:
+    """Return what the user says as a message for the chat template."""
+    return {"role": "user", "content": text}
+
+
+def chat_prompt(tokenizer: Tokenizer, messages: Sequence[dict[str, str]], system: str | None) -> list[int]:
+    """Return the tokens of a chat, up to where the model answers.
+
+    Parameters
+    ----------
+    tokenizer
+        The model's, with its chat template.
+    messages
+        What was said, the oldest first.
+    system
+        The system message; None leaves it to the template.
+
+    Raises
+    ------
+    ModelError
+        If there is no template, or it cannot render the messages or leaves out the system message.
+    """
     if system is None:
-        return tokenizer.chat(messages)
-    prompt = tokenizer.chat([{"role": "system", "content": system}, *messages])
-    if system.strip() not in prompt:
+        return tokenizer.encode(tokenizer.chat(messages))
+    text = tokenizer.chat([{"role": "system", "content": system}, *messages])
+    if system.strip() not in text:
         raise ModelError("the model's chat template must use the system message that is given; this one leaves it out")
-    return prompt
+    return tokenizer.encode(text)
 
 
 def _check_columns(options: RunOptions, params: AcceleratorParams) -> None:
@@ -111,13 +133,13 @@ def _check_columns(options: RunOptions, params: AcceleratorParams) -> None:
     if options.speculate and (params.columns == 1 or count > 1):
         raise ModelError(
             "speculation must have one prompt, and columns besides its own to verify guesses on, got "
-            f"{count} prompts and {params.columns} columns; try --set matmul.columns=8"
+            f"{max(count, 1)} prompts and {params.columns} columns; try --set matmul.columns=8"
         )
 
 
-def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompt: int) -> int:
-    """Return the positions that are provided for."""
-    if not prompt:
+def _context(options: RunOptions, config: Configuration, model: LlamaModel, prompts: Sequence[int]) -> int:
+    """Return the positions that are provided for, in which prompts of so many tokens fit with their answers."""
+    if not all(prompts):
         raise ModelError("the prompt must have at least one token, got none")
     limit = min(config.attention.context_limit, model.context)
     context = options.context or limit
@@ -126,9 +148,9 @@ def _context(options: RunOptions, config: Configuration, model: LlamaModel, prom
             f"the context must have at most {config.attention.context_limit} positions, the configuration's limit, and "
             f"at most {model.context}, the model's, got {context}"
         )
-    if prompt + options.max_tokens > context:
+    if prompts and max(prompts) + options.max_tokens > context:
         raise ModelError(
-            f"prompt and answer must fit the context of {context} positions, got {prompt} prompt tokens and "
+            f"prompt and answer must fit the context of {context} positions, got {max(prompts)} prompt tokens and "
             f"{options.max_tokens} new ones"
         )
     return context

@@ -10,6 +10,9 @@ from rtlm.host.cli.options import check_writable
 
 STANDARD_OUTPUT = "-"
 
+MAX_TEXT_BYTES = 1 << 22
+"""Longest text that a model is given."""
+
 PLOTS = (".svg", ".png")
 """Endings of the plots that can be drawn."""
 
@@ -41,3 +44,13 @@ def save(option: str, name: str, write: Callable[[], Any]) -> None:
         write()
     except OSError as error:
         raise RtlmError(f"{option} {name} could not be written: {error.strerror}") from error
+
+
+def decode_text(content: bytes, what: str) -> str:
+    """Return a text, or refuse what is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"{what} must be text in UTF-8, got the byte {content[error.start]:#04x} at offset {error.start}."
+        ) from None

@@ -20,6 +20,7 @@ from rtlm.gen.common.installation import package_version
 
 COMMANDS = {
     "run": ("rtlm.host.cli.run:run", "Run a language model on the simulated accelerator."),
+    "chat": ("rtlm.host.cli.chat:chat", "Talk with a language model on the simulated accelerator."),
     "estimate": ("rtlm.host.cli.estimate:estimate", "Estimate a model on an accelerator without simulating it."),
     "compare": ("rtlm.host.cli.compare:compare", "Compare with published CPUs, GPUs, FPGAs, ASICs and PIM."),
     "generate": ("rtlm.host.cli.generate:generate", "Write RTL to a folder."),
@@ -92,6 +93,7 @@ def cli() -> None:
     \b
     Examples:
       rtlm run --chat "What is the capital of France?"
+      rtlm chat --max-tokens 200
       rtlm run --prompt "Once upon a time" --max-tokens 20 --json report.json
       rtlm run --prompt "1 2 3" --set matmul.lanes=256 --set memory.port_bits=256
       rtlm generate accelerator --config kv260 -o build/kv260

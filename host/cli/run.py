@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 from rtlm.gen.common.errors import INTERRUPTED, OK
-from rtlm.host.cli.files import STANDARD_OUTPUT, check_text_file, write_text
-from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
-from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, DEFAULT_WAVES, MAX_TEMPERATURE, POWER, RunOptions
+from rtlm.host.cli.answer_options import answer_options
+from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file, decode_text, write_text
+from rtlm.host.cli.options import Whole, check_writable
+from rtlm.host.session_options import BACKENDS, DEFAULT_WAVES, POWER, RunOptions
 
 NO_TEXT = "\0"
 """Value of a bare ``--chat``, whose text is then the prompt."""
 STANDARD_INPUT = "-"
-MAX_PROMPT_BYTES = 1 << 22
 CYCLE_DIGITS = 18  # what 63 bits hold
 
 
@@ -67,42 +67,7 @@ def _is_cycle(text: str) -> bool:
     help="What you say to the model; goes through its chat template; - reads it from standard input. Without a text: "
     "the prompts go through the template.",
 )
-@click.option("--system", metavar="TEXT", help="System message of the chat, in place of the template's own.")
-@click.option(
-    "--max-tokens",
-    "-n",
-    type=Whole(1),
-    default=DEFAULT_MAX_TOKENS,
-    show_default=True,
-    help="Tokens to generate at most.",
-)
-@click.option(
-    "--speculate",
-    is_flag=True,
-    help="Guess tokens from the text so far and verify them together, with matmul.columns above 1; same text.",
-)
-@config_option
-@set_option
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default=BACKENDS[0],
-    show_default=True,
-    help="The generated RTL in Verilator, or the NumPy model of it (same bits, no cycles).",
-)
-@click.option(
-    "--model", type=click.Path(path_type=Path), metavar="FILE", help="A GGUF file instead of SmolLM2-135M-Instruct."
-)
-@click.option(
-    "--temperature",
-    type=Real(0, MAX_TEMPERATURE),
-    default=0.0,
-    show_default=True,
-    help="0 takes the likeliest token.",
-)
-@click.option("--top-k", type=Whole(0), default=0, show_default=True, help="Likeliest tokens kept; 0: all.")
-@click.option("--top-p", type=Real(0, 1, min_open=True), default=1.0, show_default=True, help="Share kept.")
-@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Seed of the sampling.")
+@answer_options
 @click.option("--context", type=Whole(1), help="Positions of the KV cache; default: what is needed.")
 @click.option(
     "--waves", type=Window(), metavar="FROM:TO", help="Write a waveform of these clock cycles of the simulation."
@@ -158,7 +123,7 @@ def run(
     if system is not None:
         if chat is None:
             raise click.UsageError("--system needs --chat: a text that is only continued has no system message.")
-        system = _decode(system.encode(errors="surrogateescape"), "--system")
+        system = decode_text(system.encode(errors="surrogateescape"), "--system")
     check_text_file("--json", json_file)
     options["waves_file"] = _waves_file(waves_file, **options)
 
@@ -211,7 +176,7 @@ def _texts(prompts: tuple[str, ...], files: tuple[str, ...], chat: str | None) -
     if sources.count(STANDARD_INPUT) > 1:
         raise click.UsageError("Standard input can be read once: give - for one prompt only.")
     texts = [
-        _read(text, option) if text == STANDARD_INPUT else _decode(text.encode(errors="surrogateescape"), option)
+        _read(text, option) if text == STANDARD_INPUT else decode_text(text.encode(errors="surrogateescape"), option)
         for option, text in given
     ]
     texts += [_read(path, "--prompt-file") for path in files]
@@ -227,22 +192,12 @@ def _read(path: str, option: str) -> str:
         raise click.UsageError(f"{option} -: standard input is closed.")
     try:
         with click.open_file(path, "rb") as file:
-            content = file.read(MAX_PROMPT_BYTES + 1)
+            content = file.read(MAX_TEXT_BYTES + 1)
     except OSError as error:
         raise click.UsageError(f"{option} {name} cannot be read: {error.strerror}.") from None
-    if len(content) > MAX_PROMPT_BYTES:
-        raise click.UsageError(f"{option} {name} must have at most {MAX_PROMPT_BYTES:,} bytes, got more.")
-    return _decode(content, f"{option} {name}").removesuffix("\n").removesuffix("\r")
-
-
-def _decode(content: bytes, what: str) -> str:
-    """Return a text, or refuse what is not UTF-8."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise click.UsageError(
-            f"{what} must be text in UTF-8, got the byte {content[error.start]:#04x} at offset {error.start}."
-        ) from None
+    if len(content) > MAX_TEXT_BYTES:
+        raise click.UsageError(f"{option} {name} must have at most {MAX_TEXT_BYTES:,} bytes, got more.")
+    return decode_text(content, f"{option} {name}").removesuffix("\n").removesuffix("\r")
 
 
 def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: str, power: str, **others: Any) -> Path:

@@ -30,7 +30,7 @@ class MeasuredStepper:
         self.clocks: list[dict[str, int]] = []
         """`rtlm.sim.accelerator.Counters.running` of each step."""
         self.counters = model.counters()
-        """What the bench had counted when the last step ended."""
+        """What the bench had counted when the last step ended, without steps that were broken off before it."""
         self.dram = model.dram
         self._stepper, self._model = stepper, model
 
@@ -38,8 +38,9 @@ class MeasuredStepper:
         """Feed one token for each column; see `Engine.step`."""
         before = self._model.counters()
         result = self._stepper.step(columns, want_logits=want_logits, read_logits=read_logits)
-        self.counters = self._model.counters()
-        self.clocks.append(self.counters.since(before).running)
+        after = self._model.counters()
+        self.clocks.append(after.since(before).running)
+        self.counters = after.since(before.since(self.counters))
         return result
 
 

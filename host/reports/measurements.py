@@ -218,6 +218,42 @@ class GeneratedText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TurnMeasurement:
+    """What was said in a turn of a conversation, and its answer.
+
+    Parameters
+    ----------
+    question, answer
+        What was said, and what was answered.
+    prompt_tokens
+        Tokens of the conversation up to the answer.
+    kept_tokens
+        How many of them lay in the KV cache and were not fed again.
+    tokens
+        Tokens of the answer.
+    steps
+        Passes through the weights.
+    cycles
+        Their clock cycles; None where nothing counts them.
+    wall_s
+        Seconds that they took on this computer.
+    ending
+        Why the answer ended: ``stop`` (the model ended it), ``max_tokens``, ``context`` (it is full) or
+        ``interrupted``.
+    """
+
+    question: str
+    answer: str
+    prompt_tokens: int
+    kept_tokens: int
+    tokens: int
+    steps: int
+    cycles: int | None
+    wall_s: float
+    ending: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunMeasurements:
     """Everything that the report is made from.
 
@@ -233,6 +269,8 @@ class RunMeasurements:
         What was generated, one or more sequences that decoded together.
     speculation
         Whether tokens were guessed and verified.
+    turns
+        Turns of a conversation, which is one sequence; none where it was a run.
     interrupted
         Whether it was broken off; text and figures are then of the steps that had ended.
     logits_sha256
@@ -260,4 +298,5 @@ class RunMeasurements:
     elements: Mapping[str, Mapping[str, float]] | None = None
     activity: ActivityMeasurement | None = None
     speculation: bool = False
+    turns: Sequence[TurnMeasurement] = ()
     interrupted: bool = False

@@ -31,7 +31,8 @@ HOST = "measured on this computer"
 PEDIGREE = {
     "performance.cycles_per_token": f"{MEASURED} (counter in the accelerator), mean of the decoding steps",
     "performance.tokens_per_s": f"{MEASURED}: cycles at the configured clock, an assumption until timing closes",
-    "performance.ttft_s": f"{MEASURED}: cycles of all prompt steps at the configured clock, without the host's time",
+    "performance.ttft_s": f"{MEASURED}: cycles of all prompt steps at the configured clock, without the host's time; "
+    "in a conversation divided by its answers",
     "performance.bandwidth_utilisation": f"{MEASURED}: bytes a token needs / (time x peak of the memory)",
     "performance.stream_ceiling": f"{MODELLED}: share of the peak that a linear stream without compute reaches in the "
     "same DRAM model",
@@ -60,7 +61,7 @@ class Performance:
     tokens_per_s
         Tokens a second at the configured clock, all sequences together.
     ttft_s
-        Time to the first token: all steps of the prompt.
+        Time to the first token: all steps of the prompt, in a conversation of several divided by the answers.
     prefill_tokens_per_s
         Prompt tokens a second.
     latency_p50_s, latency_p95_s
@@ -206,6 +207,7 @@ class Report:
             "token_ids": list(run.sequences[0].token_ids),
             "text": run.sequences[0].text,
             "sequences": [asdict(sequence) for sequence in run.sequences],
+            "turns": [asdict(turn) for turn in run.turns],
             "logits_sha256": run.logits_sha256,
             "performance": asdict(self.performance),
             "bytes": _bytes(memory),
@@ -235,7 +237,10 @@ def make_report(run: RunMeasurements) -> Report:
     notes = []
     if run.interrupted:
         ended = f"{len(run.steps)} step{'s' if len(run.steps) != 1 else ''}"
-        notes.append(f"The run was interrupted: text and figures are of the {ended} that had ended by then.")
+        if run.turns:
+            notes.append(f"Answers were interrupted: text and figures are of the {ended} that had ended.")
+        else:
+            notes.append(f"The run was interrupted: text and figures are of the {ended} that had ended by then.")
     if run.memory is None or (run.steps and not cycles):
         notes.append(f"The {run.simulator.backend} backend counts no cycles and no bytes: speed and power are unknown.")
     elif run.memory.ideal:
@@ -284,6 +289,7 @@ def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Per
     tokens = sum(step.tokens for step in decode)
     prefill = [step for step in run.steps if step.phase == PREFILL]
     prefill_s = sum(step.cycles or 0 for step in prefill) / hz
+    answers = sum(turn.tokens > 0 for turn in run.turns) or 1
     total_s = sum(counted) / hz
     latencies = sorted(cycles / hz for cycles in counted)
     memory = run.memory
@@ -291,7 +297,7 @@ def _performance(run: RunMeasurements, decode: Sequence[StepMeasurement]) -> Per
     return Performance(
         cycles_per_token=sum(counted) / tokens,
         tokens_per_s=tokens / total_s,
-        ttft_s=prefill_s or None,
+        ttft_s=prefill_s / answers or None,
         prefill_tokens_per_s=sum(step.tokens for step in prefill) / prefill_s if prefill_s else None,
         latency_p50_s=statistics.median(latencies),
         latency_p95_s=latencies[min(len(latencies) - 1, int(0.95 * len(latencies)))],

@@ -61,7 +61,7 @@ class Engine:
         self._stopped = False  # with an error: until a reset, registers are locked
         self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
         self._check_identity()
-        self._free()
+        self.free()
         self._check_image()
         self.registers.write("PROGRAM_BASE", memory.address("program"))
         self.registers.write("PROGRAM_WORDS", memory.regions["program"].words)
@@ -132,8 +132,8 @@ class Engine:
                 f"but the memory image is for {self.params.config_hash:016x}"
             )
 
-    def _free(self) -> None:
-        """Reset an accelerator that an earlier program has left within a step or stopped: its registers are locked."""
+    def free(self) -> None:
+        """Reset an accelerator that was left within a step or stopped: its registers are locked."""
         status = self.registers.registers["STATUS"].decode(self.registers.read("STATUS"))
         if status["busy"] or status["error"] or status["resetting"]:
             self.reset()

@@ -112,7 +112,14 @@ def successive(tokens: Sequence[int], position: int, *, slot: int) -> tuple[Colu
 
 
 def feed_prompt(
-    stepper: Stepper, prompt: Sequence[int], choice: TokenChoice, *, slot: int, wanted: bool, read_logits: bool
+    stepper: Stepper,
+    prompt: Sequence[int],
+    choice: TokenChoice,
+    *,
+    slot: int,
+    wanted: bool,
+    read_logits: bool,
+    kept: int = 0,
 ) -> Iterator[Step]:
     """Feed a prompt on all columns.
 
@@ -130,8 +137,10 @@ def feed_prompt(
         Whether the last step gives a token; without one no logits are computed.
     read_logits
         Whether that token's logits are read back.
+    kept
+        Tokens of the prompt whose keys and values lie in the slot, and which are not fed.
     """
-    for position in range(0, len(prompt), stepper.columns):
+    for position in range(kept, len(prompt), stepper.columns):
         inputs = successive(prompt[position : position + stepper.columns], position, slot=slot)
         last = wanted and position + len(inputs) == len(prompt)
         result = stepper.step(inputs, want_logits=last, read_logits=last and read_logits)
@@ -149,6 +158,7 @@ def generate(
     read_logits: bool = False,
     on_logits: Callable[[NDArray[np.float32]], None] = lambda logits: None,
     draft: NgramDraft | None = None,
+    kept: int = 0,
 ) -> Iterator[Step]:
     """Feed a prompt and generate tokens, one sequence in slot 0.
 
@@ -174,19 +184,25 @@ def generate(
         Called with the logits of each generated token, where they are read.
     draft
         Guesses tokens; None for one token a step.
+    kept
+        Tokens of the prompt whose keys and values lie in the cache; at least one token is left to be fed.
 
     Raises
     ------
     ModelError
         If the prompt is empty or text and prompt do not fit the context.
+    ValueError
+        If no token is left to be fed.
     """
     check_prompt(stepper, prompt, max_tokens)
+    if not 0 <= kept < len(prompt):
+        raise ValueError(f"kept must be from 0 to {len(prompt) - 1}, as one token must be fed, got {kept}")
     read_logits |= not sampling.greedy
     choice = TokenChoice(sampling, on_logits)
     if draft:
         draft.extend(prompt)
     tokens: tuple[int, ...] = ()
-    for step in feed_prompt(stepper, prompt, choice, slot=0, wanted=max_tokens > 0, read_logits=read_logits):
+    for step in feed_prompt(stepper, prompt, choice, slot=0, wanted=max_tokens > 0, read_logits=read_logits, kept=kept):
         tokens = step.tokens
         yield step
     position, left = len(prompt), max_tokens - 1

@@ -26,15 +26,15 @@ class InterruptibleStepper:
 
     Attributes
     ----------
-    interrupted : bool
-        Whether a signal has come.
+    signal : int or None
+        The signal that has come; None where none has.
     ended_at : float
         When the last whole step ended, by `time.perf_counter`; at first the time of construction.
     """
 
     def __init__(self, stepper: Stepper):
         self.columns, self.context = stepper.columns, stepper.context
-        self.interrupted = False
+        self.signal: int | None = None
         self.ended_at = time.perf_counter()
         self._stepper = stepper
         self._computing = False
@@ -58,6 +58,11 @@ class InterruptibleStepper:
         finally:
             self._computing = False
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
+
     @contextmanager
     def until_signal(self) -> Iterator[None]:
         """Handle signals within the block, and end it quietly at a step that is broken off.
@@ -79,7 +84,7 @@ class InterruptibleStepper:
 
     def _interrupt(self, number: int, frame: object) -> None:
         self._restore()
-        self.interrupted = True
+        self.signal = number
         if self._computing:
             raise KeyboardInterrupt
 

@@ -3,7 +3,7 @@
 import pytest
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import SilentProgress
-from rtlm.host import session
+from rtlm.host import backend, session
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.tokenizer import Tokenizer
@@ -127,21 +127,21 @@ def test_a_template_that_ignores_the_system_message_is_refused(run, monkeypatch)
 
 
 def test_an_empty_prompt_is_refused_before_anything_is_built(run, monkeypatch):
-    monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
+    monkeypatch.setattr(backend, "simulate", lambda *_, **__: pytest.fail("built"))
     with pytest.raises(ModelError, match="the prompt must have at least one token"):
         run(texts=("",))
 
 
 def test_a_cache_that_cannot_be_written_is_a_sentence(run, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(session, "cache_folder", lambda: tmp_path / "file" / "rtlm")
+    monkeypatch.setattr(backend, "cache_folder", lambda: tmp_path / "file" / "rtlm")
     with pytest.raises(ToolError, match=r"cannot be written: Not a directory; set XDG_CACHE_HOME to one"):
         run()
 
 
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_built(run, random_model, monkeypatch):
-    monkeypatch.setattr(session, "simulate", lambda *_, **__: pytest.fail("built"))
-    monkeypatch.setattr(session, "build_rtl", lambda *_: pytest.fail("generated"))
+    monkeypatch.setattr(backend, "simulate", lambda *_, **__: pytest.fail("built"))
+    monkeypatch.setattr(backend, "build_rtl", lambda *_: pytest.fail("generated"))
     big = random_model(layers=1, dim=256, hidden_dim=256, heads=8, kv_heads=4)
     with pytest.raises(Exception, match="must be at most 128"):
         run(model=big)

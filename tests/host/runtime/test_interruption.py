@@ -8,7 +8,7 @@ import sys
 import pytest
 from rtlm.gen.common.errors import INTERRUPTED
 from rtlm.gen.common.progress import SilentProgress
-from rtlm.host import session
+from rtlm.host import backend, session
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.interruption import InterruptibleStepper
 from rtlm.host.runtime.simulated_device import SimulatedDevice
@@ -131,7 +131,7 @@ def test_the_report_is_that_of_a_run_that_ends_there(model, monkeypatch):
 )
 def test_interrupted_at_any_step(model, monkeypatch, texts, after):
     """Nothing, a part of the prompt, or the prompt of a batch's first sequence only: there is a report."""
-    original = session.GoldenEngine.step
+    original = backend.GoldenEngine.step
     steps = 0
 
     def counted(engine, columns, **how):
@@ -141,7 +141,7 @@ def test_interrupted_at_any_step(model, monkeypatch, texts, after):
         steps += 1
         return original(engine, columns, **how)
 
-    monkeypatch.setattr(session.GoldenEngine, "step", counted)
+    monkeypatch.setattr(backend.GoldenEngine, "step", counted)
     overrides = ("matmul.columns=2",)
     report = session.run(options_of(model, texts=texts, backend="golden", overrides=overrides), SilentProgress())
     assert report.run.interrupted

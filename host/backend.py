@@ -1,0 +1,173 @@
+"""What computes the answers to a request: the simulated accelerator or the golden model, and what is measured of it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from tempfile import TemporaryFile
+
+from rtlm.gen.common.cache import cache_folder
+from rtlm.gen.common.errors import ToolError
+from rtlm.gen.common.progress import Progress
+from rtlm.gen.configuration.schema import config_hash
+from rtlm.gen.rtl.verilog import build_rtl
+from rtlm.host.golden.engine import GoldenEngine
+from rtlm.host.golden.model import GoldenModel
+from rtlm.host.models.download import SMOLLM2
+from rtlm.host.reports.activity_sampler import activity_key, stored_activity
+from rtlm.host.reports.collect import MeasuredStepper, measure_memory, measure_steps
+from rtlm.host.reports.measurements import (
+    ActivityMeasurement,
+    GeneratedText,
+    RunMeasurements,
+    SimulatorMeasurement,
+    TurnMeasurement,
+)
+from rtlm.host.reports.report import Report, make_report
+from rtlm.host.request import Request
+from rtlm.host.runtime.device import Stepper
+from rtlm.host.runtime.generation import Step
+from rtlm.host.runtime.simulation import Simulation, simulate
+from rtlm.sim import find_verilator
+from rtlm.sim.verilator.find import find_compiler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """What computes, with the model in its memory.
+
+    Parameters
+    ----------
+    stepper
+        Computes steps: the engine of simulated gates, or the golden model.
+    simulation
+        The gates; None with the golden model.
+    """
+
+    stepper: Stepper
+    simulation: Simulation | None = None
+
+    def measure(self, stepper: Stepper) -> MeasuredStepper | None:
+        """Return a stepper that records what the memory counts in the steps of another; None where nothing counts."""
+        return MeasuredStepper(stepper, self.simulation.device.model) if self.simulation else None
+
+    def free(self) -> None:
+        """Make ready for a step whatever a step that was broken off, or stopped with an error, has left."""
+        if self.simulation:
+            self.simulation.engine.free()
+
+
+@contextmanager
+def open_backend(request: Request, progress: Progress, *, trace: str | None = None) -> Iterator[Backend]:
+    """Make what answers a request: for gates, generate RTL, build the simulator and load the model.
+
+    Parameters
+    ----------
+    request
+        What is asked of which model on which accelerator.
+    progress
+        Told what happens.
+    trace
+        Kind of trace that the simulator can write; see `simulate`.
+
+    Raises
+    ------
+    GenerateError, ToolError, SimulationError
+        If RTL or simulator cannot be made.
+    """
+    config, context = request.config, request.plan.context
+    if request.options.backend == "golden":
+        progress.stage("preparing the golden model")
+        columns = request.plan.params.columns
+        yield Backend(stepper=GoldenEngine(GoldenModel(request.model), context=context, columns=columns))
+        return
+    check_simulator()
+    with simulate(config, request.model, context=context, progress=progress, trace=trace) as simulation:
+        yield Backend(stepper=simulation.engine, simulation=simulation)
+
+
+def check_simulator() -> None:
+    """Refuse at once what would only be missing after the RTL has been generated."""
+    find_verilator()
+    find_compiler()
+    _check_cache()
+
+
+def _check_cache() -> None:
+    """Refuse a cache folder that cannot be written: of the tools that use it, not all say what is wrong."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise ToolError(
+            f"The cache folder {folder} cannot be written: {error.strerror}; set XDG_CACHE_HOME to one that can be."
+        ) from error
+
+
+def earlier_activity(request: Request, progress: Progress) -> tuple[str | None, ActivityMeasurement | None]:
+    """Return the key of the toggles of the gates with the model, and the toggles if an earlier run has counted them."""
+    if request.options.power == "assumed" or request.options.backend == "golden":
+        return None, None
+    rtl = build_rtl(request.config, progress.stage)
+    # What is not given was fetched, which has compared its hash.
+    known = None if request.options.model else SMOLLM2.sha256
+    key = activity_key(rtl.manifest["verilog_sha256"], request.path, known)
+    return key, stored_activity(key)
+
+
+def report_run(
+    request: Request,
+    backend: Backend,
+    measured: MeasuredStepper | None,
+    *,
+    steps: Sequence[Step],
+    sequences: Sequence[GeneratedText],
+    wall_s: float,
+    activity: ActivityMeasurement | None,
+    logits_sha256: str | None = None,
+    turns: Sequence[TurnMeasurement] = (),
+    interrupted: bool = False,
+) -> Report:
+    """Make the report of what a backend has computed.
+
+    Parameters
+    ----------
+    request
+        What was asked.
+    backend
+        What computed it.
+    measured
+        What recorded the memory's counters; None where nothing counts.
+    steps
+        All that `measured` has recorded.
+    sequences, activity, logits_sha256, turns, interrupted
+        See `RunMeasurements`.
+    wall_s
+        Seconds that it took.
+    """
+    options, config, simulation = request.options, request.config, backend.simulation
+    return make_report(
+        RunMeasurements(
+            config=config.model_dump(mode="json"),
+            config_hash=config_hash(config),
+            model=os.fsencode(request.path.name).decode(errors="replace"),
+            sequences=sequences,
+            logits_sha256=logits_sha256,
+            steps=measure_steps(steps, request.plan, measured),
+            simulator=SimulatorMeasurement(
+                backend=options.backend,
+                version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",
+                wall_s=wall_s,
+                simulated_cycles=simulation.device.model.cycles if simulation else None,
+            ),
+            memory=measure_memory(config, simulation.device, measured.counters) if simulation and measured else None,
+            elements=simulation.rtl.manifest["elements"] if simulation else None,
+            activity=activity,
+            speculation=options.speculate,
+            turns=turns,
+            interrupted=interrupted,
+        )
+    )

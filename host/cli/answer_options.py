@@ -1,0 +1,55 @@
+"""Options of the commands that make a model answer: which model, on what, and how tokens are chosen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rtlm.host.cli.options import Real, Whole, config_option, set_option
+from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, MAX_TEMPERATURE
+
+_OPTIONS = (
+    click.option("--system", metavar="TEXT", help="System message of the chat, in place of the template's own."),
+    click.option(
+        "--max-tokens",
+        "-n",
+        type=Whole(1),
+        default=DEFAULT_MAX_TOKENS,
+        show_default=True,
+        help="Tokens to generate at most.",
+    ),
+    click.option(
+        "--speculate",
+        is_flag=True,
+        help="Guess tokens from the text so far and verify them together, with matmul.columns above 1; same text.",
+    ),
+    config_option,
+    set_option,
+    click.option(
+        "--backend",
+        type=click.Choice(BACKENDS),
+        default=BACKENDS[0],
+        show_default=True,
+        help="The generated RTL in Verilator, or the NumPy model of it (same bits, no cycles).",
+    ),
+    click.option(
+        "--model", type=click.Path(path_type=Path), metavar="FILE", help="A GGUF file instead of SmolLM2-135M-Instruct."
+    ),
+    click.option(
+        "--temperature",
+        type=Real(0, MAX_TEMPERATURE),
+        default=0.0,
+        show_default=True,
+        help="0 takes the likeliest token.",
+    ),
+    click.option("--top-k", type=Whole(0), default=0, show_default=True, help="Likeliest tokens kept; 0: all."),
+    click.option("--top-p", type=Real(0, 1, min_open=True), default=1.0, show_default=True, help="Share kept."),
+    click.option("--seed", type=Whole(0), default=0, show_default=True, help="Seed of the sampling."),
+)
+
+
+def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, in their order."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
