@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import click
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.cli.main import run_command
 from rtlm.host.compiler.page import memory_page
@@ -27,19 +29,21 @@ NOTE = "\n---\nGenerated from the source by `python -m rtlm.host.pages`; a test 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def generated_pages() -> dict[str, str]:
-    """Return the text of each generated page of docs/, by file name."""
-    config = load_config(DEFAULT_PRESET)
-    pages = {
-        "registers.md": registers_page(config.matmul.columns),
-        "instructions.md": instructions_page(),
-        "memory-image.md": memory_page(config),
-        "parameters.md": parameters_page(config),
-        "models.md": models_page(),
-        "comparison.md": comparison_page(printed),
-        "estimates.md": estimates_page(printed),
-    }
-    return {name: text.rstrip("\n") + "\n" + NOTE for name, text in pages.items()}
+GENERATED: dict[str, Callable[[Configuration], str]] = {
+    "registers.md": lambda config: registers_page(config.matmul.columns),
+    "instructions.md": lambda config: instructions_page(),
+    "memory-image.md": lambda config: memory_page(config),
+    "parameters.md": lambda config: parameters_page(config),
+    "models.md": lambda config: models_page(),
+    "comparison.md": lambda config: comparison_page(printed),
+    "estimates.md": lambda config: estimates_page(printed),
+}
+"""Generated pages of docs/, each with what makes it from the default configuration."""
+
+
+def generated_page(name: str) -> str:
+    """Return the text of one of the `GENERATED` pages."""
+    return GENERATED[name](load_config(DEFAULT_PRESET)).rstrip("\n") + "\n" + NOTE
 
 
 EXAMPLE_PAGES = ("dissection.md", "sweeps.md")
@@ -81,7 +85,7 @@ def main(examples: bool) -> None:
     # Every estimate states it, those on the pages too.
     (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
     draw_errors(points, DOCS / "estimates.svg")
-    pages = generated_pages()
+    pages = {name: generated_page(name) for name in GENERATED}
     if examples:
         pages |= {name: with_outputs((DOCS / name).read_text(encoding="utf-8")) for name in EXAMPLE_PAGES}
     for name, text in pages.items():

@@ -1,6 +1,7 @@
 """Estimates of cycles beside those measured in RTL, and the error that every estimate states."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -63,7 +64,7 @@ def point_errors() -> list[PointError]:
     return found
 
 
-def error_band(points: list[PointError]) -> ErrorBand:
+def error_band(points: Sequence[PointError]) -> ErrorBand:
     """Return the error over points."""
     errors = [abs(each.error) for each in points]
     return ErrorBand(

@@ -1,5 +1,6 @@
 """An accelerator that holds a model: what has to be changed in a configuration, and nothing else."""
 
+from functools import cache
 from typing import Any
 
 from rtlm.gen.configuration.load import load_config
@@ -54,5 +55,9 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
                 changes.append(f"{section}.{key}={value}")
     if not changes:
         return config, ()
-    defaults = load_config().model_dump(mode="json")
-    return validate(values, defaults, f"{config.name} with {' '.join(changes)}"), tuple(changes)
+    return validate(values, _defaults(), f"{config.name} with {' '.join(changes)}"), tuple(changes)
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return load_config().model_dump(mode="json")

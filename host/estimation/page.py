@@ -122,7 +122,7 @@ def errors_section(points: Sequence[PointError]) -> str:
     sentences = []
     for name, chosen in (("All", points), ("Held out", [each for each in points if each.held_out])):
         if chosen:
-            band = error_band(list(chosen))
+            band = error_band(chosen)
             sentences.append(f"**{name}: {band.points} points, mean error {band.mean:.2%}, worst {band.worst:.2%}.**")
     changes = [
         (f"`{name}`", f"`{group.config}`", " ".join(f"`{each}`" for each in group.overrides) or "as it is")

@@ -5,9 +5,6 @@ from pathlib import Path
 
 from rtlm.host.estimation.errors import PointError, error_band
 
-SEEN, HELD_OUT = "#0072b2", "#d55e00"
-"""Two colours of Okabe and Ito, told apart whatever colours one sees."""
-
 
 def draw_errors(points: Sequence[PointError], path: Path) -> None:
     """Draw the errors of estimates over the cycles that RTL took.
@@ -19,13 +16,14 @@ def draw_errors(points: Sequence[PointError], path: Path) -> None:
     path
         ``.svg`` or ``.png``.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from rtlm.host.plots.style import BLUE, VERMILION, plot_file
 
-    with rc_context({"svg.hashsalt": "rtlm", "font.size": 10}):
-        figure = Figure(figsize=(8, 4), layout="constrained")
+    band = error_band(points)
+    limit = max(1.0, 115 * band.worst)
+    with plot_file(path, (8, 4)) as figure:
+        figure.set_layout_engine("constrained")
         axes = figure.subplots()
-        for held_out, colour, label in ((False, SEEN, "looked at while it was made"), (True, HELD_OUT, "held out")):
+        for held_out, colour, label in ((False, BLUE, "looked at while it was made"), (True, VERMILION, "held out")):
             chosen = [each for each in points if each.held_out == held_out]
             if chosen:
                 axes.scatter(
@@ -37,16 +35,13 @@ def draw_errors(points: Sequence[PointError], path: Path) -> None:
                     edgecolors=colour,
                     label=label,
                 )
-        band = error_band(list(points))
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(
             xscale="log",
             xlabel="cycles of the step in RTL",
             ylabel="error of the estimate, %",
+            ylim=(-limit, limit),
             title=f"{band.points} steps: mean {band.mean:.2%}, worst {band.worst:.2%}",
         )
-        limit = max(1.0, 115 * band.worst)
-        axes.set_ylim(-limit, limit)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -18,6 +18,7 @@ from rtlm.gen.synthesis.asic import _FetchError
 from rtlm.gen.synthesis.place import PlaceError
 from rtlm.gen.synthesis.yosys import YosysError
 from rtlm.host.errors import AcceleratorError, ModelError
+from rtlm.host.exploration.store import StoreError
 from rtlm.host.survey.load import SurveyError
 from rtlm.sim.accelerator import SimulationError
 
@@ -26,6 +27,7 @@ CODES = {
     GenerateError: USER_ERROR,
     YosysError: USER_ERROR,
     ModelError: USER_ERROR,
+    StoreError: USER_ERROR,
     SurveyError: USER_ERROR,
     AcceleratorError: USER_ERROR,
     SimulationError: USER_ERROR,
