@@ -43,5 +43,6 @@ def draw_errors(points: Sequence[PointError], path: Path) -> None:
             ylim=(-limit, limit),
             title=f"{band.points} steps: mean {band.mean:.2%}, worst {band.worst:.2%}",
         )
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
