@@ -172,7 +172,7 @@ class Stop:
         monkeypatch.setattr(backend.GoldenEngine, "step", step)
 
 
-AT_ANSWER = 47
+AT_ANSWER = 50
 """A step of the second answer."""
 
 
@@ -241,7 +241,7 @@ def test_gates_answer_as_the_golden_model_and_go_on_after_an_interruption(talk, 
         nonlocal steps
         steps += 1
         if steps == whole[0].measurement.steps + 2:
-            device.model.advance(2000)
+            device.model.advance(300)
             assert not device.model.irq
             signal.raise_signal(signal.SIGINT)
         device.model.run()
@@ -257,6 +257,8 @@ def test_gates_answer_as_the_golden_model_and_go_on_after_an_interruption(talk, 
         resumed = talked.report()
     assert resumed.run.memory.read_bytes == report.run.memory.read_bytes
     assert resumed.run.memory.written_bytes == report.run.memory.written_bytes
-    assert [step.operators for step in resumed.run.steps] == [step.operators for step in report.run.steps]
-    for step in resumed.run.steps:
+    for step, other in zip(resumed.run.steps, report.run.steps, strict=True):
         assert sum(step.causes.values()) == step.cycles
+        # Refreshes come at other times.
+        assert step.cycles == pytest.approx(other.cycles, rel=0.25)
+        assert step.work == other.work
