@@ -205,6 +205,16 @@ def test_an_interrupted_conversation_goes_on(talk, model, monkeypatch, at, numbe
         assert len(report.run.steps) == sum(turn.measurement.steps for turn in talked.turns)
 
 
+def test_what_a_broken_step_has_overwritten_is_fed_again(talk, monkeypatch):
+    with talk() as talked:
+        first = talked.say("abc", SILENT)
+        talked.clear()
+        Stop(monkeypatch, 0)
+        assert not talked.say("xyz", SILENT).measurement.tokens
+        again = talked.say("abc", SILENT)
+        assert again.generated == first.generated
+
+
 def test_an_error_takes_back_what_was_said(talk, model, monkeypatch):
     with talk() as talked:
         talked.say("abc", SILENT)

@@ -98,7 +98,7 @@ def test_what_is_wrong_is_said_and_the_next_line_is_read(chat, line, sentence):
 
 
 def test_an_overflow_is_said_with_the_numbers(chat):
-    code, out, err = chat(f"{'a' * 200}\n/clear\nb\n", "--context", "64")
+    code, _, err = chat(f"{'a' * 200}\n/clear\nb\n", "--context", "64")
     assert code == USER_ERROR
     assert "the conversation must fit the context of 64 positions with room for an answer, got 1" in err
     assert "[4 tokens" in err
