@@ -90,13 +90,14 @@ def memory(width: int, depth: int, *, clocked: bool = True, reads: int = 1) -> M
     """
     costs = {shape: _cost(shape, width, depth) for shape in (TABLES + BLOCKS if clocked else TABLES)}
     shape = min(costs, key=lambda s: costs[s])
+    behind = reads * width if clocked else 0
     if width * depth < reads * costs[shape]:
-        return Memory(luts=reads * width * (depth - 1) / TABLE_MUX, ffs=width * depth)
+        return Memory(luts=reads * width * (depth - 1) / TABLE_MUX, ffs=width * depth + behind)
     rows, columns = math.ceil(depth / shape.depth), math.ceil(width / shape.width)
     luts = shape.luts * rows * columns + (rows - 1) * width * MUX_COST
     return Memory(
         luts=reads * luts,
-        ffs=reads * width if shape.luts and clocked else 0,
+        ffs=behind if shape.luts else 0,
         brams=reads * shape.brams * rows * columns,
         urams=reads * shape.urams * rows * columns,
     )
