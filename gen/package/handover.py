@@ -21,6 +21,9 @@ from rtlm.hw.common.markdown import table
 from rtlm.hw.registers import RegisterFile, RegisterMap
 from rtlm.hw.registers.accelerator import register_map
 
+CONFIGURATION = "configuration.yaml"
+"""The configuration in the folder of an accelerator."""
+
 ABOUT = {
     ".v": "the RTL, plain Verilog-2005; the same bytes on every machine",
     ".vlt": "waivers for `verilator --lint-only -Wall {name}.vlt {name}.v`, each with its reason",
@@ -36,6 +39,7 @@ ABOUT = {
     "instructions.md": "instruction set",
     "instructions.h": "instruction set as a C header",
     "memory-image.md": "what lies where in memory",
+    CONFIGURATION: "the configuration; `--config` takes it, of `rtlm image` and others",
     "bench.py": "cocotb bench: random data, gaps and back-pressure against the golden model; `python bench.py` runs it",
     "bench.json": "what the bench needs to know",
     ".py": "the kernel, or what its file imports",

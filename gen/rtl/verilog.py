@@ -184,6 +184,15 @@ def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
     return Rtl(verilog=folder / VERILOG, manifest=_manifest(config, key, found), cached=not made)
 
 
+def verilog_sha256(config: Configuration) -> str | None:
+    """Return the SHA-256 of a configuration's Verilog if it lies in the cache, else None."""
+    try:
+        found = json.loads((cache_folder("rtl") / _key(config) / HARDWARE).read_text(encoding="utf-8"))
+        return str(found["verilog_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tuple[Fragment, str, SignalDict]:
     """Elaborate a component; return that, its RTLIL, and the hierarchical name of each signal."""
     try:

@@ -1,5 +1,6 @@
 """``rtlm generate``."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
     from rtlm.gen.common.progress import Stage
+    from rtlm.gen.configuration.schema import Configuration
     from rtlm.gen.package.folder import Package
 
 output_option = click.option(
@@ -53,10 +55,29 @@ def generate() -> None:
 @generate.command()
 @config_option
 @set_option
+@click.option(
+    "--for",
+    "model",
+    metavar="MODEL",
+    help="Let the limits grow to hold this model: a GGUF file, a config.json, or a name of docs/models.md.",
+)
+@click.option(
+    "--context",
+    type=Whole(1),
+    help="Positions that have to fit with --for; default: those of the model, as far as the configuration has them.",
+)
 @output_option
 @force_option
 @quiet_option
-def accelerator(config: str, overrides: tuple[str, ...], folder: Path, force: bool, quiet: bool) -> None:
+def accelerator(
+    config: str,
+    overrides: tuple[str, ...],
+    model: str | None,
+    context: int | None,
+    folder: Path,
+    force: bool,
+    quiet: bool,
+) -> None:
     """Write the whole accelerator.
 
     The folder holds the Verilog (the same bytes on every machine) with lint waivers, a manifest, constraints, register
@@ -64,15 +85,27 @@ def accelerator(config: str, overrides: tuple[str, ...], folder: Path, force: bo
     that says what each file is.
 
     \b
-    Example:
+    Examples:
       rtlm generate accelerator --config kv260 -o build/kv260
+      rtlm generate accelerator --config kv260 --for model.gguf --context 2048 -o build/kv260
+      rtlm image model.gguf --config build/kv260/configuration.yaml -o build/image
     """
+    import yaml
     from rtlm.gen.configuration.load import load_config
-    from rtlm.gen.package.handover import accelerator_package
+    from rtlm.gen.package.handover import CONFIGURATION, accelerator_package
     from rtlm.host.compiler.page import memory_page
 
+    if context is not None and model is None:
+        raise click.UsageError(f"--context {context} needs --for MODEL, for which the limits grow.")
     loaded = load_config(config, overrides)
-    documents = {"memory-image.md": memory_page(loaded)}
+    if model is not None:
+        loaded, said = _fitted(loaded, model, context)
+        if not quiet:
+            print(said, file=sys.stderr)
+    documents = {
+        "memory-image.md": memory_page(loaded),
+        CONFIGURATION: yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False),
+    }
     _write(lambda progress: accelerator_package(loaded, documents, progress), folder, force, quiet)
 
 
@@ -128,6 +161,25 @@ def kernel(
     _write(make, folder, force, quiet)
     if not quiet:
         print(f"\n{cost_table(cost)}", end="")
+
+
+def _fitted(config: "Configuration", name: str, context: int | None) -> tuple["Configuration", str]:
+    """Return a configuration that holds a model, and sentences on what was changed."""
+    from rtlm.host.compiler.layout import memory_map
+    from rtlm.host.compiler.plan import make_plan
+    from rtlm.host.estimation.fit import fit_config
+    from rtlm.host.models.paper import open_model
+
+    model = open_model(name)
+    positions = context or min(model.context, config.attention.context_limit)
+    fitted, changes = fit_config(config, model.shape, context=positions)
+    params = fitted.to_params()
+    size = memory_map(make_plan(params, model.shape, context=positions)).words * params.word_bytes
+    changed = f"was changed to hold {model.name}: {' '.join(changes)}" if changes else f"holds {model.name} as it is"
+    said = f"{config.name} {changed}. With {positions} positions it takes {size:,} bytes of memory."
+    if model.parts:
+        said += f" The accelerator lacks what this model has: {'; '.join(model.parts)}."
+    return fitted, said
 
 
 def _unit_command(name: str) -> click.Command | None:

@@ -1,8 +1,14 @@
-"""The memory image: weights, tables and program as the accelerator reads them."""
+"""The memory image: weights, tables and program as the accelerator reads them.
+
+It is made piece by piece in the order of its words, so that it can be larger than the memory of the machine that makes
+it. `build_image` puts the pieces together for simulators.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.compiler.header import ImageHeader
+from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, PlacedRegion
 from rtlm.host.compiler.plan import Matrix, Norm
 from rtlm.host.errors import ModelError
@@ -12,8 +18,11 @@ from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.formats import Blocks, pack_tiles
 from rtlm.hw.params import AcceleratorParams
 
-PACK_ROWS = 4096
-"""Rows packed at once, to bound working memory; a multiple of every array's row group."""
+PIECE_WEIGHTS = 1 << 21
+"""Weights in a piece, about, to bound working memory."""
+
+STARTS_AS_ZEROS = ("kv", "logits")
+"""Purposes of the regions behind the image."""
 
 
 def build_image(
@@ -29,58 +38,108 @@ def build_image(
     Raises
     ------
     ModelError
-        If the plan is that of a model on paper whose feed-forward network has no gate.
+        As from `image_pieces`.
     """
-    if not memory.plan.shape.gated:
-        raise ModelError("a feed-forward network without a gate is planned on paper only: no unit computes it")
-    regions = memory.regions
-    image = np.zeros((regions["kv0"].start, params.word_bytes), dtype=np.uint8)
-    header = ImageHeader(
-        word_bytes=params.word_bytes,
-        config_hash=params.config_hash,
-        words=memory.words,
-        content_words=len(image),
-        program_start=regions["program"].start,
-        program_words=regions["program"].words,
-    )
-    _put(image, regions["header"], header.pack())
-    _put(image, regions["program"], assemble(program))
-    _put(image, regions["embedding"], _embedding_rows(params, model, regions["embedding"]))
-    _put(image, regions["rope"], _rope_rows(params, model, regions["rope"]))
-    for region in regions.values():
-        match region.tensor:
-            case Norm(source=source, layer=layer):
-                _put(image, region, model.norm(source, layer))
-            case Matrix() as matrix:
-                _put_matrix(params, image, region, matrix, model)
+    image = np.zeros((content_words(memory), params.word_bytes), dtype=np.uint8)
+    start = 0
+    for _, piece in image_pieces(params, model, memory, program):
+        image[start : start + len(piece)] = piece
+        start += len(piece)
     return image
 
 
-def _put(image: NDArray[np.uint8], region: PlacedRegion, content: NDArray) -> None:
-    """Write bytes from a region's start."""
+def content_words(memory: MemoryMap) -> int:
+    """Return the words of an image: up to the first KV slot."""
+    return memory.regions["kv0"].start
+
+
+def image_pieces(
+    params: AcceleratorParams, model: LlamaModel, memory: MemoryMap, program: list[Instruction]
+) -> Iterator[tuple[PlacedRegion, NDArray[np.uint8]]]:
+    """Yield the linear image piece by piece, in the order of its words and without gaps.
+
+    Yields
+    ------
+    tuple[PlacedRegion, NDArray[np.uint8]]
+        A region and whole words of it, shape (words, word_bytes).
+
+    Raises
+    ------
+    ModelError
+        If the plan is that of a model on paper whose feed-forward network has no gate, or a weight cannot be stored.
+    """
+    if not memory.plan.shape.gated:
+        raise ModelError("a feed-forward network without a gate is planned on paper only: no unit computes it")
+    for region in memory.regions.values():
+        if region.purpose in STARTS_AS_ZEROS:
+            break
+        words = 0
+        for content in _contents(params, model, memory, program, region):
+            piece = _whole_words(params, content)
+            words += len(piece)
+            yield region, piece
+        if words != region.words:
+            raise ModelError(
+                f"{region.name} takes {words * params.word_bytes} bytes where {region.words} words are planned"
+            )
+
+
+def _contents(
+    params: AcceleratorParams,
+    model: LlamaModel,
+    memory: MemoryMap,
+    program: list[Instruction],
+    region: PlacedRegion,
+) -> Iterator[NDArray]:
+    """Yield the content of a region; each part but the last has whole words."""
+    match region.tensor:
+        case Norm(source=source, layer=layer):
+            yield model.norm(source, layer)
+        case Matrix() as matrix:
+            yield from _tiles(params, matrix, model)
+        case _ if region.name == "header":
+            header = ImageHeader(
+                word_bytes=params.word_bytes,
+                config_hash=params.config_hash,
+                words=memory.words,
+                content_words=content_words(memory),
+                program_start=memory.regions["program"].start,
+                program_words=memory.regions["program"].words,
+            )
+            raw = np.zeros(region.words * params.word_bytes, np.uint8)
+            raw[:HEADER_BYTES] = header.pack()
+            yield raw
+        case _ if region.name == "program":
+            yield assemble(program)
+        case _:
+            rows = _embedding_rows if region.name == "embedding" else _rope_rows
+            step = max(1, PIECE_WEIGHTS // model.dim)
+            for first in range(0, region.entries, step):
+                yield rows(params, model, region, first, min(first + step, region.entries))
+
+
+def _whole_words(params: AcceleratorParams, content: NDArray) -> NDArray[np.uint8]:
+    """Return content as rows of words, the last one filled up with zeros."""
     raw = np.ascontiguousarray(content).view(np.uint8).reshape(-1)
-    words = image[region.start : region.start + region.words]
-    if raw.size > words.size:
-        raise ModelError(f"{region.name} takes {raw.size} bytes where {region.words} words are planned")
-    words.reshape(-1)[: raw.size] = raw
+    spare = -raw.size % params.word_bytes
+    return (np.pad(raw, (0, spare)) if spare else raw).reshape(-1, params.word_bytes)
 
 
-def _put_matrix(
-    params: AcceleratorParams, image: NDArray[np.uint8], region: PlacedRegion, matrix: Matrix, model: LlamaModel
-) -> None:
-    """Write a matrix in tiles, some rows at a time; behind its last row that row is repeated."""
-    tile, format = params.tile_shape, matrix.storage.format
-    blocks = interleave([matrix_blocks(model, source, matrix.layer) for source in matrix.sources])
-    run = tile.tiles_per_scale_word(format) * tile.group_rows(format)
-    step = -(-PACK_ROWS // run) * run
-    start = region.start
-    for row in range(0, matrix.rows, step):
-        part = blocks.select(np.minimum(np.arange(row, min(row + step, matrix.rows)), blocks.rows - 1))
-        words = pack_tiles(tile, part, matrix.storage.group_shift)
-        image[start : start + len(words)] = words
-        start += len(words)
-    if start != region.start + region.words:
-        raise ModelError(f"{region.name} takes {start - region.start} words where {region.words} are planned")
+def _tiles(params: AcceleratorParams, matrix: Matrix, model: LlamaModel) -> Iterator[NDArray[np.uint8]]:
+    """Yield a matrix in tiles, some rows at a time; behind its last row that row is repeated."""
+    tile, format, count = params.tile_shape, matrix.storage.format, len(matrix.sources)
+    source_rows = model.matrix(matrix.sources[0], matrix.layer).shape[0]
+    # Whole runs of tiles that share a scale word, and whole rows of each source.
+    run = tile.tiles_per_scale_word(format) * tile.group_rows(format) * count
+    step = -(-PIECE_WEIGHTS // matrix.columns // run) * run
+    for first in range(0, matrix.rows, step):
+        low = min(first // count, source_rows - 1)
+        rows = slice(low, min((first + step) // count, source_rows))
+        blocks = interleave([matrix_blocks(model, source, matrix.layer, rows) for source in matrix.sources])
+        wanted = np.arange(first, min(first + step, matrix.rows)) - low * count
+        if wanted[-1] >= blocks.rows:
+            blocks = blocks.select(np.minimum(wanted, blocks.rows - 1))
+        yield pack_tiles(tile, blocks, matrix.storage.group_shift)
 
 
 def interleave(matrices: list[Blocks]) -> Blocks:
@@ -100,20 +159,24 @@ def interleave(matrices: list[Blocks]) -> Blocks:
     )
 
 
-def _embedding_rows(params: AcceleratorParams, model: LlamaModel, region: PlacedRegion) -> NDArray[np.uint8]:
-    """Return the embedding's rows: scales in the first words, signed values in the following ones."""
-    blocks = embedding_blocks(model)
-    rows = np.zeros((region.entries, region.entry_words * params.word_bytes), np.uint8)
+def _embedding_rows(
+    params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
+) -> NDArray[np.uint8]:
+    """Return some rows of the embedding: scales in the first words, signed values in the following ones."""
+    blocks = embedding_blocks(model, slice(first, end))
+    rows = np.zeros((end - first, region.entry_words * params.word_bytes), np.uint8)
     rows[:, : 2 * blocks.k_blocks] = blocks.d.astype("<u2").view(np.uint8)
-    first = (region.entry_words - -(-model.dim // params.word_bytes)) * params.word_bytes
+    start = (region.entry_words - -(-model.dim // params.word_bytes)) * params.word_bytes
     signed = (blocks.u.astype(np.int16) - blocks.format.zero).astype(np.int8)
-    rows[:, first : first + model.dim] = signed.reshape(model.vocab, -1).view(np.uint8)
+    rows[:, start : start + model.dim] = signed.reshape(end - first, -1).view(np.uint8)
     return rows
 
 
-def _rope_rows(params: AcceleratorParams, model: LlamaModel, region: PlacedRegion) -> NDArray[np.uint8]:
-    """Return the cosines and sines of each position, pair by pair."""
-    table = np.stack(model.rope_table(0, region.entries), axis=-1).reshape(region.entries, -1)
-    rows = np.zeros((region.entries, region.entry_words * params.word_bytes), np.uint8)
+def _rope_rows(
+    params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
+) -> NDArray[np.uint8]:
+    """Return the cosines and sines of some positions, pair by pair."""
+    table = np.stack(model.rope_table(first, end - first), axis=-1).reshape(end - first, -1)
+    rows = np.zeros((end - first, region.entry_words * params.word_bytes), np.uint8)
     rows[:, : region.entry_bytes] = np.ascontiguousarray(table, dtype="<f4").view(np.uint8)
     return rows

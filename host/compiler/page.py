@@ -4,6 +4,7 @@ from dataclasses import fields
 
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
+from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, described
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.stored import ModelShape, Storage
@@ -32,6 +33,7 @@ def memory_page(config: Configuration) -> str:
         _kv(params),
         _regions(params),
         _striping(config),
+        _folder(),
     )
     return wrapped("\n".join(parts))
 
@@ -165,4 +167,24 @@ def _striping(config: Configuration) -> str:
         f"so that each port reads linear bursts of {burst} beats ({burst * width} bytes, never across 4 KiB), and "
         f"{ports} neighbouring chunks make a stripe. `rtlm.hw.memory.Striping.scatter` puts a linear image in this "
         "order.\n"
+    )
+
+
+def _folder() -> str:
+    rows = ((f"`{key}`", text) for key, text in described())
+    return (
+        "## Files of `rtlm image`\n\n"
+        "`rtlm image MODEL.gguf --config CONFIG -o DIR` writes what a board is loaded with, region by region with "
+        "bounded memory, into a folder that appears when all of it is there:\n\n"
+        f"* `{IMAGE}`: the memory from byte address 0 on, in the order of byte addresses (above, Ports), filled up "
+        "with zeros to a whole stripe. KV cache and result buffer are left out: a loader writes "
+        "`memory.zero_bytes` zeros behind the file. The accelerator's byte addresses begin at 0; where the buffer "
+        "begins elsewhere in the board's memory, the interconnect adds its address.\n"
+        f"* `{PROGRAM}`: the program alone, the same bytes as in the image in linear order.\n"
+        f"* `{MANIFEST}`: what both are, for drivers and for `rtlm image check DIR`.\n\n"
+        "`rtlm image check DIR` reads everything again and names the first difference: lengths, magic, version and "
+        "checksum of the header, the configuration's hash, the CRC of each region, the hash of each file; with "
+        "`--config` and `--model` also whether the image is for that accelerator and of that model. The exit code is "
+        "1 where something differs, 2 where the folder cannot be read as an image's.\n\n"
+        f"{table(('key of the manifest', 'meaning'), rows)}"
     )

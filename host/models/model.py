@@ -18,6 +18,8 @@ LAYER_NORMS = ("attn_norm", "ffn_norm")
 FLOAT_DTYPES = {GGMLQuantizationType.F32: "<f4", GGMLQuantizationType.F16: "<f2"}
 """Tensor types without blocks: norms, and matrices that are quantised to Q8_0 when they are packed."""
 
+ALL_ROWS = slice(None)
+
 Q8_0_LARGEST = 127 * float(np.finfo(np.float16).max)
 """The largest weight that an fp16 scale and a code of at most 127 can stand for."""
 
@@ -127,13 +129,14 @@ class LlamaModel:
             name = "token_embd"
         return self.file.tensors[self.tensor_name(name, layer)]
 
-    def blocks(self, name: str, layer: int | None = None) -> Blocks:
-        """Return a matrix (named as for :meth:`matrix`) of a block format taken apart into blocks."""
+    def blocks(self, name: str, layer: int | None = None, rows: slice = ALL_ROWS) -> Blocks:
+        """Return a matrix (named as for :meth:`matrix`) of a block format, or some rows, taken apart into blocks."""
         tensor = self.matrix(name, layer)
         if tensor.type.name not in BlockFormat.__members__:
             formats = ", ".join(BlockFormat.__members__)
             raise ModelError(f"the tensor {tensor.name} must have one of the types {formats}, got {tensor.type.name}")
-        return Blocks.from_gguf(BlockFormat[tensor.type.name], tensor.data, *tensor.shape)
+        data = tensor.data[rows]
+        return Blocks.from_gguf(BlockFormat[tensor.type.name], data, len(data), tensor.shape[1])
 
     def norm(self, name: str, layer: int | None = None) -> np.ndarray:
         """Return the float32 weights of ``output_norm``, or of ``attn_norm`` or ``ffn_norm`` of a layer.
@@ -143,8 +146,8 @@ class LlamaModel:
         tensor = self.file.tensors[self.tensor_name(name, layer)]
         return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
 
-    def float_matrix(self, name: str, layer: int | None = None) -> np.ndarray:
-        """Return a matrix (named as for :meth:`matrix`) that the file holds as F32 or F16, as float32 (rows, columns).
+    def float_matrix(self, name: str, layer: int | None = None, rows: slice = ALL_ROWS) -> np.ndarray:
+        """Return a matrix (named as for :meth:`matrix`), or some rows, that the file holds as F32 or F16, as float32.
 
         Raises
         ------
@@ -152,7 +155,7 @@ class LlamaModel:
             If a weight is not a number, or too large for Q8_0.
         """
         tensor = self.matrix(name, layer)
-        values = tensor.data.view(FLOAT_DTYPES[tensor.type]).reshape(tensor.shape).astype(np.float32)
+        values = tensor.data[rows].view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
         check_q8_0_range(tensor.name, values)
         return values
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from rtlm.host.models.model import FLOAT_DTYPES, LAYER_MATRICES, LlamaModel, check_q8_0_range
+from rtlm.host.models.model import ALL_ROWS, FLOAT_DTYPES, LAYER_MATRICES, LlamaModel, check_q8_0_range
 from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, find_group_shift
 
 
@@ -109,16 +109,16 @@ def matrix_storage(model: LlamaModel, name: str, layer: int | None = None) -> St
     return Storage(format=format, group_shift=find_group_shift(blocks[..., : format.scale_bytes]))
 
 
-def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None) -> Blocks:
-    """Return a matrix in the blocks that are stored: its own, or Q8_0 made from floats."""
+def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None, rows: slice = ALL_ROWS) -> Blocks:
+    """Return a matrix, or some rows of it, in the blocks that are stored: its own, or Q8_0 made from floats."""
     if model.matrix(name, layer).type in FLOAT_DTYPES:
-        return Blocks.quantise_q8_0(model.float_matrix(name, layer))
-    return model.blocks(name, layer)
+        return Blocks.quantise_q8_0(model.float_matrix(name, layer, rows))
+    return model.blocks(name, layer, rows)
 
 
-def embedding_blocks(model: LlamaModel) -> Blocks:
-    """Return the embedding as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0."""
-    blocks = matrix_blocks(model, "token_embd")
+def embedding_blocks(model: LlamaModel, rows: slice = ALL_ROWS) -> Blocks:
+    """Return the embedding, or some rows, as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0."""
+    blocks = matrix_blocks(model, "token_embd", rows=rows)
     if not blocks.format.has_minimum:
         return blocks
     with np.errstate(invalid="ignore"):  # Infinite scales: refused in the next line.

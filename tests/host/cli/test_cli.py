@@ -68,7 +68,16 @@ def test_help_teaches_and_loads_no_command():
 
 
 @pytest.mark.parametrize(
-    "command", [*cli.COMMANDS, "generate accelerator", "generate kernel", "generate gemv", "generate softmax"]
+    "command",
+    [
+        *cli.COMMANDS,
+        "image write",
+        "image check",
+        "generate accelerator",
+        "generate kernel",
+        "generate gemv",
+        "generate softmax",
+    ],
 )
 def test_every_command_has_help(command, capsys):
     assert cli.run_command([*command.split(), "--help"]) == OK

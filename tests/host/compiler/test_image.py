@@ -40,10 +40,10 @@ def equal(got: Blocks, expected: Blocks) -> bool:
     return got.format is expected.format and (got.u == expected.u).all() and (got.d == expected.d).all() and same_minima
 
 
-@pytest.mark.parametrize("pack_rows", [4096, 32])
+@pytest.mark.parametrize("weights", [image_module.PIECE_WEIGHTS, 4096])
 @pytest.mark.parametrize("name", ARRAYS)
-def test_matrices_come_back(model, name, pack_rows, monkeypatch):
-    monkeypatch.setattr(image_module, "PACK_ROWS", pack_rows)
+def test_matrices_come_back(model, name, weights, monkeypatch):
+    monkeypatch.setattr(image_module, "PIECE_WEIGHTS", weights)
     params, memory, _, image = built(model, name)
 
     def stored(key, like):
