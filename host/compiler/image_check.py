@@ -147,7 +147,7 @@ def _check_regions(path: Path, manifest: ImageManifest, params: AcceleratorParam
             if not rest.size:
                 raise ImageMismatchError(f"{path} ends inside {region.name}, {missing} bytes before its end")
             taken, rest = rest[:missing], rest[missing:]
-            check = zlib.crc32(np.ascontiguousarray(taken), check)
+            check = zlib.crc32(np.ascontiguousarray(taken).data, check)
             missing -= taken.size
             done += taken.size
         if f"{check:08x}" != region.crc32:

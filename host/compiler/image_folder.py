@@ -179,7 +179,7 @@ def _write_image(
     def pieces() -> Iterator[NDArray[np.uint8]]:
         done = 0
         for region, piece in image_pieces(params, model, memory, program):
-            checks[region.name] = zlib.crc32(piece, checks.get(region.name, 0))
+            checks[region.name] = zlib.crc32(piece.data, checks.get(region.name, 0))
             done += piece.size
             progress("packing the model", done >> 20, total >> 20)
             yield piece.reshape(-1)
@@ -188,8 +188,8 @@ def _write_image(
     with path.open("wb") as file:
         for linear in _whole_stripes(pieces(), striping.stripe_bytes):
             physical = striping.scatter(linear)
-            file.write(physical)
-            digest.update(physical)
+            file.write(physical.data)
+            digest.update(physical.data)
             size += physical.size
     return FilePart(bytes=size, sha256=digest.hexdigest()), checks
 

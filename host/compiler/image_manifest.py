@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rtlm.gen.configuration.fields import shown, shown_key
@@ -88,8 +88,8 @@ class FilePart(_Part):
 class ImageManifest(_Part):
     """Everything that is known of an image folder."""
 
-    format: Literal["rtlm memory image"] = Field(FORMAT, description=f"`{FORMAT}`")
-    version: Literal[1] = Field(FORMAT_VERSION, description=f"of this format: {FORMAT_VERSION}")
+    format: str = Field(default=FORMAT, description=f"`{FORMAT}`")
+    version: int = Field(default=FORMAT_VERSION, description=f"of this format: {FORMAT_VERSION}")
     rtlm: str = Field(description="version of rtlm that wrote it")
     model: ModelPart
     configuration: ConfigurationPart
