@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+import types
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from rtlm.gen.common.errors import INTERRUPTED, NEGATIVE, OK, USER_ERROR
 from rtlm.host.cli.main import run_command
 from rtlm.host.exploration import local_workers, store, survivors
+from rtlm.host.exploration.metrics import RESOURCES
 
 from tests.host.exploration.toy import InProcess
 
@@ -205,9 +207,30 @@ def test_a_point_of_a_front_is_simulated(tmp_path, capsys):
     assert found["error"] == found["estimated_cycles"] / found["cycles"] - 1
 
 
+def test_what_is_synthesised_is_the_fitted_accelerator_on_its_boards_target(tmp_path, monkeypatch):
+    from rtlm.gen.synthesis import synthesise as synthesis
+
+    asked = []
+    monkeypatch.setattr(synthesis, "accelerator_netlist", lambda config: asked.append(config) or "netlist")
+    result = types.SimpleNamespace(target="xilinx-us+", total=dict.fromkeys(RESOURCES, 7.0) | {"carry": 1.0})
+    monkeypatch.setattr(synthesis, "synthesise", lambda netlist, *, target, depth: asked.append(target) or result)
+    path = space_file(tmp_path, set={"matmul.lanes": [64]}, models=["tinyllama-1.1b"])
+    sweep(path, "--synthesise", "1", "--json", str(tmp_path / "a.json"))
+    config, target = asked
+    assert (config.matmul.lanes, config.limits.dim, target) == (64, 2048, "xilinx-us+")
+    (point,) = json.loads((tmp_path / "a.json").read_text())["front"]
+    assert point["synthesis"] == {"target": "xilinx-us+", **dict.fromkeys(RESOURCES, 7.0)}
+
+
+def test_a_board_without_a_device_is_not_synthesised_and_says_so(tmp_path, capsys):
+    path = space_file(tmp_path, set={"board": ["none"]})
+    sweep(path, "--synthesise", "1")
+    assert "cannot be synthesised: board = none has no device" in capsys.readouterr().out
+
+
 @pytest.mark.synthesis
 def test_a_point_of_a_front_is_synthesised(tmp_path, capsys):
-    path = space_file(tmp_path, configs=["kv260"], set={"matmul.lanes": [32], "memory.ports": [1]})
+    path = space_file(tmp_path, configs=["tiny"], set={"board": ["kv260"], "technology": ["xilinx-us+"]})
     sweep(path, "--synthesise", "1", "--json", str(tmp_path / "a.json"))
     (point,) = json.loads((tmp_path / "a.json").read_text())["front"]
     assert point["synthesis"]["target"] == "xilinx-us+" and point["synthesis"]["lut"] > 10_000
