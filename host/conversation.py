@@ -118,6 +118,8 @@ class Conversation:
         self.request = request
         self.turns: list[Turn] = []
         """All turns, also those before a `clear`."""
+        self.tokens = 0
+        """Tokens of the conversation so far."""
         self.speedometer = Speedometer(request.config.clock_mhz)
         self._backend = backend
         self._activity = activity
@@ -131,11 +133,6 @@ class Conversation:
     def context(self) -> int:
         """Positions that the conversation can have."""
         return self._backend.stepper.context
-
-    @property
-    def positions(self) -> int:
-        """Positions of the KV cache that hold the conversation."""
-        return len(self._cached) if self._messages else 0
 
     def say(self, text: str, progress: Progress) -> Turn:
         """Say something and let the model answer.
@@ -206,12 +203,13 @@ class Conversation:
         )
         self.turns.append(turn)
         if generated.token_ids:
+            self.tokens = len(prompt) + len(generated.token_ids)
             self._messages = [*messages, {"role": "assistant", "content": generated.text}]
         return turn
 
     def clear(self) -> None:
         """Begin anew; the report goes on, and what the next prompt shares with the last stays in the KV cache."""
-        self._messages = []
+        self._messages, self.tokens = [], 0
 
     def report(self) -> Report:
         """Return the report of all turns so far, as of one sequence: all that was fed, and all that was answered."""
@@ -235,9 +233,8 @@ class Conversation:
         )
 
     def _ended(self, step: Step) -> None:
-        """Note what a step has left in the KV cache: all of a prompt's tokens, of guesses those that were right."""
-        inputs = step.inputs if step.prefill else step.inputs[: len(step.tokens)]
-        self._cached[inputs[0].position :] = [column.token for column in inputs]
+        """Note what a step has left in the KV cache; wrong guesses, too, are tokens that follow those before them."""
+        self._cached[step.inputs[0].position :] = [column.token for column in step.inputs]
         self._steps.append(step)
         self.speedometer.add(step)
 
@@ -267,6 +264,6 @@ def open_conversation(options: RunOptions, progress: Progress) -> Iterator[Conve
     request = make_request(replace(options, texts=(), chat=True), progress)
     # Whether there is a template, and one that takes the system message, is not to be found out after a build.
     chat_prompt(request.tokenizer, [user_message("?")], options.system)
-    _, activity = earlier_activity(request, progress)
     with open_backend(request, progress) as backend:
+        _, activity = earlier_activity(request, progress)
         yield Conversation(request, backend, activity=activity)

@@ -38,9 +38,14 @@ ENDINGS = {
 HISTORY_LINES = 1000
 
 
+def _help() -> str:
+    """Return what one can type, a line each."""
+    return "\n".join(f"  {name:12}{meaning}" for name, meaning in COMMANDS.items())
+
+
 @click.command(
-    epilog=f"Within the conversation: {', '.join(COMMANDS)}. Answers go to standard output, speeds to standard error. "
-    "Input that is no terminal is read line by line, each line a turn; if one is refused, the exit code says so."
+    epilog=f"\b\nWithin the conversation:\n{_help()}\n\nAnswers go to standard output, speeds to standard error. Input "
+    "that is no terminal is read line by line, each line a turn; if one is refused, the exit code says so."
 )
 @answer_options
 @click.option("--context", type=Whole(1), help="Positions of the KV cache; default: as many as model and chip allow.")
@@ -222,7 +227,7 @@ def summary(conversation: "Conversation", turn: "Turn") -> str:
         parts.append(text)
     kept = f", of them {measured.kept_tokens} in the KV cache before" if measured.kept_tokens else ""
     parts.append(f"prompt {measured.prompt_tokens} tokens{kept}")
-    parts.append(f"context {conversation.positions:,} of {conversation.context:,}")
+    parts.append(f"context {conversation.tokens:,} of {conversation.context:,}")
     return "; ".join(parts)
 
 
@@ -241,15 +246,11 @@ def config(conversation: "Conversation") -> str:
         "changes": ", ".join(options.overrides) or "none",
         "backend": options.backend,
         "model": str(request.path),
-        "context": f"{conversation.positions:,} of {conversation.context:,} positions",
+        "context": f"{conversation.tokens:,} of {conversation.context:,} positions",
         "tokens": f"{chosen}; {options.max_tokens} an answer at most" + ", guessed and verified" * options.speculate,
         "system message": options.system or "the template's own",
     }
     return "\n".join(f"{name:16}{value}" for name, value in rows.items())
-
-
-def _help() -> str:
-    return "\n".join(f"{name:12}{meaning}" for name, meaning in COMMANDS.items())
 
 
 def _piped_lines() -> Iterator[str]:

@@ -123,7 +123,7 @@ def test_the_same_again_feeds_one_token(talk):
     with talk() as talked:
         first = talked.say("abc", SILENT)
         talked.clear()
-        assert talked.positions == 0
+        assert talked.tokens == 0
         second = talked.say("abc", SILENT)
         assert second.generated == first.generated
         assert second.measurement.kept_tokens == len(first.generated.prompt_ids) - 1

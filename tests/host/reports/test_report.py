@@ -2,11 +2,12 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from rtlm.host.reports.causes import CAUSES
-from rtlm.host.reports.measurements import DECODE, SimulatorMeasurement, StepMeasurement
+from rtlm.host.reports.measurements import DECODE, SimulatorMeasurement, StepMeasurement, TurnMeasurement
 from rtlm.host.reports.report import PEDIGREE, SCHEMA_VERSION, OperatorCycles, UnitStates, make_report
 from rtlm.host.reports.table import print_report
 
@@ -50,6 +51,27 @@ def test_batch_counts_all_tokens():
     assert (performance.batch, performance.cycles_per_token) == (8, 125)
     assert performance.tokens_per_s == pytest.approx(800_000)
     assert performance.ttft_s is None
+
+
+def test_the_time_to_the_first_token_is_the_mean_of_the_answers():
+    """Of a conversation of three turns, of which one was interrupted before its answer began."""
+    turn = TurnMeasurement(
+        question="Hi",
+        answer="Ho",
+        prompt_tokens=4,
+        kept_tokens=1,
+        tokens=2,
+        steps=4,
+        cycles=5000,
+        wall_s=1.0,
+        ending="stop",
+    )
+    broken = replace(turn, answer="", tokens=0, ending="interrupted")
+    report = make_report(sample(turns=[turn, broken, turn], interrupted=True))
+    assert report.performance.ttft_s == pytest.approx(10e-6)
+    assert report.performance.prefill_tokens_per_s == pytest.approx(200_000)
+    assert report.to_json()["turns"][1]["ending"] == "interrupted"
+    assert "Answers were interrupted: text and figures are of the 4 steps" in report.notes[0]
 
 
 def test_counters_are_sorted_by_operator_and_unit():
