@@ -338,5 +338,26 @@ MUTATIONS = (
         "counts.eq(1)",
         "bench selftest",
     ),
+    Mutation(
+        "image file not striped over ports",
+        "host/compiler/image_folder.py",
+        "physical = striping.scatter(linear)",
+        "physical = striping.gather(striping.scatter(linear))",
+        "pytest tests/host/compiler/test_image_folder.py -k simulator_loads",
+    ),
+    Mutation(
+        "damaged region of an image not noticed",
+        "host/compiler/image_check.py",
+        'if f"{check:08x}" != region.crc32:',
+        "if region.crc32 is None:",
+        "pytest tests/host/compiler/test_image_folder.py -k flipped",
+    ),
+    Mutation(
+        "every piece of a matrix is the first",
+        "host/compiler/image.py",
+        "low = min(first // count, source_rows - 1)",
+        "low = 0",
+        "pytest tests/host/compiler/test_image_folder.py -k simulator_loads",
+    ),
 )
 """All mutations; proofs and tests of models first, as they are the quickest."""
