@@ -17,7 +17,7 @@ from rtlm.gen.common.errors import (
 from rtlm.gen.synthesis.asic import _FetchError
 from rtlm.gen.synthesis.place import PlaceError
 from rtlm.gen.synthesis.yosys import YosysError
-from rtlm.host.errors import AcceleratorError, ModelError
+from rtlm.host.errors import AcceleratorError, ImageError, ImageMismatchError, ModelError
 from rtlm.host.exploration.store import StoreError
 from rtlm.host.survey.load import SurveyError
 from rtlm.sim.accelerator import SimulationError
@@ -27,6 +27,8 @@ CODES = {
     GenerateError: USER_ERROR,
     YosysError: USER_ERROR,
     ModelError: USER_ERROR,
+    ImageError: USER_ERROR,
+    ImageMismatchError: NEGATIVE,
     StoreError: USER_ERROR,
     SurveyError: USER_ERROR,
     AcceleratorError: USER_ERROR,
