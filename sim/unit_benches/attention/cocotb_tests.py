@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import pathlib
 import random
@@ -49,7 +50,7 @@ class Trial:
         self.history = [int(rng.choice(choices)) for _ in range(params.columns)]
         self.local_first = [int(rng.choice([0, c, rng.integers(0, c + 1)])) for c in range(params.columns)]
         dim = params.head_dim
-        self.c0 = np.float32(np.log2(np.e) / np.sqrt(dim))
+        self.c0 = np.float32(np.log2(math.e) / np.sqrt(dim))
         # Small scales give even weights, large ones a single survivor, zeros a position without meaning.
         spread, level = int(rng.choice([0, 3, 30])), int(rng.choice([-12, -6, -5, 0]))
 
