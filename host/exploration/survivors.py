@@ -140,11 +140,11 @@ def _weights(model: PaperModel, point: Point) -> tuple[Path, str]:
 
 
 def _synthesise(survivor: Survivor) -> dict[str, Any]:
-    from rtlm.gen.synthesis.synthesise import accelerator_netlist, synthesise
+    from rtlm.gen.synthesis.synthesise import DEFAULT_DEPTH, accelerator_netlist, synthesise
 
     fitted = estimate_point(survivor.values, survivor.point).config
     board = device_of(fitted.model_dump(mode="json"))
     if not board:
         raise ModelError(f"{fitted.name} cannot be synthesised: board = {fitted.board} has no device")
-    result = synthesise(accelerator_netlist(fitted), target=DEVICES[board].target, depth=0)
+    result = synthesise(accelerator_netlist(fitted), target=DEVICES[board].target, depth=DEFAULT_DEPTH)
     return {"target": result.target, **{name: result.total[name] for name in RESOURCES}}

@@ -226,12 +226,3 @@ def test_a_board_without_a_device_is_not_synthesised_and_says_so(tmp_path, capsy
     path = space_file(tmp_path, set={"board": ["none"]})
     sweep(path, "--synthesise", "1")
     assert "cannot be synthesised: board = none has no device" in capsys.readouterr().out
-
-
-@pytest.mark.synthesis
-def test_a_point_of_a_front_is_synthesised(tmp_path, capsys):
-    path = space_file(tmp_path, configs=["tiny"], set={"board": ["kv260"], "technology": ["xilinx-us+"]})
-    sweep(path, "--synthesise", "1", "--json", str(tmp_path / "a.json"))
-    (point,) = json.loads((tmp_path / "a.json").read_text())["front"]
-    assert point["synthesis"]["target"] == "xilinx-us+" and point["synthesis"]["lut"] > 10_000
-    assert "synthesised smollm2-135m" in capsys.readouterr().out
