@@ -102,14 +102,16 @@ class LocalWorkers:
         if self._pool is None:
             return
         processes = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
-            # With all that it has started; before it leads a group it has started nothing.
-            if process.pid is not None and process.is_alive():
+            # With all that it has started; before it leads a group it has started nothing. The pool itself ends the
+            # others as soon as one is gone, and then their groups are still there.
+            if process.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                process.kill()
+        for process in processes:
+            process.kill()
             process.join()
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = None
 
 
