@@ -51,7 +51,8 @@ def test_rtl_takes_what_was_measured_and_what_is_estimated(random_model):
     longest = max(each.context + each.prompt for each in group.points)
     with simulate(config, LlamaModel.open(path), context=longest, progress=SilentProgress()) as simulation:
         cycles = [simulation.engine.step(each.columns).counters["CYCLES"] for each in points]
-    assert cycles[:-1] == measured_cycles()[name]
+    # Where the memory stands in its refresh when a step starts depends on what was read before: some cycles.
+    assert cycles[:-1] == pytest.approx(measured_cycles()[name], rel=2e-3)
     plan = make_plan(params, shape, context=longest)
     estimated = step_time(plan, unit_times(params), memory_times(config, params), points[-1].columns, logits=True)
     assert abs(estimated.cycles / cycles[-1] - 1) <= WORST
