@@ -13,6 +13,7 @@ from rtlm.host.compiler.plan import F32_BYTES
 from rtlm.host.errors import ModelError
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.estimation.result import Estimate
+from rtlm.host.models.model import matrix_shapes
 from rtlm.host.models.paper import PaperModel
 from rtlm.host.models.stored import ModelShape
 from rtlm.hw.formats import BLOCK
@@ -161,16 +162,12 @@ def scale_out(
 
 def layer_bytes(shape: ModelShape) -> int:
     """Return the bytes of a layer's matrices."""
-    attention, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    sizes = {
-        "attn_q": (attention, shape.dim),
-        "attn_k": (keys, shape.dim),
-        "attn_v": (keys, shape.dim),
-        "attn_output": (shape.dim, attention),
-        "ffn_gate": (shape.hidden_dim, shape.dim),
-        "ffn_up": (shape.hidden_dim, shape.dim),
-        "ffn_down": (shape.dim, shape.hidden_dim),
-    }
+    sizes = matrix_shapes(
+        dim=shape.dim,
+        hidden_dim=shape.hidden_dim,
+        attention=shape.heads * shape.head_dim,
+        keys=shape.kv_heads * shape.head_dim,
+    )
     if not shape.gated:
         del sizes["ffn_gate"]
     return sum(shape.storage(name, 0).size(*size) for name, size in sizes.items())

@@ -199,16 +199,12 @@ class LlamaModel:
             raise ModelError(f"the model must be dense, got {experts} experts")
 
     def _check_tensors(self) -> None:
-        attention, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        matrices = {
-            "attn_q": (attention, self.dim),
-            "attn_k": (keys, self.dim),
-            "attn_v": (keys, self.dim),
-            "attn_output": (self.dim, attention),
-            "ffn_gate": (self.hidden_dim, self.dim),
-            "ffn_up": (self.hidden_dim, self.dim),
-            "ffn_down": (self.dim, self.hidden_dim),
-        }
+        matrices = matrix_shapes(
+            dim=self.dim,
+            hidden_dim=self.hidden_dim,
+            attention=self.heads * self.head_dim,
+            keys=self.kv_heads * self.head_dim,
+        )
         expected: dict[str, tuple[int, ...]] = {
             self.tensor_name("token_embd"): (self.vocab, self.dim),
             self.tensor_name("output_norm"): (self.dim,),
@@ -226,6 +222,27 @@ class LlamaModel:
                 raise ModelError(f"the tensor {name} must be F32 or F16, got {tensor.type.name}")
         if unknown := self.file.tensors.keys() - expected.keys():
             raise ModelError(f"the model has the tensor {min(unknown)!r:.70}, which is not part of a plain llama model")
+
+
+def matrix_shapes(*, dim: int, hidden_dim: int, attention: int, keys: int) -> dict[str, tuple[int, int]]:
+    """Return rows and columns of each of `LAYER_MATRICES`.
+
+    Parameters
+    ----------
+    dim, hidden_dim
+        As in `LlamaModel`.
+    attention, keys
+        Width of all query heads, and of all key heads.
+    """
+    return {
+        "attn_q": (attention, dim),
+        "attn_k": (keys, dim),
+        "attn_v": (keys, dim),
+        "attn_output": (dim, attention),
+        "ffn_gate": (hidden_dim, dim),
+        "ffn_up": (hidden_dim, dim),
+        "ffn_down": (dim, hidden_dim),
+    }
 
 
 def check_q8_0_range(name: str, values: np.ndarray) -> None:

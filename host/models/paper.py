@@ -125,17 +125,17 @@ def _from_gguf(path: Path, weights: str, output: str | None, group: int) -> Pape
         sizes, phrases = gguf_sizes(file, path.name, storage.format)
         model = _from_sizes(sizes, path.stem, str(path), storage, output_storage)
         return replace(model, parts=(*model.parts, *phrases))
-    return _from_llama(LlamaModel.open(path), path)
-
-
-def _from_llama(model: LlamaModel, path: Path) -> PaperModel:
+    try:
+        llama = LlamaModel.from_file(file)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
     return PaperModel(
         name=path.stem,
         family="llama",
-        shape=ModelShape.of(model),
-        context=model.context,
-        tied=model.tied,
-        parameters=sum(math.prod(tensor.shape) for tensor in model.file.tensors.values()),
+        shape=ModelShape.of(llama),
+        context=llama.context,
+        tied=llama.tied,
+        parameters=sum(math.prod(tensor.shape) for tensor in file.tensors.values()),
         parts=(),
         source=str(path),
     )
