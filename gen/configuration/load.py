@@ -7,7 +7,9 @@
     config_hash(config)      # 16 hexadecimal digits: what determines the hardware
 """
 
+import copy
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -62,8 +64,17 @@ def load_config(
             problems.append(f"An override must be key=value, such as matmul.lanes=256, got {shown(override)}.")
             continue
         assign(values, key.strip(), parse_yaml(text, f"--set {override}"), problems)
-    defaults = yaml_mapping(preset_text(DEFAULT_PRESET), DEFAULT_PRESET)
-    return validate(values, defaults, str(source), problems, unit_only=unit_only)
+    return validate(values, default_values(), str(source), problems, unit_only=unit_only)
+
+
+def default_values() -> dict[str, Any]:
+    """Return the values of the default preset: what stands in for bad ones, see `validate`."""
+    return copy.deepcopy(_default_values())
+
+
+@cache
+def _default_values() -> dict[str, Any]:
+    return yaml_mapping(preset_text(DEFAULT_PRESET), DEFAULT_PRESET)
 
 
 def assign(values: dict[str, Any], key: str, value: Any, problems: list[str]) -> None:

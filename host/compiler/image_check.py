@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.gen.common.progress import Stage, no_stage
-from rtlm.gen.configuration.load import load_config, validate
+from rtlm.gen.configuration.load import default_values, validate
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host.compiler.header import HEADER_WORDS, ImageHeader
 from rtlm.host.compiler.image_folder import file_sha256, striping_of
@@ -74,7 +74,7 @@ def check_image_folder(
 def _params(folder: Path, manifest: ImageManifest) -> AcceleratorParams:
     """Return the sizes of the manifest's accelerator, or refuse a configuration that does not have its hash."""
     stated = manifest.configuration
-    config = validate(stated.values, load_config().model_dump(mode="json"), str(folder / MANIFEST))
+    config = validate(stated.values, default_values(), str(folder / MANIFEST))
     if (actual := config_hash(config)) != stated.hash:
         raise ImageMismatchError(
             f"{folder / MANIFEST} states configuration {stated.hash}, but its values are those of {actual}"

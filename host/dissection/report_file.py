@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rtlm.gen.common.errors import RtlmError
 from rtlm.gen.configuration.fields import shown
-from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.load import default_values
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.configuration.validate import validate
 from rtlm.host.estimation.result import ErrorBand
@@ -79,7 +79,7 @@ class ReportFile(_Part):
     def configuration(self) -> Configuration:
         """Return the accelerator's configuration."""
         values = {name: value for name, value in self.config.items() if name != "hash"}
-        return validate(values, load_config().model_dump(mode="json"), "the report's configuration")
+        return validate(values, default_values(), "the report's configuration")
 
     @classmethod
     def read(cls, path: Path) -> Self:

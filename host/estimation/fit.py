@@ -1,9 +1,8 @@
 """An accelerator that holds a model: what has to be changed in a configuration, and nothing else."""
 
-from functools import cache
 from typing import Any
 
-from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.load import default_values
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.configuration.validate import validate
 from rtlm.host.models.stored import ModelShape
@@ -55,9 +54,4 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
                 changes.append(f"{section}.{key}={value}")
     if not changes:
         return config, ()
-    return validate(values, _defaults(), f"{config.name} with {' '.join(changes)}"), tuple(changes)
-
-
-@cache
-def _defaults() -> dict[str, Any]:
-    return load_config().model_dump(mode="json")
+    return validate(values, default_values(), f"{config.name} with {' '.join(changes)}"), tuple(changes)
