@@ -13,7 +13,6 @@ from rtlm.host.compiler.header import HEADER_BYTES, HEADER_WORDS
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape, Storage
-from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, Operator, f32_bits
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.params import AcceleratorParams
@@ -157,6 +156,11 @@ class Plan:
     regions: tuple[Region, ...]
     instructions: tuple[PlannedInstruction, ...]
 
+    @property
+    def words(self) -> int:
+        """Words of all regions."""
+        return sum(region.words for region in self.regions)
+
 
 def embedding_row_words(params: AcceleratorParams, dim: int) -> int:
     """Return the words of an embedding row: its fp16 scales, then its int8 values, each from a word's start."""
@@ -228,7 +232,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             purpose="kv",
             entries=shape.layers,
             entry_words=shape.kv_heads * params.kv.head_words,
-            entry_bytes=shape.kv_heads * params.context_limit * (SCALE_PAIR_BYTES + 2 * shape.head_dim),
+            entry_bytes=shape.kv_heads * params.context_limit * params.kv.position_bytes,
         )
         for slot in range(params.columns)
     ]

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from rtlm.host.compiler.plan import PURPOSES, Plan, PlannedInstruction
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import Opcode
 
 
@@ -36,11 +35,10 @@ def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, st
     history = {column.slot: column.history for column in columns}
     # The columns' own keys and values are written.
     positions = sum(history.values()) + len(columns)
-    position_bytes = SCALE_PAIR_BYTES + 2 * plan.shape.head_dim
     for planned in executed(plan, len(columns), logits=logits):
         instruction = planned.instruction
         if instruction.opcode is Opcode.ATTENTION:
-            needed["kv"] += instruction.kv_heads * positions * position_bytes
+            needed["kv"] += instruction.kv_heads * positions * plan.params.kv.position_bytes
         if planned.reads:
             needed[planned.reads.purpose] += planned.reads.entry_bytes
         if planned.writes and stored_logits:
@@ -56,7 +54,7 @@ def moved_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool) -> 
     plan, columns, logits
         As for `needed_bytes`.
     """
-    word_bytes, head_dim = plan.params.word_bytes, plan.shape.head_dim
+    word_bytes, kv = plan.params.word_bytes, plan.params.kv
     read, written = dict.fromkeys(PURPOSES, 0), dict.fromkeys(PURPOSES, 0)
     read["program"] = sum(region.words for region in plan.regions if region.name == "program") * word_bytes
     for planned in executed(plan, len(columns), logits=logits):
@@ -65,8 +63,7 @@ def moved_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool) -> 
         if planned.instruction.opcode is Opcode.ATTENTION:
             heads = planned.instruction.kv_heads
             for column in columns:
-                scales = -(-SCALE_PAIR_BYTES * column.history // word_bytes)
-                rows = -(-head_dim * column.history // word_bytes)
+                scales, rows = kv.words_of(column.history)
                 read["kv"] += heads * (scales + 2 * rows) * word_bytes
-            written["kv"] += len(columns) * heads * (SCALE_PAIR_BYTES + 2 * head_dim)
+            written["kv"] += len(columns) * heads * kv.position_bytes
     return read, written

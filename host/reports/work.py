@@ -83,8 +83,9 @@ def _attention(plan: Plan, planned: PlannedInstruction, columns: Sequence[Column
     instruction, word_bytes, head_dim = planned.instruction, plan.params.word_bytes, plan.shape.head_dim
     scales = rows = macs = 0
     for number, column in enumerate(columns):
-        scales += -(-SCALE_PAIR_BYTES * column.history // word_bytes)
-        rows += -(-head_dim * column.history // word_bytes)
+        scale_words, row_words = plan.params.kv.words_of(column.history)
+        scales += scale_words
+        rows += row_words
         macs += instruction.kv_heads * instruction.group * head_dim * (column.history + number - column.local_first + 1)
     scale_bytes, row_bytes = (words * word_bytes * instruction.kv_heads for words in (scales, rows))
     runs = len(columns) * instruction.kv_heads

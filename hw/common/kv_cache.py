@@ -24,15 +24,24 @@ class KvGeometry:
     context_limit: int
     word_bytes: int
 
+    def words_of(self, positions: int) -> tuple[int, int]:
+        """Return the words that hold the scale pairs of so many positions, and those of their keys (or values)."""
+        return -(-SCALE_PAIR_BYTES * positions // self.word_bytes), -(-self.head_dim * positions // self.word_bytes)
+
+    @property
+    def position_bytes(self) -> int:
+        """Bytes of one position: its scales, key and value."""
+        return SCALE_PAIR_BYTES + 2 * self.head_dim
+
     @property
     def scale_words(self) -> int:
         """Words of the scale pairs."""
-        return -(-SCALE_PAIR_BYTES * self.context_limit // self.word_bytes)
+        return self.words_of(self.context_limit)[0]
 
     @property
     def row_words(self) -> int:
         """Words of the keys, and of the values."""
-        return -(-self.head_dim * self.context_limit // self.word_bytes)
+        return self.words_of(self.context_limit)[1]
 
     @property
     def first_key(self) -> int:

@@ -16,6 +16,9 @@ from rtlm.hw.matmul.unit import MATMUL_COMMAND
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
 
+ISSUED_INSTRUCTIONS = 8
+"""Instructions that wait between decoding and hand-over."""
+
 SETTLE_CYCLES = 7
 """Cycles that all units must have been idle before a step counts as done: more than a hand-over between two takes."""
 
@@ -90,7 +93,7 @@ class Sequencer(wiring.Component):
         m = Module()
         params = self.params
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=INSTRUCTION.size, depth=params.queue_depth)
-        m.submodules.issued = issued = fifo.SyncFIFOBuffered(width=INSTRUCTION.size, depth=8)
+        m.submodules.issued = issued = fifo.SyncFIFOBuffered(width=INSTRUCTION.size, depth=ISSUED_INSTRUCTIONS)
         m.submodules.router = router = WordRouter(word_bits=8 * params.word_bytes, depth=32)
         wiring.connect(m, wiring.flipped(self.i_words), router.i_words)
         wiring.connect(m, router.o_matmul, wiring.flipped(self.o_matmul_words))
