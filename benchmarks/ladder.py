@@ -17,7 +17,7 @@ from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.device import side_by_side
 from rtlm.host.runtime.simulation import Simulation, simulate
 
 TOKEN = 300
@@ -62,9 +62,7 @@ RUNGS = (
 
 def decode(simulation: Simulation, context: int, sequences: int) -> int:
     """Decode one token of each sequence and give the cycles; the KV cache's content makes no difference to them."""
-    columns = [
-        ColumnInput(token=TOKEN + c, position=context, history=context, local_first=c, slot=c) for c in range(sequences)
-    ]
+    columns = side_by_side((TOKEN + slot, context, slot) for slot in range(sequences))
     return simulation.engine.step(columns).counters["CYCLES"]
 
 

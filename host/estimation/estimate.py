@@ -5,12 +5,11 @@
     estimate(EstimateRequest(config=load_config("kv260"), model=open_model("llama-2-7b"))).performance.tokens_per_s
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rtlm.gen.area.estimate import Area
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.host.compiler.layout import place_regions
 from rtlm.host.compiler.plan import Plan, make_plan
 from rtlm.host.errors import ModelError
 from rtlm.host.estimation.errors import stated_band
@@ -25,8 +24,7 @@ from rtlm.host.reports.measurements import Work
 from rtlm.host.reports.report import Performance
 from rtlm.host.reports.traffic import moved_bytes, needed_bytes
 from rtlm.host.reports.work import MODULES, operator_name, step_work
-from rtlm.host.runtime.device import ColumnInput
-from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.host.runtime.device import ColumnInput, side_by_side, successive
 from rtlm.hw.control.isa import Operator
 
 BOUND_SHARE = 0.5
@@ -91,12 +89,10 @@ def estimate(request: EstimateRequest) -> Estimate:
     params = config.to_params()
     plan = make_plan(params, model.shape, context=positions)
     machine = _Machine(plan=plan, units=unit_times(params), memory=memory_times(config, params))
-    columns = [
-        ColumnInput(token=0, position=request.context, history=request.context, local_first=i, slot=i)
-        for i in range(request.batch)
-    ]
+    columns = side_by_side((0, request.context, slot) for slot in range(request.batch))
     host_cycles = request.host_us * config.clock_mhz
-    decode = _with_host(machine.steps([columns], [1], logits=True), host_cycles)
+    time = machine.time(columns, logits=True)
+    decode = _with_host(machine.steps([(columns, time, 1)], logits=True), host_cycles)
     prefill = _with_host(_prefill(machine, request.prompt, request.batch), host_cycles)
     seconds = 1e-6 / config.clock_mhz
     needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
@@ -114,9 +110,7 @@ def estimate(request: EstimateRequest) -> Estimate:
         batch=request.batch,
         context=request.context,
     )
-    words = sum(region.words for region in place_regions(plan).values())
-    image_bytes = words * params.word_bytes
-    head_bytes = SCALE_PAIR_BYTES + 2 * model.shape.head_dim
+    image_bytes = plan.words * params.word_bytes
     return Estimate(
         model=model,
         config=config,
@@ -124,12 +118,12 @@ def estimate(request: EstimateRequest) -> Estimate:
         decode=decode,
         prefill=prefill,
         performance=performance,
-        kv_cache_bytes=request.batch * positions * model.shape.layers * model.shape.kv_heads * head_bytes,
+        kv_cache_bytes=request.batch * positions * model.shape.layers * model.shape.kv_heads * params.kv.position_bytes,
         image_bytes=image_bytes,
         memory_bytes=memory.capacity_bytes,
         fits=image_bytes <= memory.capacity_bytes,
         area=area,
-        power=power_of(config, area, memory, machine.time(columns), decode) if area else None,
+        power=power_of(config, area, memory, time, decode) if area else None,
         error_band=stated_band(),
         notes=_notes(model, config, image_bytes, memory, area),
     )
@@ -143,23 +137,21 @@ class _Machine:
     units: UnitTimes
     memory: MemoryTimes
 
-    def time(self, columns: Sequence[ColumnInput]) -> StepTime:
-        """Return the time of a decoding step."""
-        return step_time(self.plan, self.units, self.memory, columns, logits=True)
+    def time(self, columns: Sequence[ColumnInput], *, logits: bool) -> StepTime:
+        """Return the time of a step."""
+        return step_time(self.plan, self.units, self.memory, columns, logits=logits)
 
-    def steps(
-        self, samples: Sequence[Sequence[ColumnInput]], weights: Sequence[float], *, logits: bool
-    ) -> StepEstimate:
-        """Estimate steps of one kind from some of them, each of which stands for so many."""
-        cycles, tokens = 0.0, 0
+    def steps(self, samples: Iterable[tuple[Sequence[ColumnInput], StepTime, float]], *, logits: bool) -> StepEstimate:
+        """Estimate steps of one kind from some of them, each with its time and how many it stands for."""
+        cycles, tokens, steps = 0.0, 0, 0.0
         operators: dict[Operator, OperatorEstimate] = {}
         read: dict[str, int] = {}
         written: dict[str, int] = {}
-        for columns, weight in zip(samples, weights, strict=True):
-            time = step_time(self.plan, self.units, self.memory, columns, logits=logits)
+        for columns, time, weight in samples:
             work = step_work(self.plan, columns, logits=logits, stored_logits=False)
             cycles += weight * time.cycles
             tokens += round(weight * len(columns))
+            steps += weight
             moved = moved_bytes(self.plan, columns, logits=logits)
             for total, values in zip((read, written), moved, strict=True):
                 for purpose, size in values.items():
@@ -169,7 +161,7 @@ class _Machine:
                 operators[operator] = _add(operators.get(operator), one, weight)
         ordered = tuple(operators[each] for module in MODULES.values() for each in module if each in operators)
         return StepEstimate(
-            cycles=cycles, operators=ordered, read=read, written=written, tokens=tokens, steps=round(sum(weights))
+            cycles=cycles, operators=ordered, read=read, written=written, tokens=tokens, steps=round(steps)
         )
 
     def _operator(self, operator: Operator, time: StepTime, work: Work) -> OperatorEstimate:
@@ -217,18 +209,17 @@ def _prefill(machine: _Machine, prompt: int, batch: int) -> StepEstimate:
     width = machine.plan.params.columns
     starts = list(range(0, prompt, width))
 
-    def inputs(start: int) -> list[ColumnInput]:
-        return [
-            ColumnInput(token=0, position=start + i, history=start, local_first=0, slot=0)
-            for i in range(min(width, prompt - start))
-        ]
+    def sample(start: int, weight: float, *, logits: bool) -> tuple[Sequence[ColumnInput], StepTime, float]:
+        columns = successive([0] * min(width, prompt - start), start, slot=0)
+        return columns, machine.time(columns, logits=logits), weight
 
-    last = machine.steps([inputs(starts[-1])], [batch], logits=True)
+    last = machine.steps([sample(starts[-1], batch, logits=True)], logits=True)
     before = starts[:-1]
     if not before:
         return last
     picked = sorted({before[i * (len(before) - 1) // (PREFILL_SAMPLES - 1)] for i in range(PREFILL_SAMPLES)})
-    rest = machine.steps([inputs(start) for start in picked], _weights(picked, before, batch), logits=False)
+    weights = _weights(picked, before, batch)
+    rest = machine.steps([sample(start, weight, logits=False) for start, weight in weights.items()], logits=False)
     merged: dict[str, OperatorEstimate] = {}
     for one in (*rest.operators, *last.operators):
         merged[one.name] = _add(merged.get(one.name), one, 1.0)
@@ -242,7 +233,7 @@ def _prefill(machine: _Machine, prompt: int, batch: int) -> StepEstimate:
     )
 
 
-def _weights(picked: Sequence[int], starts: Sequence[int], batch: int) -> list[float]:
+def _weights(picked: Sequence[int], starts: Sequence[int], batch: int) -> dict[int, float]:
     """Return for how many steps each of the picked ones stands, by linear interpolation between them."""
     weights = dict.fromkeys(picked, 0.0)
     for start in starts:
@@ -251,7 +242,7 @@ def _weights(picked: Sequence[int], starts: Sequence[int], batch: int) -> list[f
         part = (start - below) / (above - below) if above > below else 0.0
         weights[below] += batch * (1 - part)
         weights[above] += batch * part
-    return list(weights.values())
+    return weights
 
 
 def _sum(one: Mapping[str, int], two: Mapping[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.models.paper import open_model
 from rtlm.host.models.stored import ModelShape, Storage
-from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.device import ColumnInput, side_by_side, successive
 from rtlm.hw.formats import BlockFormat
 
 MEASURED = "rtl_cycles.json"
@@ -104,17 +104,11 @@ class Point:
     logits: bool = True
 
     @property
-    def columns(self) -> list[ColumnInput]:
+    def columns(self) -> tuple[ColumnInput, ...]:
         """What each column is given."""
         if self.prompt > 1:
-            return [
-                ColumnInput(token=TOKEN, position=self.context + i, history=self.context, local_first=0, slot=0)
-                for i in range(self.prompt)
-            ]
-        return [
-            ColumnInput(token=TOKEN, position=self.context, history=self.context, local_first=i, slot=i)
-            for i in range(self.batch)
-        ]
+            return successive([TOKEN] * self.prompt, self.context, slot=0)
+        return side_by_side((TOKEN, self.context, slot) for slot in range(self.batch))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,8 @@ from rtlm.host.estimation.memory import MemoryTimes
 from rtlm.host.estimation.units import UnitTimes
 from rtlm.host.estimation.words import WordStream
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import Index, Instruction, Opcode, Operator
-from rtlm.hw.control.sequencer import SETTLE_CYCLES
+from rtlm.hw.control.sequencer import ISSUED_INSTRUCTIONS, SETTLE_CYCLES
 from rtlm.hw.vector.epilogue import Epilogue
 
 DECODE_CYCLES = 4
@@ -27,9 +26,6 @@ DECODE_CYCLES = 4
 
 DISPATCH_CYCLES = 2
 """From an instruction's hand-over to the next one's (`Sequencer`)."""
-
-ISSUED = 8
-"""Instructions that wait between decoding and hand-over (`Sequencer`)."""
 
 COMMAND_CYCLES = 2
 """From a command's hand-over to the first word or value that its unit takes."""
@@ -186,8 +182,8 @@ class _Timer:
             if self.plan.instructions[index].is_skipped(len(self.columns), logits=self.logits):
                 self.state.decoded += 1
             else:
-                if len(handed_out) >= ISSUED:
-                    self.state.decoded = max(self.state.decoded, handed_out[-ISSUED])
+                if len(handed_out) >= ISSUED_INSTRUCTIONS:
+                    self.state.decoded = max(self.state.decoded, handed_out[-ISSUED_INSTRUCTIONS])
                 self.state.decoded += DECODE_CYCLES
                 if not handed_out:
                     self._wait(Operator.CONTROL, self.state.decoded)
@@ -349,11 +345,10 @@ class _Timer:
         group = instruction.group
         prepare = max(group + attention.beat_cycles + QUERY_CYCLES, group + 2 + times.query_scale)
         sums_free = output = self.words.time
-        for column in self.columns:
-            history, own = column.history, self._own(column)
-            scale_words = -(-SCALE_PAIR_BYTES * history // attention.word_bytes)
-            row_words = -(-attention.head_dim * history // attention.word_bytes)
-            beats = -(-history // attention.positions)
+        for number, column in enumerate(self.columns):
+            own = number - column.local_first + 1  # positions of this step that the column attends to
+            scale_words, row_words = attention.kv.words_of(column.history)
+            beats = -(-column.history // attention.positions)
             word_cycles = beats * attention.beat_cycles / row_words if row_words else 0.0
             slot = self.starts[f"kv{column.slot}"] + instruction.address // self.plan.params.beats_per_word
             for head in range(instruction.kv_heads):
@@ -381,10 +376,6 @@ class _Timer:
         self._epilogue(instruction.epilogue, state.attention_end)
         # Until the last result the cycles count to the product with the values.
         self._wait(Operator.PV, state.attention_end)
-
-    def _own(self, column: ColumnInput) -> int:
-        """Return how many positions of this step a column attends to."""
-        return self.columns.index(column) - column.local_first + 1
 
     def _end(self) -> None:
         state = self.state

@@ -77,7 +77,7 @@ class WordStream:
         self._requested = 0.0
         self._arrived: deque[float] = deque(maxlen=memory.outstanding)
         self._admitted = 0  # words of all bursts so far
-        self._takes: deque[tuple[float, float, float]] = deque()  # words taken before and after, and when after
+        self._takes: deque[tuple[float, float, float]] = deque()  # words taken before; begin and end
         self._taken = 0.0
 
     @property

@@ -23,7 +23,7 @@ from rtlm.host.models.download import SMOLLM2, fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.paper import PaperModel, open_model
 from rtlm.host.models.random_model import write_random_model
-from rtlm.host.runtime.device import ColumnInput
+from rtlm.host.runtime.device import side_by_side
 from rtlm.host.runtime.simulation import simulate
 
 SLICE_LAYERS, SLICE_VOCABULARY = 2, 320
@@ -92,10 +92,7 @@ def _simulate(survivor: Survivor) -> dict[str, Any]:
     # The same accelerator as the whole model's, with what can be simulated of the model.
     fitted = estimate_point(survivor.values, point).config
     estimated = estimate_point(fitted.model_dump(mode="json"), point, model=str(path))
-    columns = [
-        ColumnInput(token=TOKEN, position=point.context, history=point.context, local_first=slot, slot=slot)
-        for slot in range(point.batch)
-    ]
+    columns = side_by_side((TOKEN, point.context, slot) for slot in range(point.batch))
     with simulate(
         estimated.config, LlamaModel.open(path), context=point.context + 1, progress=SilentProgress()
     ) as simulation:

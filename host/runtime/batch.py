@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
-from rtlm.host.runtime.device import ColumnInput, Stepper
+from rtlm.host.runtime.device import Stepper, side_by_side
 from rtlm.host.runtime.generation import Step, TokenChoice, check_prompt, feed_prompt
 from rtlm.host.runtime.sampling import SamplingParams
 
@@ -74,16 +74,7 @@ def generate_batch(
         return len(texts[slot]) < len(prompts[slot]) + max_tokens and texts[slot][-1] not in stop
 
     while slots := [slot for slot in range(len(prompts)) if going_on(slot)]:
-        inputs = tuple(
-            ColumnInput(
-                token=texts[slot][-1],
-                position=len(texts[slot]) - 1,
-                history=len(texts[slot]) - 1,
-                local_first=c,
-                slot=slot,
-            )
-            for c, slot in enumerate(slots)
-        )
+        inputs = side_by_side((texts[slot][-1], len(texts[slot]) - 1, slot) for slot in slots)
         result = stepper.step(inputs, want_logits=True, read_logits=read_logits)
         tokens = tuple(choices[slot].choose(result, c) for c, slot in enumerate(slots))
         for slot, token in zip(slots, tokens, strict=True):

@@ -7,7 +7,7 @@ driver's accesses are wanted, `rtlm.host.verification.accelerator_bench.Recordin
 of `Device`; none is there yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,22 @@ class ColumnInput:
     history: int
     local_first: int
     slot: int
+
+
+def successive(tokens: Sequence[int], position: int, *, slot: int) -> tuple[ColumnInput, ...]:
+    """Return the columns that take successive tokens of one sequence, the first at `position`."""
+    return tuple(
+        ColumnInput(token=token, position=position + c, history=position, local_first=0, slot=slot)
+        for c, token in enumerate(tokens)
+    )
+
+
+def side_by_side(sequences: Iterable[tuple[int, int, int]]) -> tuple[ColumnInput, ...]:
+    """Return the columns that take one token of each sequence: tokens, their positions, and the sequences' slots."""
+    return tuple(
+        ColumnInput(token=token, position=position, history=position, local_first=c, slot=slot)
+        for c, (token, position, slot) in enumerate(sequences)
+    )
 
 
 def check_inputs(columns: Sequence[ColumnInput], *, limit: int, vocabulary: int, context: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
-from rtlm.host.runtime.device import ColumnInput, Stepper, StepResult
+from rtlm.host.runtime.device import ColumnInput, Stepper, StepResult, successive
 from rtlm.host.runtime.sampling import Sampler, SamplingParams
 from rtlm.host.runtime.speculation import NgramDraft
 
@@ -101,14 +101,6 @@ def check_prompt(stepper: Stepper, prompt: Sequence[int], max_tokens: int, *, nu
             f"prompt and answer must fit the context of {stepper.context} positions, got {len(prompt)} {tokens} and "
             f"{max_tokens} new ones"
         )
-
-
-def successive(tokens: Sequence[int], position: int, *, slot: int) -> tuple[ColumnInput, ...]:
-    """Return the columns that take successive tokens of one sequence, the first at `position`."""
-    return tuple(
-        ColumnInput(token=token, position=position + c, history=position, local_first=0, slot=slot)
-        for c, token in enumerate(tokens)
-    )
 
 
 def feed_prompt(
