@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from rtlm.gen.common.errors import INTERRUPTED, OK, USER_ERROR, RtlmError
 from rtlm.host.cli.answer_options import answer_options
-from rtlm.host.cli.files import MAX_TEXT_BYTES, check_text_file, decode_text, write_text
+from rtlm.host.cli.files import MAX_TEXT_BYTES, check_text_file, console, decode_text, write_text
 from rtlm.host.cli.options import Whole
 from rtlm.host.session_options import RunOptions
 
@@ -169,11 +169,10 @@ class _Chat:
         return False
 
     def _report(self) -> None:
-        from rich.console import Console
         from rtlm.host.reports.table import print_report
 
         self._check_turns()
-        print_report(self._conversation.report(), Console(width=None if sys.stdout.isatty() else 100))
+        print_report(self._conversation.report(), console())
 
     def _save(self, name: str) -> None:
         if not name:

@@ -1,6 +1,5 @@
 """``rtlm compare``."""
 
-import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import click
 from rtlm.gen.common.errors import OK, RtlmError
-from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, save, write_text
+from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, console, save, write_text
 from rtlm.host.cli.options import Whole
 
 PLATFORMS = ("cpu", "gpu", "fpga", "asic", "pim")
@@ -155,10 +154,9 @@ def compare(
         for path in plots:
             save("--plot", str(path), partial(draw, points, path))
     if not quiet and STANDARD_OUTPUT not in (csv_file, json_file):
-        from rich.console import Console
         from rtlm.host.survey.table import render
 
-        Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(render(points, selection, summary=summary))
+        console(PLAIN_WIDTH).print(render(points, selection, summary=summary))
     return OK
 
 

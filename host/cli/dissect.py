@@ -1,14 +1,13 @@
 """``rtlm dissect``."""
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rtlm.gen.common.errors import OK
-from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, save, write_text
+from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, console, save, write_text
 from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
@@ -184,6 +183,4 @@ def _finish(values: dict[str, Any], tables: Any, json_file: str | None, *, show:
     if json_file:
         write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "--json", json_file)
     if show:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(tables)
+        console(PLAIN_WIDTH).print(tables)

@@ -1,16 +1,14 @@
 """``rtlm estimate``."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
 from rtlm.gen.common.errors import OK
+from rtlm.host.cli.files import console, save
 from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
 
 DEFAULT_MODEL = "smollm2-135m"
-PLAIN_WIDTH = 100
-"""Characters in a line where no terminal says how many it has."""
 
 
 @click.command(epilog="Errors against RTL: docs/estimates.md. The JSON has the keys of a report, docs/report.md.")
@@ -70,7 +68,6 @@ def estimate(
       rtlm estimate --model llama-3-8b --config u280 --set matmul.columns=8 --batch 8
       rtlm estimate --model llama-2-7b --config u250 --chips 4 --link-gb-s 12.5
     """
-    from rich.console import Console
     from rtlm.gen.configuration.load import load_config
     from rtlm.host.estimation.estimate import EstimateRequest
     from rtlm.host.estimation.estimate import estimate as estimate_request
@@ -88,11 +85,11 @@ def estimate(
         prompt=prompt,
         host_us=host_us,
     )
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    out = console()
     if chips == 1 and not host_share:
         result = estimate_request(request)
         values = result.to_json()
-        console.print(render(result))
+        out.print(render(result))
     else:
         divided = scale_out(
             request,
@@ -101,7 +98,8 @@ def estimate(
             processor=Processor(layers=host_share, bytes_per_s=host_gb_s * 1e9) if host_share else None,
         )
         values = divided.to_json()
-        console.print(render(divided.chip), render_scale_out(divided))
+        out.print(render(divided.chip), render_scale_out(divided))
     if json_file:
-        json_file.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        save("--json", str(json_file), lambda: json_file.write_text(text, encoding="utf-8"))
     return OK

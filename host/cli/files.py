@@ -1,20 +1,34 @@
 """Files that commands write: refused before the work where they cannot be, and a sentence where they could not."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rtlm.gen.common.errors import RtlmError
 from rtlm.host.cli.options import check_writable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 STANDARD_OUTPUT = "-"
+
+PLAIN_WIDTH = 100
+"""Characters in a line where no terminal says how many it has, unless a command needs more."""
 
 MAX_TEXT_BYTES = 1 << 22
 """Longest text that a model is given."""
 
 PLOTS = (".svg", ".png")
 """Endings of the plots that can be drawn."""
+
+
+def console(plain_width: int = PLAIN_WIDTH) -> "Console":
+    """Return standard output for `rich`, with so many characters in a line where no terminal says how many it has."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else plain_width)
 
 
 def check_text_file(option: str, name: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rtlm.gen.common.errors import INTERRUPTED, OK
 from rtlm.host.cli.answer_options import answer_options
-from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file, decode_text, write_text
+from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file, console, decode_text, write_text
 from rtlm.host.cli.options import Whole, check_writable
 from rtlm.host.session_options import BACKENDS, DEFAULT_WAVES, POWER, RunOptions
 
@@ -152,11 +152,10 @@ def run(
     if options["waves"] and report.run.memory:
         _tell_waves(options["waves"], options["waves_file"], report.run.simulator.simulated_cycles or 0)
     if not quiet and not to_stdout:
-        from rich.console import Console
         from rtlm.host.reports.table import print_report
 
         print()
-        print_report(report, Console(width=None if sys.stdout.isatty() else 100))
+        print_report(report, console())
     if json_file is not None:
         write_text(report.dumps(), "--json", json_file)
     if report.run.interrupted:
