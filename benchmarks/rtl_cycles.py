@@ -17,7 +17,7 @@ from rtlm.gen.rtl.verilog import build_rtl
 from rtlm.host.estimation.points import GROUPS, MEASURED, MODELS, SMOLLM2, VOCABULARY, group_config
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
+from rtlm.host.models.random_model import random_model_file
 from rtlm.host.runtime.simulation import simulate
 
 RESULTS = Path(__file__).resolve().parent.parent / "host/estimation" / MEASURED
@@ -69,13 +69,7 @@ def model_file(name: str, progress: Progress) -> Path:
     sizes = {"vocab": VOCABULARY, **MODELS[name]}
     if "matrix_type" in sizes:
         sizes["matrix_type"] = GGMLQuantizationType[sizes["matrix_type"]]
-
-    def make(folder: Path) -> None:
-        progress.stage(f"writing random weights of {name}")
-        write_random_model(folder / "model.gguf", **sizes)
-
-    key = "-".join(["points", *(f"{value}" for value in sizes.values())])
-    return cached(key, make, cache=cache_folder("models"), keep=None) / "model.gguf"
+    return random_model_file(name, progress.stage, **sizes)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,13 @@ from typing import Any
 import click
 import numpy as np
 from gguf import GGMLQuantizationType
-from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.progress import Progress, TerminalProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.golden.kv_cache import cache_words, random_cache
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.random_model import write_random_model
+from rtlm.host.models.random_model import random_model_file
 from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
@@ -196,14 +195,7 @@ def model_file(name: str, progress: Progress) -> Path:
         return fetch(progress=progress.stage)
     if name not in SHAPES:
         return Path(name)
-    shape = SHAPES[name]
-
-    def make(folder: Path) -> None:
-        progress.stage(f"writing random weights of {name}")
-        write_random_model(folder / "model.gguf", **shape)
-
-    key = f"{name}-{shape['layers']}-layers-{shape['matrix_type'].name.lower()}"
-    return cached(key, make, cache=cache_folder("models"), keep=None) / "model.gguf"
+    return random_model_file(name, progress.stage, **SHAPES[name])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from typing import Any
 
 from gguf import GGMLQuantizationType
 from rtlm.gen.boards.devices import DEVICES
-from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ConfigError, RtlmError, ToolError
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.host.errors import ModelError
@@ -22,7 +21,7 @@ from rtlm.host.exploration.metrics import RESOURCES, device_of
 from rtlm.host.models.download import SMOLLM2, fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.paper import PaperModel, open_model
-from rtlm.host.models.random_model import write_random_model
+from rtlm.host.models.random_model import random_model_file
 from rtlm.host.runtime.device import side_by_side
 from rtlm.host.runtime.simulation import simulate
 
@@ -129,11 +128,8 @@ def _weights(model: PaperModel, point: Point) -> tuple[Path, str]:
     kind = GGMLQuantizationType[point.weights.upper()]
     output = GGMLQuantizationType[(point.output or point.weights).upper()]
 
-    def make(folder: Path) -> None:
-        write_random_model(folder / "model.gguf", **sizes, matrix_type=kind, embedding_type=output)
-
-    folder = cached(f"slice-{digest(sizes, kind.name, output.name)}", make, cache=cache_folder("models"), keep=None)
-    return folder / "model.gguf", f"{SLICE_LAYERS} layers of {model.name}, random weights in {kind.name}"
+    path = random_model_file(model.name, **sizes, matrix_type=kind, embedding_type=output)
+    return path, f"{SLICE_LAYERS} layers of {model.name}, random weights in {kind.name}"
 
 
 def _synthesise(survivor: Survivor) -> dict[str, Any]:

@@ -3,12 +3,36 @@
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 from gguf import GGMLQuantizationType
+from rtlm.gen.common.cache import cache_folder, cached, digest
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import ARCHITECTURE, LlamaModel
+
+
+def random_model_file(what: str, progress: Stage = no_stage, **arguments: Any) -> Path:
+    """Return the cached file of a random model, writing it if it is not there.
+
+    Parameters
+    ----------
+    what
+        What it is, for `progress`.
+    progress
+        Told that it is being written.
+    **arguments
+        Of `write_random_model`.
+    """
+
+    def make(folder: Path) -> None:
+        progress(f"writing random weights of {what}")
+        write_random_model(folder / "model.gguf", **arguments)
+
+    key = f"random-{digest(sorted(arguments.items()))}"
+    return cached(key, make, cache=cache_folder("models"), keep=None) / "model.gguf"
 
 
 def write_random_model(
