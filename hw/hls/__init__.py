@@ -45,7 +45,7 @@ first beat out).
 """
 
 from rtlm.hw.hls.errors import KernelError
-from rtlm.hw.hls.graph import Value, constant, select
+from rtlm.hw.hls.graph import Value, constant
 from rtlm.hw.hls.kernel import Kernel, kernel
 from rtlm.hw.hls.language import (
     bits,
@@ -61,6 +61,7 @@ from rtlm.hw.hls.language import (
     recip,
     recip_exact,
     rsqrt,
+    select,
     sqrt,
     stream_argmax,
     stream_max,
@@ -70,7 +71,9 @@ from rtlm.hw.hls.language import (
     to_int,
     wrap,
 )
-from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Float, Shared, SInt, UInt, from_bits, to_bits
+from rtlm.hw.hls.sequence import filled, fold, index, previous, scan, window, zeros
+from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Float, Ram, Shared, SInt, UInt, Vec, from_bits, to_bits
+from rtlm.hw.hls.vectors import Vector, dot, pack, unpack
 
 __all__ = [
     "BF16",
@@ -80,26 +83,36 @@ __all__ = [
     "Float",
     "Kernel",
     "KernelError",
+    "Ram",
     "SInt",
     "Shared",
     "UInt",
     "Value",
+    "Vec",
+    "Vector",
     "bits",
     "clamp",
     "constant",
     "convert",
+    "dot",
     "exp",
     "exp2",
     "exponent_field",
+    "filled",
     "fma",
+    "fold",
     "from_bits",
+    "index",
     "kernel",
     "ldexp",
     "maximum",
     "minimum",
+    "pack",
+    "previous",
     "recip",
     "recip_exact",
     "rsqrt",
+    "scan",
     "select",
     "sqrt",
     "stream_argmax",
@@ -109,5 +122,8 @@ __all__ = [
     "to_bits",
     "to_float",
     "to_int",
+    "unpack",
+    "window",
     "wrap",
+    "zeros",
 ]

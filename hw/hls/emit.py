@@ -8,8 +8,10 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.hls.banks import LoadedMemory
 from rtlm.hw.hls.plan import Phase, Plan, last_uses
 from rtlm.hw.hls.schedule import Net
+from rtlm.hw.hls.vectors import leaves
 
 RESULT_DEPTH = 4  # packets whose reductions may wait between two phases
 
@@ -73,7 +75,7 @@ class KernelComponent(wiring.Component):
     ):
         self.plan, self.latency, self.schedule = plan, plan.schedule.latency, plan.schedule
         self.tag_shape = None if tag is None else Shape.cast(tag)
-        self.framing = framing or plan.graph.reduces
+        self.framing = framing or plan.graph.framed
         self.max_length = max_length
         self._longest = max_length or 0
         self._limited = any(p.elements for p in plan.phases)
@@ -83,14 +85,26 @@ class KernelComponent(wiring.Component):
                 f"give max_length, the longest packet in beats, as a positive number, not {max_length}."
             )
         extra: dict[str, Any] = ({"last": 1} if self.framing else {}) | ({} if tag is None else {"tag": tag})
+        self.memories = {
+            name: LoadedMemory(
+                leaves(name, type_.item),
+                type_.depth,
+                plan.lanes if name in plan.striped else 1,
+                sum(net.memory == name for net in plan.phases[0].words.values()),
+            )
+            for name, type_ in plan.kernel.memories.items()
+            if any(v.attrs["memory"].name == name for v in plan.graph.reads)
+        }
+        release = {"release": 1} if self.memories else {}
         arguments = {v.attrs["name"]: self._field(v) for v in plan.graph.args}
         results = {name: self._field(r) for name, r in zip(plan.kernel.results, plan.graph.results, strict=True)}
         super().__init__(
             {
-                "i": In(stream.Signature(data.StructLayout(arguments | extra))),
+                "i": In(stream.Signature(data.StructLayout(arguments | extra | release))),
                 "o": Out(stream.Signature(data.StructLayout(results | extra))),
                 **({"too_long": Out(1)} if self._limited else {}),
                 **({"busy": Out(1)} if busy else {}),
+                **{name: In(stream.Signature(loaded.i.payload.shape())) for name, loaded in self.memories.items()},
             }
         )
 
@@ -115,6 +129,8 @@ class KernelComponent(wiring.Component):
                 source = self.i.payload[v.attrs["name"]]
                 m.d.comb += first.ports[id(v), lane].eq(source if lane is None else source[lane])
         refused = self._count_beats(m) if self._limited else Const(0, 1)
+        if self.memories:
+            refused = refused | self._load(m, first)
         m.d.comb += [first.i_valid.eq(self.i.valid & ~refused), self.i.ready.eq(first.i_ready & ~refused)]
         for name in ("last", "tag"):
             if hasattr(first, name):
@@ -136,6 +152,22 @@ class KernelComponent(wiring.Component):
         if plan.graph.once_per_packet:
             m.d.comb += self.o.payload.last.eq(1)
         return m
+
+    def _load(self, m: Module, first: _PhaseUnit) -> Value:
+        """Connect memories and the pipeline that reads them; returns whether a beat has to wait for a load."""
+        release = self.i.payload.release
+        m.d.comb += first.release.eq(release)
+        for name, loaded in self.memories.items():
+            m.submodules[name] = loaded
+            wiring.connect(m, wiring.flipped(getattr(self, name)), loaded.i)
+            m.d.comb += [loaded.claim.eq(self.i.valid & self.i.ready & release), loaded.enable.eq(first.move)]
+            for copy, (address, word, free) in enumerate(first.reads(name)):
+                m.d.comb += [
+                    loaded.address[copy].eq(address),
+                    word.eq(loaded.data[copy]),
+                    loaded.release[copy].eq(free),
+                ]
+        return ~Cat(*(loaded.available for loaded in self.memories.values())).all()
 
     def _count_beats(self, m: Module) -> Signal:
         """Watch the length of packets: one that outgrew the FIFO would wait for its own end for ever."""
@@ -208,6 +240,19 @@ class _PhaseUnit(wiring.Component):
         if tag is not None:
             self.tag, self.o_tag = Signal(tag, name="i_tag"), Signal(tag, name="o_tag")
         self.active = Signal()  # High while a beat is in the pipeline, and a cycle longer.
+        self.move = Signal()  # A cycle in which the pipeline moves.
+        self.waiting = [Signal(name="waiting")] if phase.interval > 1 else []  # The next beat may not follow yet.
+        self.words = sorted(phase.words.values(), key=lambda net: net.stage)
+        if self.words:
+            self.release = Signal(name="i_release")
+        self._ports = {
+            id(net): (
+                Signal(max(1, net.args[0].width), name=f"{net.memory}_address{n}"),
+                Signal(net.shape, name=f"{net.memory}_word{n}"),
+                Signal(name=f"{net.memory}_release{n}"),
+            )
+            for n, net in enumerate(self.words)
+        }
         self.accumulators = {
             id(v): Signal(v.type.shape, name=f"accumulator{i}") for i, (v, _) in enumerate(phase.reductions)
         }
@@ -223,28 +268,42 @@ class _PhaseUnit(wiring.Component):
         net = self.phase.nets[key]
         return next(s for s, n in zip(self.outputs, self.phase.outputs, strict=False) if n is net)
 
+    def reads(self, memory: str) -> list[tuple[Signal, Signal, Signal]]:
+        """Places that read a memory, as a beat passes them: address, word, release."""
+        return [self._ports[id(net)] for net in self.words if net.memory == memory]
+
     def elaborate(self, platform) -> Module:
         m = Module()
         phase = self.phase
         stages = phase.stages
-        valid = [self.i_valid, *(Signal(name=f"valid{k}") for k in range(1, stages + 1))]
+        taken = Signal(name="taken") if self.waiting else self.i_valid
+        valid = [taken, *(Signal(name=f"valid{k}") for k in range(1, stages + 1))]
         enable = Signal()
         m.d.comb += [
             enable.eq(~self.o_valid | self.o_ready),
-            self.i_ready.eq(enable),
+            self.i_ready.eq(enable & ~self.waiting[0] if self.waiting else enable),
             self.o_valid.eq(valid[stages] & (self.o_last if self.packet_end else 1)),
         ]
         # One enable for everything, off while the pipeline is empty: delays become shift-register primitives (which
         # have one enable), and a simulator skips an idle pipeline with one branch.
-        move = Signal()
-        m.d.sync += self.active.eq(Cat(*valid).any())
-        m.d.comb += move.eq(enable & (self.i_valid | self.active))
+        move = self.move
+        m.d.sync += self.active.eq(Cat(*valid, *self.waiting).any())
+        m.d.comb += move.eq(enable & (taken | self.active))
+        if self.waiting:
+            self._wait(m, taken)
         updates: list[list] = [[] for _ in range(stages)]
         self.at: dict[tuple[int, int], Value] = {}
-        self._nets(m, updates)
         for name in ("last", "tag"):
             if hasattr(self, name):
                 self._delay(getattr(self, name), getattr(self, f"o_{name}"), name, updates)
+        with m.If(move):
+            self._first_beats(m, valid)
+        self._nets(m, updates)
+        if self.words:
+            self._delay(self.release, self.release, "release", updates)
+            for net in self.words:
+                _, _, free = self._ports[id(net)]
+                m.d.comb += free.eq(move & valid[net.reads_at] & self.release_at[net.reads_at])
         sums: list = []
         if phase.reductions:
             self._reductions(m, sums)
@@ -254,6 +313,9 @@ class _PhaseUnit(wiring.Component):
                 m.d.sync += statements
             with m.If(valid[phase.depth]):
                 m.d.sync += sums
+            for state in phase.builder.states:
+                with m.If(valid[state.write_stage]):
+                    m.d.sync += self.state_registers[id(state)].eq(self._value(state.written, state.write_stage))
         for net, port in zip(phase.outputs, self.outputs, strict=False):
             m.d.comb += port.eq(self._value(net, stages))
         if hasattr(self, "last"):
@@ -261,6 +323,28 @@ class _PhaseUnit(wiring.Component):
         if hasattr(self, "tag"):
             m.d.comb += self.o_tag.eq(self.tag_at[stages])
         return m
+
+    def _wait(self, m: Module, taken: Signal) -> None:
+        """Count the cycles until a beat may follow the one before; the pipeline moves on meanwhile."""
+        wait = Signal(range(self.phase.interval), name="wait")
+        m.d.comb += [self.waiting[0].eq(wait != 0), taken.eq(self.i_valid & (wait == 0))]
+        with m.If(self.move):
+            with m.If(taken):
+                m.d.sync += wait.eq(self.phase.interval - 1)
+            with m.Elif(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
+
+    def _first_beats(self, m: Module, valid: list) -> None:
+        """For the stages that read states, whether the beat is a packet's first."""
+        self.first_at: dict[int, Signal] = {}
+        for stage in sorted({state.read.stage for state in self.phase.builder.states}):
+            first = self.first_at[stage] = Signal(init=1, name=f"first{stage}")
+            with m.If(valid[stage]):
+                m.d.sync += first.eq(self.last_at[stage])
+        self.state_registers = {
+            id(state): Signal(state.read.shape, name=f"state{n}", reset_less=True)
+            for n, state in enumerate(self.phase.builder.states)
+        }
 
     def _value(self, net: Net, stage: int) -> Value:
         return net.source if net.is_const else self.at[id(net), stage]
@@ -276,6 +360,13 @@ class _PhaseUnit(wiring.Component):
                 value = self.ports[keys[id(net)]]
             elif net.rom is not None:
                 value = self._rom(m, net, net.rom, number)
+            elif net.state is not None:
+                value = Signal(net.shape, name=f"state_{number}")
+                held = self.state_registers[id(net.state)]
+                m.d.comb += value.eq(Mux(self.first_at[net.stage], Const(net.state.initial, net.width), held))
+            elif net.memory is not None:
+                address, value, _ = self._ports[id(net)]
+                m.d.comb += address.eq(self._value(net.args[0], net.reads_at))
             else:
                 assert net.function, "a net that is neither input nor table is computed"
                 value = Value.cast(net.function(*(self._value(a, net.stage) for a in net.args)))
@@ -311,7 +402,9 @@ class _PhaseUnit(wiring.Component):
         updates.append(first.eq(self.last_at[depth]))
         for v, net in self.phase.reductions:
             x, total = self._value(net, depth), self.accumulators[id(v)]
-            if v.op == "reduce_max":
+            if v.op == "reduce_last":
+                updates.append(total.eq(x))
+            elif v.op == "reduce_max":
                 updates.append(total.eq(Mux(first | (x > total), x, total)))
             elif not v.attrs["saturate"]:
                 updates.append(total.eq(Mux(first, 0, total) + x))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 INSTEAD = {
     "exp": "exp(x)",
@@ -19,10 +21,13 @@ INSTEAD = {
     "rint": "to_int(x, width)",
     "floor": "to_int(x, width), which rounds to nearest",
     "ceil": "to_int(x, width), which rounds to nearest",
-    "floor_divide": "x >> n for an integer by 2 ** n, a / b for floats",
-    "remainder": "wrap(x, type) or bits(x, 0, n) for an integer modulo 2 ** n",
-    "matmul": "stream_sum(a * b, type) for a dot product over a packet",
-    "reduce": "stream_sum, stream_max or stream_argmax over a packet",
+    "floor_divide": "x // n for an integer by a number of Python, a / b for floats",
+    "remainder": "x % n for an integer modulo a number of Python",
+    "matmul": "dot(a, b) for vectors, stream_sum(a * b, type) for a dot product over a packet",
+    "reduce": "v.sum() for a vector, stream_sum, stream_max, stream_argmax or fold over a packet",
+    "cumsum": "scan(step, initial, x)",
+    "roll": "previous(x, n)",
+    "convolve": "dot(window(x, n), taps)",
 }
 """What a kernel says instead of functions of NumPy, by their names there."""
 
@@ -64,6 +69,14 @@ def kernel_error(function: Callable, text: str, *, line: int, cause: BaseExcepti
     return KernelError(f"{source_place(file, line, cause)}: {text if text.endswith('.') else f'{text}.'}")
 
 
+def caller_place() -> str:
+    """Return file and line of the innermost caller that is not this package, as ``mine.py:7``."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parent):
+        frame = frame.f_back
+    return f"{_from_here(Path(frame.f_code.co_filename))}:{frame.f_lineno}" if frame is not None else "?"
+
+
 def source_place(file: Path, line: int, cause: BaseException | None) -> str:
     """Return file and line of an error, as ``mine.py:7``.
 
@@ -84,5 +97,9 @@ def source_place(file: Path, line: int, cause: BaseException | None) -> str:
             file, line = path, frame.lineno or line
     if isinstance(cause, SyntaxError) and cause.filename:
         file, line = Path(cause.filename), cause.lineno or line
+    return f"{_from_here(file)}:{line}"
+
+
+def _from_here(file: Path) -> Path:
     here = Path.cwd()
-    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{line}"
+    return file.relative_to(here) if file.is_relative_to(here) else file

@@ -2,56 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from rtlm.hw.hls import functions
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.graph import Value
+from rtlm.hw.hls.graph import Recurrence, Value
 from rtlm.hw.hls.trace import TracedFunction
-from rtlm.hw.hls.types import F32, Float, UInt
+from rtlm.hw.hls.types import F32, Float, RamType, Type, UInt, VectorType
+from rtlm.hw.hls.vectors import leaves
 
 _BELOW_MIN = 2.0**-126 - 2.0**-151  # what is smaller rounds, with unbounded exponent, below the smallest normal F32
 
 
 def evaluate(kernel: TracedFunction, arrays: tuple, last: Any) -> Any:
     """Evaluate ``kernel``; see :meth:`.kernel.Kernel.model`."""
-    if len(arrays) != len(kernel.arguments):
+    if len(arrays) != len(kernel.declared):
         raise TypeError(
-            f"{kernel.name}.model takes {len(kernel.arguments)} arrays ({', '.join(kernel.arguments)}), "
+            f"{kernel.name}.model takes {len(kernel.declared)} arrays ({', '.join(kernel.declared)}), "
             f"got {len(arrays)}."
         )
-    inputs = [_input(kernel, name, a) for name, a in zip(kernel.arguments, arrays, strict=True)]
-    if last is not None and kernel.graph.reduces:
-        return _packets(kernel, inputs, np.asarray(last, dtype=bool))
+    fields: list[Any] = []
+    contents: dict[str, list[Any]] = {}
+    for (name, type_), array in zip(kernel.declared.items(), arrays, strict=True):
+        if isinstance(type_, RamType):
+            contents[name] = _split(kernel, name, type_.item, array)
+        else:
+            fields += _split(kernel, name, type_, array)
+    results = iter(evaluate_fields(kernel, fields, contents, last))
+    return kernel.pack([_joined(type_, results) for type_ in kernel.declared_results.values()])
+
+
+def evaluate_fields(
+    kernel: TracedFunction, fields: Sequence[Any], contents: dict[str, list[Any]], last: Any
+) -> list[np.ndarray]:
+    """Evaluate ``kernel`` on one array a field; see :meth:`.kernel.Kernel.model_of_fields`."""
+    inputs = [
+        _input(kernel, name, type_, a) for (name, (type_, _)), a in zip(kernel.arguments.items(), fields, strict=True)
+    ]
+    memories = {name: _words(kernel, name, contents[name]) for name in kernel.memories}
+    if last is not None and kernel.graph.framed:
+        return _packets(kernel, inputs, memories, np.asarray(last, dtype=bool))
     with np.errstate(all="ignore"):
-        results = _run(kernel, inputs)
-    return kernel.pack(results)
+        return _run(kernel, inputs, memories)
 
 
-def _packets(kernel: TracedFunction, inputs: list[np.ndarray], last: np.ndarray) -> Any:
+def _split(kernel: TracedFunction, name: str, type_: Any, array: Any) -> list[Any]:
+    """Arrays of the numbers of a vector, which are the last axes of its array."""
+    if not isinstance(type_, VectorType):
+        return [array]
+    array = np.asarray(array)
+    axes = len(type_.shape)
+    if array.shape[-axes:] != type_.shape:
+        raise ValueError(
+            f"Argument {name} of {kernel.name}.model is {type_}: the last axes of its array are {type_.shape}, "
+            f"got an array of shape {array.shape}."
+        )
+    flat = array.reshape(*array.shape[:-axes], -1)
+    return [flat[..., n] for n in range(flat.shape[-1])]
+
+
+def _joined(type_: Any, values: Iterator[np.ndarray]) -> np.ndarray:
+    if not isinstance(type_, VectorType):
+        return next(values)
+    return np.stack([_joined(type_.item, values) for _ in range(type_.length)], axis=-len(type_.shape))
+
+
+def _words(kernel: TracedFunction, name: str, arrays: Sequence[Any]) -> list[np.ndarray]:
+    """Contents of a memory, one array of words for each of its fields."""
+    type_ = kernel.memories[name]
+    words = [_input(kernel, field, leaf, a) for (field, leaf), a in zip(leaves(name, type_.item), arrays, strict=True)]
+    if any(a.ndim != 1 or not 1 <= len(a) <= type_.depth for a in words):
+        raise ValueError(
+            f"Memory {name} of {kernel.name}.model takes 1 to {type_.depth} words, got an array of shape "
+            f"{words[0].shape}."
+        )
+    return words
+
+
+def _packets(
+    kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, list[np.ndarray]], last: np.ndarray
+) -> list[np.ndarray]:
     ends = np.flatnonzero(last) + 1
     if len(ends) == 0 or ends[-1] != len(last):
         raise ValueError(f"The last of {len(last)} beats must carry the last flag: a packet is incomplete.")
     pieces: list[list[np.ndarray]] = []
     start = 0
     lanes = max((a.shape[1] for a in inputs if a.ndim == 2), default=1)
+    per_lane = any(a.ndim == 2 for a in inputs)
     for end in ends.tolist():
         chunk = []
         for a, (_, shared) in zip(inputs, kernel.arguments.values(), strict=True):
             a = a[start:end] if a.ndim else a
             chunk.append(np.repeat(a, lanes) if shared and a.ndim == 1 else a.reshape(-1))
         with np.errstate(all="ignore"):
-            results = _run(kernel, [c if c.size > 1 else c.reshape(-1) for c in chunk])
-        shape = () if kernel.graph.once_per_packet else (end - start, *(() if inputs[0].ndim < 2 else (lanes,)))
+            results = _run(kernel, [c if c.size > 1 else c.reshape(-1) for c in chunk], memories)
+        shape = () if kernel.graph.once_per_packet else (end - start, *((lanes,) if per_lane else ()))
         pieces.append([r.reshape(shape)[None] if shape == () else r.reshape(shape) for r in results])
         start = end
-    return kernel.pack([np.concatenate(column) for column in zip(*pieces, strict=True)])
+    return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
 
-def _input(kernel: TracedFunction, name: str, array: Any) -> np.ndarray:
-    type_ = kernel.arguments[name][0]
+def _input(kernel: TracedFunction, name: str, type_: Type, array: Any) -> np.ndarray:
     if isinstance(type_, Float):
         values = np.asarray(array, dtype=np.float32)
         with np.errstate(all="ignore"):
@@ -68,14 +121,14 @@ def _input(kernel: TracedFunction, name: str, array: Any) -> np.ndarray:
     return values
 
 
-def _run(kernel: TracedFunction, inputs: list[np.ndarray]) -> list[np.ndarray]:
+def _run(kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, list[np.ndarray]]) -> list[np.ndarray]:
     graph = kernel.graph
     shape = np.broadcast_shapes(*(a.shape for a in inputs))
-    if graph.reduces:
+    if graph.framed:
         if not shape:
-            raise ValueError(f"{kernel.name} reduces a packet: give arrays of shape (..., packet_length).")
+            raise ValueError(f"{kernel.name} works on packets: give arrays of shape (..., packet_length).")
         inputs = [
-            np.broadcast_to(a, shape) if not v.attrs["shared"] else a for a, v in zip(inputs, graph.args, strict=True)
+            np.broadcast_to(a, shape) if not v.attrs["shared"] else a for v, a in zip(graph.args, inputs, strict=True)
         ]
     computed: dict[int, np.ndarray] = {id(v): a for v, a in zip(graph.args, inputs, strict=True)}
     uses: dict[int, int] = {}
@@ -84,10 +137,30 @@ def _run(kernel: TracedFunction, inputs: list[np.ndarray]) -> list[np.ndarray]:
             uses[id(a)] = uses.get(id(a), 0) + 1
     for r in graph.results:
         uses[id(r)] = uses.get(id(r), 0) + 1
+    scans: dict[int, list[np.ndarray]] = {}
     for v in graph.order:
         if v.op == "arg":
             continue
-        computed[id(v)] = MODELS[v.op](v, *(computed[id(a)] for a in v.args))
+        operands = [computed[id(a)] for a in v.args]
+        if v.op == "scan":
+            recurrence = v.attrs["recurrence"]
+            if id(recurrence) not in scans:
+                scans[id(recurrence)] = _scan(recurrence, operands, shape)
+            computed[id(v)] = scans[id(recurrence)][v.attrs["part"]]
+        elif v.op == "index":
+            computed[id(v)] = np.broadcast_to(np.arange(shape[-1], dtype=np.int64) & v.type.high, shape)
+        elif v.op == "read":
+            words = memories[v.attrs["memory"].name][v.attrs["field"]]
+            if operands[0].size and int(operands[0].max()) >= len(words):
+                raise ValueError(
+                    f"{kernel.name} reads word {operands[0].max()} of memory {v.attrs['memory'].name}, which was given "
+                    f"{len(words)} words."
+                )
+            computed[id(v)] = words[operands[0]]
+        elif v.op == "previous":
+            computed[id(v)] = _previous(v, np.broadcast_to(operands[0], shape))
+        else:
+            computed[id(v)] = MODELS[v.op](v, *operands)
         for a in v.args:  # drop what nobody needs any more: whole-model runs hold large arrays
             uses[id(a)] -= 1
             if not uses[id(a)]:
@@ -97,10 +170,32 @@ def _run(kernel: TracedFunction, inputs: list[np.ndarray]) -> list[np.ndarray]:
         value = computed[id(r)]
         if graph.once_per_packet:
             value = np.broadcast_to(value, (*shape[:-1], 1))[..., 0] if r.op == "const" else value[..., 0]
-        elif value.shape != shape and (graph.reduces or r.op == "const"):
+        elif value.shape != shape and (graph.framed or r.op == "const"):
             value = np.broadcast_to(value, shape)
         results.append(value)
     return results
+
+
+def _scan(recurrence: Recurrence, outside: list[np.ndarray], shape: tuple[int, ...]) -> list[np.ndarray]:
+    """States behind each element, element by element."""
+    spread = [np.broadcast_to(a, shape) for a in outside]
+    states = [np.broadcast_to(_const(v), shape[:-1]) for v in recurrence.initial]
+    behind: list[list[np.ndarray]] = [[] for _ in states]
+    for n in range(shape[-1]):
+        computed = {id(v): a for v, a in zip(recurrence.states, states, strict=True)}
+        computed |= {id(v): a[..., n] for v, a in zip(recurrence.outside, spread, strict=True)}
+        for v in recurrence.order:
+            computed[id(v)] = MODELS[v.op](v, *(computed[id(a)] for a in v.args))
+        states = [np.broadcast_to(computed[id(v)], shape[:-1]) for v in recurrence.results]
+        for column, state in zip(behind, states, strict=True):
+            column.append(state)
+    return [np.stack(column, axis=-1) for column in behind]
+
+
+def _previous(v: Value, x: np.ndarray) -> np.ndarray:
+    count = min(v.attrs["count"], x.shape[-1])
+    first = np.full((*x.shape[:-1], count), v.attrs["initial"], dtype=x.dtype)
+    return np.concatenate([first, x[..., : x.shape[-1] - count]], axis=-1)
 
 
 def _const(v: Value) -> np.ndarray:
@@ -237,6 +332,8 @@ MODELS: dict[str, Callable] = {
     "xor": _integer(np.bitwise_xor),
     "shl": lambda v, x: x << v.attrs["count"],
     "shr": lambda v, x: x >> x.dtype.type(min(63, v.attrs["count"])),
+    "shlv": lambda v, x, k: x << k,
+    "shrv": lambda v, x, k: x >> k.astype(x.dtype),
     "clamp": lambda v, x: np.clip(x, v.attrs["low"], v.attrs["high"]),
     "wrap": _wrap,
     "bits": lambda v, x: ((x >> x.dtype.type(v.attrs["start"])) & x.dtype.type(v.type.high)).astype(
@@ -245,6 +342,7 @@ MODELS: dict[str, Callable] = {
     "concat": lambda v, low, high: low | high << v.args[0].type.width,
     "reduce_sum": _sum,
     "reduce_max": lambda v, x: np.max(x, axis=-1, keepdims=True),
+    "reduce_last": lambda v, x: x[..., -1:],
 }
 
 

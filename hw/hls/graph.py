@@ -6,16 +6,33 @@ differs from beat to beat (``per_beat``) and from lane to lane (``per_lane``).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.errors import INSTEAD, refuse_numpy, refused
+from rtlm.hw.hls.errors import INSTEAD, caller_place, refuse_numpy, refused
 from rtlm.hw.hls.types import Float, SInt, Type, UInt
 
 _LARGEST_ARITHMETIC = 63
+
+
+class Composite:
+    """What is made of several values and has operators of its own, also with a single value."""
+
+
+def _binary(method: Callable) -> Callable:
+    """Leave an operator to what else knows values, such as a vector of them."""
+
+    @functools.wraps(method)
+    def operator(self: Value, other: Any) -> Any:
+        if isinstance(other, Composite):
+            return NotImplemented
+        return method(self, other)
+
+    return operator
 
 
 class Value:
@@ -34,6 +51,8 @@ class Value:
         self.phase: int = max((a.phase for a in args), default=0) + (op in REDUCTIONS)
         if op == "arg":
             self.per_beat, self.per_lane = True, not attrs["shared"]
+        elif op in STATEFUL or op == "state":
+            self.per_beat = self.per_lane = True
         else:
             self.per_beat = op not in REDUCTIONS and any(a.per_beat for a in args)
             self.per_lane = op not in REDUCTIONS and any(a.per_lane for a in args)
@@ -63,34 +82,58 @@ class Value:
 
     __int__ = __index__ = refused("int() or index", "to_int(x, width) to round, table(i, values, type) to look up")
     __round__ = __trunc__ = __floor__ = __ceil__ = refused("round()", "to_int(x, width), which rounds to nearest even")
-    __iter__ = __getitem__ = __len__ = refused("loops over values, or parts of them", "bits(i, start, stop) for bits")
+    __iter__ = __getitem__ = __len__ = refused(
+        "loops over values, or parts of them", "bits(i, start, stop) for bits, previous(x, n) for an element before"
+    )
     __pow__ = __rpow__ = refused("**", INSTEAD["power"])
-    __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = refused("//", INSTEAD["floor_divide"])
-    __mod__ = __rmod__ = refused("%", INSTEAD["remainder"])
-    __matmul__ = __rmatmul__ = refused("@", INSTEAD["matmul"])
-    __rlshift__ = __rrshift__ = refused("shift by a value", "table(i, values, type), or ldexp(x, i) for a float")
+    __rfloordiv__ = __rdivmod__ = refused("// by a value", INSTEAD["floor_divide"])
+    __rmod__ = refused("% by a value", INSTEAD["remainder"])
+    __matmul__ = __rmatmul__ = refused("@ of single values", INSTEAD["matmul"])
 
+    def __rlshift__(self, number):
+        return shift_left(as_value(number, self.type), self)
+
+    def __rrshift__(self, number):
+        return as_value(number, self.type) >> self
+
+    def __floordiv__(self, divisor: int):
+        return divide_by(self, divisor)[0]
+
+    def __mod__(self, divisor: int):
+        return divide_by(self, divisor)[1]
+
+    def __divmod__(self, divisor: int):
+        return divide_by(self, divisor)
+
+    @_binary
     def __add__(self, other):
         return add(self, other)
 
+    @_binary
     def __radd__(self, other):
         return add(other, self)
 
+    @_binary
     def __sub__(self, other):
         return subtract(self, other)
 
+    @_binary
     def __rsub__(self, other):
         return subtract(other, self)
 
+    @_binary
     def __mul__(self, other):
         return multiply(self, other)
 
+    @_binary
     def __rmul__(self, other):
         return multiply(other, self)
 
+    @_binary
     def __truediv__(self, other):
         return divide(self, other)
 
+    @_binary
     def __rtruediv__(self, other):
         return divide(other, self)
 
@@ -104,40 +147,53 @@ class Value:
             return Value("abs", (self,), self.type)
         return self if isinstance(self.type, UInt) else select(self < 0, wrap_to(-self, self.type.width), self)
 
+    @_binary
     def __lt__(self, other):
         return compare("lt", self, other)
 
+    @_binary
     def __le__(self, other):
         return compare("le", self, other)
 
+    @_binary
     def __gt__(self, other):
         return compare("lt", other, self)
 
+    @_binary
     def __ge__(self, other):
         return compare("le", other, self)
 
+    @_binary
     def __eq__(self, other):
         return compare("eq", self, other)
 
+    @_binary
     def __ne__(self, other):
         return Value("not", (compare("eq", self, other),), t.BOOL)
 
-    def __lshift__(self, count: int):
+    def __lshift__(self, count: int | Value):
         need_int(self, "<<")
+        if isinstance(count, Value):
+            return shift_left(self, count)
         _need_count(count)
         return Value("shl", (self,), type(self.type)(arithmetic_width(self.type.width + count)), count=count)
 
-    def __rshift__(self, count: int):
+    def __rshift__(self, count: int | Value):
         need_int(self, ">>")
+        if isinstance(count, Value):
+            return Value("shrv", (self, _need_distance(count)), self.type)
         _need_count(count)
         return Value("shr", (self,), type(self.type)(max(1, self.type.width - count)), count=count)
 
+    @_binary
     def __and__(self, other):
         return _logic("and", self, other)
 
+    @_binary
     def __or__(self, other):
         return _logic("or", self, other)
 
+    @_binary
     def __xor__(self, other):
         return _logic("xor", self, other)
 
@@ -149,7 +205,10 @@ class Value:
         return Value("not", (self,), t.BOOL)
 
 
-REDUCTIONS = ("reduce_sum", "reduce_max")
+REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_last")
+"""Operations with one result a packet."""
+STATEFUL = ("index", "previous", "scan")
+"""Operations whose result depends on the elements before in the packet."""
 
 
 def constant(value: Any, type_: Type) -> Value:
@@ -224,6 +283,49 @@ def _need_count(count: Any) -> None:
     """Refuse a shift that is not by a fixed number of bits."""
     if not isinstance(count, int) or count < 0:
         raise TypeError(f"A shift is by a Python integer from 0, not by {count!r}; ldexp(x, i) scales a float.")
+
+
+def _need_distance(count: Value) -> Value:
+    """Refuse a distance of a shift that is not a small unsigned number."""
+    if not isinstance(count.type, UInt) or count.type.width > 6:
+        raise TypeError(f"The distance of a shift is unsigned with at most 6 bits, not {count.type}: wrap or clamp it.")
+    return count
+
+
+def shift_left(value: Value, count: Value) -> Value:
+    """``value * 2**count``, as wide as the largest distance needs."""
+    need_int(value, "<<")
+    width = arithmetic_width(value.type.width + _need_distance(count).type.high)
+    return Value("shlv", (value, count), type(value.type)(width))
+
+
+def divide_by(value: Value, divisor: Any) -> tuple[Value, Value]:
+    """Quotient rounded down, and remainder, for a divisor that is a positive number of Python.
+
+    Powers of two are wires. Else the quotient is a product with a reciprocal, exact for every dividend: with an
+    unsigned dividend of ``n`` bits, ``m = 2**(n + k) // d + 1`` for ``2**k >= d`` gives ``q = x * m >> (n + k)``
+    (Granlund and Montgomery, "Division by invariant integers using multiplication", PLDI 1994, theorem 4.2).
+    """
+    need_int(value, "// and %")
+    if isinstance(divisor, bool) or not isinstance(divisor, int) or divisor < 1:
+        raise TypeError(f"// and % take a positive integer of Python as divisor, not {divisor!r}.")
+    k = (divisor - 1).bit_length()
+    if divisor == 1 << k:
+        remainder = Value("wrap", (value,), UInt(k)) if k else Value("const", (), UInt(1), value=0)
+        return value >> k, remainder
+    if isinstance(value.type, SInt):
+        # -1 - x is as far below 0 as x above it, so that both signs share the unsigned quotient: ~((~x) // d).
+        negative = value < 0
+        size = select(negative, -1 - value, value)
+        quotient = divide_by(Value("wrap", (size,), UInt(max(1, value.type.width - 1))), divisor)[0]
+        quotient = select(negative, -1 - quotient, quotient)
+    else:
+        bits_ = value.type.width
+        factor = (1 << (bits_ + k)) // divisor + 1
+        product = multiply(value, as_value(factor, value.type))
+        quotient = product >> (bits_ + k)
+    remainder = value - quotient * divisor
+    return quotient, Value("wrap", (remainder,), UInt(max(1, k)))
 
 
 def arithmetic_width(width: int) -> int:
@@ -317,6 +419,44 @@ def select(condition: Value, a: Any, b: Any) -> Value:
     return Value("select", (condition, a, b), a.type if isinstance(a.type, Float) else _common(a, b))
 
 
+class Recurrence:
+    """What the elements of a packet hand on to each other, and the step from one to the next.
+
+    Parameters
+    ----------
+    states
+        Values of operation ``state`` that stand for the states before an element.
+    results
+        The states behind it, of the same types.
+    initial
+        Constants: the states before a packet's first element.
+    """
+
+    def __init__(self, states: list[Value], results: list[Value], initial: list[Value]):
+        self.states, self.results, self.initial = states, results, initial
+        self.place = caller_place()
+        """File and line that ask for it."""
+        inner = {id(v) for v in states}
+        self.order: list[Value] = []
+        """What depends on the states, operands first."""
+        self.outside: list[Value] = []
+        """What the step reads beside the states."""
+        seen: set[int] = set()
+        for v in topological([*states, *results]):
+            if v.op != "state" and any(id(a) in inner for a in v.args):
+                if v.op in (*REDUCTIONS, *STATEFUL, "read"):
+                    raise TypeError(
+                        "A step is arithmetic: what it computes from a state cannot go through another "
+                        "scan, fold, previous, memory or reduction."
+                    )
+                inner.add(id(v))
+                self.order.append(v)
+        for operand in [*(a for v in self.order for a in v.args), *results]:
+            if id(operand) not in inner and id(operand) not in seen:
+                seen.add(id(operand))
+                self.outside.append(operand)
+
+
 class Graph:
     """A traced kernel: arguments, results, and which results vary."""
 
@@ -324,6 +464,12 @@ class Graph:
         self.args, self.results = args, results
         self.order = topological(results)
         self.reduces = any(v.op in REDUCTIONS for v in self.order)
+        self.framed = self.reduces or any(v.op in STATEFUL for v in self.order)
+        """Whether beats belong to packets: the streams then have a field `last`."""
+        self.reads = [v for v in self.order if v.op == "read"]
+        """Reads of memories."""
+        if any(v.op == "state" for v in self.order):
+            raise TypeError("A state is known inside its step only: use what scan or fold returns.")
         self.once_per_packet = self.reduces and not any(r.per_beat for r in results)
         self.phases = 1 + max(v.phase for v in [*self.order, *args])
 

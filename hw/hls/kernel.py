@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from rtlm.hw.hls.emit import KernelComponent
-from rtlm.hw.hls.evaluate import evaluate
+from rtlm.hw.hls.evaluate import evaluate, evaluate_fields
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.schedule import Schedule
 from rtlm.hw.hls.trace import TracedFunction
@@ -23,19 +23,44 @@ class Kernel(TracedFunction):
         ----------
         *arrays
             One an argument, of shapes that broadcast: float32 (any float format), int64 (integers), uint64
-            (``UInt(64)``).
-            A kernel that reduces takes ``(..., packet_length)``; a value constant in a packet is ``(..., 1)`` or a
-            scalar.
+            (``UInt(64)``). A kernel that works on packets takes ``(..., packet_length)``; a value constant in a packet
+            is ``(..., 1)`` or a scalar. Those of a ``Vec`` have its axes behind these. The array of a ``Ram`` is
+            ``(words,)``, and behind it the axes of a ``Vec``.
         last
-            For a kernel that reduces: flags of shape ``(beats,)`` that cut arrays of shape ``(beats,)`` or ``(beats,
-            lanes)``
-            into packets of different lengths; results keep the beats.
+            For a kernel that works on packets: flags of shape ``(beats,)`` that cut arrays of shape ``(beats,)`` or
+            ``(beats, lanes)`` into packets of different lengths; results keep the beats.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the arrays are not what the arguments say, or a memory is read where nothing was loaded.
         """
         return evaluate(self, arrays, last)
 
-    def schedule(self, *, lanes: int = 1, clock_mhz: float = 300, technology: str = "generic") -> Schedule:
+    def model_of_fields(self, fields: Sequence[Any], contents: dict[str, list[Any]], last: Any = None) -> list[Any]:
+        """Evaluate on the fields of the streams: one array for each number of a vector.
+
+        Parameters
+        ----------
+        fields
+            One array for each of `arguments`.
+        contents
+            For each of `memories` the words of each of its fields.
+        last
+            As of `model`.
+
+        Returns
+        -------
+        list[Any]
+            One array for each of `results`.
+        """
+        return evaluate_fields(self, fields, contents, last)
+
+    def schedule(
+        self, *, lanes: int = 1, clock_mhz: float = 300, technology: str = "generic", ii: int | None = None
+    ) -> Schedule:
         """Latency, initiation interval, operators and registers, with nothing built (:class:`.schedule.Schedule`)."""
-        return _schedule(self, lanes, clock_mhz, technology)
+        return _schedule(self, lanes, clock_mhz, technology, ii)
 
     def component(
         self,
@@ -43,19 +68,20 @@ class Kernel(TracedFunction):
         lanes: int = 1,
         clock_mhz: float = 300,
         technology: str = "generic",
+        ii: int | None = None,
         max_length: int | None = None,
         tag: Any = None,
         framing: bool = False,
         busy: bool = False,
     ) -> KernelComponent:
         """Pipelined Amaranth component (:class:`.emit.KernelComponent`)."""
-        plan = Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology)
+        plan = Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology, ii=ii)
         return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy)
 
 
 @cache
-def _schedule(kernel: Kernel, lanes: int, clock_mhz: float, technology: str) -> Schedule:
-    return Plan(kernel, lanes=lanes, clock_mhz=clock_mhz, technology=technology).schedule
+def _schedule(kernel: Kernel, lanes: int, clock_mhz: float, technology: str, ii: int | None) -> Schedule:
+    return Plan(kernel, lanes=lanes, clock_mhz=clock_mhz, technology=technology, ii=ii).schedule
 
 
 def kernel(function: Callable) -> Kernel:

@@ -6,10 +6,13 @@ import math
 from typing import Any
 
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_int, pair, select
+from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_int, pair
+from rtlm.hw.hls.graph import select as select_value
 from rtlm.hw.hls.types import BF16, F32, Float, Int, SInt, Type, UInt
+from rtlm.hw.hls.vectors import elementwise
 
 
+@elementwise
 def fma(a: Any, b: Any, c: Any) -> Value:
     """``a * b + c``, rounded once (floats) or exact (integers)."""
     like = next(v for v in (a, b, c) if isinstance(v, Value))
@@ -20,6 +23,13 @@ def fma(a: Any, b: Any, c: Any) -> Value:
     return Value("fma", (a, b, c), a.type)
 
 
+@elementwise
+def select(condition: Value, a: Any, b: Any) -> Value:
+    """``a`` where the condition holds, else ``b``."""
+    return select_value(condition, a, b)
+
+
+@elementwise
 def maximum(a: Any, b: Any) -> Value:
     """Larger operand; of floats: NaN if either is, and a zero result is +0."""
     a, b = pair("maximum", a, b)
@@ -28,6 +38,7 @@ def maximum(a: Any, b: Any) -> Value:
     return select(a < b, b, a)
 
 
+@elementwise
 def minimum(a: Any, b: Any) -> Value:
     """Smaller operand; of floats: NaN if either is, and a zero result is -0."""
     a, b = pair("minimum", a, b)
@@ -45,6 +56,7 @@ def _unkey(key: Value, type_: Float) -> Value:
     return Value("unkey", (key,), type_)
 
 
+@elementwise
 def clamp(x: Value, low: Any, high: Any) -> Value:
     """``x`` limited to ``low`` ... ``high``; an integer result gets the narrowest type. A NaN stays."""
     if isinstance(x.type, Float):
@@ -54,12 +66,14 @@ def clamp(x: Value, low: Any, high: Any) -> Value:
     return Value("clamp", (x,), t.int_type(low, high), low=low, high=high)
 
 
+@elementwise
 def wrap(x: Value, type_: Int) -> Value:
     """Integer modulo ``2**width`` as ``type_``."""
     need_int(x, "wrap")
     return Value("wrap", (x,), type_)
 
 
+@elementwise
 def bits(x: Value, start: int, stop: int) -> Value:
     """Bits ``start`` ... ``stop - 1`` of an integer, unsigned."""
     need_int(x, "bits")
@@ -68,24 +82,28 @@ def bits(x: Value, start: int, stop: int) -> Value:
     return Value("bits", (x,), UInt(stop - start), start=start)
 
 
+@elementwise
 def to_int(x: Value, type_: Int | int, frac: int = 0) -> Value:
     """``round(x * 2**frac)`` to nearest even, saturating; NaN gives 0. A plain width means ``SInt(width)``."""
     need_float(x, "to_int")
     return Value("to_int", (x,), SInt(type_) if isinstance(type_, int) else type_, frac=frac)
 
 
+@elementwise
 def to_float(x: Value, type_: Float = F32, frac: int = 0) -> Value:
     """``x * 2**-frac`` as a float, rounded once."""
     need_int(x, "to_float")
     return Value("to_float", (x,), type_, frac=frac)
 
 
+@elementwise
 def convert(x: Value, type_: Float) -> Value:
     """Another float format, rounded once."""
     need_float(x, "convert")
     return x if x.type == type_ else Value("convert", (x,), type_)
 
 
+@elementwise
 def ldexp(x: Value, k: Any) -> Value:
     """``x * 2**k`` for an integer ``k``: exact, unless it flushes or overflows."""
     need_float(x, "ldexp")
@@ -96,12 +114,14 @@ def ldexp(x: Value, k: Any) -> Value:
     return Value("ldexp", (x, k), x.type)
 
 
+@elementwise
 def exponent_field(x: Value) -> Value:
     """Biased exponent as it stands on the wires (0 for zero, all ones for infinities and NaN)."""
     need_float(x, "exponent_field")
     return Value("exponent_field", (x,), UInt(x.type.exponent))
 
 
+@elementwise
 def table(index: Value, values: Any, type_: Type) -> Value:
     """``values[index]``; the table has ``2**width`` entries."""
     if not isinstance(index.type, UInt) or len(values) != 1 << index.type.width:
@@ -112,24 +132,28 @@ def table(index: Value, values: Any, type_: Type) -> Value:
     return Value("table", (index,), type_, values=entries)
 
 
+@elementwise
 def exp2(x: Value) -> Value:
     """Two to the power of ``x`` (:mod:`rtlm.hw.hls.functions` has algorithm and error)."""
     need_float(x, "exp2")
     return Value("exp2", (x,), x.type)
 
 
+@elementwise
 def exp(x: Value) -> Value:
     """``exp2(x * log2(e))`` with a rounded product: the relative error grows with ``|x|``."""
     need_float(x, "exp")
     return exp2(x * math.log2(math.e))
 
 
+@elementwise
 def recip(x: Value) -> Value:
     """``1 / x``; ``recip(0)`` is an infinity of the same sign."""
     need_float(x, "recip")
     return Value("recip", (x,), x.type)
 
 
+@elementwise
 def recip_exact(x: Value) -> Value:
     """F32 nearest to ``1 / x`` for a BF16 ``x`` (128-entry table); ``recip_exact(0)`` is 0."""
     if x.type != BF16:
@@ -137,24 +161,27 @@ def recip_exact(x: Value) -> Value:
     return Value("recip_exact", (x,), F32)
 
 
+@elementwise
 def rsqrt(x: Value) -> Value:
     """``1 / sqrt(x)``; NaN for a negative number, +infinity for a zero."""
     need_float(x, "rsqrt")
     return Value("rsqrt", (x,), x.type)
 
 
+@elementwise
 def sqrt(x: Value) -> Value:
     """Square root, as ``x * rsqrt(x)``; zeros and +infinity are their own, NaN for a negative number."""
     need_float(x, "sqrt")
     return select((x == 0) | (x == math.inf), x, x * rsqrt(x))
 
 
+@elementwise
 def stream_sum(x: Value, type_: Int, saturate: bool = False) -> Value:
     """Exact integer sum over a packet, modulo ``2**width`` or (unsigned) saturating.
 
     A running sum that saturates at both ends would depend on the order of its terms: only unsigned sums may saturate.
     """
-    _per_lane(x, "stream_sum")
+    per_lane(x, "stream_sum")
     if isinstance(x.type, Float):
         raise TypeError(
             f"stream_sum adds integers, not {x.type}: convert to fixed point first, with to_int(x, width, frac)."
@@ -166,9 +193,10 @@ def stream_sum(x: Value, type_: Int, saturate: bool = False) -> Value:
     return Value("reduce_sum", (x,), type_, saturate=saturate)
 
 
+@elementwise
 def stream_max(x: Value) -> Value:
     """Largest value of a packet; of floats: NaN if there is one, and a zero result is +0."""
-    _per_lane(x, "stream_max")
+    per_lane(x, "stream_max")
     if isinstance(x.type, Float):
         return _unkey(Value("reduce_max", (_key(x),), UInt(x.type.width)), x.type)
     return Value("reduce_max", (x,), x.type)
@@ -176,7 +204,7 @@ def stream_max(x: Value) -> Value:
 
 def stream_argmax(x: Value, index: Value) -> tuple[Value, Value]:
     """Largest value of a packet and its index; the lowest index among equals (-0 equals +0; NaN is largest)."""
-    _per_lane(x, "stream_argmax")
+    per_lane(x, "stream_argmax")
     key = _key(x) if isinstance(x.type, Float) else x
     if not isinstance(key.type, UInt) or not isinstance(index.type, UInt) or key.type.width + index.type.width > 63:
         raise TypeError(
@@ -191,6 +219,9 @@ def stream_argmax(x: Value, index: Value) -> tuple[Value, Value]:
     return (_unkey(value, x.type) if isinstance(x.type, Float) else value), bits(best, 0, width) ^ index.type.high
 
 
-def _per_lane(x: Value, name: str) -> None:
+def per_lane(x: Value, name: str) -> None:
+    """Refuse what does not differ from element to element."""
+    if not isinstance(x, Value):
+        raise TypeError(f"{name} takes a value of the stream, not {x!r}.")
     if not x.per_lane:
         raise TypeError(f"{name} takes a value of the stream; this one is Shared or already constant in the packet.")

@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Const, Mux
 from rtlm.hw.hls import gates, gates_functions
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.evaluate import MODELS
-from rtlm.hw.hls.graph import REDUCTIONS, Value
+from rtlm.hw.hls.graph import REDUCTIONS, Recurrence, Value
 from rtlm.hw.hls.schedule import Builder, Net, Schedule
 from rtlm.hw.hls.technology import ClockError, ClockLimit, find
 from rtlm.hw.hls.trace import TracedFunction
@@ -46,6 +46,16 @@ class Phase:
     nets: dict[tuple[int, int | None], Net] = field(default_factory=dict)
     outputs: list[Net] = field(default_factory=list)
     depth: int = 1
+    histories: dict[tuple[int, int], list[dict[int, Net]]] = field(default_factory=dict)
+    """For values and what precedes their packets: the beats before, newest first, each by lane."""
+    scans: dict[int, list[list[Net]]] = field(default_factory=dict)
+    """For each recurrence, the states behind each lane's element."""
+    words: dict[tuple[str, int, int | None], Net] = field(default_factory=dict)
+    """Words read from memories, by memory, address and lane; the lane is None where one address serves all."""
+    interval: int = 1
+    """Cycles between beats."""
+    limits: list[str] = field(default_factory=list)
+    """What makes them more than one."""
 
     @property
     def stages(self) -> int:
@@ -56,10 +66,13 @@ class Phase:
 class Plan:
     """A kernel, scheduled for a number of lanes, a clock and a technology."""
 
-    def __init__(self, kernel: TracedFunction, *, lanes: int, clock_mhz: float, technology: str):
+    def __init__(self, kernel: TracedFunction, *, lanes: int, clock_mhz: float, technology: str, ii: int | None = None):
         if not isinstance(lanes, int) or lanes < 1:
             raise ValueError(f"lanes is a positive number, not {lanes!r}.")
-        self.kernel, self.graph, self.lanes, self.clock_mhz = kernel, kernel.graph, lanes, clock_mhz
+        if ii is not None and (not isinstance(ii, int) or ii < 1):
+            raise ValueError(f"ii is a positive number of cycles, not {ii!r}.")
+        self.kernel, self.graph, self.lanes, self.clock_mhz, self.ii = kernel, kernel.graph, lanes, clock_mhz, ii
+        self.striped = self._striped()
         self.tech = find(technology)
         self.last_phase = self.graph.phases - 1
         self._needs()
@@ -71,6 +84,22 @@ class Plan:
             limit = ClockLimit(kernel=kernel.name, operator=operator, delay_ns=delay, technology=self.tech)
             raise ClockError(limit, clock_mhz)
         self.schedule = self._schedule()
+
+    def _striped(self) -> frozenset[str]:
+        """Memories whose words lie over the lanes in turn: every lane reads its own element's, the beat's number is
+        the address of all.
+        """
+        names = {v.attrs["memory"].name for v in self.graph.reads}
+        others = {v.attrs["memory"].name for v in self.graph.reads if v.args[0].op != "index"}
+        striped = frozenset(names - others) if self.lanes > 1 and self.lanes & (self.lanes - 1) == 0 else frozenset()
+        for name in striped:
+            depth = self.kernel.memories[name].depth
+            if depth % self.lanes:
+                raise ValueError(
+                    f"Memory {name} of kernel {self.kernel.name} has {depth} words, which {self.lanes} lanes do not "
+                    "divide."
+                )
+        return striped
 
     def lane_indices(self, value: Value) -> list[int | None]:
         """Lanes of a value: None when all share it."""
@@ -107,6 +136,9 @@ class Plan:
                 if v.op in REDUCTIONS:
                     phase.reductions.append((v, self._across_lanes(phase, v)))
                     continue
+                if v.op in _SEQUENTIAL:
+                    _SEQUENTIAL[v.op](self, phase, v)
+                    continue
                 for lane in self.lane_indices(v):
                     args = [phase.nets[id(a), lane if a.per_lane else None] for a in v.args]
                     phase.nets[id(v), lane] = self._expand(b, v, args)
@@ -128,7 +160,8 @@ class Plan:
                 if (id(v), lane) in phase.nets
             ]
             phase.outputs += [net for _, net in phase.reductions]
-        phase.depth = b.depth(phase.outputs)
+        phase.interval = max(phase.interval, self.ii or 1)
+        phase.depth = max([b.depth(phase.outputs), *(state.write_stage for state in b.states)])
         self._check_accumulators(phase)
         return phase
 
@@ -136,6 +169,8 @@ class Plan:
         """Combine the lanes' terms of a reduction in a tree."""
         b, (x,) = phase.builder, v.args
         nets = [phase.nets[id(x), lane] for lane in range(self.lanes)]
+        if v.op == "reduce_last":
+            return nets[-1]
         while len(nets) > 1:
             merged = []
             for a, c in zip(nets[::2], nets[1::2], strict=False):
@@ -149,8 +184,114 @@ class Plan:
         b.operator(f"{v.type} {'sum' if v.op == 'reduce_sum' else 'maximum'} over a packet")
         return nets[0]
 
+    def _index(self, phase: Phase, v: Value) -> None:
+        """Count elements: of a power of two of lanes only the beats, since a lane's number is its low bits."""
+        b, width = phase.builder, v.type.width
+        b.operator(f"{v.type} counter", "index")
+        bits = (self.lanes - 1).bit_length()
+        if self.lanes == 1 << bits and bits < width:
+            beat = b.state(0, t.UInt(width - bits).shape, 0)
+            beat.next = b.add(beat.read, b.const(1, t.BOOL.shape), lambda x, y: (x + y)[: width - bits])
+            for lane in range(self.lanes):
+                phase.nets[id(v), lane] = b.wire(lambda x, lane=lane: Cat(Const(lane, bits), x), beat.read)
+            return
+        first = b.state(0, v.type.shape, 0)
+        step = b.const(self.lanes & v.type.high, v.type.shape)
+        first.next = b.add(first.read, step, lambda x, y: (x + y)[:width])
+        for lane in range(self.lanes):
+            offset = b.const(lane & v.type.high, v.type.shape)
+            phase.nets[id(v), lane] = b.add(first.read, offset, lambda x, y: (x + y)[:width]) if lane else first.read
+
+    def _previous(self, phase: Phase, v: Value) -> None:
+        """Beats before, in registers; windows of one value share them."""
+        b, (x,) = phase.builder, v.args
+        nets = [phase.nets[id(x), lane] for lane in range(self.lanes)]
+        stage = max(net.stage + (net.time > 0) for net in nets)
+        initial = v.attrs["initial"]
+        bits = int(t.to_bits(initial, v.type)) & ((1 << v.type.width) - 1)
+        history = phase.histories.setdefault((id(x), bits), [])
+        b.operator(None, "previous")
+        for lane in range(self.lanes):
+            back = lane - v.attrs["count"]
+            beats = -(back // self.lanes)
+            while len(history) < beats:
+                newer = history[-1] if history else dict(enumerate(nets))
+                states = {n: b.state(bits, v.type.shape, stage) for n in newer}
+                for n, state in states.items():
+                    state.next = newer[n]
+                history.append({n: state.read for n, state in states.items()})
+            phase.nets[id(v), lane] = history[beats - 1][back % self.lanes] if beats else nets[back]
+
+    def _scan(self, phase: Phase, v: Value) -> None:
+        """Steps of the lanes, one behind the other, between one register that is read and written by each beat."""
+        recurrence = v.attrs["recurrence"]
+        if id(recurrence) not in phase.scans:
+            phase.scans[id(recurrence)] = self._steps(phase, recurrence)
+        for lane, states in enumerate(phase.scans[id(recurrence)]):
+            phase.nets[id(v), lane] = states[v.attrs["part"]]
+
+    def _steps(self, phase: Phase, recurrence: Recurrence) -> list[list[Net]]:
+        b = phase.builder
+
+        def outside(a: Value, lane: int) -> Net:
+            return phase.nets[id(a), lane if a.per_lane else None]
+
+        given = [outside(a, lane) for a in recurrence.outside for lane in range(self.lanes)]
+        stage = max((net.stage + (net.time > 0) for net in given if not net.is_const), default=0)
+        b.operator(None, "scan")
+        states = []
+        for first in recurrence.initial:
+            bits = int(t.to_bits(first.attrs["value"], first.type)) & ((1 << first.type.width) - 1)
+            states.append(b.state(bits, first.type.shape, stage))
+        current, lanes = [state.read for state in states], []
+        b.chaining = True
+        for lane in range(self.lanes):
+            inner = {id(v): net for v, net in zip(recurrence.states, current, strict=True)}
+            for v in recurrence.order:
+                args = [inner[id(a)] if id(a) in inner else outside(a, lane) for a in v.args]
+                inner[id(v)] = self._expand(b, v, args)
+            current = [inner[id(v)] if id(v) in inner else outside(v, lane) for v in recurrence.results]
+            lanes.append(current)
+        b.chaining = False
+        for state, net in zip(states, current, strict=True):
+            state.next = net
+        needed = max(state.interval for state in states)
+        if self.ii is not None and needed > self.ii:
+            raise ValueError(
+                f"{recurrence.place}: kernel {self.kernel.name} takes a beat every {needed} cycles, not every "
+                f"{self.ii}: the state of this scan or fold is ready {needed} cycles after it was read."
+            )
+        if needed > 1:
+            phase.limits.append(f"{recurrence.place}: the state of a scan or fold takes {needed} cycles to follow")
+        phase.interval = max(phase.interval, needed)
+        return lanes
+
+    def _read(self, phase: Phase, v: Value) -> None:
+        """Read a word, and take a field of it."""
+        b, (address,), memory = phase.builder, v.args, v.attrs["memory"]
+        widths = [type_.width for _, type_ in memory.fields]
+        item = sum(widths)
+        start, width = sum(widths[: v.attrs["field"]]), v.type.width
+        striped, bits = memory.name in self.striped, (self.lanes - 1).bit_length()
+        for lane in self.lane_indices(v):
+            key = (memory.name, id(address), None if striped else lane)
+            if key not in phase.words:
+                b.operator(None, "read")
+                place = phase.nets[id(address), lane if address.per_lane else None]
+                if striped:
+                    place = b.wire(lambda a: a[bits:], place) if place.width > bits else b.const(0, t.BOOL.shape)
+                phase.words[key] = b.read(memory.name, place, item * (self.lanes if striped else 1))
+            offset = start + (item * lane if striped and lane is not None else 0)
+            phase.nets[id(v), lane] = b.wire(
+                lambda word, at=offset: _fit(word[at : at + width], v.type)
+                if not isinstance(v.type, Float) else word[at : at + width],
+                phase.words[key],
+            )  # fmt: skip
+
     def _check_accumulators(self, phase: Phase) -> None:
         for v, net in phase.reductions:
+            if v.op == "reduce_last":
+                continue
             delay = phase.builder.tech.add(max(v.type.width, net.width)) + phase.builder.tech.levels(1)
             phase.builder.critical = max(phase.builder.critical, delay)
             phase.builder.slowest = max(phase.builder.slowest, (delay, f"{v.type} accumulator"))
@@ -179,7 +320,8 @@ class Plan:
             latency += phase.stages + (FIFO_LATENCY if following is not None and phase.elements else 0)
         return Schedule(
             latency=latency,
-            initiation_interval=1,
+            initiation_interval=max(phase.interval for phase in self.phases),
+            limits=tuple(text for phase in self.phases for text in phase.limits),
             operators=dict(sorted(operators.items())),
             register_bits=register_bits,
             phase_latencies=tuple(p.stages for p in self.phases),
@@ -206,11 +348,15 @@ def last_uses(phase: Phase) -> dict[int, int]:
     passed = {id(n) for n in phase.outputs[: len(phase.outputs) - len(phase.reductions)]}
     for key in passed & reduced:  # what is both reduced and passed on lives until the end
         ends[key] = phase.stages
+    for state in phase.builder.states:
+        for net, stage in ((state.read, state.read.stage), (state.written, state.write_stage)):
+            if not net.is_const:
+                ends[id(net)] = max(ends.get(id(net), 0), stage)
     for net in reversed(phase.builder.nets):
         if id(net) in ends:
             for a in net.args:
                 if not a.is_const:
-                    ends[id(a)] = max(ends.get(id(a), 0), net.stage)
+                    ends[id(a)] = max(ends.get(id(a), 0), net.reads_at)
     return ends
 
 
@@ -248,6 +394,10 @@ def _carry(tech, v, args):
     return tech.add(max(a.width for a in args) + 1)
 
 
+def _shifter(tech, v, args):
+    return tech.shift(1 << args[1].width)
+
+
 def _one_level(tech, v, args):
     return tech.levels(1)
 
@@ -271,6 +421,9 @@ def _select(b, v, args, _):
         return b.mux(*args)
     return b.step(lambda c, x, y: _fit(Mux(c, x, y), v.type), *args, delay=b.tech.levels(1))
 
+
+_SEQUENTIAL = {"index": Plan._index, "previous": Plan._previous, "scan": Plan._scan, "read": Plan._read}
+"""What is not an operator of one lane."""
 
 _EXPANSIONS = {
     "add": lambda b, v, a, ty: gates.add(b, *a, ty),
@@ -307,6 +460,8 @@ _EXPANSIONS = {
     "xor": _integer(lambda v, x, y: x ^ y, _one_level),
     "shl": _integer(lambda v, x: x.shift_left(v.attrs["count"]), _wires),
     "shr": _integer(lambda v, x: x.shift_right(v.attrs["count"]), _wires),
+    "shlv": _integer(lambda v, x, k: x << k, _shifter),
+    "shrv": _integer(lambda v, x, k: x >> k, _shifter),
     "clamp": _integer(_clamp, lambda tech, v, a: tech.add(a[0].width) + tech.levels(2)),
     "wrap": _integer(lambda v, x: x, _wires),
     "bits": _integer(lambda v, x: x[v.attrs["start"] :], _wires),

@@ -21,13 +21,15 @@ class Schedule:
     latency: int
     """Cycles from a beat in to its beat out; for kernels that reduce: from the last beat in to the first beat out."""
     initiation_interval: int
-    """Cycles between beats (1)."""
+    """Cycles between beats: 1, unless a state needs more, or more was asked for."""
     operators: dict[str, int] = field(default_factory=dict)
     """Number of operators by name, all lanes counted."""
     register_bits: int = 0
     """Pipeline register bits, without FIFOs."""
     phase_latencies: tuple[int, ...] = ()
     """Pipeline depth of each phase."""
+    limits: tuple[str, ...] = ()
+    """What keeps beats apart, if they are more than a cycle apart: a sentence for each state that does."""
     critical_ns: float = 0.0
     """Longest planned logic path between registers."""
 
@@ -35,7 +37,10 @@ class Schedule:
 class Net:
     """Result of one micro-step: available in ``stage``, ``time`` nanoseconds after the clock edge."""
 
-    __slots__ = ("args", "delay", "function", "name", "operator", "rom", "shape", "source", "stage", "time", "uses")
+    __slots__ = (
+        "args", "delay", "function", "memory", "name", "operator", "rom", "shape", "source", "stage", "state", "time",
+        "uses",
+    )  # fmt: skip
 
     def __init__(self, function: Callable | None, args: tuple[Net, ...], shape: Shape, name: str):
         self.function, self.args, self.shape, self.name = function, args, shape, name
@@ -43,6 +48,8 @@ class Net:
         self.delay = 0.0
         self.source: Value | None = None
         self.rom: list[int] | None = None
+        self.state: State | None = None
+        self.memory: str | None = None
 
     @property
     def is_const(self) -> bool:
@@ -54,6 +61,46 @@ class Net:
         """Bits."""
         return self.shape.width
 
+    @property
+    def reads_at(self) -> int:
+        """Stage in which it reads its operands: a memory's word comes a cycle behind its address."""
+        return self.stage - (self.memory is not None)
+
+
+@dataclass(eq=False)
+class State:
+    """Register that the elements of a packet hand on to each other: read in one stage, written in that or a later one.
+
+    Parameters
+    ----------
+    initial
+        Bits before a packet's first element.
+    read
+        Net of what it holds; `initial` at a packet's first beat.
+    next
+        Net of what it holds for the next beat; the one who made it says so.
+    """
+
+    initial: int
+    read: Net
+    next: Net | None = None
+
+    @property
+    def written(self) -> Net:
+        """What it holds next."""
+        assert self.next is not None, "every state is written"
+        return self.next
+
+    @property
+    def write_stage(self) -> int:
+        """Stage behind which it is written."""
+        return max(self.read.stage, self.written.stage)
+
+    @property
+    def interval(self) -> int:
+        """Cycles that the next beat has to keep behind."""
+        return self.write_stage - self.read.stage + 1
+
 
 class Builder:
     """Creates and schedules the nets of one pipeline."""
@@ -62,7 +109,10 @@ class Builder:
         self.tech, self.clock_mhz = tech, clock_mhz
         self.period = tech.budget(clock_mhz)
         self.nets: list[Net] = []
+        self.states: list[State] = []
         self.operators: Counter[str] = Counter()
+        self.chaining = False
+        """Whether operators may follow each other within a cycle: in loops, where a register costs a whole beat."""
         self.current = 0
         self.critical = 0.0
         self.slowest = (0.0, "")
@@ -103,13 +153,13 @@ class Builder:
         if delay > 0:
             self.slowest = max(self.slowest, (delay, self._name))
             time = max((a.time for a in late), default=0.0) + delay
-            if time > self.period or any(a.operator != self.current for a in late):
+            if time > self.period or (not self.chaining and any(a.operator != self.current for a in late)):
                 net.stage, time = stage + 1, delay
             net.time = time
             self.critical = max(self.critical, time)
         elif late:
             latest = max(late, key=lambda a: a.time)
-            if any(a.operator != latest.operator for a in late):
+            if not self.chaining and any(a.operator != latest.operator for a in late):
                 net.stage += 1  # wires that join two operators: register both
             else:
                 net.time, net.operator = latest.time, latest.operator
@@ -126,6 +176,24 @@ class Builder:
         """``values[index]``: a read-only memory in logic."""
         net = self.step(lambda i: Const(0, shape), index, delay=self.tech.levels(1 + max(0, index.width - 6)))
         net.function, net.rom = None, list(values)
+        return net
+
+    def state(self, initial: int, shape: Shape, stage: int) -> State:
+        """Register from element to element, read in a stage; `write` settles what it holds next."""
+        net = Net(None, (), shape, "state")
+        net.stage, net.time, net.operator = stage, self.tech.levels(1), self.current
+        net.state = State(initial, net)
+        self.nets.append(net)
+        self.states.append(net.state)
+        return net.state
+
+    def read(self, memory: str, address: Net, width: int) -> Net:
+        """Word of a memory, a cycle behind its address."""
+        net = Net(None, (address,), Shape(width), memory)
+        net.stage, net.time, net.operator = max(0, address.stage) + 1, self.tech.levels(2), self.current
+        net.memory = memory
+        self.nets.append(net)
+        address.uses += 1
         return net
 
     def add(self, a: Net, b: Net, function: Callable | None = None) -> Net:

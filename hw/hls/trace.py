@@ -7,10 +7,19 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import KernelError, kernel_error
 from rtlm.hw.hls.graph import Graph, Value, constant
-from rtlm.hw.hls.types import Float, SInt, Type, UInt
+from rtlm.hw.hls.memories import Memory
+from rtlm.hw.hls.types import Float, RamType, SharedType, SInt, Type, UInt, VectorType
+from rtlm.hw.hls.vectors import Vector, gathered, leaves, scattered
+
+Declared = Type | VectorType | RamType
+RESULTS = (Float, SInt, UInt, VectorType)
+"""What a kernel may return."""
+RESERVED = ("last", "tag", "release")
+"""Fields that streams have themselves."""
+PORTS = ("i", "o", "busy", "too_long", "clk", "rst")
+"""Ports that a component has itself; that of a memory is called as the memory."""
 
 
 class TracedFunction:
@@ -20,23 +29,42 @@ class TracedFunction:
         functools.update_wrapper(self, function)
         self.function, self.name = function, function.__name__
         signature = inspect.signature(function, eval_str=True)
+        self.declared: dict[str, Declared] = {}
+        """Types of the arguments as the function has them."""
         self.arguments: dict[str, tuple[Type, bool]] = {}
+        """Fields of a beat: type, and whether all lanes share it. A vector has a field for each of its numbers."""
+        self.memories: dict[str, RamType] = {}
+        """Arguments that are memories."""
         for name, parameter in signature.parameters.items():
-            shared = isinstance(parameter.annotation, t._SharedType)
-            type_ = parameter.annotation.type if shared else parameter.annotation
             if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
                 raise self._error(f"Kernel {self.name} has an argument {parameter}: only plain ones, as x: F32, are.")
-            if not isinstance(type_, Float | SInt | UInt):
-                raise self._error(
-                    f"Argument {name} of kernel {self.name} needs a type annotation such as F32, SInt(8), Shared[F32]."
-                )
-            self.arguments[name] = (type_, shared)
+            self._declare(name, parameter.annotation)
         self._result(signature.return_annotation)
         if not self.arguments:
-            raise self._error(f"Kernel {self.name} has no arguments: a pipeline needs at least one, such as x: F32.")
-        for name in [*self.arguments, *self.results]:
-            if name in ("last", "tag"):
+            raise self._error(
+                f"Kernel {self.name} has no arguments: a pipeline needs at least one that comes with a beat, such "
+                "as x: F32."
+            )
+        for name in [*self.arguments, *self.memories, *self.results]:
+            if name in RESERVED or (name in PORTS and name in self.memories):
                 raise self._error(f"Kernel {self.name} cannot call a value {name}: the streams use that name.")
+
+    def _declare(self, name: str, annotation: Any) -> None:
+        shared = isinstance(annotation, SharedType)
+        type_ = annotation.type if shared else annotation
+        self.declared[name] = type_
+        if isinstance(type_, RamType):
+            self.memories[name] = type_
+            return
+        if not isinstance(type_, Float | SInt | UInt | VectorType):
+            raise self._error(
+                f"Argument {name} of kernel {self.name} needs a type annotation such as F32, SInt(8), "
+                "Vec[SInt(8), 16], Shared[F32] or Ram[F32, 64]."
+            )
+        for field, leaf in leaves(name, type_):
+            if field in self.arguments:
+                raise self._error(f"Kernel {self.name} has two fields {field}: rename an argument.")
+            self.arguments[field] = (leaf, shared)
 
     def _error(self, text: str) -> KernelError:
         """Error in the signature."""
@@ -49,20 +77,23 @@ class TracedFunction:
 
     def _result(self, annotation: Any) -> None:
         self.result_class = None
-        if isinstance(annotation, Float | SInt | UInt):
-            self.results = {"result": annotation}
-            return
-        if isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
+        if isinstance(annotation, RESULTS):
+            declared = {"result": annotation}
+        elif isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
             hints = inspect.get_annotations(annotation, eval_str=True)
-            self.results, self.result_class = {name: hints[name] for name in annotation._fields}, annotation
+            declared, self.result_class = {name: hints[name] for name in annotation._fields}, annotation
         else:
             items = annotation if isinstance(annotation, tuple) else getattr(annotation, "__args__", ())
-            self.results = {f"result{i}": item for i, item in enumerate(items)}
+            declared = {f"result{i}": item for i, item in enumerate(items)}
             self.result_class = tuple
-        if not self.results or not all(isinstance(r, Float | SInt | UInt) for r in self.results.values()):
+        if not declared or not all(isinstance(r, RESULTS) for r in declared.values()):
             raise self._error(
                 f"Kernel {self.name} needs a return annotation: one type, tuple[A, B], or a NamedTuple of types."
             )
+        self.declared_results: dict[str, Type | VectorType] = declared
+        """Types of the results as the function has them."""
+        self.results = {field: leaf for name, type_ in declared.items() for field, leaf in leaves(name, type_)}
+        """Fields of a beat that comes out."""
 
     def pack(self, values: list[Any]) -> Any:
         """Results in the form the annotation asks for."""
@@ -72,20 +103,29 @@ class TracedFunction:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """Trace the kernel inside another one."""
-        if not any(isinstance(a, Value) for a in [*args, *named.values()]):
+        if not any(isinstance(a, Value | Vector | Memory) for a in [*args, *named.values()]):
             raise TypeError(
                 f"Kernel {self.name} was called with numbers: use {self.name}.model(...) to evaluate arrays."
             )
         bound = inspect.signature(self.function).bind(*args, **named)
         values = []
-        for (name, (type_, _)), value in zip(self.arguments.items(), bound.args, strict=True):
-            value = value if isinstance(value, Value) else constant(value, type_)
-            if value.type != type_:
-                raise TypeError(f"Argument {name} of kernel {self.name} is {type_}, but got {value.type}.")
+        for (name, type_), value in zip(self.declared.items(), bound.args, strict=True):
+            if isinstance(type_, RamType):
+                if not isinstance(value, Memory) or value.type != type_:
+                    raise TypeError(f"Argument {name} of kernel {self.name} is {type_}: pass a memory of that type.")
+            elif isinstance(type_, VectorType):
+                got = value.type if isinstance(value, Vector) else getattr(value, "type", type(value).__name__)
+                if got != type_:
+                    raise TypeError(f"Argument {name} of kernel {self.name} is {type_}, but got {got}.")
+            else:
+                value = value if isinstance(value, Value) else constant(value, type_)
+                if value.type != type_:
+                    raise TypeError(f"Argument {name} of kernel {self.name} is {type_}, but got {value.type}.")
             values.append(value)
-        return self.pack(self._trace(values))
+        results = iter(self._trace(values))
+        return self.pack([gathered(type_, results) for type_ in self.declared_results.values()])
 
-    def _trace(self, values: list[Value]) -> list[Value]:
+    def _trace(self, values: list[Any]) -> list[Value]:
         try:
             returned = self.function(*values)
         except KernelError:  # of a kernel that this one calls
@@ -96,32 +136,48 @@ class TracedFunction:
         items = list(returned) if isinstance(returned, tuple | list) else [returned]
         if returned is None:
             raise self._body_error(f"Kernel {self.name} returns nothing: it ends with return and its result.")
-        if len(items) != len(self.results) or (self.result_class is None and items[0] is not returned):
+        if len(items) != len(self.declared_results) or (self.result_class is None and items[0] is not returned):
             raise self._body_error(
                 f"Kernel {self.name} returns {_listed(items)} but is annotated with "
-                f"{', '.join(str(type_) for type_ in self.results.values())}."
+                f"{', '.join(str(type_) for type_ in self.declared_results.values())}."
             )
-        out = []
-        for item, (name, type_) in zip(items, self.results.items(), strict=True):
-            try:
-                item = item if isinstance(item, Value) else constant(item, type_)
-            except TypeError as error:
-                raise self._body_error(str(error)) from error
-            if item.type != type_:
+        out: list[Value] = []
+        for item, (name, type_) in zip(items, self.declared_results.items(), strict=True):
+            parts = scattered(item) if isinstance(type_, VectorType) else [item]
+            wanted = leaves(name, type_)
+            if isinstance(type_, VectorType) != isinstance(item, Vector) or len(parts) != len(wanted):
                 raise self._body_error(
-                    f"Kernel {self.name} is annotated to return {type_} as {name}, but computes {item.type}."
+                    f"Kernel {self.name} is annotated to return {type_} as {name}, but returns {_listed([item])}."
                 )
-            out.append(item)
+            for part, (field, leaf) in zip(parts, wanted, strict=True):
+                try:
+                    part = part if isinstance(part, Value) else constant(part, leaf)
+                except TypeError as error:
+                    raise self._body_error(str(error)) from error
+                if part.type != leaf:
+                    raise self._body_error(
+                        f"Kernel {self.name} is annotated to return {leaf} as {field}, but computes {part.type}."
+                    )
+                out.append(part)
         return out
 
     @functools.cached_property
     def graph(self) -> Graph:
         """The dataflow graph."""
         args = [Value("arg", (), type_, name=name, shared=shared) for name, (type_, shared) in self.arguments.items()]
-        return Graph(args, self._trace(args))
+        fields = iter(args)
+        declared = [
+            Memory(name, type_) if isinstance(type_, RamType) else gathered(type_, fields)
+            for name, type_ in self.declared.items()
+        ]
+        results = self._trace(declared)
+        try:
+            return Graph(args, results)
+        except TypeError as error:
+            raise self._body_error(str(error)) from error
 
 
 def _listed(items: list[Any]) -> str:
     """Say how many values of which types there are."""
-    types = ", ".join(str(item.type) if isinstance(item, Value) else type(item).__name__ for item in items)
+    types = ", ".join(str(item.type) if isinstance(item, Value | Vector) else type(item).__name__ for item in items)
     return f"{len(items)} value{'' if len(items) == 1 else 's'} ({types})"

@@ -150,17 +150,91 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class _SharedType:
-    type: Type
+class SharedType:
+    """What ``Shared[...]`` gives."""
+
+    type: Any
 
 
 class Shared(Generic[Item]):
     """Annotation ``Shared[F32]``: one value a beat, the same for all lanes."""
 
-    def __class_getitem__(cls, item: Type) -> _SharedType:
-        if not isinstance(item, Float | SInt | UInt):
-            raise TypeError(f"Shared[...] takes a number type such as F32 or UInt(8), not {item!r}.")
-        return _SharedType(item)
+    def __class_getitem__(cls, item: Any) -> SharedType:
+        if not isinstance(item, Float | SInt | UInt | VectorType):
+            raise TypeError(f"Shared[...] takes a number type or a Vec, such as F32 or UInt(8), not {item!r}.")
+        return SharedType(item)
+
+
+@dataclass(frozen=True)
+class VectorType:
+    """``length`` values of one type side by side; the type may be a vector itself."""
+
+    item: Type | VectorType
+    length: int
+
+    def __post_init__(self):
+        if not isinstance(self.item, Float | SInt | UInt | VectorType):
+            raise TypeError(f"Vec[...] takes a number type or a Vec, such as Vec[SInt(8), 16], not {self.item!r}.")
+        if not isinstance(self.length, int) or not 1 <= self.length <= LONGEST_VECTOR:
+            raise ValueError(f"A Vec has 1 to {LONGEST_VECTOR} values, not {self.length!r}.")
+
+    def __str__(self) -> str:
+        return f"Vec[{self.item}, {self.length}]"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Axes that it adds to an array."""
+        return (self.length, *(self.item.shape if isinstance(self.item, VectorType) else ()))
+
+    @property
+    def leaf(self) -> Type:
+        """Type of one number."""
+        return self.item.leaf if isinstance(self.item, VectorType) else self.item
+
+
+LONGEST_VECTOR = 1024
+
+
+class _Vec:
+    def __getitem__(self, item: Any) -> VectorType:
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise TypeError(f"Vec[...] takes a type and a length, such as Vec[SInt(8), 16], not {item!r}.")
+        return VectorType(*item)
+
+
+Vec: Any = _Vec()  # For type checkers any type: what a kernel's function gets is a Vector.
+"""Annotation ``Vec[SInt(8), 16]``: so many values a beat, side by side; ``Vec[Vec[T, columns], rows]``."""
+
+
+@dataclass(frozen=True)
+class RamType:
+    """A memory of ``depth`` values that a stream of its own fills."""
+
+    item: Type | VectorType
+    depth: int
+
+    def __post_init__(self):
+        if not isinstance(self.item, Float | SInt | UInt | VectorType):
+            raise TypeError(f"Ram[...] takes a number type or a Vec, such as Ram[SInt(8), 1024], not {self.item!r}.")
+        if not isinstance(self.depth, int) or not 2 <= self.depth <= DEEPEST_RAM:
+            raise ValueError(f"A Ram has 2 to {DEEPEST_RAM} words, not {self.depth!r}.")
+
+    def __str__(self) -> str:
+        return f"Ram[{self.item}, {self.depth}]"
+
+
+DEEPEST_RAM = 1 << 16
+
+
+class _Ram:
+    def __getitem__(self, item: Any) -> RamType:
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise TypeError(f"Ram[...] takes a type and a depth, such as Ram[SInt(8), 1024], not {item!r}.")
+        return RamType(*item)
+
+
+Ram: Any = _Ram()
+"""Annotation ``Ram[SInt(8), 1024]``: a memory of so many words, filled by a stream of its own."""
 
 
 def int_type(low: int, high: int) -> Int:

@@ -15,6 +15,7 @@ import cocotb
 import numpy as np
 from rtlm.gen.package.user_kernel import load_kernel
 from rtlm.hw import hls
+from rtlm.hw.hls.vectors import leaves
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -23,6 +24,8 @@ MANIFEST = json.loads((HERE / "manifest.json").read_text())
 PORTS = {port["name"]: port for port in MANIFEST["ports"]}
 CHANCES = (1.0, 0.7, 0.2)
 """Chances that the source offers, or the sink takes, in a cycle."""
+LOADS = 3
+"""Times that memories are filled."""
 
 
 def random_bits(rng, type_, shape):
@@ -60,36 +63,95 @@ def pack(port, columns):
     return payloads
 
 
+def values_of(bits, type_):
+    """Numbers that bits on the wires stand for."""
+    return hls.from_bits(bits.astype(np.int64 if type_.width < 64 else np.uint64), type_)
+
+
+def draw_loads(rng, kernel, last):
+    """Draw what memories hold, and which beats read it.
+
+    Returns
+    -------
+    list[tuple[int, int, dict]]
+        For each load the first of its beats, the one behind them, and for each memory the bits of its fields.
+    """
+    ends = np.flatnonzero(last) + 1
+    if not kernel.memories:
+        return [(0, len(last), {})]
+    cuts = sorted({int(ends[len(ends) * n // LOADS - 1]) for n in range(1, LOADS + 1)})
+    loads = []
+    for first, behind in zip([0, *cuts[:-1]], cuts, strict=True):
+        contents = {}
+        for name, type_ in kernel.memories.items():
+            contents[name] = [random_bits(rng, leaf, (type_.depth,)) for _, leaf in leaves(name, type_.item)]
+        loads.append((first, behind, contents))
+    return loads
+
+
+def model_results(kernel, values, last, loads):
+    """Compute what comes out with the golden model, load by load."""
+    parts = []
+    for first, behind, contents in loads:
+        words = {
+            name: [
+                values_of(b, leaf) for b, (_, leaf) in zip(bits, leaves(name, kernel.memories[name].item), strict=True)
+            ]
+            for name, bits in contents.items()
+        }
+        part = [v[first:behind] for v in values]
+        if kernel.graph.framed:
+            parts.append(kernel.model_of_fields(part, words, last=last[first:behind]))
+        else:
+            parts.append(kernel.model_of_fields([v[:, None] if v.ndim == 1 else v for v in part], words))
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
 def make_beats(seed):
     """Draw the inputs, and compute the expected outputs with the golden model."""
     rng = np.random.default_rng(seed)
     kernel, lanes, count = load_kernel(SETTINGS["kernel"], HERE), SETTINGS["lanes"], SETTINGS["beats"]
-    last = packets(rng, count, SETTINGS["max_length"] or count)
+    longest = min([SETTINGS["max_length"] or count, *(type_.depth // lanes for type_ in kernel.memories.values())])
+    last = packets(rng, count, longest)
+    loads = draw_loads(rng, kernel, last)
     inputs, values = {}, []
     for name, (type_, shared) in kernel.arguments.items():
         inputs[name] = random_bits(rng, type_, (count,) if shared else (count, lanes))
-        values.append(hls.from_bits(inputs[name].astype(np.int64 if type_.width < 64 else np.uint64), type_))
+        values.append(values_of(inputs[name], type_))
     graph = kernel.graph
-    if graph.reduces:
+    if graph.framed:
         inputs["last"] = last
-        results = kernel.model(*values, last=last)
-    else:
-        results = kernel.model(*(v[:, None] if v.ndim == 1 else v for v in values))
+    results = model_results(kernel, values, last, loads)
     outputs = {}
-    results = [results] if kernel.result_class is None else list(results)
     for (name, type_), value, node in zip(kernel.results.items(), results, graph.results, strict=True):
         bits = hls.to_bits(value, type_)
         outputs[name] = bits if node.per_lane or bits.ndim == 1 else bits[:, 0]
-    if graph.reduces:
+    if graph.framed:
         outputs["last"] = np.ones(int(last.sum()), dtype=bool) if graph.once_per_packet else last
-    return pack("i__payload", inputs), pack("o__payload", outputs)
+    if kernel.memories:
+        inputs["release"] = np.isin(np.arange(count), [behind - 1 for _, behind, _ in loads])
+    memories: dict[str, list[int]] = {name: [] for name in kernel.memories}
+    for _, _, contents in loads:
+        for name, bits in contents.items():
+            memories[name] += pack_words(name, [field for field, _ in leaves(name, kernel.memories[name].item)], bits)
+    return pack("i__payload", inputs), pack("o__payload", outputs), memories
+
+
+def pack_words(name, fields, bits):
+    """Payloads of a memory's stream that load it whole; as many words a beat as its payload has."""
+    port = f"{name}__payload"
+    first = next(part for part in PORTS[port]["fields"] if part["name"].partition("[")[0] == fields[0])
+    words = first["bits"] // first.get("each", first["bits"])
+    columns = {field: b.reshape(-1, words) for field, b in zip(fields, bits, strict=True)}
+    beats = len(columns[fields[0]])
+    return pack(port, columns | {"last": np.arange(beats) == beats - 1})
 
 
 @cocotb.test
 async def gates_equal_model(dut):
     """Compare every beat that comes out; one that is not taken must stay."""
     seed = int(os.environ["BENCH_SEED"])
-    inputs, expected = make_beats(seed)
+    inputs, expected, memories = make_beats(seed)
 
     def check(seen, number):
         assert number < len(expected), "more beats came out than the model gives"
@@ -99,11 +161,17 @@ async def gates_equal_model(dut):
     source = Source(dut, "i", random.Random(f"{seed} i"))
     sink = Sink(dut, "o", random.Random(f"{seed} o"), check=check)
     await power_up(dut)
-    for stream in (source, sink):
-        cocotb.start_soon(stream.run())
+    cocotb.start_soon(source.run())
+    cocotb.start_soon(sink.run())
+    for name, payloads in memories.items():
+        loader = Source(dut, name, random.Random(f"{seed} {name}"), chance=CHANCES[1])
+        loader.push(payloads)
+        cocotb.start_soon(loader.run())
     # As if all beats went in and came out as slowly as some do, and not at once.
     slowest = min(CHANCES)
     moves = budget(len(inputs), slowest) + budget(len(expected), slowest)
+    moves = moves * MANIFEST["cost"]["initiation_interval"]
+    moves += sum(budget(len(payloads), CHANCES[1]) for payloads in memories.values())
     most = moves + UNIT_MARGIN * MANIFEST["cost"]["latency_cycles"]
     for part, chance in enumerate(CHANCES):
         first, behind = (n * len(inputs) // len(CHANCES) for n in (part, part + 1))

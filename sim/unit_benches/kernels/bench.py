@@ -182,7 +182,7 @@ def make_case(name, kern, component, params):
     last = rng.random(beat_count) < 1.8 / longest
     last[-longest:] = False
     last[-longest - 1] = True  # the last packet is a longest one: nothing comes in while it goes through the FIFOs
-    if graph.reduces:
+    if graph.framed:
         run = 0
         for n in range(beat_count):
             run = 0 if last[n - 1] and n else run
@@ -192,33 +192,31 @@ def make_case(name, kern, component, params):
     raw, values = [], []
     for type_, shared in kern.arguments.values():
         bits = random_bits(rng, type_, (beat_count,) if shared else (beat_count, lanes))
-        if graph.reduces and isinstance(type_, Float):  # mostly tame packets, else one NaN is in all of them
+        if graph.framed and isinstance(type_, Float):  # mostly tame packets, else one NaN is in all of them
             tame = np.repeat(rng.random(last.sum()) < 0.7, np.diff(np.r_[0, np.flatnonzero(last) + 1]))
             calm = hls.to_bits(hls.types.round_to(rng.normal(size=bits.shape), type_), type_)
             bits = np.where(tame.reshape(-1, *[1] * (bits.ndim - 1)), calm, bits)
         raw.append((type_.width, bits))
         values.append(hls.from_bits(bits, type_))
     tag = rng.integers(0, 32, size=beat_count)
-    if graph.reduces:
-        results = kern.model(*values, last=last)
+    if graph.framed:
+        results = kern.model_of_fields(values, {}, last=last)
     else:
-        spread = [v[:, None] if v.ndim == 1 else v for v in values]
-        results = kern.model(*spread)
-    results = [results] if kern.result_class is None else list(results)
+        results = kern.model_of_fields([v[:, None] if v.ndim == 1 else v for v in values], {})
     out = []
     for type_, value, r in zip(kern.results.values(), results, graph.results, strict=True):
         bits = hls.to_bits(value, type_)
         out.append((type_.width, bits if r.per_lane or bits.ndim == 1 else bits[:, 0]))
     # A phase that reduces what comes from a FIFO ends when the last beat has come out of it.
     waits = sum(bool(a.elements and b.reductions) for a, b in pairwise(component.plan.phases))
-    once = graph.once_per_packet
+    interval, once = component.schedule.initiation_interval, graph.once_per_packet
     out_last = np.ones(last.sum(), dtype=np.int64) if once else last.astype(np.int64)
     first_packet = int(np.flatnonzero(last)[0]) if graph.reduces else 0
     return {
         "name": name,
         "latency": component.latency,
         "passes": 1 + waits,
-        "expected_first": first_packet + component.latency + first_packet * waits,
+        "expected_first": component.latency + first_packet * (interval + waits),
         "reduces": graph.reduces,
         "inputs": beats(component.i.payload.shape(), [*raw, (1, last.astype(np.int64)), (5, tag)], lanes),
         "fields": [(key, field.offset, field.width) for key, field in component.o.payload.shape()],

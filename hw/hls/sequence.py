@@ -1,0 +1,143 @@
+"""What a kernel says about the order of a packet's elements: where one stands, what came before, what they sum up to.
+
+Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``; results never depend on the number of lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+from rtlm.hw.hls import types as t
+from rtlm.hw.hls.graph import Recurrence, Value, as_value, constant, select
+from rtlm.hw.hls.language import per_lane
+from rtlm.hw.hls.types import Int, Type, UInt
+from rtlm.hw.hls.vectors import Vector, elementwise, gathered, scattered
+
+LONGEST_HISTORY = 4096
+
+
+def index(type_: Int) -> Value:
+    """Number of the element in its packet, from 0, modulo ``2**width``."""
+    if not isinstance(type_, UInt):
+        raise TypeError(f"index counts in an unsigned type such as UInt(10), not {type_}.")
+    return Value("index", (), type_)
+
+
+@elementwise
+def previous(x: Value, n: int = 1, initial: Any = 0) -> Value:
+    """Element ``n`` places before in the packet (``x[k - n]``); ``initial`` where the packet has none."""
+    per_lane(x, "previous")
+    if not isinstance(n, int) or not 0 <= n <= LONGEST_HISTORY:
+        raise TypeError(f"previous goes back by a number of Python from 0 to {LONGEST_HISTORY}, not {n!r}.")
+    first = constant(initial, x.type).attrs["value"]
+    return Value("previous", (x,), x.type, count=n, initial=first) if n else x
+
+
+def window(x: Any, n: int, initial: Any = 0) -> Vector:
+    """The element and the ``n - 1`` before it, newest first."""
+    if not isinstance(n, int) or n < 1:
+        raise TypeError(f"window has a length of at least 1, not {n!r}.")
+    return Vector([previous(x, k, initial) for k in range(n)])
+
+
+def scan(step: Callable[..., Any], initial: Any, *xs: Any) -> Any:
+    """State after each element: ``state = step(state, *xs)``, from ``initial`` at a packet's first element.
+
+    Parameters
+    ----------
+    step
+        Function of the state and one element of each of `xs`; returns the new state, of the same types. A state of
+        several parts is a tuple, a Vector, or tuples of these; the step gets and returns the same form.
+    initial
+        State before the first element: a typed constant (``constant(0, SInt(32))``, ``zeros(Vec[T, n])``), or a tuple.
+    *xs
+        Values of the stream.
+    """
+    return _rebuilt(initial, iter(_recur(step, initial, xs)))
+
+
+def fold(step: Callable[..., Any], initial: Any, *xs: Any, key: Value | None = None, keys: int = 0) -> Any:
+    """State after a packet's last element (:func:`scan`): one result a packet.
+
+    Parameters
+    ----------
+    step, initial, *xs
+        As of :func:`scan`.
+    key, keys
+        There are `keys` states, and an element goes into the one that `key` counts; the result is a Vector of them.
+    """
+    if key is not None:
+        return _by_key(step, initial, xs, key, keys)
+    return _rebuilt(initial, (Value("reduce_last", (r,), r.type) for r in _recur(step, initial, xs)))
+
+
+def _by_key(step: Callable[..., Any], initial: Any, xs: tuple, key: Value, keys: int) -> Vector:
+    if not isinstance(key, Value) or not isinstance(key.type, UInt) or not 1 <= keys <= key.type.high + 1:
+        raise TypeError(f"fold takes an unsigned key and at most as many keys as it counts, not {key!r} and {keys!r}.")
+
+    def of(number: int) -> Callable[..., Any]:
+        here = key == number
+
+        def only_here(state: Any, *elements: Any) -> Any:
+            new = scattered_state(step(state, *elements))
+            return _rebuilt(state, (select(here, a, b) for a, b in zip(new, scattered_state(state), strict=True)))
+
+        return only_here
+
+    return Vector([fold(of(number), initial, *xs) for number in range(keys)])
+
+
+def filled(type_: Type | t.VectorType, value: Any) -> Any:
+    """Typed constant, or a Vector of equal ones: a state to begin with."""
+    leaf = type_.leaf if isinstance(type_, t.VectorType) else type_
+    return gathered(type_, repeat(constant(value, leaf)))
+
+
+def zeros(type_: Type | t.VectorType) -> Any:
+    """Typed zero, or a Vector of them: the state before a sum."""
+    return filled(type_, 0)
+
+
+def scattered_state(state: Any) -> list[Value]:
+    """Values that a state consists of, in order."""
+    if isinstance(state, tuple | list):
+        return [leaf for part in state for leaf in scattered_state(part)]
+    return scattered(state)
+
+
+def _rebuilt(form: Any, values: Any) -> Any:
+    """Values in the form of a state."""
+    if isinstance(form, tuple) and hasattr(form, "_fields"):
+        return type(form)(*(_rebuilt(part, values) for part in form))
+    if isinstance(form, tuple | list):
+        return tuple(_rebuilt(part, values) for part in form)
+    if isinstance(form, Vector):
+        return Vector([_rebuilt(part, values) for part in form])
+    return next(values)
+
+
+def _recur(step: Callable[..., Any], initial: Any, xs: tuple) -> list[Value]:
+    """Trace a step; returns the states behind each element."""
+    first = scattered_state(initial)
+    for value in first:
+        if not isinstance(value, Value) or value.op != "const":
+            raise TypeError(
+                "The initial state is a typed constant such as constant(0, SInt(32)) or zeros(Vec[T, n]), not "
+                f"{value!r}."
+            )
+    states = [Value("state", (), value.type, number=n) for n, value in enumerate(first)]
+    new = scattered_state(step(_rebuilt(initial, iter(states)), *xs))
+    if len(new) != len(states):
+        raise TypeError(f"The step returns {len(new)} values for a state of {len(states)}.")
+    results = [as_value(value, state.type) for value, state in zip(new, states, strict=True)]
+    for value, state in zip(results, states, strict=True):
+        if value.type != state.type:
+            raise TypeError(
+                f"The step makes {value.type} of a state of {state.type}: it has to stay of one type, with wrap, "
+                "clamp, convert or to_int."
+            )
+    recurrence = Recurrence(states, results, first)
+    args = tuple(recurrence.outside)
+    return [Value("scan", args, s.type, recurrence=recurrence, part=n) for n, s in enumerate(states)]

@@ -1,0 +1,30 @@
+"""Kernels to use and to learn from: what accelerators are made of, each as its mathematics and nothing else."""
+
+from rtlm.hw.kernels.library.attention import attention
+from rtlm.hw.kernels.library.conv1d import conv1d
+from rtlm.hw.kernels.library.fir import fir
+from rtlm.hw.kernels.library.gemv import gemv
+from rtlm.hw.kernels.library.histogram import histogram
+from rtlm.hw.kernels.library.layernorm import layernorm, layernorm_columns
+from rtlm.hw.kernels.library.prefix_sum import prefix_sum
+from rtlm.hw.kernels.library.qmatmul import qmatmul
+from rtlm.hw.kernels.library.softmax import softmax_columns
+from rtlm.hw.kernels.library.systolic import systolic
+from rtlm.hw.kernels.library.top_k import top_k
+from rtlm.hw.kernels.softmax import softmax
+
+__all__ = [
+    "attention",
+    "conv1d",
+    "fir",
+    "gemv",
+    "histogram",
+    "layernorm",
+    "layernorm_columns",
+    "prefix_sum",
+    "qmatmul",
+    "softmax",
+    "softmax_columns",
+    "systolic",
+    "top_k",
+]
