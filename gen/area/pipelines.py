@@ -82,7 +82,7 @@ def _schedule(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bi
     total = Pipeline()
     for index, phase in enumerate(plan.phases):
         total += _phase(phase, tag_bits, framing=plan.graph.reduces)
-        if phase is not plan.phases[-1] and phase.elements:
+        if phase is not plan.phases[-1] and phase.every_beat:
             total += _queues(plan, index, tag_bits, max_length)
     return total
 

@@ -78,7 +78,7 @@ class KernelComponent(wiring.Component):
         self.framing = framing or plan.graph.framed
         self.max_length = max_length
         self._longest = max_length or 0
-        self._limited = any(p.elements for p in plan.phases)
+        self._limited = any(p.every_beat for p in plan.phases)
         if self._limited and (max_length is None or max_length < 1):
             raise ValueError(
                 f"Kernel {plan.kernel.name} uses elements again after a reduction: "
@@ -97,7 +97,7 @@ class KernelComponent(wiring.Component):
         }
         release = {"release": 1} if self.memories else {}
         arguments = {v.attrs["name"]: self._field(v) for v in plan.graph.args}
-        results = {name: self._field(r) for name, r in zip(plan.kernel.results, plan.graph.results, strict=True)}
+        results = {name: self._field(r) for name, r in zip(plan.kernel.results, plan.fields, strict=True)}
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout(arguments | extra | release))),
@@ -117,7 +117,10 @@ class KernelComponent(wiring.Component):
         plan = self.plan
         units = [
             _PhaseUnit(
-                phase, packet_end=following is not None and not phase.elements, framing=self.framing, tag=self.tag_shape
+                phase,
+                packet_end=following is not None and not phase.every_beat,
+                framing=self.framing,
+                tag=self.tag_shape,
             )
             for phase, following in zip(plan.phases, [*plan.phases[1:], None], strict=True)
         ]
@@ -136,7 +139,7 @@ class KernelComponent(wiring.Component):
             if hasattr(first, name):
                 m.d.comb += getattr(first, name).eq(Value.cast(self.i.payload[name]))
         outputs = iter(final.outputs)
-        for name, r in zip(plan.kernel.results, plan.graph.results, strict=True):
+        for name, r in zip(plan.kernel.results, plan.fields, strict=True):
             for lane in plan.lane_indices(r):
                 target = self.o.payload[name]
                 m.d.comb += (target if lane is None else target[lane]).eq(next(outputs))
@@ -192,7 +195,7 @@ class KernelComponent(wiring.Component):
         phase, plan = a.phase, self.plan
         elements = [(id(v), lane) for v in phase.elements for lane in plan.lane_indices(v)]
         constants = [(id(v), None) for v in phase.constants]
-        if not elements:
+        if not phase.every_beat:
             m.d.comb += [b.ports[key].eq(a.result(key)) for key in constants]
             m.d.comb += [b.i_valid.eq(a.o_valid), a.o_ready.eq(b.i_ready)]
             for name in ("last", "tag"):

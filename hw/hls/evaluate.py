@@ -169,8 +169,8 @@ def _run(kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, l
     for r in graph.results:
         value = computed[id(r)]
         if graph.once_per_packet:
-            value = np.broadcast_to(value, (*shape[:-1], 1))[..., 0] if r.op == "const" else value[..., 0]
-        elif value.shape != shape and (graph.framed or r.op == "const"):
+            value = np.broadcast_to(value, (*shape[:-1], 1))[..., 0]
+        elif value.shape != shape and (graph.framed or value.ndim == 0):
             value = np.broadcast_to(value, shape)
         results.append(value)
     return results
@@ -339,7 +339,7 @@ MODELS: dict[str, Callable] = {
     "bits": lambda v, x: ((x >> x.dtype.type(v.attrs["start"])) & x.dtype.type(v.type.high)).astype(
         t.int_dtype(v.type)
     ),
-    "concat": lambda v, low, high: low | high << v.args[0].type.width,
+    "concat": lambda v, low, high: low | high << v.attrs["shift"],
     "reduce_sum": _sum,
     "reduce_max": lambda v, x: np.max(x, axis=-1, keepdims=True),
     "reduce_last": lambda v, x: x[..., -1:],

@@ -430,12 +430,13 @@ class Recurrence:
         The states behind it, of the same types.
     initial
         Constants: the states before a packet's first element.
+    place
+        File and line that ask for it; those of the caller if it is None.
     """
 
-    def __init__(self, states: list[Value], results: list[Value], initial: list[Value]):
+    def __init__(self, states: list[Value], results: list[Value], initial: list[Value], *, place: str | None = None):
         self.states, self.results, self.initial = states, results, initial
-        self.place = caller_place()
-        """File and line that ask for it."""
+        self.place = place or caller_place()
         inner = {id(v) for v in states}
         self.order: list[Value] = []
         """What depends on the states, operands first."""

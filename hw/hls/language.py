@@ -213,7 +213,9 @@ def stream_argmax(x: Value, index: Value) -> tuple[Value, Value]:
     width = index.type.width
     flipped = index ^ index.type.high
     best = Value(
-        "reduce_max", (Value("concat", (flipped, key), UInt(width + key.type.width)),), UInt(width + key.type.width)
+        "reduce_max",
+        (Value("concat", (flipped, key), UInt(width + key.type.width), shift=width),),
+        UInt(width + key.type.width),
     )
     value = bits(best, width, best.type.width)
     return (_unkey(value, x.type) if isinstance(x.type, Float) else value), bits(best, 0, width) ^ index.type.high

@@ -12,6 +12,7 @@ from rtlm.hw.hls import gates, gates_functions
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.evaluate import MODELS
 from rtlm.hw.hls.graph import REDUCTIONS, Recurrence, Value
+from rtlm.hw.hls.optimise import optimised
 from rtlm.hw.hls.schedule import Builder, Net, Schedule
 from rtlm.hw.hls.technology import ClockError, ClockLimit, find
 from rtlm.hw.hls.trace import TracedFunction
@@ -40,6 +41,8 @@ class Phase:
     values: dict[int, Value] = field(default_factory=dict)
     elements: list[Value] = field(default_factory=list)
     """Values that go on with each beat."""
+    every_beat: bool = False
+    """Whether something goes on with each beat, if only its place in the packet."""
     constants: list[Value] = field(default_factory=list)
     """Values that go on once a packet."""
     reductions: list[tuple[Value, Net]] = field(default_factory=list)
@@ -71,7 +74,10 @@ class Plan:
             raise ValueError(f"lanes is a positive number, not {lanes!r}.")
         if ii is not None and (not isinstance(ii, int) or ii < 1):
             raise ValueError(f"ii is a positive number of cycles, not {ii!r}.")
-        self.kernel, self.graph, self.lanes, self.clock_mhz, self.ii = kernel, kernel.graph, lanes, clock_mhz, ii
+        self.kernel, self.lanes, self.clock_mhz, self.ii = kernel, lanes, clock_mhz, ii
+        self.graph = optimised(kernel.graph)
+        self.fields = kernel.graph.results
+        """Results as the kernel has them: which of them the streams have once for each lane."""
         self.striped = self._striped()
         self.tech = find(technology)
         self.last_phase = self.graph.phases - 1
@@ -143,16 +149,19 @@ class Plan:
                     args = [phase.nets[id(a), lane if a.per_lane else None] for a in v.args]
                     phase.nets[id(v), lane] = self._expand(b, v, args)
         if index == self.last_phase:
-            for r in self.graph.results:
-                for lane in self.lane_indices(r):
-                    if isinstance(r.type, Float) and _dirty(r):
-                        phase.nets[id(r), lane] = gates.clean(b, phase.nets[id(r), lane], r.type)
-                    phase.outputs.append(phase.nets[id(r), lane])
+            for written, r in zip(self.fields, self.graph.results, strict=True):
+                for lane in self.lane_indices(written):
+                    net = phase.nets[id(r), lane if r.per_lane else None]
+                    clean = isinstance(r.type, Float) and _dirty(r)
+                    phase.outputs.append(gates.clean(b, net, r.type) if clean else net)
         else:
             for v in [*self.graph.args, *self.graph.order]:
                 known = v.phase - (v.op in REDUCTIONS) <= index < self.need.get(id(v), 0)
                 if known and v.op != "const" and not any(v is x for x in [*phase.elements, *phase.constants]):
                     (phase.elements if v.per_beat else phase.constants).append(v)
+            # What a later phase scans may be constant in the packet.
+            scans = any(v.op == "scan" and v.phase > index for v in self.graph.order)
+            phase.every_beat = bool(phase.elements) or scans
             phase.outputs += [
                 phase.nets[id(v), lane]
                 for v in [*phase.elements, *phase.constants]
@@ -165,10 +174,14 @@ class Plan:
         self._check_accumulators(phase)
         return phase
 
+    def _in_lanes(self, phase: Phase, v: Value) -> list[Net]:
+        """Net of a value in each lane; the same one where all share it."""
+        return [phase.nets[id(v), lane if v.per_lane else None] for lane in range(self.lanes)]
+
     def _across_lanes(self, phase: Phase, v: Value) -> Net:
         """Combine the lanes' terms of a reduction in a tree."""
         b, (x,) = phase.builder, v.args
-        nets = [phase.nets[id(x), lane] for lane in range(self.lanes)]
+        nets = self._in_lanes(phase, x)
         if v.op == "reduce_last":
             return nets[-1]
         while len(nets) > 1:
@@ -205,8 +218,8 @@ class Plan:
     def _previous(self, phase: Phase, v: Value) -> None:
         """Beats before, in registers; windows of one value share them."""
         b, (x,) = phase.builder, v.args
-        nets = [phase.nets[id(x), lane] for lane in range(self.lanes)]
-        stage = max(net.stage + (net.time > 0) for net in nets)
+        nets = self._in_lanes(phase, x)
+        stage = max(0, *(net.stage + (net.time > 0) for net in nets))
         initial = v.attrs["initial"]
         bits = int(t.to_bits(initial, v.type)) & ((1 << v.type.width) - 1)
         history = phase.histories.setdefault((id(x), bits), [])
@@ -317,7 +330,7 @@ class Plan:
             register_bits += sum(v.type.width for v, _ in phase.reductions) + phase.stages
         latency = 0
         for phase, following in zip(self.phases, [*self.phases[1:], None], strict=True):
-            latency += phase.stages + (FIFO_LATENCY if following is not None and phase.elements else 0)
+            latency += phase.stages + (FIFO_LATENCY if following is not None and phase.every_beat else 0)
         return Schedule(
             latency=latency,
             initiation_interval=max(phase.interval for phase in self.phases),
@@ -368,12 +381,16 @@ def fold(v: Value):
 
 def _dirty(v: Value) -> bool:
     """Whether the bits of a float may be a subnormal or a NaN other than the canonical one."""
-    if v.op in ("arg", "neg"):
+    if v.op in ("arg", "neg", "read"):
         return True
+    if v.op == "scan":
+        return _dirty(v.attrs["recurrence"].results[v.attrs["part"]])
     if v.op == "convert":
         source = v.args[0].type
         return source.exponent == v.type.exponent and source.mantissa <= v.type.mantissa and _dirty(v.args[0])
-    return v.op in ("abs", "select") and any(_dirty(a) for a in v.args if isinstance(a.type, Float))
+    return v.op in ("abs", "select", "previous", "reduce_last") and any(
+        _dirty(a) for a in v.args if isinstance(a.type, Float)
+    )
 
 
 def _fit(value, type_):
@@ -411,7 +428,8 @@ def _clamp(v, x):
 
 
 def _table(b, v, args, type_):
-    values = [int(t.to_bits(x, v.type)) if isinstance(v.type, Float) else x for x in v.attrs["values"]]
+    reachable = v.attrs["values"][: v.args[0].type.high + 1]
+    values = [int(t.to_bits(x, v.type)) if isinstance(v.type, Float) else x for x in reachable]
     net = b.rom(args[0], [x & ((1 << v.type.width) - 1) for x in values], t.UInt(v.type.width).shape)
     return b.wire(lambda x: _fit(x, v.type) if not isinstance(v.type, Float) else x, net)
 
@@ -465,5 +483,5 @@ _EXPANSIONS = {
     "clamp": _integer(_clamp, lambda tech, v, a: tech.add(a[0].width) + tech.levels(2)),
     "wrap": _integer(lambda v, x: x, _wires),
     "bits": _integer(lambda v, x: x[v.attrs["start"] :], _wires),
-    "concat": _integer(lambda v, x, y: Cat(x, y), _wires),
+    "concat": _integer(lambda v, x, y: Cat(_fit(x, t.UInt(v.attrs["shift"])), y), _wires),
 }

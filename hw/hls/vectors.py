@@ -208,7 +208,7 @@ def pack(items: Vector) -> Value:
         raise TypeError(f"pack makes at most 63 bits, not {width}.")
 
     def join(low: Value, high: Value) -> Value:
-        return Value("concat", (low, high), UInt(low.type.width + high.type.width))
+        return Value("concat", (low, high), UInt(low.type.width + high.type.width), shift=low.type.width)
 
     return functools.reduce(join, unsigned)
 

@@ -208,7 +208,7 @@ def make_case(name, kern, component, params):
         bits = hls.to_bits(value, type_)
         out.append((type_.width, bits if r.per_lane or bits.ndim == 1 else bits[:, 0]))
     # A phase that reduces what comes from a FIFO ends when the last beat has come out of it.
-    waits = sum(bool(a.elements and b.reductions) for a, b in pairwise(component.plan.phases))
+    waits = sum(bool(a.every_beat and b.reductions) for a, b in pairwise(component.plan.phases))
     interval, once = component.schedule.initiation_interval, graph.once_per_packet
     out_last = np.ones(last.sum(), dtype=np.int64) if once else last.astype(np.int64)
     first_packet = int(np.flatnonzero(last)[0]) if graph.reduces else 0

@@ -1,0 +1,50 @@
+"""Random kernels: simplified graphs, and gates, give the bits of the graph as it was written."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from rtlm.hw import hls
+from rtlm.hw.hls.graph import Value
+from rtlm.hw.hls.optimise import optimised
+from rtlm.sim.unit_benches.kernels.bench import random_bits
+
+from tests.hw.hls.random_kernels import OPERATORS, TYPES, Step, fitting, kernels, listing
+from tests.hw.hls.simulate import check, packet_ends
+
+GATES = 30
+"""Kernels in gates, of a hundred that are drawn; `--fuzz 10` is the campaign of 300."""
+
+
+@pytest.mark.randomised
+@given(kernels(), st.integers(0, 1 << 30))
+def test_simplified_graphs(kernel, seed):
+    note(listing(kernel))
+    rng, beats = np.random.default_rng(seed), 40
+    last = packet_ends(rng, beats, 9)
+    values = [hls.from_bits(random_bits(rng, t, (beats, 2)), t) for t, _ in kernel.arguments.values()]
+    simple = copy.copy(kernel)
+    simple.graph = optimised(kernel.graph)
+    assert len(simple.graph.order) <= len(kernel.graph.order) + 8  # a sum with zero becomes a comparison and a choice
+    for name, type_, a, b in zip(
+        kernel.results, kernel.results.values(), *(k.model_of_fields(values, {}, last) for k in (kernel, simple)),
+        strict=True,
+    ):  # fmt: skip
+        assert np.array_equal(*(hls.to_bits(np.broadcast_to(x, a.shape), type_) for x in (a, b))), name
+
+
+@pytest.mark.randomised
+@pytest.mark.slow
+@settings(max_examples=settings.get_profile("suite").max_examples * GATES // 100)
+@given(kernels(), st.sampled_from([1, 2, 4]), st.sampled_from([40, 150, 300]), st.integers(0, 1 << 30))
+def test_gates(kernel, lanes, clock_mhz, seed):
+    note(listing(kernel))
+    waits = 9 if kernel.graph.phases > 1 else None
+    check(kernel, lanes=lanes, clock_mhz=clock_mhz, beats=20, longest=9, seed=seed, max_length=waits)
+
+
+def test_every_operator_fits_something():
+    arguments = [Value("arg", (), t, name="x", shared=False) for t in TYPES]
+    assert all(fitting(Step(op, 0, 0, 1), arguments) is not None for op in OPERATORS)
