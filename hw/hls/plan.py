@@ -13,6 +13,7 @@ from rtlm.hw.hls import types as t
 from rtlm.hw.hls.evaluate import MODELS
 from rtlm.hw.hls.graph import REDUCTIONS, Recurrence, Value
 from rtlm.hw.hls.optimise import optimised
+from rtlm.hw.hls.placement import place
 from rtlm.hw.hls.schedule import Builder, Net, Schedule
 from rtlm.hw.hls.technology import ClockError, ClockLimit, find
 from rtlm.hw.hls.trace import TracedFunction
@@ -171,6 +172,7 @@ class Plan:
             phase.outputs += [net for _, net in phase.reductions]
         phase.interval = max(phase.interval, self.ii or 1)
         phase.depth = max([b.depth(phase.outputs), *(state.write_stage for state in b.states)])
+        place(b, last_uses(phase), held(phase), phase.depth)
         self._check_accumulators(phase)
         return phase
 
@@ -251,21 +253,19 @@ class Plan:
 
         given = [outside(a, lane) for a in recurrence.outside for lane in range(self.lanes)]
         stage = max((net.stage + (net.time > 0) for net in given if not net.is_const), default=0)
-        b.operator(None, "scan")
-        states = []
-        for first in recurrence.initial:
-            bits = int(t.to_bits(first.attrs["value"], first.type)) & ((1 << first.type.width) - 1)
-            states.append(b.state(bits, first.type.shape, stage))
-        current, lanes = [state.read for state in states], []
-        b.chaining = True
-        for lane in range(self.lanes):
-            inner = {id(v): net for v, net in zip(recurrence.states, current, strict=True)}
-            for v in recurrence.order:
-                args = [inner[id(a)] if id(a) in inner else outside(a, lane) for a in v.args]
-                inner[id(v)] = self._expand(b, v, args)
-            current = [inner[id(v)] if id(v) in inner else outside(v, lane) for v in recurrence.results]
-            lanes.append(current)
-        b.chaining = False
+        states, lanes = [], []
+        with b.loop():
+            for first in recurrence.initial:
+                bits = int(t.to_bits(first.attrs["value"], first.type)) & ((1 << first.type.width) - 1)
+                states.append(b.state(bits, first.type.shape, stage))
+            current = [state.read for state in states]
+            for lane in range(self.lanes):
+                inner = {id(v): net for v, net in zip(recurrence.states, current, strict=True)}
+                for v in recurrence.order:
+                    args = [inner[id(a)] if id(a) in inner else outside(a, lane) for a in v.args]
+                    inner[id(v)] = self._expand(b, v, args)
+                current = [inner[id(v)] if id(v) in inner else outside(v, lane) for v in recurrence.results]
+                lanes.append(current)
         for state, net in zip(states, current, strict=True):
             state.next = net
         needed = max(state.interval for state in states)
@@ -351,8 +351,8 @@ def clock_limit(kernel: TracedFunction, technology: str) -> ClockLimit:
     raise ValueError(f"kernel {kernel.name} has no operator that takes time")
 
 
-def last_uses(phase: Phase) -> dict[int, int]:
-    """Last stage in which each live net is read; dead nets are missing."""
+def held(phase: Phase) -> dict[int, int]:
+    """For results, and what states are read and written from, the last stage in which they are needed."""
     ends: dict[int, int] = {}
     reduced = {id(net) for _, net in phase.reductions}
     for net in phase.outputs:
@@ -365,6 +365,12 @@ def last_uses(phase: Phase) -> dict[int, int]:
         for net, stage in ((state.read, state.read.stage), (state.written, state.write_stage)):
             if not net.is_const:
                 ends[id(net)] = max(ends.get(id(net), 0), stage)
+    return ends
+
+
+def last_uses(phase: Phase) -> dict[int, int]:
+    """Last stage in which each live net is read; dead nets are missing."""
+    ends = held(phase)
     for net in reversed(phase.builder.nets):
         if id(net) in ends:
             for a in net.args:

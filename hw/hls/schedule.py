@@ -6,8 +6,9 @@ every operator, so that no combinational path runs through two of them.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Const, Shape, Signal, Value
@@ -62,6 +63,11 @@ class Net:
         return self.shape.width
 
     @property
+    def is_input(self) -> bool:
+        """Whether it comes with the beat."""
+        return self.function is None and self.rom is None and self.state is None and self.memory is None
+
+    @property
     def reads_at(self) -> int:
         """Stage in which it reads its operands: a memory's word comes a cycle behind its address."""
         return self.stage - (self.memory is not None)
@@ -111,21 +117,33 @@ class Builder:
         self.nets: list[Net] = []
         self.states: list[State] = []
         self.operators: Counter[str] = Counter()
-        self.chaining = False
-        """Whether operators may follow each other within a cycle: in loops, where a register costs a whole beat."""
+        self.loops: set[int] = set()
+        """Operators that are loops: all that a state goes through is one, as a register there costs a whole beat."""
         self.current = 0
         self.critical = 0.0
         self.slowest = (0.0, "")
         """Delay and name of the slowest operator that no register can cut."""
         self._label = self._name = ""
+        self._looping = False
 
     def operator(self, name: str | None, label: str = "") -> None:
-        """Begin an operator (counted under ``name`` unless None)."""
-        self.current += 1
+        """Begin an operator (counted under ``name`` unless None); in a loop it is a part of that."""
+        if not self._looping:
+            self.current += 1
         self._label = label or "t"
         self._name = name or self._label
         if name is not None:
             self.operators[name] += 1
+
+    @contextlib.contextmanager
+    def loop(self) -> Iterator[None]:
+        """Count all that is built within as one operator."""
+        self.operator(None, "scan")
+        self.loops.add(self.current)
+        self._looping = True
+        yield
+        self._looping = False
+        self.current += 1
 
     def input(self, shape: Shape, name: str) -> Net:
         """Value that arrives with the beat."""
@@ -153,13 +171,13 @@ class Builder:
         if delay > 0:
             self.slowest = max(self.slowest, (delay, self._name))
             time = max((a.time for a in late), default=0.0) + delay
-            if time > self.period or (not self.chaining and any(a.operator != self.current for a in late)):
+            if time > self.period or any(a.operator != self.current for a in late):
                 net.stage, time = stage + 1, delay
             net.time = time
             self.critical = max(self.critical, time)
         elif late:
             latest = max(late, key=lambda a: a.time)
-            if not self.chaining and any(a.operator != latest.operator for a in late):
+            if any(a.operator != latest.operator for a in late):
                 net.stage += 1  # wires that join two operators: register both
             else:
                 net.time, net.operator = latest.time, latest.operator
@@ -181,7 +199,8 @@ class Builder:
     def state(self, initial: int, shape: Shape, stage: int) -> State:
         """Register from element to element, read in a stage; `write` settles what it holds next."""
         net = Net(None, (), shape, "state")
-        net.stage, net.time, net.operator = stage, self.tech.levels(1), self.current
+        net.stage, net.operator = stage, self.current
+        net.time = net.delay = self.tech.levels(1)
         net.state = State(initial, net)
         self.nets.append(net)
         self.states.append(net.state)
@@ -190,7 +209,8 @@ class Builder:
     def read(self, memory: str, address: Net, width: int) -> Net:
         """Word of a memory, a cycle behind its address."""
         net = Net(None, (address,), Shape(width), memory)
-        net.stage, net.time, net.operator = max(0, address.stage) + 1, self.tech.levels(2), self.current
+        net.stage, net.operator = max(0, address.stage) + 1, self.current
+        net.time = net.delay = self.tech.levels(2)
         net.memory = memory
         self.nets.append(net)
         address.uses += 1
