@@ -78,7 +78,7 @@ def _scheduled(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_b
 
 
 def _schedule(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bits: int, max_length: int) -> Pipeline:
-    plan = Plan(getattr(kernels, kernel), lanes=lanes, clock_mhz=clock_mhz, technology=technology)
+    plan = getattr(kernels, kernel).plan(lanes=lanes, clock_mhz=clock_mhz, technology=technology)
     total = Pipeline()
     for index, phase in enumerate(plan.phases):
         total += _phase(phase, tag_bits, framing=plan.graph.reduces)

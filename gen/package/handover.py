@@ -31,6 +31,7 @@ ABOUT = {
     "_example.sv": "instantiation template in SystemVerilog, with the layouts of payloads as packed structures",
     "_clock.sdc": "the clock, for XDC and SDC readers",
     "manifest.json": "configuration, versions, ports, latency and what else is known, for programs",
+    "schedule.svg": "which operator works in which cycle",
     "names.json": "for each module and signal of the Verilog its class and source line in Python",
     "component.xml": "IP-XACT (IEEE 1685-2014): AXI interfaces, registers, files; checked against the standard's "
     "schema, not with Vivado",

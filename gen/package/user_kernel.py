@@ -15,12 +15,14 @@ from rtlm.gen.configuration.fields import closest
 from rtlm.gen.package.folder import Package
 from rtlm.gen.package.handover import add_bench, component_package, component_text, files_table
 from rtlm.gen.package.reserved import language_of
+from rtlm.gen.package.schedule_picture import schedule_svg
 from rtlm.gen.rtl.units import KernelParams
 from rtlm.gen.rtl.verilog import emit
 from rtlm.hw.common.markdown import table
 from rtlm.hw.hls import Kernel, KernelError
 from rtlm.hw.hls.errors import source_place
 
+PICTURE = "schedule.svg"
 OF_BENCH = frozenset({"bench", "cocotb", "numpy", "rtlm"}) | sys.stdlib_module_names
 """Modules that a file beside the generated bench may not be called like."""
 
@@ -149,7 +151,7 @@ def kernel_package(
     path = source.rpartition(":")[0]
     try:
         component = kernel.component(
-            lanes=params.lanes, clock_mhz=clock_mhz, technology=technology, max_length=params.max_length
+            params.directives(clock_mhz=clock_mhz, technology=technology), max_length=params.max_length
         )
     except KernelError as error:
         raise GenerateError(str(error)) from error
@@ -166,6 +168,9 @@ def kernel_package(
         "initiation_interval": schedule.initiation_interval,
         "operators": dict(schedule.operators),
         "register_bits": schedule.register_bits,
+        "limits": list(schedule.limits),
+        "buffers": [asdict(buffer) for buffer in schedule.buffers],
+        "activities": [asdict(activity) for activity in schedule.activities],
     }
     settings = {
         "kernel": kernel.name,
@@ -175,19 +180,20 @@ def kernel_package(
         "cost": cost,
     }
     package = component_package(top, component, emitted, clock_mhz, settings)
+    package.texts[PICTURE] = schedule_svg(kernel.name, schedule)
     inside = source
     if path.endswith(".py"):
         inside = f"{Path(path).name}:{source.rpartition(':')[2]}"
         package.texts |= _sources(Path(path), imported)
     add_bench(package, kernel=inside, top=top, params=params)
-    arguments = ", ".join(kernel.arguments)
     package.texts["README.md"] = (
         f"# Kernel `{kernel.name}`\n\n{(kernel.__doc__ or '').strip()}\n\n"
         f"## Golden model\n\n```python\nfrom rtlm.gen.package.user_kernel import load_kernel\n\n"
         f'kernel = load_kernel("{inside}")\n'
-        f"result = kernel.model({arguments})  # NumPy arrays, bit for bit as the gates\n"
-        "```\n\n"
-        f"## Cost\n\n{cost_table(cost)}\n" + component_text(component, emitted, settings) + files_table(package)
+        f"result = kernel.model({', '.join(kernel.declared)})  # NumPy arrays, bit for bit as the gates\n"
+        f"```\n\n## Cost\n\n{cost_table(cost)}\n![Schedule]({PICTURE})\n\n"
+        + component_text(component, emitted, settings)
+        + files_table(package)
     )
     return package, cost
 
@@ -196,9 +202,11 @@ def cost_table(cost: dict[str, Any]) -> str:
     """Write what a kernel costs as a Markdown table."""
     rows = [
         ("latency", f"{cost['latency_cycles']} cycles"),
-        ("initiation interval", f"{cost['initiation_interval']} cycle"),
+        ("initiation interval", f"{cost['initiation_interval']} cycle" + "s" * (cost["initiation_interval"] > 1)),
+        *(("because", limit) for limit in dict.fromkeys(cost["limits"])),
         ("register bits", cost["register_bits"]),
         *((f"operator {name}", count) for name, count in cost["operators"].items()),
+        *((f"buffer {b['name']}", f"{b['words']} words of {b['bits']} bits: {b['reason']}") for b in cost["buffers"]),
     ]
     return table(("", ""), rows)
 

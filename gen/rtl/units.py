@@ -23,7 +23,7 @@ from rtlm.hw.attention.unit import AttentionParams, AttentionUnit
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.hls import Kernel
+from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.hls.technology import ClockError
 from rtlm.hw.matmul.qmatmul import Gemv, GemvParams, QMatmul
 from rtlm.hw.matmul.unit import MatmulParams
@@ -47,10 +47,16 @@ class KernelParams:
         Elements in a cycle, from 1.
     max_length
         Longest packet in beats, for kernels that reduce; None for others.
+    ii
+        Cycles between beats, for which operators share units; None is as few as can be, with nothing shared.
+    chain
+        Whether operators follow each other within a cycle where they fit.
     """
 
     lanes: int = 1
     max_length: int | None = None
+    ii: int | None = None
+    chain: bool = False
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -58,6 +64,12 @@ class KernelParams:
             raise ValueError(f"lanes must be at least 1, got {self.lanes}")
         if self.max_length is not None and self.max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {self.max_length}")
+        if self.ii is not None and self.ii < 1:
+            raise ValueError(f"ii must be at least 1, got {self.ii}")
+
+    def directives(self, *, clock_mhz: float, technology: str) -> Directives:
+        """Return what the pipeline is built for."""
+        return Directives(lanes=self.lanes, clock_mhz=clock_mhz, technology=technology, ii=self.ii, chain=self.chain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +183,8 @@ def _kernel_unit(kernel: Kernel) -> Unit:
         return KernelParams(lanes=lanes, max_length=-(-elements(config) // lanes) if elements else None)
 
     def make(params: KernelParams, clock_mhz: float, technology: str) -> wiring.Component:
-        return kernel.component(
-            lanes=params.lanes, clock_mhz=clock_mhz, technology=technology, max_length=params.max_length
-        )
+        directives = params.directives(clock_mhz=clock_mhz, technology=technology)
+        return kernel.component(directives, max_length=params.max_length)
 
     summary = re.sub(r":func:|`", "", (kernel.__doc__ or "").strip().partition("\n")[0])
     return Unit(

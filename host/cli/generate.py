@@ -121,6 +121,8 @@ def accelerator(
 )
 @click.option("--technology", default="generic", show_default=True, help="Operator delays; see rtlm list technologies.")
 @click.option("--max-length", type=Whole(1), help="Longest packet in beats, for a kernel that reduces.")
+@click.option("--ii", type=Whole(1, 256), help="Cycles between beats: operators share units for it.")
+@click.option("--chain", is_flag=True, help="Let operators follow each other within a cycle where they fit.")
 @output_option
 @force_option
 @quiet_option
@@ -130,6 +132,8 @@ def kernel(
     clock_mhz: float,
     technology: str,
     max_length: int | None,
+    ii: int | None,
+    chain: bool,
     folder: Path,
     force: bool,
     quiet: bool,
@@ -153,7 +157,7 @@ def kernel(
 
     def make(progress: "Stage") -> "Package":
         progress(f"generating RTL of {source}")
-        params = KernelParams(lanes=lanes, max_length=max_length)
+        params = KernelParams(lanes=lanes, max_length=max_length, ii=ii, chain=chain)
         package, found = kernel_package(source, params, clock_mhz=clock_mhz, technology=technology)
         cost.update(found)
         return package

@@ -44,6 +44,7 @@ else in each beat. One beat a cycle; ``.latency`` is in cycles (for kernels that
 first beat out).
 """
 
+from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.errors import KernelError
 from rtlm.hw.hls.graph import Value, constant
 from rtlm.hw.hls.kernel import Kernel, kernel
@@ -80,6 +81,7 @@ __all__ = [
     "BOOL",
     "F16",
     "F32",
+    "Directives",
     "Float",
     "Kernel",
     "KernelError",

@@ -9,26 +9,23 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.hls.banks import LoadedMemory
-from rtlm.hw.hls.plan import Phase, Plan, last_uses
-from rtlm.hw.hls.schedule import Net
+from rtlm.hw.hls.plan import RESULT_DEPTH, Phase, Plan, last_uses
+from rtlm.hw.hls.schedule import Net, SharedUnit
 from rtlm.hw.hls.vectors import leaves
-
-RESULT_DEPTH = 4  # packets whose reductions may wait between two phases
 
 
 class KernelComponent(wiring.Component):
     """A kernel's pipeline, ``lanes`` elements a beat.
 
     Protocol: streams with valid and ready; a phase moves when its last register is empty or taken, so that ``o``
-    stalls all of
-    it; bubbles stay. ``valid`` never depends on ``ready``. A packet that goes on after ``max_length`` beats raises
-    ``too_long`` and nothing more is taken until reset: packets before it come out, nothing of it does.
+    stalls all of it; bubbles stay. ``valid`` never depends on ``ready``. A packet that goes on after ``max_length``
+    beats raises ``too_long`` and nothing more is taken until reset: packets before it come out, nothing of it does. A
+    kernel with memories takes a beat when each of them holds a load; the beat with ``release`` is the last to read it.
 
     Latency: ``latency`` cycles; for a kernel that reduces, from a packet's last beat in to its first beat out, if
-    both flow freely
-    (each reduction of what waited for another one adds the packet's length less one).
+    both flow freely (each reduction of what waited for another one adds the packet's length less one).
 
-    Throughput: one beat a cycle (between phases a FIFO holds two longest packets).
+    Throughput: a beat every ``schedule.initiation_interval`` cycles (between phases a FIFO holds two longest packets).
 
     Numerics: those of the kernel's ``model``, bit for bit.
 
@@ -48,7 +45,9 @@ class KernelComponent(wiring.Component):
     Attributes
     ----------
     i : In(stream.Signature(StructLayout))
-        Arguments by name, ``last``, ``tag``.
+        Arguments by name, ``last``, ``tag``, ``release``.
+    <memory> : In(stream.Signature(StructLayout))
+        For each memory, by its name, the words to load (:class:`.banks.LoadedMemory`).
     o : Out(stream.Signature(StructLayout))
         Results by name, ``last``, ``tag`` (of the packet's last beat, when there is one beat a packet).
     too_long : Out(1)
@@ -245,6 +244,8 @@ class _PhaseUnit(wiring.Component):
         self.active = Signal()  # High while a beat is in the pipeline, and a cycle longer.
         self.move = Signal()  # A cycle in which the pipeline moves.
         self.waiting = [Signal(name="waiting")] if phase.interval > 1 else []  # The next beat may not follow yet.
+        self.slot = Signal(range(phase.interval), name="slot")
+        self.turns: list[list] = [[] for _ in range(phase.interval)]
         self.words = sorted(phase.words.values(), key=lambda net: net.stage)
         if self.words:
             self.release = Signal(name="i_release")
@@ -292,8 +293,6 @@ class _PhaseUnit(wiring.Component):
         move = self.move
         m.d.sync += self.active.eq(Cat(*valid, *self.waiting).any())
         m.d.comb += move.eq(enable & (taken | self.active))
-        if self.waiting:
-            self._wait(m, taken)
         updates: list[list] = [[] for _ in range(stages)]
         self.at: dict[tuple[int, int], Value] = {}
         for name in ("last", "tag"):
@@ -302,6 +301,8 @@ class _PhaseUnit(wiring.Component):
         with m.If(move):
             self._first_beats(m, valid)
         self._nets(m, updates)
+        if self.waiting:
+            self._slots(m, taken)
         if self.words:
             self._delay(self.release, self.release, "release", updates)
             for net in self.words:
@@ -327,15 +328,15 @@ class _PhaseUnit(wiring.Component):
             m.d.comb += self.o_tag.eq(self.tag_at[stages])
         return m
 
-    def _wait(self, m: Module, taken: Signal) -> None:
-        """Count the cycles until a beat may follow the one before; the pipeline moves on meanwhile."""
-        wait = Signal(range(self.phase.interval), name="wait")
-        m.d.comb += [self.waiting[0].eq(wait != 0), taken.eq(self.i_valid & (wait == 0))]
+    def _slots(self, m: Module, taken: Signal) -> None:
+        """Count the cycles of the interval: beats enter in the first, and are in stage s in cycle s modulo n."""
+        last = self.phase.interval - 1
+        m.d.comb += [self.waiting[0].eq(self.slot != 0), taken.eq(self.i_valid & (self.slot == 0))]
         with m.If(self.move):
-            with m.If(taken):
-                m.d.sync += wait.eq(self.phase.interval - 1)
-            with m.Elif(wait != 0):
-                m.d.sync += wait.eq(wait - 1)
+            m.d.sync += self.slot.eq(Mux(self.slot == last, 0, self.slot + 1))
+        for turn, statements in enumerate(self.turns):
+            with m.If(self.move & (self.slot == turn)):
+                m.d.sync += statements
 
     def _first_beats(self, m: Module, valid: list) -> None:
         """For the stages that read states, whether the beat is a packet's first."""
@@ -356,6 +357,7 @@ class _PhaseUnit(wiring.Component):
         """Signals of every live net from the stage that computes it to the last that reads it."""
         ends = last_uses(self.phase)
         keys = {id(net): key for key, net in self.phase.inputs.items()}
+        operands: list[tuple[SharedUnit, int, Signal]] = []
         for number, net in enumerate(self.phase.builder.nets):
             if id(net) not in ends:
                 continue
@@ -367,6 +369,11 @@ class _PhaseUnit(wiring.Component):
                 value = Signal(net.shape, name=f"state_{number}")
                 held = self.state_registers[id(net.state)]
                 m.d.comb += value.eq(Mux(self.first_at[net.stage], Const(net.state.initial, net.width), held))
+            elif net.unit is not None:
+                value = Signal(net.shape, name=f"{net.name}_{number}")
+                operands.append((net.unit, net.unit.inputs.index(net), value))
+            elif net.taker is not None:
+                value = self.at[id(net.taker.out), net.taker.out.stage]
             elif net.memory is not None:
                 address, value, _ = self._ports[id(net)]
                 m.d.comb += address.eq(self._value(net.args[0], net.reads_at))
@@ -379,9 +386,23 @@ class _PhaseUnit(wiring.Component):
                     value = signal
             self.at[id(net), net.stage] = value
             for stage in range(net.stage, ends[id(net)]):
-                register = Signal(net.shape, name=f"{net.name}_{number}_s{stage + 1}", reset_less=True)
-                updates[stage].append(register.eq(value))
-                value = self.at[id(net), stage + 1] = register
+                if net.flows or (stage - net.stage) % self.phase.interval == 0:
+                    register = Signal(net.shape, name=f"{net.name}_{number}_s{stage + 1}", reset_less=True)
+                    # What comes once in an interval is held for as long.
+                    (updates[stage] if net.flows else self._turn(stage, updates)).append(register.eq(value))
+                    value = register
+                self.at[id(net), stage + 1] = value
+        for unit, place, value in operands:
+            with m.Switch(self.slot):
+                for turn, (stage, ports) in unit.turns.items():
+                    if id(ports[place]) not in ends:
+                        continue  # nobody reads the result of this turn
+                    with m.Case(turn):
+                        m.d.comb += value.eq(self._value(ports[place], stage))
+
+    def _turn(self, stage: int, updates: list[list]) -> list:
+        """Updates behind a stage, in the cycle of the interval in which a beat can be there."""
+        return self.turns[stage % self.phase.interval] if self.waiting else updates[stage]
 
     def _rom(self, m: Module, net: Net, words: list[int], number: int) -> Value:
         table = memory.Memory(shape=net.shape, depth=len(words), init=words)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.emit import KernelComponent
 from rtlm.hw.hls.evaluate import evaluate, evaluate_fields
 from rtlm.hw.hls.plan import Plan
@@ -56,32 +58,45 @@ class Kernel(TracedFunction):
         """
         return evaluate_fields(self, fields, contents, last)
 
-    def schedule(
-        self, *, lanes: int = 1, clock_mhz: float = 300, technology: str = "generic", ii: int | None = None
-    ) -> Schedule:
-        """Latency, initiation interval, operators and registers, with nothing built (:class:`.schedule.Schedule`)."""
-        return _schedule(self, lanes, clock_mhz, technology, ii)
+    def schedule(self, directives: Directives | None = None, **changes: Any) -> Schedule:
+        """Latency, initiation interval, operators and registers, with nothing built.
+
+        Parameters
+        ----------
+        directives
+            How the kernel becomes gates (:class:`.directives.Directives`).
+        **changes
+            Directives by their names, instead of those of `directives`: ``schedule(lanes=4)``.
+
+        Raises
+        ------
+        ValueError
+            If a directive cannot be met; one sentence.
+        """
+        return self.plan(directives, **changes).schedule
+
+    def plan(self, directives: Directives | None = None, **changes: Any) -> Plan:
+        """Schedule the kernel; of equal directives there is one plan. Parameters and errors as of `schedule`."""
+        return _plan(self, replace(directives or Directives(), **changes))
 
     def component(
         self,
+        directives: Directives | None = None,
         *,
-        lanes: int = 1,
-        clock_mhz: float = 300,
-        technology: str = "generic",
-        ii: int | None = None,
         max_length: int | None = None,
         tag: Any = None,
         framing: bool = False,
         busy: bool = False,
+        **changes: Any,
     ) -> KernelComponent:
-        """Pipelined Amaranth component (:class:`.emit.KernelComponent`)."""
-        plan = Plan(self, lanes=lanes, clock_mhz=clock_mhz, technology=technology, ii=ii)
+        """Pipelined Amaranth component (:class:`.emit.KernelComponent`); directives as of `schedule`."""
+        plan = self.plan(directives, **changes)
         return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy)
 
 
 @cache
-def _schedule(kernel: Kernel, lanes: int, clock_mhz: float, technology: str, ii: int | None) -> Schedule:
-    return Plan(kernel, lanes=lanes, clock_mhz=clock_mhz, technology=technology, ii=ii).schedule
+def _plan(kernel: Kernel, directives: Directives) -> Plan:
+    return Plan(kernel, directives)
 
 
 def kernel(function: Callable) -> Kernel:

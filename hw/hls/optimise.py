@@ -45,6 +45,7 @@ class _Optimiser:
     def __init__(self, graph: Graph):
         self._known: dict[tuple, Value] = {}
         self._ranges: dict[int, Range] = {}
+        self._numbers: dict[int, int] = {id(v): n for n, v in enumerate(graph.args)}
         self._new: dict[int, Value] = {id(v): v for v in graph.args}
         self._recurrences: dict[int, Recurrence] = {}
         for v in graph.order:
@@ -65,6 +66,7 @@ class _Optimiser:
         key = (op, *(id(a) for a in args), type_, *((name, _frozen(attrs[name])) for name in sorted(attrs)))
         if key not in self._known:
             new = self._known[key] = Value(op, args, type_, **attrs)
+            self._numbers[id(new)] = len(self._numbers)
             if found is not None:
                 self._ranges[id(new)] = found
         return self._known[key]
@@ -77,11 +79,15 @@ class _Optimiser:
         """Constant of a number that the type has."""
         return self.make("const", (), type_, value=float(number) if isinstance(type_, Float) else int(number))
 
+    def _place(self, v: Value) -> tuple[bool, int]:
+        """Place of an operand among commutative ones: in the order in which they came, with constants last."""
+        return v.op == "const", self._numbers.get(id(v), -1)
+
     def _visit(self, v: Value) -> Value:
         if v.op == "scan":
             return self._scan(v)
         args = tuple(self._new[id(a)] for a in v.args)
-        if v.op in COMMUTATIVE and _place(args[0]) > _place(args[1]):
+        if v.op in COMMUTATIVE and self._place(args[0]) > self._place(args[1]):
             args = (args[1], args[0], *args[2:])
         if args and all(a.op == "const" for a in args) and v.op not in STORED:
             with np.errstate(all="ignore"):
@@ -107,11 +113,6 @@ def _as_type(v: Value, type_: Type) -> Value:
     if v.type == type_:
         return v
     return Value("const", (), type_, **v.attrs) if v.op == "const" else Value("wrap", (v,), type_)
-
-
-def _place(v: Value) -> int:
-    """Place of an operand among commutative ones: any fixed order, with constants last."""
-    return 1 << 64 if v.op == "const" else id(v)
 
 
 def _frozen(attribute: Any) -> Any:

@@ -64,7 +64,7 @@ def _bounds(builder: Builder, nets: list[Net], depth: int) -> tuple[list[float],
     written = {id(state.written): state.write_stage for state in builder.states}
     earliest, latest = [], []
     for net in nets:
-        stays = net.is_input or net.state is not None or net.memory is not None or net.operator in builder.loops
+        stays = net.is_input or net.memory or net.operator in builder.fixed
         earliest.append(float(net.stage if stays else 0))
         last = min(depth - (net.delay > 0), written.get(id(net), depth))
         latest.append(float(net.stage if stays else max(last, net.stage)))
@@ -77,7 +77,7 @@ def _separated(builder: Builder, nets: list[Net], number: Mapping[int, int]) -> 
     reaching: list[dict[int, float]] = []
     """For each net what may reach it within a cycle, by number, and the longest delay from there."""
     for j, net in enumerate(nets):
-        before = [] if net.memory is not None else [number[id(a)] for a in net.args if not a.is_const]
+        before = [] if net.memory or net.taker else [number[id(a)] for a in net.args if not a.is_const]
         sources = {i for b in before for i in reaching[b]}
         if net.delay > 0:
             own = net.operator
@@ -86,7 +86,8 @@ def _separated(builder: Builder, nets: list[Net], number: Mapping[int, int]) -> 
         here: dict[int, float] = {}
         for i in sources:
             delay = max(reaching[b].get(i, 0.0) for b in before) + net.delay
-            if nets[i].operator == own and delay <= builder.period + TOLERANCE_NS:
+            follows = nets[i].operator == own or (builder.chain and net.operator not in builder.fixed)
+            if follows and delay <= builder.period + TOLERANCE_NS:
                 here[i] = delay
             else:
                 pairs.add((j, i))
@@ -119,6 +120,6 @@ def _time(builder: Builder, nets: list[Net]) -> None:
     """Compute when each net settles within its cycle."""
     builder.critical = 0.0
     for net in nets:
-        late = [a.time for a in net.args if not a.is_const and a.stage == net.stage and net.memory is None]
+        late = [a.time for a in net.args if not a.is_const and a.stage == net.stage and not (net.memory or net.taker)]
         net.time = max(late, default=0.0) + net.delay
         builder.critical = max(builder.critical, net.time)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Mux
 from rtlm.hw.hls import gates, gates_functions
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.evaluate import MODELS
 from rtlm.hw.hls.graph import REDUCTIONS, Recurrence, Value
 from rtlm.hw.hls.optimise import optimised
 from rtlm.hw.hls.placement import place
-from rtlm.hw.hls.schedule import Builder, Net, Schedule
+from rtlm.hw.hls.schedule import Activity, Buffer, Builder, Net, Schedule, SharedUnit
 from rtlm.hw.hls.technology import ClockError, ClockLimit, find
 from rtlm.hw.hls.trace import TracedFunction
 from rtlm.hw.hls.types import Float
+from rtlm.hw.hls.vectors import leaves
 
+SMALLEST_PRODUCT = 4
+"""Bits of an operand up to which a product is not worth sharing."""
+RESULT_DEPTH = 4  # packets whose reductions may wait between two phases
 FIFO_LATENCY = 2  # of amaranth.lib.fifo.SyncFIFOBuffered
 
 _NAMES = {"mul": "multiply", "imul": "integer multiply", "iadd": "integer add", "isub": "integer add", "lt": "compare"}
@@ -68,28 +74,25 @@ class Phase:
 
 
 class Plan:
-    """A kernel, scheduled for a number of lanes, a clock and a technology."""
+    """A kernel, scheduled as its directives say."""
 
-    def __init__(self, kernel: TracedFunction, *, lanes: int, clock_mhz: float, technology: str, ii: int | None = None):
-        if not isinstance(lanes, int) or lanes < 1:
-            raise ValueError(f"lanes is a positive number, not {lanes!r}.")
-        if ii is not None and (not isinstance(ii, int) or ii < 1):
-            raise ValueError(f"ii is a positive number of cycles, not {ii!r}.")
-        self.kernel, self.lanes, self.clock_mhz, self.ii = kernel, lanes, clock_mhz, ii
+    def __init__(self, kernel: TracedFunction, directives: Directives):
+        self.kernel, self.directives = kernel, directives
+        self.lanes, self.clock_mhz, self.ii = directives.lanes, directives.clock_mhz, directives.ii
         self.graph = optimised(kernel.graph)
         self.fields = kernel.graph.results
         """Results as the kernel has them: which of them the streams have once for each lane."""
         self.striped = self._striped()
-        self.tech = find(technology)
+        self.tech = find(directives.technology)
         self.last_phase = self.graph.phases - 1
         self._needs()
         self.phases: list[Phase] = []
         for index in range(self.graph.phases):
             self.phases.append(self._phase(index))
         delay, operator = max(phase.builder.slowest for phase in self.phases)
-        if delay > self.tech.budget(clock_mhz):
+        if delay > self.tech.budget(self.clock_mhz):
             limit = ClockLimit(kernel=kernel.name, operator=operator, delay_ns=delay, technology=self.tech)
-            raise ClockError(limit, clock_mhz)
+            raise ClockError(limit, self.clock_mhz)
         self.schedule = self._schedule()
 
     def _striped(self) -> frozenset[str]:
@@ -126,7 +129,7 @@ class Plan:
         return v.phase - (v.op in REDUCTIONS)
 
     def _phase(self, index: int) -> Phase:
-        b = Builder(self.tech, self.clock_mhz)
+        b = Builder(self.tech, self.clock_mhz, chain=self.directives.chain)
         phase = Phase(b)
         before = self.phases[-1] if index else None
         incoming = [*before.elements, *before.constants] if before else self.graph.args
@@ -315,8 +318,33 @@ class Plan:
         if all(a.is_const for a in args):
             value = fold(v)
             return b.const(int(t.to_bits(value, v.type)) if isinstance(v.type, Float) else int(value), v.type.shape)
-        b.operator(None if v.op in _FREE else f"{type_} {_NAMES.get(v.op, v.op)}", v.op)
-        return _EXPANSIONS[v.op](b, v, args, type_)
+        varying = [a for a in args if not a.is_const]
+
+        def build(*operands: Net) -> Net:
+            b.operator(None if v.op in _FREE else f"{type_} {_NAMES.get(v.op, v.op)}", v.op)
+            given = iter(operands)
+            return _EXPANSIONS[v.op](b, v, [a if a.is_const else next(given) for a in args], type_)
+
+        limit = 0 if b.looping else self._units(v)
+        if not limit:
+            return build(*varying)
+        assert self.ii is not None, "operators are shared for an interval that was asked for"
+        return b.share(self._kind(v), limit, self.ii, varying, build)
+
+    def _kind(self, v: Value) -> Hashable:
+        """What operators have in common that can share a unit: all but the values of their operands."""
+        attrs = tuple(sorted((name, repr(a)) for name, a in v.attrs.items()))
+        return v.op, v.type, attrs, tuple((a.type, repr(a.attrs["value"]) if a.op == "const" else None) for a in v.args)
+
+    def _units(self, v: Value) -> int:
+        """Units for all operators of a kind in a phase; 0 where sharing gains nothing."""
+        large = v.op in _SHARED or (v.op == "imul" and min(a.type.width for a in v.args) > SMALLEST_PRODUCT)
+        if self.ii is None or self.ii == 1 or not large:
+            return 0
+        kind, phase = self._kind(v), self._computed_in(v)
+        alike = [w for w in self.graph.order if self._computed_in(w) == phase and self._kind(w) == kind]
+        count = sum(len(self.lane_indices(w)) for w in alike)
+        return math.ceil(count / self.ii) if count > 1 else 0
 
     def _schedule(self) -> Schedule:
         operators: Counter[str] = Counter()
@@ -325,7 +353,8 @@ class Plan:
             operators.update(phase.builder.operators)
             ends = last_uses(phase)
             register_bits += sum(
-                net.width * max(0, ends.get(id(net), net.stage) - net.stage) for net in phase.builder.nets
+                net.width * -(-max(0, ends.get(id(net), net.stage) - net.stage) // (1 if net.flows else phase.interval))
+                for net in phase.builder.nets
             )
             register_bits += sum(v.type.width for v, _ in phase.reductions) + phase.stages
         latency = 0
@@ -339,13 +368,65 @@ class Plan:
             register_bits=register_bits,
             phase_latencies=tuple(p.stages for p in self.phases),
             critical_ns=max(p.builder.critical for p in self.phases),
+            activities=tuple(a for index, phase in enumerate(self.phases) for a in activities(phase, index)),
+            buffers=(*self._fifos(), *self._memories()),
         )
+
+    def _fifos(self) -> Iterator[Buffer]:
+        for index, phase in enumerate(self.phases[:-1]):
+            if phase.every_beat:
+                bits = sum(v.type.width * len(self.lane_indices(v)) for v in phase.elements)
+                yield Buffer(
+                    name=f"elements{index}",
+                    words=f"2 max_length + {phase.stages + self.phases[index + 1].stages}",
+                    bits=bits + 1,
+                    reason="what is used again behind a reduction waits for its packet's end, while the next packet "
+                    "comes in",
+                )
+                constants = sum(v.type.width for v in phase.constants)
+                yield Buffer(
+                    name=f"reductions{index}", words=str(RESULT_DEPTH), bits=constants, reason="results of packets"
+                )
+
+    def _memories(self) -> Iterator[Buffer]:
+        for name, type_ in self.kernel.memories.items():
+            copies = sum(net.memory == name for net in self.phases[0].words.values())
+            item = sum(leaf.width for _, leaf in leaves(name, type_.item))
+            lanes = self.lanes if name in self.striped else 1
+            reads = "one read serves all lanes" if lanes > 1 else f"{copies} places read it"
+            yield Buffer(
+                name=name,
+                words=f"2 x {type_.depth // lanes} x {copies}",
+                bits=item * lanes,
+                reason=f"two banks, one filled while the other is read; {reads}",
+            )
+
+
+def activities(phase: Phase, index: int) -> Iterator[Activity]:
+    """When each operator of a pipeline is at work."""
+    builder, live = phase.builder, last_uses(phase)
+    spans: dict[int, list[int]] = {}
+    for net in builder.nets:
+        if id(net) in live and net.operator in builder.labels and not net.taker:
+            spans.setdefault(net.operator, []).append(net.stage)
+    shared: dict[int, tuple[int, SharedUnit]] = {}
+    for units in builder.units.values():
+        for number, unit in enumerate(units):
+            shared[unit.out.operator] = number, unit
+    for operator, stages in spans.items():
+        name = builder.labels[operator]
+        if operator in shared:
+            number, unit = shared[operator]
+            for start, _ in unit.turns.values():
+                yield Activity(operator=name, phase=index, first=start, last=start + unit.latency, unit=number)
+        else:
+            yield Activity(operator=name, phase=index, first=min(stages), last=max(stages))
 
 
 def clock_limit(kernel: TracedFunction, technology: str) -> ClockLimit:
     """Return what bounds the clock of a kernel, however deep its pipeline."""
     try:
-        Plan(kernel, lanes=1, clock_mhz=math.inf, technology=technology)
+        Plan(kernel, Directives(clock_mhz=math.inf, technology=technology))
     except ClockError as error:
         return error.limit
     raise ValueError(f"kernel {kernel.name} has no operator that takes time")
@@ -376,6 +457,8 @@ def last_uses(phase: Phase) -> dict[int, int]:
             for a in net.args:
                 if not a.is_const:
                     ends[id(a)] = max(ends.get(id(a), 0), net.reads_at)
+            if net.taker:
+                ends[id(net.taker.out)] = net.taker.out.stage
     return ends
 
 
@@ -449,6 +532,11 @@ def _select(b, v, args, _):
 _SEQUENTIAL = {"index": Plan._index, "previous": Plan._previous, "scan": Plan._scan, "read": Plan._read}
 """What is not an operator of one lane."""
 
+_SHARED = frozenset(
+    {"add", "mul", "fma", "to_int", "to_float", "convert", "exp2", "recip", "recip_exact", "rsqrt", "shlv", "shrv"}
+)
+"""Operators that are larger than multiplexers of their operands."""
+
 _EXPANSIONS = {
     "add": lambda b, v, a, ty: gates.add(b, *a, ty),
     "mul": lambda b, v, a, ty: gates.multiply(b, *a, ty),
@@ -488,6 +576,6 @@ _EXPANSIONS = {
     "shrv": _integer(lambda v, x, k: x >> k, _shifter),
     "clamp": _integer(_clamp, lambda tech, v, a: tech.add(a[0].width) + tech.levels(2)),
     "wrap": _integer(lambda v, x: x, _wires),
-    "bits": _integer(lambda v, x: x[v.attrs["start"] :], _wires),
+    "bits": _integer(lambda v, x: x.shift_right(v.attrs["start"]), _wires),
     "concat": _integer(lambda v, x, y: Cat(_fit(x, t.UInt(v.attrs["shift"])), y), _wires),
 }

@@ -8,11 +8,54 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Const, Shape, Signal, Value
 from rtlm.hw.hls.technology import Technology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """An operator at work on a beat.
+
+    Parameters
+    ----------
+    operator
+        Its name.
+    phase
+        Pipeline that it is in; each reduction over a packet begins another.
+    first, last
+        Cycles behind the beat's entry into the pipeline.
+    unit
+        Number of the unit among those of this name that it takes its turn at; -1 of one that is not shared.
+    """
+
+    operator: str
+    phase: int
+    first: int
+    last: int
+    unit: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buffer:
+    """A FIFO or a memory.
+
+    Parameters
+    ----------
+    name
+        Of the memory, or of the FIFO.
+    words, bits
+        Its size.
+    reason
+        What it is for, and why it is of this size.
+    """
+
+    name: str
+    words: str
+    bits: int
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +76,18 @@ class Schedule:
     """What keeps beats apart, if they are more than a cycle apart: a sentence for each state that does."""
     critical_ns: float = 0.0
     """Longest planned logic path between registers."""
+    activities: tuple[Activity, ...] = ()
+    """Operators in the order of the kernel, when each is at work."""
+    buffers: tuple[Buffer, ...] = ()
+    """FIFOs between pipelines, and memories."""
 
 
 class Net:
     """Result of one micro-step: available in ``stage``, ``time`` nanoseconds after the clock edge."""
 
     __slots__ = (
-        "args", "delay", "function", "memory", "name", "operator", "rom", "shape", "source", "stage", "state", "time",
-        "uses",
+        "args", "delay", "flows", "function", "memory", "name", "operator", "rom", "shape", "source", "stage", "state",
+        "taker", "time", "unit", "uses",
     )  # fmt: skip
 
     def __init__(self, function: Callable | None, args: tuple[Net, ...], shape: Shape, name: str):
@@ -51,6 +98,9 @@ class Net:
         self.rom: list[int] | None = None
         self.state: State | None = None
         self.memory: str | None = None
+        self.unit: SharedUnit | None = None  # as whose operand it comes in
+        self.taker: SharedUnit | None = None  # whose result it takes
+        self.flows = False
 
     @property
     def is_const(self) -> bool:
@@ -65,12 +115,50 @@ class Net:
     @property
     def is_input(self) -> bool:
         """Whether it comes with the beat."""
-        return self.function is None and self.rom is None and self.state is None and self.memory is None
+        return not (self.function or self.rom or self.state or self.memory or self.unit or self.taker)
+
+    @property
+    def behind(self) -> int:
+        """Cycles since it read its operands: a memory's word comes a cycle behind its address."""
+        return self.taker.latency if self.taker else int(self.memory is not None)
 
     @property
     def reads_at(self) -> int:
-        """Stage in which it reads its operands: a memory's word comes a cycle behind its address."""
-        return self.stage - (self.memory is not None)
+        """Stage in which it reads its operands."""
+        return self.stage - self.behind
+
+
+@dataclass(eq=False)
+class SharedUnit:
+    """Operator at which several of a kernel's operators take turns, each in its own cycle of the interval.
+
+    Parameters
+    ----------
+    start
+        Stage of the operands of the first.
+    inputs
+        Nets of the operands inside.
+    turns
+        For each turn, by its cycle of the interval, the operands and the stage in which they come.
+    result
+        Net of the result inside.
+    """
+
+    start: int
+    inputs: list[Net]
+    turns: dict[int, tuple[int, list[Net]]] = field(default_factory=dict)
+    result: Net | None = None
+
+    @property
+    def out(self) -> Net:
+        """Net of the result inside."""
+        assert self.result is not None, "a unit is built before it is used"
+        return self.result
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to result."""
+        return self.out.stage - self.start
 
 
 @dataclass(eq=False)
@@ -111,39 +199,116 @@ class State:
 class Builder:
     """Creates and schedules the nets of one pipeline."""
 
-    def __init__(self, tech: Technology, clock_mhz: float):
-        self.tech, self.clock_mhz = tech, clock_mhz
+    def __init__(self, tech: Technology, clock_mhz: float, *, chain: bool = False):
+        self.tech, self.clock_mhz, self.chain = tech, clock_mhz, chain
         self.period = tech.budget(clock_mhz)
         self.nets: list[Net] = []
         self.states: list[State] = []
         self.operators: Counter[str] = Counter()
-        self.loops: set[int] = set()
-        """Operators that are loops: all that a state goes through is one, as a register there costs a whole beat."""
+        self.labels: dict[int, str] = {}
+        """Names of the operators that are counted, by their numbers."""
+        self.fixed: set[int] = set()
+        """Operators that stay where they are: loops, which are one operator as a register there costs a whole beat,
+        and those that are shared."""
+        self.units: dict[Hashable, list[SharedUnit]] = {}
         self.current = 0
         self.critical = 0.0
         self.slowest = (0.0, "")
         """Delay and name of the slowest operator that no register can cut."""
         self._label = self._name = ""
-        self._looping = False
+        self._whole = self._flowing = False
 
     def operator(self, name: str | None, label: str = "") -> None:
         """Begin an operator (counted under ``name`` unless None); in a loop it is a part of that."""
-        if not self._looping:
+        if not self._whole:
             self.current += 1
         self._label = label or "t"
         self._name = name or self._label
         if name is not None:
             self.operators[name] += 1
+            self.labels[self.current] = name
+
+    def _chains(self, late: list[Net], operator: int) -> bool:
+        """Whether an operator may follow these within a cycle."""
+        return all(a.operator == operator for a in late) or (self.chain and operator not in self.fixed)
 
     @contextlib.contextmanager
     def loop(self) -> Iterator[None]:
-        """Count all that is built within as one operator."""
+        """Count all that is built within as one operator, which stays where it is."""
         self.operator(None, "scan")
-        self.loops.add(self.current)
-        self._looping = True
+        self.fixed.add(self.current)
+        self._whole = True
         yield
-        self._looping = False
+        self._whole = False
         self.current += 1
+
+    @property
+    def looping(self) -> bool:
+        """Whether a loop is being built."""
+        return self._whole
+
+    def share(self, key: Hashable, limit: int, interval: int, args: list[Net], build: Callable[..., Net]) -> Net:
+        """Result of an operator that takes turns with others of its kind.
+
+        Parameters
+        ----------
+        key
+            Operators with equal keys are the same but for their operands.
+        limit
+            Units that there may be of this kind.
+        interval
+            Cycles between beats: so many turns a unit has.
+        args
+            Operands, none of them constant.
+        build
+            Makes the unit from the nets of its operands.
+        """
+        pool = self.units.setdefault(key, [])
+        ready = max(a.stage + (a.time > 0) for a in args)
+        start, unit = self._free_turn(pool, limit, interval, ready)
+        self.operator(None, "operand")
+        self.fixed.add(self.current)
+        ports = [self.step(lambda x: x, a, delay=self.tech.levels(1)) for a in args]
+        for port in ports:
+            port.stage, port.time = start, self.tech.levels(1)
+        if unit is None:
+            unit = self._new_unit(start, args, build)
+            pool.append(unit)
+        unit.turns[start % interval] = start, ports
+        taken = Net(None, tuple(ports), unit.out.shape, unit.out.name)
+        taken.taker, taken.stage, taken.operator = unit, start + unit.latency, unit.out.operator
+        taken.time = taken.delay = unit.out.time
+        self.nets.append(taken)
+        return taken
+
+    @staticmethod
+    def _free_turn(pool: list[SharedUnit], limit: int, interval: int, ready: int) -> tuple[int, SharedUnit | None]:
+        """First stage in which a unit is free, and the unit; None for a new one."""
+        for start in range(ready, ready + interval):
+            for unit in pool:
+                if start % interval not in unit.turns:
+                    return start, unit
+            if len(pool) < limit:
+                return start, None
+        raise AssertionError("there are as many turns as operators")
+
+    def _new_unit(self, start: int, args: list[Net], build: Callable[..., Net]) -> SharedUnit:
+        self._flowing = True
+        first, inputs = self.current + 1, []
+        for a in args:
+            net = Net(None, (), a.shape, "operand")
+            net.stage, net.flows = start, True
+            net.time = net.delay = self.tech.levels(1)
+            net.operator = first
+            inputs.append(net)
+            self.nets.append(net)
+        unit = SharedUnit(start, inputs)
+        for net in inputs:
+            net.unit = unit
+        unit.result = build(*inputs)
+        self.fixed.update(range(first, self.current + 1))
+        self._flowing = False
+        return unit
 
     def input(self, shape: Shape, name: str) -> Net:
         """Value that arrives with the beat."""
@@ -161,6 +326,7 @@ class Builder:
         """Micro-step ``function(*amaranth_values)`` that takes ``delay`` nanoseconds (0: wires only)."""
         shape = Value.cast(function(*(a.source if a.is_const else Signal(a.shape) for a in args))).shape()
         net = Net(function, args, shape, self._label)
+        net.flows = self._flowing
         varying = [a for a in args if not a.is_const]
         if not varying:
             net.stage, net.source = -1, Value.cast(function(*(a.source for a in args)))
@@ -171,13 +337,13 @@ class Builder:
         if delay > 0:
             self.slowest = max(self.slowest, (delay, self._name))
             time = max((a.time for a in late), default=0.0) + delay
-            if time > self.period or any(a.operator != self.current for a in late):
+            if time > self.period or not self._chains(late, self.current):
                 net.stage, time = stage + 1, delay
             net.time = time
             self.critical = max(self.critical, time)
         elif late:
             latest = max(late, key=lambda a: a.time)
-            if any(a.operator != latest.operator for a in late):
+            if not self._chains(late, latest.operator):
                 net.stage += 1  # wires that join two operators: register both
             else:
                 net.time, net.operator = latest.time, latest.operator

@@ -12,7 +12,7 @@ from rtlm.gen.configuration.load import Configuration, config_hash, load_config,
 from rtlm.gen.configuration.rules import KERNELS, fastest_clock
 from rtlm.gen.configuration.schema import DRAM_GRADES, DRAM_PARAMETERS
 from rtlm.hw.accelerator import Accelerator
-from rtlm.hw.hls.plan import Plan
+from rtlm.hw.hls import Kernel
 from rtlm.hw.hls.technology import TECHNOLOGIES, ClockError
 from rtlm.hw.unit_params import unit_params
 from rtlm.sim.memory import dram
@@ -140,7 +140,7 @@ def test_the_highest_clock_is_that_of_the_slowest_operator(technology):
     def schedule(clock_mhz):
         for kernel in KERNELS:
             for lanes in (1, 2):
-                Plan(kernel, lanes=lanes, clock_mhz=clock_mhz, technology=technology)
+                kernel.plan(lanes=lanes, clock_mhz=clock_mhz, technology=technology)
 
     fastest = fastest_clock(technology)
     schedule(fastest)
@@ -149,13 +149,13 @@ def test_the_highest_clock_is_that_of_the_slowest_operator(technology):
 
 
 def test_the_clock_is_checked_for_the_kernels_of_an_accelerator(monkeypatch):
-    planned, init = set(), Plan.__init__
+    planned, component = set(), Kernel.component
 
-    def record(self, kernel, **sizes):
-        planned.add(kernel.name)
-        init(self, kernel, **sizes)
+    def record(self, *directives, **sizes):
+        planned.add(self.name)
+        return component(self, *directives, **sizes)
 
-    monkeypatch.setattr(Plan, "__init__", record)
+    monkeypatch.setattr(Kernel, "component", record)
     Fragment.get(Accelerator(load_config("tiny").to_params()), None)
     assert planned == {kernel.name for kernel in KERNELS}
 

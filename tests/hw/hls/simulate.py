@@ -12,14 +12,14 @@ CYCLES_A_BEAT = 40
 """Cycles after which a beat that has not come out never comes, beside what the interval needs."""
 
 
-def check(kernel, *, beats=60, longest=9, seed=1, max_length=None, loads=3, **directives):
+def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=None, loads=3, **changes):
     """Drive random packets through the gates; everything that comes out is what the model says, and all of it comes.
 
     A kernel with memories gets so many loads, each read by a part of the packets.
     """
     rng, chance = np.random.default_rng(seed), random.Random(seed)
-    lanes, graph = directives.get("lanes", 1), kernel.graph
-    component = kernel.component(**directives, max_length=max_length)
+    component, graph = kernel.component(directives, **changes, max_length=max_length), kernel.graph
+    lanes = component.plan.lanes
     last = packet_ends(rng, beats, longest)
     fields = [
         random_bits(rng, type_, (beats,) if shared else (beats, lanes)) for type_, shared in kernel.arguments.values()

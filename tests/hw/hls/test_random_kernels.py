@@ -1,12 +1,14 @@
 """Random kernels: simplified graphs, and gates, give the bits of the graph as it was written."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from rtlm.hw import hls
+from rtlm.hw.hls import Directives
 from rtlm.hw.hls.graph import Value
 from rtlm.hw.hls.optimise import optimised
 from rtlm.sim.unit_benches.kernels.bench import random_bits
@@ -14,6 +16,13 @@ from rtlm.sim.unit_benches.kernels.bench import random_bits
 from tests.hw.hls.random_kernels import OPERATORS, TYPES, Step, fitting, kernels, listing
 from tests.hw.hls.simulate import check, packet_ends
 
+directives = st.builds(
+    Directives,
+    lanes=st.sampled_from([1, 2, 3, 4]),
+    clock_mhz=st.sampled_from([40, 150, 300]),
+    ii=st.sampled_from([None, None, 2, 3, 5]),
+    chain=st.booleans(),
+)
 GATES = 30
 """Kernels in gates, of a hundred that are drawn; `--fuzz 10` is the campaign of 300."""
 
@@ -38,11 +47,16 @@ def test_simplified_graphs(kernel, seed):
 @pytest.mark.randomised
 @pytest.mark.slow
 @settings(max_examples=settings.get_profile("suite").max_examples * GATES // 100)
-@given(kernels(), st.sampled_from([1, 2, 4]), st.sampled_from([40, 150, 300]), st.integers(0, 1 << 30))
-def test_gates(kernel, lanes, clock_mhz, seed):
-    note(listing(kernel))
+@given(kernels(), directives, st.integers(0, 1 << 30))
+def test_gates(kernel, directives, seed):
+    note(f"{listing(kernel)}\n{directives}")
+    try:
+        kernel.schedule(directives)
+    except ValueError as error:
+        assert "takes a beat every" in str(error)  # a state takes longer than the interval that was asked for
+        directives = replace(directives, ii=None)
     waits = 9 if kernel.graph.phases > 1 else None
-    check(kernel, lanes=lanes, clock_mhz=clock_mhz, beats=20, longest=9, seed=seed, max_length=waits)
+    check(kernel, directives, beats=20, longest=9, seed=seed, max_length=waits)
 
 
 def test_every_operator_fits_something():
