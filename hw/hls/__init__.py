@@ -18,7 +18,8 @@
     swiglu.schedule(fast)                    # latency, initiation_interval, operators, register_bits, why
 
 **Types.** ``Float(exponent, mantissa)`` (exponent <= 8, mantissa <= 23; ``F32``, ``BF16``, ``F16``), ``SInt(n)``,
-``UInt(n)`` (n <= 64), ``Vec[T, n]`` of these or of vectors. Floats round to nearest even, flush subnormals (inputs and
+``UInt(n)`` (n <= 64), ``Fixed(integer, fraction, signed=True, rounding="nearest", overflow="saturate")``, ``Vec[T, n]``
+of these or of vectors. Floats round to nearest even, flush subnormals (inputs and
 results) to signed zero, keep infinities and have one NaN. An argument annotated ``Shared[F32]`` has one value a beat
 for all lanes. ``Ram[T, depth]`` is a memory that a stream of its own fills; ``memory[i]`` reads it. A result is one
 type, ``tuple[A, B]``, or a ``NamedTuple``.
@@ -28,7 +29,8 @@ type, ``tuple[A, B]``, or a ``NamedTuple``.
 saturating, NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``exponent_field(x)``, ``clamp(x, low,
 high)``, ``wrap(i, type)``, ``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``,
 ``recip_exact``, ``rsqrt``, ``sqrt``; integers widen as needed (``+ - * << >>``; shifts by a number or by an unsigned
-value of up to 6 bits), ``//`` and ``%`` divide integers by a positive number. Python numbers take the type of the other
+value of up to 6 bits), ``//`` and ``%`` divide integers by a positive number. Sums and products of fixed-point numbers
+are exact; ``fixed(x, type)`` rounds to a type. Python numbers take the type of the other
 operand, which has to have them in its range. Kernels call kernels.
 
 **Vectors.** All of these work element by element, a single value meets each. ``v[2]``, ``v[1:3]``, ``v[i]`` (a
@@ -74,6 +76,7 @@ from rtlm.hw.hls.language import (
     exp,
     exp2,
     exponent_field,
+    fixed,
     fma,
     ldexp,
     maximum,
@@ -92,7 +95,7 @@ from rtlm.hw.hls.language import (
     wrap,
 )
 from rtlm.hw.hls.sequence import filled, fold, index, previous, scan, window, zeros
-from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Float, Ram, Shared, SInt, UInt, Vec, from_bits, to_bits
+from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Fixed, Float, Ram, Shared, SInt, UInt, Vec, from_bits, to_bits
 from rtlm.hw.hls.vectors import Vector, dot, pack, unpack
 
 __all__ = [
@@ -101,6 +104,7 @@ __all__ = [
     "F16",
     "F32",
     "Directives",
+    "Fixed",
     "Float",
     "Kernel",
     "KernelError",
@@ -120,6 +124,7 @@ __all__ = [
     "exp2",
     "exponent_field",
     "filled",
+    "fixed",
     "fma",
     "fold",
     "from_bits",

@@ -10,7 +10,7 @@ from rtlm.hw.hls import functions
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.graph import Recurrence, Value
 from rtlm.hw.hls.trace import TracedFunction
-from rtlm.hw.hls.types import F32, Float, RamType, Type, UInt, VectorType
+from rtlm.hw.hls.types import F32, Fixed, Float, RamType, Type, UInt, VectorType
 from rtlm.hw.hls.vectors import leaves
 
 _BELOW_MIN = 2.0**-126 - 2.0**-151  # what is smaller rounds, with unbounded exponent, below the smallest normal F32
@@ -50,6 +50,8 @@ def evaluate_fields(
 
 def _split(kernel: TracedFunction, name: str, type_: Any, array: Any) -> list[Any]:
     """Arrays of the numbers of a vector, which are the last axes of its array."""
+    if isinstance(type_, Fixed):
+        return [_units(kernel, name, type_, array)]
     if not isinstance(type_, VectorType):
         return [array]
     array = np.asarray(array)
@@ -60,10 +62,25 @@ def _split(kernel: TracedFunction, name: str, type_: Any, array: Any) -> list[An
             f"got an array of shape {array.shape}."
         )
     flat = array.reshape(*array.shape[:-axes], -1)
-    return [flat[..., n] for n in range(flat.shape[-1])]
+    columns = [flat[..., n] for n in range(flat.shape[-1])]
+    number = type_.number
+    return [_units(kernel, name, number, c) for c in columns] if isinstance(number, Fixed) else columns
+
+
+def _units(kernel: TracedFunction, name: str, type_: Fixed, array: Any) -> np.ndarray:
+    """Integers of fixed-point numbers."""
+    scaled = np.asarray(array, dtype=np.float64) * 2.0**type_.fraction
+    whole = np.rint(scaled)
+    if not np.array_equal(whole, scaled) or np.abs(scaled).max(initial=0) >= 2.0**63:
+        raise ValueError(
+            f"Argument {name} of {kernel.name}.model is {type_}: give multiples of 2**-{type_.fraction} in its range."
+        )
+    return whole.astype(np.int64)
 
 
 def _joined(type_: Any, values: Iterator[np.ndarray]) -> np.ndarray:
+    if isinstance(type_, Fixed):
+        return next(values).astype(np.float64) * 2.0**-type_.fraction
     if not isinstance(type_, VectorType):
         return next(values)
     return np.stack([_joined(type_.item, values) for _ in range(type_.length)], axis=-len(type_.shape))

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.fixed import FixedValue, choose_fixed, round_fixed
 from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_int, pair
 from rtlm.hw.hls.graph import select as select_value
-from rtlm.hw.hls.types import BF16, F32, Float, Int, SInt, Type, UInt
+from rtlm.hw.hls.types import BF16, F32, Fixed, Float, Int, SInt, Type, UInt
 from rtlm.hw.hls.vectors import elementwise
 
 
@@ -24,8 +25,10 @@ def fma(a: Any, b: Any, c: Any) -> Value:
 
 
 @elementwise
-def select(condition: Value, a: Any, b: Any) -> Value:
+def select(condition: Value, a: Any, b: Any) -> Value | FixedValue:
     """``a`` where the condition holds, else ``b``."""
+    if isinstance(a, FixedValue) or isinstance(b, FixedValue):
+        return choose_fixed(condition, a, b)
     return select_value(condition, a, b)
 
 
@@ -90,8 +93,21 @@ def to_int(x: Value, type_: Int | int, frac: int = 0) -> Value:
 
 
 @elementwise
-def to_float(x: Value, type_: Float = F32, frac: int = 0) -> Value:
-    """``x * 2**-frac`` as a float, rounded once."""
+def fixed(x: Value | FixedValue, type_: Fixed) -> FixedValue:
+    """Number of a fixed-point type from a fixed-point number, an integer, or a float (to nearest even, saturating)."""
+    if isinstance(x, Value) and isinstance(x.type, Float):
+        if (type_.rounding, type_.overflow) != ("nearest", "saturate"):
+            raise TypeError(f"A float becomes fixed point by nearest and saturate, not as {type_!r} says.")
+        return FixedValue(Value("to_int", (x,), type_.leaf, frac=type_.fraction), type_.fraction)
+    return round_fixed(x, type_)
+
+
+@elementwise
+def to_float(x: Value | FixedValue, type_: Float = F32, frac: int = 0) -> Value:
+    """``x * 2**-frac`` as a float, rounded once; a fixed-point number by itself."""
+    if isinstance(x, FixedValue):
+        frac += x.fraction
+        x = x.raw
     need_int(x, "to_float")
     return Value("to_float", (x,), type_, frac=frac)
 

@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import Any
 
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Recurrence, Value, as_value, constant, select
 from rtlm.hw.hls.language import per_lane
 from rtlm.hw.hls.types import Int, Type, UInt
@@ -89,13 +90,15 @@ def _by_key(step: Callable[..., Any], initial: Any, xs: tuple, key: Value, keys:
     return Vector([fold(of(number), initial, *xs) for number in range(keys)])
 
 
-def filled(type_: Type | t.VectorType, value: Any) -> Any:
+def filled(type_: Type | t.Fixed | t.VectorType, value: Any) -> Any:
     """Typed constant, or a Vector of equal ones: a state to begin with."""
-    leaf = type_.leaf if isinstance(type_, t.VectorType) else type_
-    return gathered(type_, repeat(constant(value, leaf)))
+    number = type_.number if isinstance(type_, t.VectorType) else type_
+    if isinstance(number, t.Fixed):
+        return gathered(type_, repeat(constant(value * 2.0**number.fraction, number.leaf)))
+    return gathered(type_, repeat(constant(value, number)))
 
 
-def zeros(type_: Type | t.VectorType) -> Any:
+def zeros(type_: Type | t.Fixed | t.VectorType) -> Any:
     """Typed zero, or a Vector of them: the state before a sum."""
     return filled(type_, 0)
 
@@ -115,6 +118,8 @@ def _rebuilt(form: Any, values: Any) -> Any:
         return tuple(_rebuilt(part, values) for part in form)
     if isinstance(form, Vector):
         return Vector([_rebuilt(part, values) for part in form])
+    if isinstance(form, FixedValue):
+        return FixedValue(next(values), form.fraction)
     return next(values)
 
 

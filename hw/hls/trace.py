@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rtlm.hw.hls.errors import KernelError, kernel_error
+from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Graph, Value, constant
 from rtlm.hw.hls.memories import Memory
-from rtlm.hw.hls.types import Float, RamType, SharedType, SInt, Type, UInt, VectorType
+from rtlm.hw.hls.types import Fixed, Float, RamType, SharedType, SInt, Type, UInt, VectorType
 from rtlm.hw.hls.vectors import Vector, gathered, leaves, scattered
 
-Declared = Type | VectorType | RamType
-RESULTS = (Float, SInt, UInt, VectorType)
+Declared = Type | Fixed | VectorType | RamType
+RESULTS = (Float, SInt, UInt, Fixed, VectorType)
 """What a kernel may return."""
 RESERVED = ("last", "tag", "release")
 """Fields that streams have themselves."""
@@ -56,7 +57,7 @@ class TracedFunction:
         if isinstance(type_, RamType):
             self.memories[name] = type_
             return
-        if not isinstance(type_, Float | SInt | UInt | VectorType):
+        if not isinstance(type_, RESULTS):
             raise self._error(
                 f"Argument {name} of kernel {self.name} needs a type annotation such as F32, SInt(8), "
                 "Vec[SInt(8), 16], Shared[F32] or Ram[F32, 64]."
@@ -90,7 +91,7 @@ class TracedFunction:
             raise self._error(
                 f"Kernel {self.name} needs a return annotation: one type, tuple[A, B], or a NamedTuple of types."
             )
-        self.declared_results: dict[str, Type | VectorType] = declared
+        self.declared_results: dict[str, Type | Fixed | VectorType] = declared
         """Types of the results as the function has them."""
         self.results = {field: leaf for name, type_ in declared.items() for field, leaf in leaves(name, type_)}
         """Fields of a beat that comes out."""
@@ -103,7 +104,7 @@ class TracedFunction:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """Trace the kernel inside another one."""
-        if not any(isinstance(a, Value | Vector | Memory) for a in [*args, *named.values()]):
+        if not any(isinstance(a, Value | FixedValue | Vector | Memory) for a in [*args, *named.values()]):
             raise TypeError(
                 f"Kernel {self.name} was called with numbers: use {self.name}.model(...) to evaluate arrays."
             )
@@ -113,9 +114,13 @@ class TracedFunction:
             if isinstance(type_, RamType):
                 if not isinstance(value, Memory) or value.type != type_:
                     raise TypeError(f"Argument {name} of kernel {self.name} is {type_}: pass a memory of that type.")
-            elif isinstance(type_, VectorType):
-                got = value.type if isinstance(value, Vector) else getattr(value, "type", type(value).__name__)
-                if got != type_:
+            elif isinstance(type_, VectorType | Fixed):
+                got = (
+                    value.type
+                    if isinstance(value, Vector | FixedValue)
+                    else getattr(value, "type", type(value).__name__)
+                )
+                if not _same(type_, got):
                     raise TypeError(f"Argument {name} of kernel {self.name} is {type_}, but got {got}.")
             else:
                 value = value if isinstance(value, Value) else constant(value, type_)
@@ -143,9 +148,10 @@ class TracedFunction:
             )
         out: list[Value] = []
         for item, (name, type_) in zip(items, self.declared_results.items(), strict=True):
-            parts = scattered(item) if isinstance(type_, VectorType) else [item]
+            parts = scattered(item) if isinstance(type_, VectorType | Fixed) else [item]
             wanted = leaves(name, type_)
-            if isinstance(type_, VectorType) != isinstance(item, Vector) or len(parts) != len(wanted):
+            whole = item.type if isinstance(item, Vector | FixedValue) else None
+            if (isinstance(type_, VectorType | Fixed) or whole is not None) and not _same(type_, whole):
                 raise self._body_error(
                     f"Kernel {self.name} is annotated to return {type_} as {name}, but returns {_listed([item])}."
                 )
@@ -179,5 +185,14 @@ class TracedFunction:
 
 def _listed(items: list[Any]) -> str:
     """Say how many values of which types there are."""
-    types = ", ".join(str(item.type) if isinstance(item, Value | Vector) else type(item).__name__ for item in items)
+    types = ", ".join(str(getattr(item, "type", type(item).__name__)) for item in items)
     return f"{len(items)} value{'' if len(items) == 1 else 's'} ({types})"
+
+
+def _same(declared: Any, got: Any) -> bool:
+    """Whether a result is of the type that was declared; how a fixed-point type rounds does not matter any more."""
+    if isinstance(declared, VectorType) and isinstance(got, VectorType):
+        return declared.length == got.length and _same(declared.item, got.item)
+    if isinstance(declared, Fixed) and isinstance(got, Fixed):
+        return (declared.leaf, declared.fraction) == (got.leaf, got.fraction)
+    return declared == got

@@ -160,20 +160,64 @@ class Shared(Generic[Item]):
     """Annotation ``Shared[F32]``: one value a beat, the same for all lanes."""
 
     def __class_getitem__(cls, item: Any) -> SharedType:
-        if not isinstance(item, Float | SInt | UInt | VectorType):
+        if not isinstance(item, Float | SInt | UInt | Fixed | VectorType):
             raise TypeError(f"Shared[...] takes a number type or a Vec, such as F32 or UInt(8), not {item!r}.")
         return SharedType(item)
+
+
+ROUNDINGS = ("nearest", "floor", "zero")
+OVERFLOWS = ("saturate", "wrap")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Fixed-point number: ``integer`` bits before the point (the sign among them), ``fraction`` bits behind it.
+
+    Parameters
+    ----------
+    integer, fraction
+        Bits; together 1 to 64, and either may be negative.
+    signed
+        Whether it is two's complement.
+    rounding
+        What `fixed` does with bits that do not fit behind the point: ``nearest`` (to even), ``floor``, ``zero``.
+    overflow
+        What it does with a number that is too large: ``saturate``, ``wrap``.
+    """
+
+    integer: int
+    fraction: int
+    signed: bool = True
+    rounding: str = "nearest"
+    overflow: str = "saturate"
+
+    def __post_init__(self):
+        if not all(isinstance(n, int) for n in (self.integer, self.fraction)) or abs(self.fraction) > 64:
+            raise ValueError(f"Fixed takes numbers of bits, not {self.integer!r} and {self.fraction!r}.")
+        _check_width("Fixed", self.integer + self.fraction)
+        if self.rounding not in ROUNDINGS:
+            raise ValueError(f"Fixed rounds {', '.join(ROUNDINGS)}, not {self.rounding!r}.")
+        if self.overflow not in OVERFLOWS:
+            raise ValueError(f"Fixed does {' or '.join(OVERFLOWS)}, not {self.overflow!r}.")
+
+    def __str__(self) -> str:
+        return f"Fixed({self.integer}, {self.fraction}{'' if self.signed else ', signed=False'})"
+
+    @property
+    def leaf(self) -> Int:
+        """Integer on the wires, in units of ``2**-fraction``."""
+        return (SInt if self.signed else UInt)(self.integer + self.fraction)
 
 
 @dataclass(frozen=True)
 class VectorType:
     """``length`` values of one type side by side; the type may be a vector itself."""
 
-    item: Type | VectorType
+    item: Type | Fixed | VectorType
     length: int
 
     def __post_init__(self):
-        if not isinstance(self.item, Float | SInt | UInt | VectorType):
+        if not isinstance(self.item, Float | SInt | UInt | Fixed | VectorType):
             raise TypeError(f"Vec[...] takes a number type or a Vec, such as Vec[SInt(8), 16], not {self.item!r}.")
         if not isinstance(self.length, int) or not 1 <= self.length <= LONGEST_VECTOR:
             raise ValueError(f"A Vec has 1 to {LONGEST_VECTOR} values, not {self.length!r}.")
@@ -187,9 +231,9 @@ class VectorType:
         return (self.length, *(self.item.shape if isinstance(self.item, VectorType) else ()))
 
     @property
-    def leaf(self) -> Type:
+    def number(self) -> Type | Fixed:
         """Type of one number."""
-        return self.item.leaf if isinstance(self.item, VectorType) else self.item
+        return self.item.number if isinstance(self.item, VectorType) else self.item
 
 
 LONGEST_VECTOR = 1024
@@ -210,11 +254,11 @@ Vec: Any = _Vec()  # For type checkers any type: what a kernel's function gets i
 class RamType:
     """A memory of ``depth`` values that a stream of its own fills."""
 
-    item: Type | VectorType
+    item: Type | Fixed | VectorType
     depth: int
 
     def __post_init__(self):
-        if not isinstance(self.item, Float | SInt | UInt | VectorType):
+        if not isinstance(self.item, Float | SInt | UInt | Fixed | VectorType):
             raise TypeError(f"Ram[...] takes a number type or a Vec, such as Ram[SInt(8), 1024], not {self.item!r}.")
         if not isinstance(self.depth, int) or not 2 <= self.depth <= DEEPEST_RAM:
             raise ValueError(f"A Ram has 2 to {DEEPEST_RAM} words, not {self.depth!r}.")

@@ -8,8 +8,9 @@ from typing import Any
 
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import refused
+from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Composite, Value, select, wrap_to
-from rtlm.hw.hls.types import Float, Type, UInt, VectorType
+from rtlm.hw.hls.types import Fixed, Float, Type, UInt, VectorType
 
 
 class Vector(Composite):
@@ -28,7 +29,7 @@ class Vector(Composite):
     @property
     def type(self) -> VectorType:
         """Type of the whole, if its elements are of one type; a TypeError says that they are not."""
-        if not all(isinstance(item, Value | Vector) for item in self.items):
+        if not all(isinstance(item, Value | FixedValue | Vector) for item in self.items):
             raise TypeError("A Vector with plain numbers among its elements has no type: use constant(value, type).")
         types = {item.type for item in self.items}
         if len(types) > 1:
@@ -232,22 +233,22 @@ def _integers(items: Vector, name: str) -> list[Value]:
     return values
 
 
-def leaves(name: str, type_: Type | VectorType) -> list[tuple[str, Type]]:
+def leaves(name: str, type_: Type | Fixed | VectorType) -> list[tuple[str, Type]]:
     """Names and types of the numbers of an argument or result: ``x``, or ``x_0``, ``x_1``, ... of a vector."""
-    if not isinstance(type_, VectorType):
-        return [(name, type_)]
-    return [leaf for n in range(type_.length) for leaf in leaves(f"{name}_{n}", type_.item)]
+    if isinstance(type_, VectorType):
+        return [leaf for n in range(type_.length) for leaf in leaves(f"{name}_{n}", type_.item)]
+    return [(name, type_.leaf if isinstance(type_, Fixed) else type_)]
 
 
-def gathered(type_: Type | VectorType, values: Iterator[Any]) -> Any:
+def gathered(type_: Type | Fixed | VectorType, values: Iterator[Any]) -> Any:
     """Value or Vector of a type from the values of its leaves, in their order."""
-    if not isinstance(type_, VectorType):
-        return next(values)
-    return Vector([gathered(type_.item, values) for _ in range(type_.length)])
+    if isinstance(type_, VectorType):
+        return Vector([gathered(type_.item, values) for _ in range(type_.length)])
+    return FixedValue(next(values), type_.fraction) if isinstance(type_, Fixed) else next(values)
 
 
 def scattered(value: Any) -> list[Any]:
     """Values of the leaves of a value or Vector."""
     if isinstance(value, Vector):
         return [leaf for item in value for leaf in scattered(item)]
-    return [value]
+    return [value.raw if isinstance(value, FixedValue) else value]
