@@ -51,12 +51,15 @@ class KernelParams:
         Cycles between beats, for which operators share units; None is as few as can be, with nothing shared.
     chain
         Whether operators follow each other within a cycle where they fit.
+    bind
+        What memories are made of, as ``name=style``.
     """
 
     lanes: int = 1
     max_length: int | None = None
     ii: int | None = None
     chain: bool = False
+    bind: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -66,10 +69,19 @@ class KernelParams:
             raise ValueError(f"max_length must be at least 1, got {self.max_length}")
         if self.ii is not None and self.ii < 1:
             raise ValueError(f"ii must be at least 1, got {self.ii}")
+        if any("=" not in each for each in self.bind):
+            raise ValueError(f"bind is written name=style, such as x=ultra, got {', '.join(self.bind)}")
 
     def directives(self, *, clock_mhz: float, technology: str) -> Directives:
         """Return what the pipeline is built for."""
-        return Directives(lanes=self.lanes, clock_mhz=clock_mhz, technology=technology, ii=self.ii, chain=self.chain)
+        return Directives(
+            lanes=self.lanes,
+            clock_mhz=clock_mhz,
+            technology=technology,
+            ii=self.ii,
+            chain=self.chain,
+            bind=dict(each.split("=", 1) for each in self.bind),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,9 @@ def accelerator(
 @click.option("--max-length", type=Whole(1), help="Longest packet in beats, for a kernel that reduces.")
 @click.option("--ii", type=Whole(1, 256), help="Cycles between beats: operators share units for it.")
 @click.option("--chain", is_flag=True, help="Let operators follow each other within a cycle where they fit.")
+@click.option(
+    "--bind", multiple=True, metavar="MEMORY=STYLE", help="Make a memory of block, distributed or ultra (repeatable)."
+)
 @output_option
 @force_option
 @quiet_option
@@ -134,6 +137,7 @@ def kernel(
     max_length: int | None,
     ii: int | None,
     chain: bool,
+    bind: tuple[str, ...],
     folder: Path,
     force: bool,
     quiet: bool,
@@ -153,11 +157,14 @@ def kernel(
 
     if technology not in TECHNOLOGIES:
         raise click.BadParameter(f"{technology} is none of {', '.join(TECHNOLOGIES)}.", param_hint="--technology")
+    for each in bind:
+        if "=" not in each:
+            raise click.BadParameter(f"{each} is written MEMORY=STYLE, such as x=ultra.", param_hint="--bind")
     cost: dict[str, Any] = {}
 
     def make(progress: "Stage") -> "Package":
         progress(f"generating RTL of {source}")
-        params = KernelParams(lanes=lanes, max_length=max_length, ii=ii, chain=chain)
+        params = KernelParams(lanes=lanes, max_length=max_length, ii=ii, chain=chain, bind=bind)
         package, found = kernel_package(source, params, clock_mhz=clock_mhz, technology=technology)
         cost.update(found)
         return package

@@ -32,6 +32,8 @@ class LoadedMemory(wiring.Component):
         Words a beat; a read gives as many.
     copies
         Places that read, in the order in which a beat passes them.
+    style
+        Value of the attribute ``ram_style``; empty leaves it to synthesis.
 
     Attributes
     ----------
@@ -46,12 +48,12 @@ class LoadedMemory(wiring.Component):
         releases the bank.
     """
 
-    def __init__(self, fields: list[tuple[str, Type]], depth: int, words: int, copies: int):
+    def __init__(self, fields: list[tuple[str, Type]], depth: int, words: int, copies: int, style: str = ""):
         self.depth = depth // words
         self.word = words * sum(type_.width for _, type_ in fields)
         payload = {name: data.ArrayLayout(unsigned(type_.width), words) for name, type_ in fields}
         self.address_bits = max(1, (self.depth - 1).bit_length())
-        self.fields, self.words, self.copies = fields, words, copies
+        self.fields, self.words, self.copies, self.style = fields, words, copies, style
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout({**payload, "last": unsigned(1)}))),
@@ -86,7 +88,8 @@ class LoadedMemory(wiring.Component):
         columns = [self.i.payload[name] for name, _ in self.fields]
         word = Cat(*(column[lane] for lane in range(self.words) for column in columns))
         for copy in range(self.copies):
-            words = memory.Memory(shape=unsigned(self.word), depth=BANKS << self.address_bits, init=[])
+            attrs = {"ram_style": self.style} if self.style else {}
+            words = memory.Memory(shape=unsigned(self.word), depth=BANKS << self.address_bits, init=[], attrs=attrs)
             m.submodules[f"copy{copy}"] = words
             into, out, reading = words.write_port(), words.read_port(), Signal(name=f"reading{copy}")
             m.d.comb += [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,8 @@ class Directives:
         states allow, and nothing shared.
     chain
         Whether operators follow each other within a cycle where they fit: fewer registers, longer paths.
+    bind
+        What memories are made of: for their names one of `STYLES`; others are left to synthesis.
 
     Raises
     ------
@@ -32,12 +36,19 @@ class Directives:
     technology: str = "generic"
     ii: int | None = None
     chain: bool = False
+    bind: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.lanes, int) or self.lanes < 1:
             raise ValueError(f"lanes is a positive number, not {self.lanes!r}.")
         if self.ii is not None and (not isinstance(self.ii, int) or not 1 <= self.ii <= LONGEST_INTERVAL):
             raise ValueError(f"ii is a number of cycles from 1 to {LONGEST_INTERVAL}, not {self.ii!r}.")
+        for name, style in self.bind.items():
+            if style not in STYLES:
+                raise ValueError(f"Memory {name} is bound to one of {', '.join(STYLES)}, not to {style!r}.")
+        object.__setattr__(self, "bind", MappingProxyType(dict(self.bind)))
 
 
 LONGEST_INTERVAL = 256
+STYLES = ("block", "distributed", "ultra")
+"""Values of the attribute ``ram_style``, by which Vivado and yosys choose between block RAM, tables and URAM."""

@@ -90,6 +90,7 @@ class KernelComponent(wiring.Component):
                 type_.depth,
                 plan.lanes if name in plan.striped else 1,
                 sum(net.memory == name for net in plan.phases[0].words.values()),
+                plan.directives.bind.get(name, ""),
             )
             for name, type_ in plan.kernel.memories.items()
             if any(v.attrs["memory"].name == name for v in plan.graph.reads)

@@ -83,6 +83,10 @@ class Plan:
         self.fields = kernel.graph.results
         """Results as the kernel has them: which of them the streams have once for each lane."""
         self.striped = self._striped()
+        for name in directives.bind:
+            if name not in kernel.memories:
+                known = f"its memories are {', '.join(kernel.memories)}" if kernel.memories else "it has none"
+                raise ValueError(f"Kernel {kernel.name} has no memory {name} to bind; {known}.")
         self.tech = find(directives.technology)
         self.last_phase = self.graph.phases - 1
         self._needs()

@@ -78,6 +78,25 @@ def test_reduction_with_a_length(tmp_path):
         kernel_package(f"{source}:share", KernelParams(), clock_mhz=300, technology="generic")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("gemv", KernelParams(lanes=4, ii=2)),
+        ("qmatmul", KernelParams(chain=True)),
+        ("prefix_sum", KernelParams(lanes=3)),
+    ],
+)
+def test_memories_and_directives(name, params, tmp_path):
+    """Kernels of the library in Verilator: memories that are loaded beside the beats, and an interval."""
+    package, cost = kernel_package(f"rtlm.hw.kernels.library:{name}", params, clock_mhz=200, technology="generic")
+    package.write(tmp_path / "out")
+    assert cost["initiation_interval"] == (params.ii or 1)
+    assert (tmp_path / "out" / "schedule.svg").read_text().startswith("<?xml")
+    code, said = bench(tmp_path / "out")
+    assert code == 0, said
+
+
 ERRORS = """from rtlm.hw.hls import F32, UInt, kernel, stream_argmax, stream_sum, to_float, to_int
 
 @kernel

@@ -143,5 +143,18 @@ def test_the_interval_and_why():
     check(hls.kernel(doubled), ii=9, beats=20)
 
 
+def test_memories_are_bound_to_what_was_asked_for():
+    bound = library.gemv.component(bind={"x": "ultra"})
+    assert bound.memories["x"].style == "ultra" and library.gemv.component().memories["x"].style == ""
+    with pytest.raises(ValueError, match="gemv has no memory y to bind; its memories are x"):
+        library.gemv.schedule(bind={"y": "block"})
+    with pytest.raises(ValueError, match="bound to one of block, distributed, ultra, not to 'gold'"):
+        hls.Directives(bind={"x": "gold"})
+    with pytest.raises(ValueError, match="ii is a number of cycles from 1 to 256, not 0"):
+        hls.Directives(ii=0)
+    with pytest.raises(ValueError, match="lanes is a positive number, not 0"):
+        hls.Directives(lanes=0)
+
+
 def doubled(x: hls.UInt(4)) -> hls.UInt(5):
     return x + x
