@@ -9,8 +9,9 @@ from rtlm.gen.area.memories import memory
 from rtlm.gen.area.reads import Reads
 from rtlm.gen.common.cache import remembered
 from rtlm.hw import hls, kernels
-from rtlm.hw.hls.emit import RESULT_DEPTH
-from rtlm.hw.hls.plan import Phase, Plan
+from rtlm.hw.hls.phase import Phase
+from rtlm.hw.hls.plan import Plan
+from rtlm.hw.hls.report import RESULT_DEPTH
 
 SHORTEST_SHIFT = 3
 """Stages in a row from which yosys makes a shift register of tables (``xilinx_srl -minlen 3``)."""

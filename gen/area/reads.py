@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from amaranth.hdl import Const, Signal, Value
 from rtlm.gen.area.demand import demand, origins
-from rtlm.hw.hls.plan import Phase
-from rtlm.hw.hls.schedule import Net
+from rtlm.hw.hls.builder import Net
+from rtlm.hw.hls.phase import Phase
 
 Bit = tuple[int, int]
 """A net, by its ``id``, and a bit of it."""

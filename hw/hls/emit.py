@@ -9,8 +9,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.hls.banks import LoadedMemory
-from rtlm.hw.hls.plan import RESULT_DEPTH, Phase, Plan, last_uses
-from rtlm.hw.hls.schedule import Net, SharedUnit
+from rtlm.hw.hls.builder import Net, SharedUnit
+from rtlm.hw.hls.phase import Phase, last_uses
+from rtlm.hw.hls.plan import Plan
+from rtlm.hw.hls.report import RESULT_DEPTH
 from rtlm.hw.hls.vectors import leaves
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Mux, signed, unsigned
-from rtlm.hw.hls.schedule import Builder, Net
+from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.types import Float
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, signed, unsigned
 from rtlm.hw.hls import functions, gates
+from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.functions import GUARD, Interpolator
-from rtlm.hw.hls.schedule import Builder, Net
 from rtlm.hw.hls.types import BF16, F32, Float, SInt, int_type
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import highspy
 import numpy as np
-from rtlm.hw.hls.schedule import Builder, Net
+from rtlm.hw.hls.builder import Builder, Net
 
 BIT = 1024.0
 """Cost of a bit for a cycle; a stage costs 1, so that of equal placements the earliest is taken."""

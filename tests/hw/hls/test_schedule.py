@@ -2,7 +2,7 @@
 
 import pytest
 from rtlm.hw import hls, kernels
-from rtlm.hw.hls.plan import last_uses
+from rtlm.hw.hls.phase import last_uses
 from rtlm.hw.hls.technology import TECHNOLOGIES, find
 
 CLOCKS = {"generic": 100, "xilinx-us+": 300, "ecp5": 25, "asic": 100}
