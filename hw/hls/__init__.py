@@ -30,8 +30,9 @@ saturating, NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``ex
 high)``, ``wrap(i, type)``, ``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``,
 ``recip_exact``, ``rsqrt``, ``sqrt``; integers widen as needed (``+ - * << >>``; shifts by a number or by an unsigned
 value of up to 6 bits), ``//`` and ``%`` divide integers by a positive number. Sums and products of fixed-point numbers
-are exact; ``fixed(x, type)`` rounds to a type. Python numbers take the type of the other
-operand, which has to have them in its range. Kernels call kernels.
+are exact; ``fixed(x, type)`` rounds to a type. ``a if c else b``, ``and``, ``or``, ``not`` and ``0 < x < 1`` in a
+kernel's own body are multiplexers and logic. Python numbers take the type of the other operand, which has to have them
+in its range. Kernels call kernels.
 
 **Vectors.** All of these work element by element, a single value meets each. ``v[2]``, ``v[1:3]``, ``v[i]`` (a
 multiplexer), ``v.sum()``, ``v.fold(function)`` (balanced trees), ``v.map(function)``, ``v.concat(w)``, ``v.reverse()``,

@@ -22,6 +22,9 @@ _LARGEST_ARITHMETIC = 63
 class Composite:
     """What is made of several values and has operators of its own, also with a single value."""
 
+    def __invert__(self) -> Any:
+        raise TypeError("~ negates a condition (UInt(1)).")
+
 
 def _binary(method: Callable) -> Callable:
     """Leave an operator to what else knows values, such as a vector of them."""

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from rtlm.hw.hls.conditions import with_conditions
 from rtlm.hw.hls.errors import KernelError, kernel_error
 from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Graph, Value, constant
@@ -29,6 +30,7 @@ class TracedFunction:
     def __init__(self, function: Callable):
         functools.update_wrapper(self, function)
         self.function, self.name = function, function.__name__
+        self._traced = with_conditions(function)
         signature = inspect.signature(function, eval_str=True)
         self.declared: dict[str, Declared] = {}
         """Types of the arguments as the function has them."""
@@ -132,7 +134,7 @@ class TracedFunction:
 
     def _trace(self, values: list[Any]) -> list[Value]:
         try:
-            returned = self.function(*values)
+            returned = self._traced(*values)
         except KernelError:  # of a kernel that this one calls
             raise
         except Exception as error:
