@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from amaranth.hdl import Cat, Const, Mux
 from rtlm.hw.hls import gates, gates_functions
@@ -45,10 +47,15 @@ def expand(b: Builder, v: Value, args: list[Net]) -> Net:
     return _EXPANSIONS[v.op](b, v, args, v.args[0].type if v.args else v.type)
 
 
-def fold(v: Value):
-    """Number that an expression of constants stands for."""
+def folded(v: Value, operands: list[Any]) -> int:
+    """Return the bits, or the integer, of an operator on constants of Amaranth."""
+    numbers = []
+    for a, constant in zip(v.args, operands, strict=True):
+        number = np.asarray(constant.value)
+        numbers.append(t.from_bits(number, a.type) if isinstance(a.type, Float) else number.astype(t.int_dtype(a.type)))
     with np.errstate(all="ignore"):
-        return MODELS[v.op](v, *(fold(a) for a in v.args))
+        result = MODELS[v.op](v, *numbers)
+    return int(t.to_bits(result, v.type)) if isinstance(v.type, Float) else int(result)
 
 
 def is_dirty(v: Value) -> bool:

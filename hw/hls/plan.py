@@ -11,7 +11,7 @@ from rtlm.hw.hls import types as t
 from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.graph import REDUCTIONS, Value
-from rtlm.hw.hls.operators import expand, fold, is_dirty, is_shared, operator_name
+from rtlm.hw.hls.operators import expand, folded, is_dirty, is_shared, operator_name
 from rtlm.hw.hls.optimise import optimised
 from rtlm.hw.hls.phase import Phase, held, last_uses
 from rtlm.hw.hls.placement import place
@@ -166,8 +166,7 @@ class Plan:
     def expand(self, b: Builder, v: Value, args: list[Net]) -> Net:
         """Micro-steps of one operator in one lane."""
         if all(a.is_const for a in args):
-            value = fold(v)
-            return b.const(int(t.to_bits(value, v.type)) if isinstance(v.type, Float) else int(value), v.type.shape)
+            return b.const(folded(v, [a.source for a in args]), v.type.shape)
         varying = [a for a in args if not a.is_const]
 
         def build(*operands: Net) -> Net:

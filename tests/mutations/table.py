@@ -28,7 +28,7 @@ class Mutation:
 
 BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
 WRITER, REGISTERS = "hw/memory/writer.py", "hw/registers/axi_lite.py"
-READER, EMIT, FUNCTIONS = "hw/memory/reader.py", "hw/hls/emit.py", "hw/hls/functions.py"
+READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/hls/functions.py"
 ARRAY, SCALE = "hw/matmul/array.py", "hw/matmul/scale_accumulate.py"
 SCORES, NORM = "hw/attention/scores.py", "hw/vector/norm.py"
 ONE_PORT = "memory/one_port_two_beats"
@@ -134,7 +134,7 @@ MUTATIONS = (
     Mutation(
         "room not taken back", FETCH, "room - Mux(granted, per_word, 0) + taken", "room + taken", "prove prefetch"
     ),
-    Mutation("pipeline does not wait", EMIT, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"),
+    Mutation("pipeline does not wait", PIPELINE, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"),
     Mutation(
         "exponential without rounding",
         FUNCTIONS,
