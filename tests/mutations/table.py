@@ -134,7 +134,9 @@ MUTATIONS = (
     Mutation(
         "room not taken back", FETCH, "room - Mux(granted, per_word, 0) + taken", "room + taken", "prove prefetch"
     ),
-    Mutation("pipeline does not wait", PIPELINE, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"),
+    Mutation(
+        "pipeline does not wait", PIPELINE, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"
+    ),
     Mutation(
         "exponential without rounding",
         FUNCTIONS,
