@@ -174,7 +174,9 @@ class Plan:
             given = iter(operands)
             return expand(b, v, [a if a.is_const else next(given) for a in args])
 
-        limit = 0 if b.looping else self._units(v)
+        # Where an operand is constant in this lane only, the operator is another one.
+        alike = len(varying) == sum(a.op != "const" for a in v.args)
+        limit = self._units(v) if alike and not b.looping else 0
         if not limit:
             return build(*varying)
         assert self.ii is not None, "operators are shared for an interval that was asked for"

@@ -5,6 +5,8 @@ from rtlm.hw import hls, kernels
 from rtlm.hw.hls.phase import last_uses
 from rtlm.hw.hls.technology import TECHNOLOGIES, find
 
+from tests.hw.hls.simulate import check
+
 CLOCKS = {"generic": 100, "xilinx-us+": 300, "ecp5": 25, "asic": 100}
 
 
@@ -73,3 +75,14 @@ def test_fewest_registers_for_a_latency():
     ends = last_uses(plan.phases[0])
     held = {net.name: ends[id(net)] - net.stage for net in plan.phases[0].builder.nets if id(net) in ends}
     assert held["a0"] == 3 and held["imul"] <= 1
+
+
+def test_an_operand_that_is_constant_in_one_lane_only():
+    """The second lane's is the first lane's zero, the first one's is a register that begins with five."""
+
+    @hls.kernel
+    def odd(x: hls.SInt(8), y: hls.SInt(8)) -> hls.SInt(17):
+        return hls.previous(x - x, 1, 5) * y
+
+    for ii in (None, 2):
+        check(odd, lanes=2, ii=ii)
