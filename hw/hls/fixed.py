@@ -6,9 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import refused
-from rtlm.hw.hls.graph import Composite, Value, as_value, select, wrap_to
+from rtlm.hw.hls.graph import Composite, Value, as_value, wrap_to
+from rtlm.hw.hls.graph import select as select_value
 from rtlm.hw.hls.types import Fixed, Float, SInt
 
 MOST_FRACTION = 48
@@ -138,10 +138,12 @@ def _as_fixed(value: Any) -> FixedValue:
     return FixedValue(as_value(exact.numerator, SInt(8)), fraction)
 
 
-def choose_fixed(condition: Value, a: Any, b: Any) -> FixedValue:
-    """``a`` where the condition holds, else ``b``; at least one is a fixed-point number."""
+def select(condition: Value, a: Any, b: Any) -> Value | FixedValue:
+    """``a`` where the condition holds, else ``b``: of values, or of fixed-point numbers in one unit."""
+    if not isinstance(a, FixedValue) and not isinstance(b, FixedValue):
+        return select_value(condition, a, b)
     a, b, fraction = _as_fixed(a)._aligned(b)
-    return FixedValue(select(condition, a, b), fraction)
+    return FixedValue(select_value(condition, a, b), fraction)
 
 
 def round_fixed(x: FixedValue | Value, type_: Fixed) -> FixedValue:
@@ -156,12 +158,11 @@ def round_fixed(x: FixedValue | Value, type_: Fixed) -> FixedValue:
 
 def _rounded(raw: Value, lost: int, rounding: str) -> Value:
     """``raw / 2**lost`` as an integer."""
-    down = Value("shr", (raw,), type(raw.type)(max(1, raw.type.width - lost)), count=lost)
+    down = raw >> lost
     if rounding == "floor":
         return down
-    rest = wrap_to(raw, lost) if lost < raw.type.width else wrap_to(raw << (lost - raw.type.width + 1), lost)
+    rest = wrap_to(raw, lost)  # beyond its width the sign goes on
     if rounding == "zero":
         return down + ((raw < 0) & (rest != 0))
     half = 1 << (lost - 1)
-    odd = Value("bits", (wrap_to(down, down.type.width),), t.BOOL, start=0)
-    return down + select(rest == half, odd, rest > half)
+    return down + select_value(rest == half, wrap_to(down, 1), rest > half)

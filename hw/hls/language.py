@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rtlm.hw.hls import fixed as fixed_point
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.fixed import FixedValue, choose_fixed, round_fixed
+from rtlm.hw.hls.fixed import FixedValue, round_fixed
 from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_int, pair
-from rtlm.hw.hls.graph import select as select_value
 from rtlm.hw.hls.types import BF16, F32, Fixed, Float, Int, SInt, Type, UInt
 from rtlm.hw.hls.vectors import elementwise
 
@@ -24,12 +24,7 @@ def fma(a: Any, b: Any, c: Any) -> Value:
     return Value("fma", (a, b, c), a.type)
 
 
-@elementwise
-def select(condition: Value, a: Any, b: Any) -> Value | FixedValue:
-    """``a`` where the condition holds, else ``b``."""
-    if isinstance(a, FixedValue) or isinstance(b, FixedValue):
-        return choose_fixed(condition, a, b)
-    return select_value(condition, a, b)
+select = elementwise(fixed_point.select)
 
 
 @elementwise

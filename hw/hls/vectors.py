@@ -8,8 +8,8 @@ from typing import Any
 
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import refused
-from rtlm.hw.hls.fixed import FixedValue
-from rtlm.hw.hls.graph import Composite, Value, select, wrap_to
+from rtlm.hw.hls.fixed import FixedValue, select
+from rtlm.hw.hls.graph import Composite, Value, wrap_to
 from rtlm.hw.hls.types import Fixed, Float, Type, UInt, VectorType
 
 

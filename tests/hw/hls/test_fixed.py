@@ -61,6 +61,29 @@ def test_sums_are_exact_and_comparisons_align(seed):
     check(both, lanes=2, seed=seed)
 
 
+@pytest.mark.parametrize("rounding", ["nearest", "floor", "zero"])
+def test_a_unit_that_is_larger_than_every_number(rounding):
+    coarse = Fixed(8, -3, rounding=rounding)
+
+    @hls.kernel
+    def rounded(x: Fixed(1, 3)) -> coarse:
+        return hls.fixed(x, coarse)
+
+    x = np.arange(-8, 8) / 8
+    assert rounded.model(x).tolist() == [expected(Fraction(number), coarse) for number in x]
+    check(rounded, beats=40)
+
+
+def test_an_element_that_a_value_counts(seed):
+    @hls.kernel
+    def element(v: Vec[A, 3], i: UInt(2)) -> A:
+        return v[i]
+
+    v = numbers(np.random.default_rng(seed), A, 4, 3)
+    assert element.model(v, [0, 1, 2, 3]).tolist() == [v[0, 0], v[1, 1], v[2, 2], v[3, 2]]
+    check(element, seed=seed)
+
+
 def test_vectors_and_states(seed):
     sums = Fixed(8, 4)
 
