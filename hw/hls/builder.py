@@ -69,24 +69,16 @@ class SharedUnit:
     ----------
     start
         Stage of the operands of the first.
-    inputs
-        Nets of the operands inside.
+    inputs, out
+        Nets of the operands and of the result inside.
     turns
         For each turn, by its cycle of the interval, the operands and the stage in which they come.
-    result
-        Net of the result inside.
     """
 
     start: int
     inputs: list[Net]
+    out: Net
     turns: dict[int, tuple[int, list[Net]]] = field(default_factory=dict)
-    result: Net | None = None
-
-    @property
-    def out(self) -> Net:
-        """Net of the result inside."""
-        assert self.result is not None, "a unit is built before it is used"
-        return self.result
 
     @property
     def latency(self) -> int:
@@ -101,7 +93,7 @@ class State:
     Parameters
     ----------
     initial
-        Bits before a packet's first element.
+        What is on its wires before a packet's first element.
     read
         Net of what it holds; `initial` at a packet's first beat.
     next
@@ -235,10 +227,9 @@ class Builder:
             net.operator = first
             inputs.append(net)
             self.nets.append(net)
-        unit = SharedUnit(start, inputs)
+        unit = SharedUnit(start, inputs, build(*inputs))
         for net in inputs:
             net.unit = unit
-        unit.result = build(*inputs)
         self.fixed.update(range(first, self.current + 1))
         self._flowing = False
         return unit
@@ -296,7 +287,7 @@ class Builder:
         return net
 
     def state(self, initial: int, shape: Shape, stage: int) -> State:
-        """Register from element to element, read in a stage; `write` settles what it holds next."""
+        """Register from element to element, read in a stage; the caller settles its `next`."""
         net = Net(None, (), shape, "state")
         net.stage, net.operator = stage, self.current
         net.time = net.delay = self.tech.levels(1)

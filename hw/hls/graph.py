@@ -314,13 +314,13 @@ def divide_by(value: Value, divisor: Any) -> tuple[Value, Value]:
         raise TypeError(f"// and % take a positive integer of Python as divisor, not {divisor!r}.")
     k = (divisor - 1).bit_length()
     if divisor == 1 << k:
-        remainder = Value("wrap", (value,), UInt(k)) if k else Value("const", (), UInt(1), value=0)
+        remainder = wrap_to(value, k) if k else Value("const", (), UInt(1), value=0)
         return value >> k, remainder
     if isinstance(value.type, SInt):
         # -1 - x is as far below 0 as x above it, so that both signs share the unsigned quotient: ~((~x) // d).
         negative = value < 0
         size = select(negative, -1 - value, value)
-        quotient = divide_by(Value("wrap", (size,), UInt(max(1, value.type.width - 1))), divisor)[0]
+        quotient = divide_by(wrap_to(size, max(1, value.type.width - 1)), divisor)[0]
         quotient = select(negative, -1 - quotient, quotient)
     else:
         bits_ = value.type.width
@@ -328,7 +328,7 @@ def divide_by(value: Value, divisor: Any) -> tuple[Value, Value]:
         product = multiply(value, as_value(factor, value.type))
         quotient = product >> (bits_ + k)
     remainder = value - quotient * divisor
-    return quotient, Value("wrap", (remainder,), UInt(max(1, k)))
+    return quotient, wrap_to(remainder, max(1, k))
 
 
 def arithmetic_width(width: int) -> int:

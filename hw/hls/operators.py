@@ -55,7 +55,7 @@ def folded(v: Value, operands: list[Any]) -> int:
         numbers.append(t.from_bits(number, a.type) if isinstance(a.type, Float) else number.astype(t.int_dtype(a.type)))
     with np.errstate(all="ignore"):
         result = MODELS[v.op](v, *numbers)
-    return int(t.to_bits(result, v.type)) if isinstance(v.type, Float) else int(result)
+    return t.on_wires(result, v.type)
 
 
 def is_dirty(v: Value) -> bool:
@@ -108,8 +108,8 @@ def _clamp(v, x):
 
 def _table(b, v, args, type_):
     reachable = v.attrs["values"][: v.args[0].type.high + 1]
-    values = [int(t.to_bits(x, v.type)) if isinstance(v.type, Float) else x for x in reachable]
-    net = b.rom(args[0], [x & ((1 << v.type.width) - 1) for x in values], t.UInt(v.type.width).shape)
+    words = [t.on_wires(x, v.type) & ((1 << v.type.width) - 1) for x in reachable]
+    net = b.rom(args[0], words, t.UInt(v.type.width).shape)
     return b.wire(lambda x: fit(x, v.type) if not isinstance(v.type, Float) else x, net)
 
 

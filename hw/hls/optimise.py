@@ -91,7 +91,7 @@ class _Optimiser:
             args = (args[1], args[0], *args[2:])
         if args and all(a.op == "const" for a in args) and v.op not in STORED:
             with np.errstate(all="ignore"):
-                return self.constant(MODELS[v.op](v, *(_array(a) for a in args)), v.type)
+                return self.constant(MODELS[v.op](v, *(MODELS[a.op](a) for a in args)), v.type)
         simpler = _RULES[v.op](self, v, *args) if v.op in _RULES else None
         return self.make(v.op, args, v.type, **v.attrs) if simpler is None else simpler
 
@@ -118,10 +118,6 @@ def _as_type(v: Value, type_: Type) -> Value:
 def _frozen(attribute: Any) -> Any:
     """What tells attributes apart; 0.0 and -0.0 differ."""
     return repr(attribute) if isinstance(attribute, float | tuple) else attribute
-
-
-def _array(v: Value) -> np.ndarray:
-    return np.asarray(v.attrs["value"], dtype=np.float32 if isinstance(v.type, Float) else t.int_dtype(v.type))
 
 
 def _number(v: Value) -> Any:

@@ -37,6 +37,10 @@ class Phase:
     limits: list[str] = field(default_factory=list)
     """What makes them more than one."""
 
+    def net(self, v: Value, lane: int | None) -> Net:
+        """Net of a value in a lane; the same one where all share it."""
+        return self.nets[id(v), lane if v.per_lane else None]
+
     @property
     def stages(self) -> int:
         """Registers between input and output, the accumulator included."""

@@ -167,7 +167,7 @@ class Pipeline(wiring.Component):
             elif net.state is not None:
                 value = Signal(net.shape, name=f"state_{number}")
                 held = self.state_registers[id(net.state)]
-                m.d.comb += value.eq(Mux(self.first_at[net.stage], Const(net.state.initial, net.width), held))
+                m.d.comb += value.eq(Mux(self.first_at[net.stage], Const(net.state.initial, net.shape), held))
             elif net.unit is not None:
                 value = Signal(net.shape, name=f"{net.name}_{number}")
                 operands.append((net.unit, net.unit.inputs.index(net), value))

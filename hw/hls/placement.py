@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import highspy
 import numpy as np
 from rtlm.hw.hls.builder import Builder, Net
 
@@ -52,7 +51,7 @@ def place(builder: Builder, live: Mapping[int, int], held: Mapping[int, int], de
         rows.append((len(nets) + j, j, 0))
     widths = BIT * np.array([net.width for net in nets])
     ends = [float(held.get(id(net), 0)) for net in nets]
-    infinite = np.full(len(nets), highspy.kHighsInf)
+    infinite = np.full(len(nets), np.inf)
     found = _solve(np.r_[1 - widths, widths], np.r_[earliest, ends], np.r_[latest, infinite], rows)
     for net, stage in zip(nets, found, strict=False):
         net.stage = round(stage)
@@ -99,11 +98,13 @@ def _separated(builder: Builder, nets: list[Net], number: Mapping[int, int]) -> 
 
 def _solve(cost: np.ndarray, low: np.ndarray, high: np.ndarray, rows: list[tuple[int, int, int]]) -> np.ndarray:
     """Solve the program; a row (a, b, n) says that a is at least b + n."""
+    import highspy  # a quarter of the time that importing the language takes; most commands schedule nothing
+
     program = highspy.HighsLp()
     program.num_col_, program.num_row_ = len(cost), len(rows)
     program.col_cost_, program.col_lower_, program.col_upper_ = cost, low, high
     program.row_lower_ = np.array([float(n) for _, _, n in rows])
-    program.row_upper_ = np.full(len(rows), highspy.kHighsInf)
+    program.row_upper_ = np.full(len(rows), np.inf)
     program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     program.a_matrix_.start_ = np.arange(0, 2 * len(rows) + 1, 2)
     program.a_matrix_.index_ = np.array([column for a, b, _ in rows for column in (a, b)])

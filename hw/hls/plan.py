@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable
+from functools import cached_property
 
 from amaranth.hdl import Mux
 from rtlm.hw.hls import gates
@@ -93,8 +95,7 @@ class Plan:
                 phase.inputs[id(v), lane] = phase.nets[id(v), lane] = b.input(v.type.shape, name)
         for v in self.graph.order:
             if v.op == "const":
-                value = int(t.to_bits(v.attrs["value"], v.type)) if isinstance(v.type, Float) else v.attrs["value"]
-                phase.nets[id(v), None] = b.const(value, v.type.shape)
+                phase.nets[id(v), None] = b.const(t.on_wires(v.attrs["value"], v.type), v.type.shape)
             elif self._computed_in(v) == index and v.op != "arg":
                 if v.op in REDUCTIONS:
                     phase.reductions.append((v, self._across_lanes(phase, v)))
@@ -103,12 +104,11 @@ class Plan:
                     SEQUENTIAL[v.op](self, phase, v)
                     continue
                 for lane in self.lane_indices(v):
-                    args = [phase.nets[id(a), lane if a.per_lane else None] for a in v.args]
-                    phase.nets[id(v), lane] = self.expand(b, v, args)
+                    phase.nets[id(v), lane] = self.expand(b, v, [phase.net(a, lane) for a in v.args])
         if index == self.last_phase:
             for written, r in zip(self.fields, self.graph.results, strict=True):
                 for lane in self.lane_indices(written):
-                    net = phase.nets[id(r), lane if r.per_lane else None]
+                    net = phase.net(r, lane)
                     clean = isinstance(r.type, Float) and is_dirty(r)
                     phase.outputs.append(gates.clean(b, net, r.type) if clean else net)
         else:
@@ -132,14 +132,10 @@ class Plan:
         self._check_accumulators(phase)
         return phase
 
-    def in_lanes(self, phase: Phase, v: Value) -> list[Net]:
-        """Net of a value in each lane; the same one where all share it."""
-        return [phase.nets[id(v), lane if v.per_lane else None] for lane in range(self.lanes)]
-
     def _across_lanes(self, phase: Phase, v: Value) -> Net:
         """Combine the lanes' terms of a reduction in a tree."""
         b, (x,) = phase.builder, v.args
-        nets = self.in_lanes(phase, x)
+        nets = [phase.net(x, lane) for lane in range(self.lanes)]
         if v.op == "reduce_last":
             return nets[-1]
         while len(nets) > 1:
@@ -191,10 +187,16 @@ class Plan:
         """Units for all operators of a kind in a phase; 0 where sharing gains nothing."""
         if self.ii is None or self.ii == 1 or not is_shared(v):
             return 0
-        kind, phase = self._kind(v), self._computed_in(v)
-        alike = [w for w in self.graph.order if self._computed_in(w) == phase and self._kind(w) == kind]
-        count = sum(len(self.lane_indices(w)) for w in alike)
+        count = self._alike[self._computed_in(v), self._kind(v)]
         return math.ceil(count / self.ii) if count > 1 else 0
+
+    @cached_property
+    def _alike(self) -> Counter[tuple[int, Hashable]]:
+        """How many operators there are of each phase and kind, all lanes counted."""
+        found: Counter[tuple[int, Hashable]] = Counter()
+        for v in filter(is_shared, self.graph.order):
+            found[self._computed_in(v), self._kind(v)] += len(self.lane_indices(v))
+        return found
 
 
 def clock_limit(kernel: TracedFunction, technology: str) -> ClockLimit:

@@ -82,8 +82,8 @@ def _by_key(step: Callable[..., Any], initial: Any, xs: tuple, key: Value, keys:
         here = key == number
 
         def only_here(state: Any, *elements: Any) -> Any:
-            new = scattered_state(step(state, *elements))
-            return _rebuilt(state, (select(here, a, b) for a, b in zip(new, scattered_state(state), strict=True)))
+            new = scattered(step(state, *elements))
+            return _rebuilt(state, (select(here, a, b) for a, b in zip(new, scattered(state), strict=True)))
 
         return only_here
 
@@ -103,13 +103,6 @@ def zeros(type_: Type | t.Fixed | t.VectorType) -> Any:
     return filled(type_, 0)
 
 
-def scattered_state(state: Any) -> list[Value]:
-    """Values that a state consists of, in order."""
-    if isinstance(state, tuple | list):
-        return [leaf for part in state for leaf in scattered_state(part)]
-    return scattered(state)
-
-
 def _rebuilt(form: Any, values: Any) -> Any:
     """Values in the form of a state."""
     if isinstance(form, tuple) and hasattr(form, "_fields"):
@@ -125,7 +118,7 @@ def _rebuilt(form: Any, values: Any) -> Any:
 
 def _recur(step: Callable[..., Any], initial: Any, xs: tuple) -> list[Value]:
     """Trace a step; returns the states behind each element."""
-    first = scattered_state(initial)
+    first = scattered(initial)
     for value in first:
         if not isinstance(value, Value) or value.op != "const":
             raise TypeError(
@@ -133,7 +126,7 @@ def _recur(step: Callable[..., Any], initial: Any, xs: tuple) -> list[Value]:
                 f"{value!r}."
             )
     states = [Value("state", (), value.type, number=n) for n, value in enumerate(first)]
-    new = scattered_state(step(_rebuilt(initial, iter(states)), *xs))
+    new = scattered(step(_rebuilt(initial, iter(states)), *xs))
     if len(new) != len(states):
         raise TypeError(f"The step returns {len(new)} values for a state of {len(states)}.")
     results = [as_value(value, state.type) for value, state in zip(new, states, strict=True)]

@@ -27,10 +27,6 @@ class Planner(Protocol):
         """Lanes of a value: None when all share it."""
         ...
 
-    def in_lanes(self, phase: Phase, v: Value) -> list[Net]:
-        """Net of a value in each lane."""
-        ...
-
     def expand(self, b: Builder, v: Value, args: list[Net]) -> Net:
         """Build an operator in one lane."""
         ...
@@ -58,18 +54,17 @@ def index(plan: Planner, phase: Phase, v: Value) -> None:
 def previous(plan: Planner, phase: Phase, v: Value) -> None:
     """Beats before, in registers; windows of one value share them."""
     b, (x,) = phase.builder, v.args
-    nets = plan.in_lanes(phase, x)
+    nets = [phase.net(x, lane) for lane in range(plan.lanes)]
     stage = max(0, *(net.stage + (net.time > 0) for net in nets))
-    initial = v.attrs["initial"]
-    bits = int(t.to_bits(initial, v.type)) & ((1 << v.type.width) - 1)
-    history = phase.histories.setdefault((id(x), bits), [])
+    initial = t.on_wires(v.attrs["initial"], v.type)
+    history = phase.histories.setdefault((id(x), initial), [])
     b.operator(None, "previous")
     for lane in range(plan.lanes):
         back = lane - v.attrs["count"]
         beats = -(back // plan.lanes)
         while len(history) < beats:
             newer = history[-1] if history else dict(enumerate(nets))
-            states = {n: b.state(bits, v.type.shape, stage) for n in newer}
+            states = {n: b.state(initial, v.type.shape, stage) for n in newer}
             for n, state in states.items():
                 state.next = newer[n]
             history.append({n: state.read for n, state in states.items()})
@@ -87,24 +82,20 @@ def scan(plan: Planner, phase: Phase, v: Value) -> None:
 
 def _steps(plan: Planner, phase: Phase, recurrence: Recurrence) -> list[list[Net]]:
     b = phase.builder
-
-    def outside(a: Value, lane: int) -> Net:
-        return phase.nets[id(a), lane if a.per_lane else None]
-
-    given = [outside(a, lane) for a in recurrence.outside for lane in range(plan.lanes)]
+    given = [phase.net(a, lane) for a in recurrence.outside for lane in range(plan.lanes)]
     stage = max((net.stage + (net.time > 0) for net in given if not net.is_const), default=0)
     states, lanes = [], []
     with b.loop():
         for first in recurrence.initial:
-            bits = int(t.to_bits(first.attrs["value"], first.type)) & ((1 << first.type.width) - 1)
-            states.append(b.state(bits, first.type.shape, stage))
+            initial = t.on_wires(first.attrs["value"], first.type)
+            states.append(b.state(initial, first.type.shape, stage))
         current = [state.read for state in states]
         for lane in range(plan.lanes):
             inner = {id(v): net for v, net in zip(recurrence.states, current, strict=True)}
             for v in recurrence.order:
-                args = [inner[id(a)] if id(a) in inner else outside(a, lane) for a in v.args]
+                args = [inner[id(a)] if id(a) in inner else phase.net(a, lane) for a in v.args]
                 inner[id(v)] = plan.expand(b, v, args)
-            current = [inner[id(v)] if id(v) in inner else outside(v, lane) for v in recurrence.results]
+            current = [inner[id(v)] if id(v) in inner else phase.net(v, lane) for v in recurrence.results]
             lanes.append(current)
     for state, net in zip(states, current, strict=True):
         state.next = net
@@ -131,7 +122,7 @@ def read(plan: Planner, phase: Phase, v: Value) -> None:
         key = (memory.name, id(address), None if striped else lane)
         if key not in phase.words:
             b.operator(None, "read")
-            place = phase.nets[id(address), lane if address.per_lane else None]
+            place = phase.net(address, lane)
             if striped:
                 place = b.wire(lambda a: a[bits:], place) if place.width > bits else b.const(0, t.BOOL.shape)
             phase.words[key] = b.read(memory.name, place, item * (plan.lanes if striped else 1))

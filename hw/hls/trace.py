@@ -12,12 +12,10 @@ from rtlm.hw.hls.errors import KernelError, kernel_error
 from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Graph, Value, constant
 from rtlm.hw.hls.memories import Memory
-from rtlm.hw.hls.types import Fixed, Float, RamType, SharedType, SInt, Type, UInt, VectorType
+from rtlm.hw.hls.types import ELEMENTS, Fixed, RamType, SharedType, Type, VectorType
 from rtlm.hw.hls.vectors import Vector, gathered, leaves, scattered
 
 Declared = Type | Fixed | VectorType | RamType
-RESULTS = (Float, SInt, UInt, Fixed, VectorType)
-"""What a kernel may return."""
 RESERVED = ("last", "tag", "release")
 """Fields that streams have themselves."""
 PORTS = ("i", "o", "busy", "too_long", "clk", "rst")
@@ -30,7 +28,6 @@ class TracedFunction:
     def __init__(self, function: Callable):
         functools.update_wrapper(self, function)
         self.function, self.name = function, function.__name__
-        self._traced = with_conditions(function)
         signature = inspect.signature(function, eval_str=True)
         self.declared: dict[str, Declared] = {}
         """Types of the arguments as the function has them."""
@@ -59,7 +56,7 @@ class TracedFunction:
         if isinstance(type_, RamType):
             self.memories[name] = type_
             return
-        if not isinstance(type_, RESULTS):
+        if not isinstance(type_, ELEMENTS):
             raise self._error(
                 f"Argument {name} of kernel {self.name} needs a type annotation such as F32, SInt(8), "
                 "Vec[SInt(8), 16], Shared[F32] or Ram[F32, 64]."
@@ -80,7 +77,7 @@ class TracedFunction:
 
     def _result(self, annotation: Any) -> None:
         self.result_class = None
-        if isinstance(annotation, RESULTS):
+        if isinstance(annotation, ELEMENTS):
             declared = {"result": annotation}
         elif isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
             hints = inspect.get_annotations(annotation, eval_str=True)
@@ -89,7 +86,7 @@ class TracedFunction:
             items = annotation if isinstance(annotation, tuple) else getattr(annotation, "__args__", ())
             declared = {f"result{i}": item for i, item in enumerate(items)}
             self.result_class = tuple
-        if not declared or not all(isinstance(r, RESULTS) for r in declared.values()):
+        if not declared or not all(isinstance(r, ELEMENTS) for r in declared.values()):
             raise self._error(
                 f"Kernel {self.name} needs a return annotation: one type, tuple[A, B], or a NamedTuple of types."
             )
@@ -134,7 +131,7 @@ class TracedFunction:
 
     def _trace(self, values: list[Any]) -> list[Value]:
         try:
-            returned = self._traced(*values)
+            returned = self._with_conditions(*values)
         except KernelError:  # of a kernel that this one calls
             raise
         except Exception as error:
@@ -168,6 +165,11 @@ class TracedFunction:
                     )
                 out.append(part)
         return out
+
+    @functools.cached_property
+    def _with_conditions(self) -> Callable:
+        """The function as it is traced; made when it is, as that reads its source."""
+        return with_conditions(self.function)
 
     @functools.cached_property
     def graph(self) -> Graph:

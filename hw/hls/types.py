@@ -160,7 +160,7 @@ class Shared(Generic[Item]):
     """Annotation ``Shared[F32]``: one value a beat, the same for all lanes."""
 
     def __class_getitem__(cls, item: Any) -> SharedType:
-        if not isinstance(item, Float | SInt | UInt | Fixed | VectorType):
+        if not isinstance(item, ELEMENTS):
             raise TypeError(f"Shared[...] takes a number type or a Vec, such as F32 or UInt(8), not {item!r}.")
         return SharedType(item)
 
@@ -217,7 +217,7 @@ class VectorType:
     length: int
 
     def __post_init__(self):
-        if not isinstance(self.item, Float | SInt | UInt | Fixed | VectorType):
+        if not isinstance(self.item, ELEMENTS):
             raise TypeError(f"Vec[...] takes a number type or a Vec, such as Vec[SInt(8), 16], not {self.item!r}.")
         if not isinstance(self.length, int) or not 1 <= self.length <= LONGEST_VECTOR:
             raise ValueError(f"A Vec has 1 to {LONGEST_VECTOR} values, not {self.length!r}.")
@@ -236,6 +236,8 @@ class VectorType:
         return self.item.number if isinstance(self.item, VectorType) else self.item
 
 
+ELEMENTS = (Float, SInt, UInt, Fixed, VectorType)
+"""Types of what a beat, a word of a memory or a result consists of."""
 LONGEST_VECTOR = 1024
 
 
@@ -258,7 +260,7 @@ class RamType:
     depth: int
 
     def __post_init__(self):
-        if not isinstance(self.item, Float | SInt | UInt | Fixed | VectorType):
+        if not isinstance(self.item, ELEMENTS):
             raise TypeError(f"Ram[...] takes a number type or a Vec, such as Ram[SInt(8), 1024], not {self.item!r}.")
         if not isinstance(self.depth, int) or not 2 <= self.depth <= DEEPEST_RAM:
             raise ValueError(f"A Ram has 2 to {DEEPEST_RAM} words, not {self.depth!r}.")
@@ -336,6 +338,11 @@ def to_bits(values: Any, type_: Type) -> np.ndarray:
         field = np.where(field == F32.special, type_.special, moved)
     bits = np.where(field == 0, 0, field << type_.mantissa | fraction) | sign << (type_.width - 1)
     return np.where(np.isnan(values), type_.nan_bits, bits)
+
+
+def on_wires(number: Any, type_: Type) -> int:
+    """One number as a constant of the type's shape: the bits of a float, an integer itself."""
+    return int(to_bits(number, type_)) if isinstance(type_, Float) else int(number)
 
 
 def from_bits(bits: Any, type_: Type) -> np.ndarray:

@@ -248,7 +248,7 @@ def gathered(type_: Type | Fixed | VectorType, values: Iterator[Any]) -> Any:
 
 
 def scattered(value: Any) -> list[Any]:
-    """Values of the leaves of a value or Vector."""
-    if isinstance(value, Vector):
+    """Values of the leaves of a value, a Vector, or a tuple of these."""
+    if isinstance(value, Vector | tuple | list):
         return [leaf for item in value for leaf in scattered(item)]
     return [value.raw if isinstance(value, FixedValue) else value]

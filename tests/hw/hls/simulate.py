@@ -8,8 +8,8 @@ from amaranth.sim import Simulator
 from rtlm.hw import hls
 from rtlm.sim.unit_benches.kernels.bench import random_bits
 
-CYCLES_A_BEAT = 40
-"""Cycles after which a beat that has not come out never comes, beside what the interval needs."""
+PATIENCE = 4000
+"""Cycles without a beat after which none comes any more."""
 
 
 def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=None, loads=3, **changes):
@@ -119,7 +119,7 @@ def simulate(component, kernel, fields, last, releases, contents, chance):
 
     async def take(ctx):
         quiet = 0
-        while len(out) < wanted and quiet < 4000:
+        while len(out) < wanted and quiet < PATIENCE:
             ready = chance.random() < 0.7
             ctx.set(component.o.ready, ready)
             _, _, valid, bits = await ctx.tick().sample(component.o.valid, component.o.payload)
