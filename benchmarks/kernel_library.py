@@ -64,7 +64,6 @@ class Row:
     ff: float
     dsp: float
     bram: float
-    equal: bool
 
 
 def measure(name: str, changes: dict[str, Any]) -> Row:
@@ -80,7 +79,6 @@ def measure(name: str, changes: dict[str, Any]) -> Row:
         lanes=directives.lanes,
         ii=component.schedule.initiation_interval,
         latency=component.latency,
-        equal=True,  # `check` raises otherwise
         **{key: area[key] for key in ("lut", "ff", "dsp", "bram")},
     )
 
@@ -117,7 +115,7 @@ def as_table(rows: list[Row]) -> str:
             row.ii,
             row.latency,
             *(f"{figure:,g}" for figure in (row.lut, row.ff, row.dsp, row.bram)),
-            "equal" if row.equal else "differ",
+            "equal",  # or `measure` would have failed
         )
         for row in rows
     ]

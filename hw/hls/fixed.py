@@ -29,9 +29,6 @@ class FixedValue(Composite):
         Bits behind the point.
     """
 
-    __hash__ = object.__hash__
-    __array_ufunc__ = None  # NumPy's numbers leave operators to this class
-
     def __init__(self, raw: Value, fraction: int):
         self.raw, self.fraction = raw, fraction
 
@@ -54,31 +51,19 @@ class FixedValue(Composite):
         return self.raw << (fraction - self.fraction), other.raw << (fraction - other.fraction), fraction
 
     def _combined(self, other: Any, function: Callable[[Value, Value], Value]) -> Any:
-        if isinstance(other, Composite) and not isinstance(other, FixedValue):
+        if _leaves_to(other):
             return NotImplemented
         a, b, fraction = self._aligned(other)
         return FixedValue(function(a, b), fraction)
 
     def _compared(self, other: Any, function: Callable[[Value, Value], Value]) -> Any:
-        if isinstance(other, Composite) and not isinstance(other, FixedValue):
+        if _leaves_to(other):
             return NotImplemented
         a, b, _ = self._aligned(other)
         return function(a, b)
 
-    def __add__(self, other):
-        return self._combined(other, lambda a, b: a + b)
-
-    def __radd__(self, other):
-        return self._combined(other, lambda a, b: b + a)
-
-    def __sub__(self, other):
-        return self._combined(other, lambda a, b: a - b)
-
-    def __rsub__(self, other):
-        return self._combined(other, lambda a, b: b - a)
-
     def __mul__(self, other):
-        if isinstance(other, Composite) and not isinstance(other, FixedValue):
+        if _leaves_to(other):
             return NotImplemented
         other = _as_fixed(other)
         return FixedValue(self.raw * other.raw, self.fraction + other.fraction)
@@ -97,26 +82,13 @@ class FixedValue(Composite):
     def __rshift__(self, count: int):
         return FixedValue(self.raw, self.fraction + count)
 
-    def __lt__(self, other):
-        return self._compared(other, lambda a, b: a < b)
-
-    def __le__(self, other):
-        return self._compared(other, lambda a, b: a <= b)
-
-    def __gt__(self, other):
-        return self._compared(other, lambda a, b: a > b)
-
-    def __ge__(self, other):
-        return self._compared(other, lambda a, b: a >= b)
-
-    def __eq__(self, other):
-        return self._compared(other, lambda a, b: a == b)
-
-    def __ne__(self, other):
-        return self._compared(other, lambda a, b: a != b)
-
     __truediv__ = __rtruediv__ = refused("/ of fixed-point numbers", "x >> n for a power of two, or to_float(x)")
     __pow__ = __rpow__ = refused("**", "x * x for a square")
+
+
+def _leaves_to(other: Any) -> bool:
+    """Whether an operator is the other operand's, such as a vector's."""
+    return isinstance(other, Composite) and not isinstance(other, FixedValue)
 
 
 def _as_fixed(value: Any) -> FixedValue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -20,22 +21,61 @@ _LARGEST_ARITHMETIC = 63
 
 
 class Composite:
-    """What is made of several values and has operators of its own, also with a single value."""
+    """What is made of several values, or of one and more, and has operators of its own, also with a single value."""
+
+    __hash__ = object.__hash__
+    __array_ufunc__ = None  # NumPy's numbers leave operators to this class
+
+    def _combined(self, other: Any, function: Callable[[Any, Any], Any]) -> Any:
+        """Sum, difference, product, logic of this and another operand; or NotImplemented."""
+        raise NotImplementedError
+
+    def _compared(self, other: Any, function: Callable[[Any, Any], Any]) -> Any:
+        """Comparison of this and another operand; or NotImplemented."""
+        raise NotImplementedError
 
     def __invert__(self) -> Any:
         raise TypeError("~ negates a condition (UInt(1)).")
+
+    def __add__(self, other):
+        return self._combined(other, operator.add)
+
+    def __radd__(self, other):
+        return self._combined(other, lambda a, b: b + a)
+
+    def __sub__(self, other):
+        return self._combined(other, operator.sub)
+
+    def __rsub__(self, other):
+        return self._combined(other, lambda a, b: b - a)
+
+    def __lt__(self, other):
+        return self._compared(other, operator.lt)
+
+    def __le__(self, other):
+        return self._compared(other, operator.le)
+
+    def __gt__(self, other):
+        return self._compared(other, operator.gt)
+
+    def __ge__(self, other):
+        return self._compared(other, operator.ge)
+
+    def __eq__(self, other):
+        return self._compared(other, operator.eq)
+
+    def __ne__(self, other):
+        return self._compared(other, operator.ne)
 
 
 def _binary(method: Callable) -> Callable:
     """Leave an operator to what else knows values, such as a vector of them."""
 
     @functools.wraps(method)
-    def operator(self: Value, other: Any) -> Any:
-        if isinstance(other, Composite):
-            return NotImplemented
-        return method(self, other)
+    def leave(self: Value, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Composite) else method(self, other)
 
-    return operator
+    return leave
 
 
 class Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,8 +19,6 @@ class Vector(Composite):
 
     Operators and the functions of the language work element by element; a single value or a number meets every element.
     """
-
-    __array_ufunc__ = None  # NumPy's numbers leave operators to this class
 
     def __init__(self, items: Sequence[Any]):
         self.items = tuple(items)
@@ -92,78 +91,49 @@ class Vector(Composite):
     def __bool__(self) -> bool:
         raise TypeError("A Vector has no truth in Python: fold its conditions with & or |, and use select.")
 
-    def _meet(self, other: Any, function: Callable[[Any, Any], Any]) -> Any:
+    def _combined(self, other: Any, function: Callable[[Any, Any], Any]) -> Any:
         return elementwise(function)(self, other)
 
+    _compared = _combined
+
     def __neg__(self):
-        return self.map(lambda x: -x)
+        return self.map(operator.neg)
 
     def __abs__(self):
         return self.map(abs)
 
     def __invert__(self):
-        return self.map(lambda x: ~x)
-
-    def __add__(self, other):
-        return self._meet(other, lambda a, b: a + b)
-
-    def __radd__(self, other):
-        return self._meet(other, lambda a, b: b + a)
-
-    def __sub__(self, other):
-        return self._meet(other, lambda a, b: a - b)
-
-    def __rsub__(self, other):
-        return self._meet(other, lambda a, b: b - a)
+        return self.map(operator.invert)
 
     def __mul__(self, other):
-        return self._meet(other, lambda a, b: a * b)
+        return self._combined(other, operator.mul)
 
     def __rmul__(self, other):
-        return self._meet(other, lambda a, b: b * a)
+        return self._combined(other, lambda a, b: b * a)
 
     def __truediv__(self, other):
-        return self._meet(other, lambda a, b: a / b)
+        return self._combined(other, operator.truediv)
 
     def __rtruediv__(self, other):
-        return self._meet(other, lambda a, b: b / a)
+        return self._combined(other, lambda a, b: b / a)
 
     def __and__(self, other):
-        return self._meet(other, lambda a, b: a & b)
+        return self._combined(other, operator.and_)
 
     def __or__(self, other):
-        return self._meet(other, lambda a, b: a | b)
+        return self._combined(other, operator.or_)
 
     def __xor__(self, other):
-        return self._meet(other, lambda a, b: a ^ b)
+        return self._combined(other, operator.xor)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __lshift__(self, other):
-        return self._meet(other, lambda a, b: a << b)
+        return self._combined(other, operator.lshift)
 
     def __rshift__(self, other):
-        return self._meet(other, lambda a, b: a >> b)
+        return self._combined(other, operator.rshift)
 
-    def __lt__(self, other):
-        return self._meet(other, lambda a, b: a < b)
-
-    def __le__(self, other):
-        return self._meet(other, lambda a, b: a <= b)
-
-    def __gt__(self, other):
-        return self._meet(other, lambda a, b: a > b)
-
-    def __ge__(self, other):
-        return self._meet(other, lambda a, b: a >= b)
-
-    def __eq__(self, other):
-        return self._meet(other, lambda a, b: a == b)
-
-    def __ne__(self, other):
-        return self._meet(other, lambda a, b: a != b)
-
-    __hash__ = object.__hash__
     __matmul__ = __rmatmul__ = refused("@", "dot(a, b)")
 
 

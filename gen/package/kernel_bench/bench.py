@@ -16,6 +16,7 @@ import numpy as np
 from rtlm.gen.package.user_kernel import load_kernel
 from rtlm.hw import hls
 from rtlm.hw.hls.vectors import leaves
+from rtlm.sim.unit_benches.kernels.packets import draw_ends, load_spans, model_of_beats
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -37,18 +38,6 @@ def random_bits(rng, type_, shape):
     values = hls.types.round_to(rng.normal(size=shape) * 2.0 ** rng.integers(-4, 5, shape), type_)
     ordinary = hls.to_bits(values, type_).astype(np.uint64)
     return np.where(rng.random(shape) < 0.9, ordinary, anything)
-
-
-def packets(rng, beats, longest):
-    """Draw where packets end, none longer than `longest` beats."""
-    last = rng.random(beats) < 0.15
-    run = 0
-    for n in range(beats):
-        run += 1
-        last[n] |= run >= longest
-        run = 0 if last[n] else run
-    last[-1] = True
-    return last
 
 
 def pack(port, columns):
@@ -76,12 +65,8 @@ def draw_loads(rng, kernel, last):
     list[tuple[int, int, dict]]
         For each load the first of its beats, the one behind them, and for each memory the bits of its fields.
     """
-    ends = np.flatnonzero(last) + 1
-    if not kernel.memories:
-        return [(0, len(last), {})]
-    cuts = sorted({int(ends[len(ends) * n // LOADS - 1]) for n in range(1, LOADS + 1)})
     loads = []
-    for first, behind in zip([0, *cuts[:-1]], cuts, strict=True):
+    for first, behind in load_spans(last, LOADS if kernel.memories else 1):
         contents = {}
         for name, type_ in kernel.memories.items():
             contents[name] = [random_bits(rng, leaf, (type_.depth,)) for _, leaf in leaves(name, type_.item)]
@@ -99,11 +84,7 @@ def model_results(kernel, values, last, loads):
             ]
             for name, bits in contents.items()
         }
-        part = [v[first:behind] for v in values]
-        if kernel.graph.framed:
-            parts.append(kernel.model_of_fields(part, words, last=last[first:behind]))
-        else:
-            parts.append(kernel.model_of_fields([v[:, None] if v.ndim == 1 else v for v in part], words))
+        parts.append(model_of_beats(kernel, [v[first:behind] for v in values], words, last[first:behind]))
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
@@ -112,7 +93,7 @@ def make_beats(seed):
     rng = np.random.default_rng(seed)
     kernel, lanes, count = load_kernel(SETTINGS["kernel"], HERE), SETTINGS["lanes"], SETTINGS["beats"]
     longest = min([SETTINGS["max_length"] or count, *(type_.depth // lanes for type_ in kernel.memories.values())])
-    last = packets(rng, count, longest)
+    last = draw_ends(rng, count, longest, chance=0.15)
     loads = draw_loads(rng, kernel, last)
     inputs, values = {}, []
     for name, (type_, shared) in kernel.arguments.items():

@@ -14,6 +14,7 @@ from rtlm.hw import hls
 from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.hls import BF16, F16, F32, Float, SInt, UInt
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
+from rtlm.sim.unit_benches.kernels.packets import bounded, model_of_beats
 
 DATA_SEED = 20261121
 """Of values and packets; gaps and back-pressure follow the bench's own seed."""
@@ -183,11 +184,7 @@ def make_case(name, kern, component, params):
     last[-longest:] = False
     last[-longest - 1] = True  # the last packet is a longest one: nothing comes in while it goes through the FIFOs
     if graph.framed:
-        run = 0
-        for n in range(beat_count):
-            run = 0 if last[n - 1] and n else run
-            run += 1
-            last[n] = last[n] or run >= longest
+        last = bounded(last, longest)
     last[-1] = True
     raw, values = [], []
     for type_, shared in kern.arguments.values():
@@ -199,10 +196,7 @@ def make_case(name, kern, component, params):
         raw.append((type_.width, bits))
         values.append(hls.from_bits(bits, type_))
     tag = rng.integers(0, 32, size=beat_count)
-    if graph.framed:
-        results = kern.model_of_fields(values, {}, last=last)
-    else:
-        results = kern.model_of_fields([v[:, None] if v.ndim == 1 else v for v in values], {})
+    results = model_of_beats(kern, values, {}, last)
     out = []
     for type_, value, r in zip(kern.results.values(), results, graph.results, strict=True):
         bits = hls.to_bits(value, type_)

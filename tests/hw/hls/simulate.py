@@ -7,6 +7,7 @@ from amaranth.hdl import Module
 from amaranth.sim import Simulator
 from rtlm.hw import hls
 from rtlm.sim.unit_benches.kernels.bench import random_bits
+from rtlm.sim.unit_benches.kernels.packets import draw_ends, load_spans, model_of_beats
 
 PATIENCE = 4000
 """Cycles without a beat after which none comes any more."""
@@ -18,14 +19,14 @@ def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=No
     A kernel with memories gets so many loads, each read by a part of the packets.
     """
     rng, chance = np.random.default_rng(seed), random.Random(seed)
-    component, graph = kernel.component(directives, **changes, max_length=max_length), kernel.graph
+    component = kernel.component(directives, **changes, max_length=max_length)
     lanes = component.plan.lanes
-    last = packet_ends(rng, beats, longest)
+    last = draw_ends(rng, beats, longest, chance=0.3)
     fields = [
         random_bits(rng, type_, (beats,) if shared else (beats, lanes)) for type_, shared in kernel.arguments.values()
     ]
     values = [hls.from_bits(bits, type_) for bits, (type_, _) in zip(fields, kernel.arguments.values(), strict=True)]
-    parts = load_parts(last, loads if component.memories else 1)
+    parts = load_spans(last, loads if component.memories else 1)
     contents = {name: [] for name in component.memories}
     expected: list[list[tuple]] = []
     for first, behind in parts:
@@ -36,34 +37,12 @@ def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=No
             contents[name].append(bits)
             words[name] = [hls.from_bits(b, type_) for b, (_, type_) in zip(bits, memory.fields, strict=True)]
         part = [v[first:behind] for v in values]
-        if graph.framed:
-            results = kernel.model_of_fields(part, words, last=last[first:behind])
-        else:
-            results = kernel.model_of_fields([v[:, None] if v.ndim == 1 else v for v in part], words)
-        expected += rows(kernel, results)
+        expected += rows(kernel, model_of_beats(kernel, part, words, last[first:behind]))
     out = simulate(component, kernel, fields, last, [behind - 1 for _, behind in parts], contents, chance)
     assert len(out) == len(expected)
     for number, (seen, wanted) in enumerate(zip(out, expected, strict=True)):
         assert seen == wanted, f"beat {number} of {kernel.name}"
     return component
-
-
-def packet_ends(rng, beats, longest):
-    """Draw where packets end."""
-    last, run = rng.random(beats) < 0.3, 0
-    for n in range(beats):
-        run += 1
-        last[n] |= run >= longest
-        run = 0 if last[n] else run
-    last[-1] = True
-    return last
-
-
-def load_parts(last, loads):
-    """Cut the beats behind packets into so many parts, each with a load of its own."""
-    ends = np.flatnonzero(last) + 1
-    cuts = sorted({int(ends[len(ends) * n // loads - 1]) for n in range(1, loads + 1)})
-    return list(zip([0, *cuts[:-1]], cuts, strict=True))
 
 
 def rows(kernel, results):

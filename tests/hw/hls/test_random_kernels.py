@@ -12,9 +12,10 @@ from rtlm.hw.hls import Directives
 from rtlm.hw.hls.graph import Value
 from rtlm.hw.hls.optimise import optimised
 from rtlm.sim.unit_benches.kernels.bench import random_bits
+from rtlm.sim.unit_benches.kernels.packets import draw_ends
 
 from tests.hw.hls.random_kernels import OPERATORS, TYPES, Step, fitting, kernels, listing
-from tests.hw.hls.simulate import check, packet_ends
+from tests.hw.hls.simulate import check
 
 directives = st.builds(
     Directives,
@@ -32,7 +33,7 @@ GATES = 30
 def test_simplified_graphs(kernel, seed):
     note(listing(kernel))
     rng, beats = np.random.default_rng(seed), 40
-    last = packet_ends(rng, beats, 9)
+    last = draw_ends(rng, beats, 9, chance=0.3)
     values = [hls.from_bits(random_bits(rng, t, (beats, 2)), t) for t, _ in kernel.arguments.values()]
     simple = copy.copy(kernel)
     simple.graph = optimised(kernel.graph)
