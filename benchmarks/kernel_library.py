@@ -124,7 +124,7 @@ def as_table(rows: list[Row]) -> str:
 
 def draw(rows: list[Row], path: Path) -> None:
     """Draw area against rate."""
-    from rtlm.host.plots.style import BLUE, GREEN, VERMILION, plot_file
+    from rtlm.gen.common.plot_style import BLUE, GREEN, VERMILION, plot_file
 
     rate = [row.lanes * 0.3 for row in rows]
     with plot_file(path, (6.4, 4.0)) as figure:

@@ -1,17 +1,16 @@
 """Picture of a kernel's schedule: operators by cycles, one beat's way through the pipelines."""
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rtlm.hw.hls.schedule import Schedule
+from rtlm.hw.hls.schedule import Activity, Schedule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 120
 """Operators that are drawn, one a row; with many lanes the first ones show what the others do."""
-COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#999933", "#888888")
-"""Of kinds of operators, in turn (Paul Tol's palette, which colour-blind readers can tell apart)."""
 
 
 def schedule_svg(name: str, schedule: Schedule) -> str:
@@ -29,24 +28,24 @@ def schedule_svg(name: str, schedule: Schedule) -> str:
     str
         An SVG file; the same schedule gives the same text.
     """
-    import matplotlib
+    from rtlm.gen.common.plot_style import plot_file
 
-    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.size": 8}):
-        figure = _figure(name, schedule)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    shown = schedule.activities[:MOST_ROWS]
+    file = io.StringIO()
+    with plot_file(file, (9, 1.4 + 0.2 * len(shown))) as figure:
+        figure.set_layout_engine("constrained")
+        _draw(figure, name, schedule, shown)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _figure(name: str, schedule: Schedule) -> "Figure":
-    from matplotlib.figure import Figure
+def _draw(figure: "Figure", name: str, schedule: Schedule, shown: Sequence[Activity]) -> None:
     from matplotlib.ticker import MaxNLocator
+    from rtlm.gen.common.plot_style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 
-    shown = schedule.activities[:MOST_ROWS]
+    colours = (BLUE, SKY, GREEN, YELLOW, VERMILION, PURPLE, ORANGE, GREY)
     rows: dict[tuple[int, str, int], int] = {}
-    kinds = {a.operator: COLOURS[n % len(COLOURS)] for n, a in enumerate({a.operator: a for a in shown}.values())}
+    kinds = {operator: colours[n % len(colours)] for n, operator in enumerate(dict.fromkeys(a.operator for a in shown))}
     begins = [sum(schedule.phase_latencies[:phase]) for phase in range(len(schedule.phase_latencies))]
-    figure = Figure(figsize=(9, 1.4 + 0.2 * len(shown)), layout="constrained")
     axes = figure.subplots()
     labels = []
     for number, activity in enumerate(shown):
@@ -63,8 +62,9 @@ def _figure(name: str, schedule: Schedule) -> "Figure":
             linewidth=0.5,
         )
     for begin in begins[1:]:
-        axes.axvline(begin, color="#888888", linewidth=0.8, linestyle=":")
+        axes.axvline(begin, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(labelsize=8)
     axes.set_ylim(max(1, len(labels)) - 0.5, -0.5)
     axes.set_xlim(0, max(1, sum(schedule.phase_latencies)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -75,5 +75,3 @@ def _figure(name: str, schedule: Schedule) -> "Figure":
         f"latency {schedule.latency}" + (f"; {left} more operators" if left else ""),
         loc="left",
     )
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from rtlm.gen.common.plot_style import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, VERMILION, plot_file
 from rtlm.host.dissection.micro import ATTENTION_ARRAY, Dissection, Machine, OperatorRow, Stage
 from rtlm.host.plots.labels import Layout
-from rtlm.host.plots.style import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, VERMILION, plot_file
 
 PANEL_INCHES = (6.4, 5.6)
 

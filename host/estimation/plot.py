@@ -16,7 +16,7 @@ def draw_errors(points: Sequence[PointError], path: Path) -> None:
     path
         ``.svg`` or ``.png``.
     """
-    from rtlm.host.plots.style import BLUE, VERMILION, plot_file
+    from rtlm.gen.common.plot_style import BLUE, VERMILION, plot_file
 
     band = error_band(points)
     limit = max(1.0, 115 * band.worst)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rtlm.gen.common.plot_style import GRID, SKY, VERMILION, plot_file
 from rtlm.host.exploration.checks import checked
 from rtlm.host.exploration.evaluation import REFUSED
 from rtlm.host.exploration.metrics import METRICS
 from rtlm.host.exploration.store import SIMULATION
 from rtlm.host.exploration.sweep import Outcome, Sweep
-from rtlm.host.plots.style import GRID, SKY, VERMILION, plot_file
 
 SIZE_INCHES = (8.0, 5.0)
 OTHERS, FEASIBLE, FRONT, RTL = "#bbbbbb", SKY, VERMILION, "black"

@@ -1,1 +1,1 @@
-"""What all plots share: their style, and labels that do not overlap."""
+"""What plots of results share: labels that do not overlap."""

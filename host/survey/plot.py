@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
+from rtlm.gen.common.plot_style import BLUE, GREEN, GREY, GRID, PURPLE, SKY, VERMILION, YELLOW, plot_file
 from rtlm.host.plots.labels import Boxes, Layout
-from rtlm.host.plots.style import BLUE, GREEN, GREY, GRID, PURPLE, SKY, VERMILION, YELLOW, plot_file
 from rtlm.host.survey.point import Point
 from rtlm.host.survey.row import Kind, Platform
 

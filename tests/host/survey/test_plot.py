@@ -8,8 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from rtlm.gen.common.plot_style import DOTS_PER_INCH
 from rtlm.host.plots.labels import Layout
-from rtlm.host.plots.style import DOTS_PER_INCH
 from rtlm.host.survey.load import published_rows
 from rtlm.host.survey.ours import our_points
 from rtlm.host.survey.plot import SIZE_INCHES, draw

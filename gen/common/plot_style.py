@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,13 +31,13 @@ SETTINGS: Any = {
 
 
 @contextmanager
-def plot_file(path: Path, size_inches: tuple[float, float]) -> Iterator[Figure]:
+def plot_file(path: Path | TextIO, size_inches: tuple[float, float]) -> Iterator[Figure]:
     """Provide a figure that is written to a file at the end.
 
     Parameters
     ----------
     path
-        File to write, as SVG or PNG by its ending.
+        File to write, as SVG or PNG by its ending; an open text file as SVG.
     size_inches
         Width and height.
     """
@@ -47,5 +47,5 @@ def plot_file(path: Path, size_inches: tuple[float, float]) -> Iterator[Figure]:
         figure = Figure(figsize=size_inches)
         FigureCanvasAgg(figure)
         yield figure
-        kind = path.suffix[1:].lower()
+        kind = path.suffix[1:].lower() if isinstance(path, Path) else "svg"
         figure.savefig(path, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
