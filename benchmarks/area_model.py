@@ -27,6 +27,7 @@ import click
 import yaml
 from amaranth.lib import wiring
 from rtlm.gen.area import coefficients, estimate
+from rtlm.gen.area.counts import KernelUse
 from rtlm.gen.area.fit import band, fit_terms
 from rtlm.gen.area.memories import Memory
 from rtlm.gen.area.pipelines import pipeline
@@ -299,7 +300,8 @@ def _kernel(name: str, lanes: list[int]) -> dict[str, float]:
             lanes=count, clock_mhz=KERNEL_MHZ, technology=KERNEL_TECHNOLOGY, max_length=packet
         )
         result = _synthesised(to_rtlil(component, name), 0)
-        found = pipeline(name, count, KERNEL_MHZ, KERNEL_TECHNOLOGY, 0, packet or 0)
+        use = KernelUse(name=name, lanes=count, max_length=packet or 0)
+        found = pipeline(use, KERNEL_MHZ, KERNEL_TECHNOLOGY)
         delayed = sum(number for cell, number in result.modules[0].cells.items() if cell.startswith("SRL"))
         luts.append(result.total["lut"] - delayed - found.memory_luts)
         dsps.append(result.total["dsp"])

@@ -2,15 +2,13 @@
 
 from rtlm.gen.area.counts import Counts, KernelUse, selection, tree
 from rtlm.gen.area.memories import memory
-from rtlm.hw.attention.array import DOT_PRODUCT_BITS, PRODUCT_BITS, RADIX, TREE_BITS
+from rtlm.hw.attention.array import PRODUCT_BITS
 from rtlm.hw.attention.output import SUM_BITS
-from rtlm.hw.attention.params import DOT_BITS, POSITION_BITS, WEIGHT_BITS, AttentionParams
-from rtlm.hw.attention.scores import PROBABILITY_BITS, WEIGHT_SUM_BITS
+from rtlm.hw.attention.params import POSITION_BITS, WEIGHT_BITS, AttentionParams
 from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.kernels.attention import DOT_BITS
 
 BYTE_BITS, FLOAT_BITS = 8, 32
-P_BITS = 25
-"""A probability, as the kernel `position_weight` gives it."""
 
 
 def attention_counts(params: AttentionParams) -> Counts:
@@ -19,11 +17,11 @@ def attention_counts(params: AttentionParams) -> Counts:
     lanes, results, word = params.lanes, params.vector_lanes, params.word_bits
     sums = group * dim
     span = taken // positions
-    dot_adders, dot_registers = tree(DOT_PRODUCT_BITS, span, radix=RADIX, grow=2, limit=TREE_BITS)
-    byte_adders, byte_registers = tree(BYTE_BITS, span, radix=RADIX, grow=2, limit=TREE_BITS)
+    dot_adders = tree(2 * BYTE_BITS, span, limit=DOT_BITS)
+    byte_adders = tree(BYTE_BITS, span, limit=DOT_BITS)
     # A step adds to every sum, or to as many as it has products.
     added = group * min(dim, taken)
-    over_positions, _ = tree(PRODUCT_BITS, positions)
+    over_positions = tree(PRODUCT_BITS, positions)
     key_columns = params.columns * params.kv_heads
     local_rows = params.columns * (params.heads + 2 * params.kv_heads)
     memories = (
@@ -34,7 +32,6 @@ def attention_counts(params: AttentionParams) -> Counts:
         memory(BYTE_BITS * dim, local_rows),
         memory(SCALE_BITS, max(2, params.columns * params.heads)),
     )
-    several = lanes > group
     return Counts(
         luts={
             "products": group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
@@ -43,10 +40,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             "sums": added * params.acc_bits + added * over_positions,
             "selection": selection(sums * params.acc_bits, 2),
             "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,
-            "scores": lanes * 2 * FLOAT_BITS
-            + several * lanes * 2 * FLOAT_BITS
-            + lanes * (P_BITS + WEIGHT_BITS) * (1 + several)
-            + group * (PROBABILITY_BITS + WEIGHT_SUM_BITS + FLOAT_BITS),
+            "scores": lanes * 2 * FLOAT_BITS,
             "scale_words": selection(FLOAT_BITS * positions, word / (FLOAT_BITS * positions)),
             "output": selection(results * SUM_BITS + FLOAT_BITS, group) + results * SUM_BITS,
             "columns": selection(2 * POSITION_BITS, params.columns),
@@ -56,11 +50,8 @@ def attention_counts(params: AttentionParams) -> Counts:
             "products": group * taken * PRODUCT_BITS,
             "operands": 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + BYTE_BITS * sums,
             "sums": sums * params.acc_bits + results * params.acc_bits,
-            "dots": lanes * dot_registers + positions * byte_registers + 2 * lanes * DOT_BITS + group * DOT_BITS,
-            "scores": positions * FLOAT_BITS
-            + lanes * FLOAT_BITS
-            + (lanes - group) * FLOAT_BITS
-            + group * (FLOAT_BITS + 2 * PROBABILITY_BITS + 2 * WEIGHT_SUM_BITS + FLOAT_BITS),
+            "dots": lanes * DOT_BITS + group * DOT_BITS,
+            "scores": positions * FLOAT_BITS + lanes * FLOAT_BITS,
             "output": group * FLOAT_BITS + results * SUM_BITS + FLOAT_BITS,
             "control": 1,
         },
@@ -68,7 +59,11 @@ def attention_counts(params: AttentionParams) -> Counts:
         kernels=(
             KernelUse(name="scale", lanes=1),
             KernelUse(name="position_score", lanes=lanes, tag_bits=positions + 1),
-            KernelUse(name="position_weight", lanes=lanes, tag_bits=positions),
+            KernelUse(name="position_weight", lanes=lanes),
+            KernelUse(name="key_dots", arguments=(group, span, params.beat_cycles), copies=positions, term="dots"),
+            KernelUse(name="largest_score", lanes=positions, copies=group),
+            KernelUse(name="value_exponent", lanes=positions),
+            KernelUse(name="weight_sums", lanes=positions, copies=group),
             KernelUse(name="attention_norm", lanes=1),
             KernelUse(name="head_output", lanes=results),
         ),

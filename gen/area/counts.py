@@ -8,20 +8,32 @@ from rtlm.gen.area.memories import TABLE_MUX, Memory
 
 @dataclass(frozen=True, kw_only=True)
 class KernelUse:
-    """A kernel's pipeline in a unit.
+    """A kernel's pipelines in a unit.
 
     Parameters
     ----------
     name, lanes
         Kernel of `rtlm.hw.kernels`, and its lanes.
-    tag_bits, max_length
-        As of `rtlm.gen.area.pipelines.pipeline`.
+    tag_bits, max_length, keys
+        Bits that accompany each beat, beats of the longest packet, packets that interleave.
+    chain
+        Whether operators follow each other within a cycle.
+    copies
+        How often it is there.
+    arguments, term
+        Of a function that makes a kernel: its arguments, and the term of the unit to which its registers belong. Its
+        tables are among the unit's own.
     """
 
     name: str
-    lanes: int
+    lanes: int = 1
     tag_bits: int = 0
     max_length: int = 0
+    keys: int = 1
+    chain: bool = False
+    copies: int = 1
+    arguments: tuple[int | None, ...] = ()
+    term: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,25 +64,22 @@ def selection(bits: float, inputs: float) -> float:
     return bits * max(0.0, inputs - 1) / TABLE_MUX
 
 
-def tree(width: int, terms: int, *, radix: int = 2, grow: int = 1, limit: int = 64) -> tuple[int, int]:
-    """Return adder bits and register bits of a tree of sums with registers behind each level.
+def tree(width: int, terms: int, *, limit: int = 64) -> int:
+    """Return the adder bits of a tree of sums.
 
     Parameters
     ----------
     width, terms
         Bits and number of what is added.
-    radix
-        Operands of a sum between two registers.
-    grow, limit
-        Bits that a level adds, up to a widest sum.
+    limit
+        Bits of the widest sum; each level adds one.
     """
-    adders = registers = 0
+    adders = 0
     while terms > 1:
-        width, left = min(limit, width + grow), -(-terms // radix)
+        width, left = min(limit, width + 1), -(-terms // 2)
         adders += (terms - left) * width
-        registers += left * width
         terms = left
-    return adders, registers
+    return adders
 
 
 def total(values: Iterable[float]) -> float:

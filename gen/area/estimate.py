@@ -186,11 +186,12 @@ def unit_area(counts: Counts, known: Mapping[str, Any], unit: str, clock_mhz: fl
         )
         for resource in FITTED
     }
-    queues = sum(p.brams for p in pipelines(counts, clock_mhz, technology).values())
+    queues = sum(use.copies * pipeline(use, clock_mhz, technology).brams for use in counts.kernels)
     return UnitArea(
         luts=values["luts"],
         ffs=values["ffs"],
-        dsps=counts.dsps + sum(_multipliers(use, known["kernels"][use.name]) for use in counts.kernels),
+        dsps=counts.dsps
+        + sum(_multipliers(use, known["kernels"][use.name]) for use in counts.kernels if not use.arguments),
         brams=queues + sum(memory.brams for memory in counts.memories),
         urams=sum(memory.urams for memory in counts.memories),
     )
@@ -215,11 +216,13 @@ def terms(
     own: dict[str, float] = dict(getattr(counts, resource))
     if counts.memories:
         own["memories"] = sum(getattr(memory, resource) for memory in counts.memories)
-    if counts.kernels:
-        own[KERNELS] = sum(
-            kernel_amount(found, kernels[use.name], use.lanes, resource)
-            for use, found in zip(counts.kernels, pipelines(counts, clock_mhz, technology).values(), strict=True)
-        )
+    for use in counts.kernels:
+        found = pipeline(use, clock_mhz, technology)
+        if use.arguments:
+            own[use.term] += use.copies * (found.ffs if resource == "ffs" else found.shift_luts)
+        else:
+            amount = kernel_amount(found, kernels[use.name], use.lanes, resource)
+            own[KERNELS] = own.get(KERNELS, 0) + use.copies * amount
     return own
 
 
@@ -231,15 +234,7 @@ def kernel_amount(found: Pipeline, kernel: Mapping[str, float], lanes: int, reso
 
 
 def _multipliers(use: KernelUse, kernel: Mapping[str, float]) -> float:
-    return kernel["fixed_dsps"] + use.lanes * kernel["dsps"]
-
-
-def pipelines(counts: Counts, clock_mhz: float, technology: str) -> dict[str, Pipeline]:
-    """Return the registers of a unit's kernels, by kernel."""
-    return {
-        use.name: pipeline(use.name, use.lanes, clock_mhz, technology, use.tag_bits, use.max_length)
-        for use in counts.kernels
-    }
+    return use.copies * (kernel["fixed_dsps"] + use.lanes * kernel["dsps"])
 
 
 @cache

@@ -1,18 +1,24 @@
 """Registers and shift registers of a kernel's pipelines, from its schedule."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 from rtlm.gen import area
+from rtlm.gen.area.counts import KernelUse
 from rtlm.gen.area.memories import memory
 from rtlm.gen.area.reads import Reads
 from rtlm.gen.common.cache import remembered
 from rtlm.hw import hls, kernels
+from rtlm.hw.hls import Kernel
 from rtlm.hw.hls.phase import Phase
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.report import RESULT_DEPTH
+from rtlm.hw.kernels.attention import key_dots
+from rtlm.hw.kernels.matmul import row_group, row_pair_sums
 
+MADE = {"row_pair_sums": row_pair_sums, "row_group": row_group, "key_dots": key_dots}
+"""Functions that make a kernel of a size."""
 SHORTEST_SHIFT = 3
 """Stages in a row from which yosys makes a shift register of tables (``xilinx_srl -minlen 3``)."""
 LONGEST_SHIFT = 32
@@ -47,50 +53,53 @@ class Pipeline:
 
 
 @cache
-def pipeline(
-    kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bits: int = 0, max_length: int = 0
-) -> Pipeline:
-    """Return the registers of a kernel of `rtlm.hw.kernels`.
+def pipeline(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
+    """Return the registers of one copy of a kernel.
 
     Lanes of a kernel that reduces nothing are copies: two are scheduled, and the difference counts for each further.
 
     Parameters
     ----------
-    kernel, lanes, clock_mhz, technology
-        Kernel, and what it is scheduled for.
-    tag_bits
-        Bits that accompany each beat.
-    max_length
-        Beats of the longest packet, for kernels that use elements again after a reduction.
+    use
+        The kernel.
+    clock_mhz, technology
+        What it is scheduled for.
     """
-    graph = getattr(kernels, kernel).graph
-    if graph.reduces or lanes <= 2:
-        return _scheduled(kernel, lanes, clock_mhz, technology, tag_bits, max_length)
-    one, two = (_scheduled(kernel, n, clock_mhz, technology, tag_bits, max_length) for n in (1, 2))
-    return one.scaled(2 - lanes) + two.scaled(lanes - 1)
+    if use.lanes <= 2 or _kernel(use).graph.reduces:
+        return _scheduled(use, clock_mhz, technology)
+    one, two = (_scheduled(replace(use, lanes=n), clock_mhz, technology) for n in (1, 2))
+    return one.scaled(2 - use.lanes) + two.scaled(use.lanes - 1)
 
 
 @cache
-def _scheduled(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bits: int, max_length: int) -> Pipeline:
-    arguments = (kernel, lanes, clock_mhz, technology, tag_bits, max_length)
+def _scheduled(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
+    arguments = (repr(replace(use, copies=1, term="")), clock_mhz, technology)
     return Pipeline(
-        **remembered("pipelines", (hls, kernels, area), *arguments, compute=lambda: vars(_schedule(*arguments)))
+        **remembered(
+            "pipelines", (hls, kernels, area), *arguments, compute=lambda: vars(_schedule(use, clock_mhz, technology))
+        )
     )
 
 
-def _schedule(kernel: str, lanes: int, clock_mhz: float, technology: str, tag_bits: int, max_length: int) -> Pipeline:
-    plan = getattr(kernels, kernel).plan(lanes=lanes, clock_mhz=clock_mhz, technology=technology)
+def _kernel(use: KernelUse) -> Kernel:
+    return MADE[use.name](*use.arguments) if use.arguments else getattr(kernels, use.name)
+
+
+def _schedule(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
+    plan = _kernel(use).plan(lanes=use.lanes, clock_mhz=clock_mhz, technology=technology, chain=use.chain)
+    tag_bits = use.tag_bits + (use.keys - 1).bit_length()
     total = Pipeline()
     for index, phase in enumerate(plan.phases):
-        total += _phase(phase, tag_bits, framing=plan.graph.reduces)
+        total += _phase(phase, tag_bits, framing=plan.graph.reduces, keys=use.keys)
         if phase is not plan.phases[-1] and phase.every_beat:
-            total += _queues(plan, index, tag_bits, max_length)
+            total += _queues(plan, index, tag_bits, use.max_length)
     return total
 
 
-def _phase(phase: Phase, tag_bits: int, *, framing: bool) -> Pipeline:
+def _phase(phase: Phase, tag_bits: int, *, framing: bool, keys: int) -> Pipeline:
     """Return one pipeline's registers: delays, valid bits, `active`, accumulators."""
-    ffs = phase.stages * (1 + framing) + 1 + sum(value.type.width for value, _ in phase.reductions)
+    accumulators = sum(value.type.width for value, _ in phase.reductions) * (1 if keys == 1 else 1 + keys)
+    ffs = phase.stages * (1 + framing) + 1 + accumulators
     total = Pipeline(ffs=ffs) + _delay([phase.stages]).scaled(tag_bits)
     reads = Reads(phase)
     for bits, taps in reads.delays():

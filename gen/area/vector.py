@@ -5,10 +5,11 @@ from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.vector.embed import SCALE_BYTES
-from rtlm.hw.vector.norm import SUM_BITS
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 
 FLOAT_BITS, BYTE_BITS = 32, 8
+SUM_BITS = 64 + 52
+"""Sum of squares, and largest logit with its index."""
 
 
 def vector_counts(params: VectorParams) -> Counts:
@@ -36,8 +37,8 @@ def vector_counts(params: VectorParams) -> Counts:
             "words": 2 * word + selection(word, 2) + gathered,
             "write": selection(word + strobes + address, 2) + word + 4 * strobes,
             "packets": BYTE_BITS * lanes + 2 * lanes,
-            "sums": SUM_BITS * (lanes - 1) + 2 * SUM_BITS * columns,
-            "columns": selection(3 * FLOAT_BITS, columns) + columns * (FLOAT_BITS + ROWS_BITS + 2 * address),
+            "sums": SUM_BITS * columns * (columns > 1),
+            "columns": selection(3 * FLOAT_BITS, columns) + columns * 2 * address,
             "address": 6 * address + 4 * ROWS_BITS + 4 * tag,
             "control": 1,
         },
@@ -46,7 +47,6 @@ def vector_counts(params: VectorParams) -> Counts:
             "words": word + gathered + word // BLOCK * 2 * SCALE_BYTES,
             "write": word + strobes + address,
             "packets": packet_codes + row + 2 * packet,
-            "sums": SUM_BITS * (lanes - 1) + SUM_BITS * (columns + 1),
             "columns": columns * (FLOAT_BITS + ROWS_BITS + address),
             "address": 8 * address + 6 * ROWS_BITS + 2 * FLOAT_BITS + 2 * tag,
             "control": 1,
@@ -61,8 +61,8 @@ def vector_counts(params: VectorParams) -> Counts:
                 tag_bits=packet,
                 max_length=max(params.head_beats, params.block_beats),
             ),
-            KernelUse(name="rms_scale", lanes=1, tag_bits=params.column_bits + 1),
-            KernelUse(name="argmax", lanes=lanes, tag_bits=params.column_bits + 2),
+            KernelUse(name="norm_scalar", lanes=lanes, tag_bits=1, keys=columns),
+            KernelUse(name="argmax", lanes=lanes, tag_bits=1, keys=columns),
             KernelUse(name="dequantise_half", lanes=lanes),
         ),
         memories=memories,

@@ -14,6 +14,8 @@ from rtlm.hw.common.layouts import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
 from rtlm.hw.hls.technology import ClockLimit, find
+from rtlm.hw.kernels.attention import key_dots
+from rtlm.hw.kernels.matmul import row_group, row_pair_sums
 
 GIB = 1 << 30
 
@@ -22,17 +24,23 @@ KERNELS = (
     kernels.attention_norm,
     kernels.dequantise_half,
     kernels.head_output,
+    key_dots(1, 64, 1),
+    kernels.largest_score,
+    kernels.norm_scalar,
     kernels.position_score,
     kernels.position_weight,
     kernels.quantise,
     kernels.residual_norm,
-    kernels.rms_scale,
     kernels.rope,
+    row_group(2, 1),
+    row_pair_sums(32, 16, 16, 1),
     kernels.scale,
     kernels.scaled_result,
     kernels.swiglu,
+    kernels.value_exponent,
+    kernels.weight_sums,
 )
-"""Kernels whose pipelines an accelerator has."""
+"""Kernels whose pipelines an accelerator has, those of its arrays in a usual size."""
 
 RULES = (
     "A word of the array, `max(4, matmul.lanes / 32) x 16` bytes, is a whole number of beats of "

@@ -10,7 +10,7 @@ from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.attention.scores import AttentionScores
-from rtlm.hw.kernels import argmax, rms_scale, scale
+from rtlm.hw.kernels import argmax, norm_scalar, scale
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.result_order import ResultOrder
 from rtlm.hw.matmul.unit import MatrixUnit
@@ -83,10 +83,10 @@ def _latencies(
     output_start, output = AttentionOutput.latency_of(attention)
     return {
         "matmul": MatrixUnit.latency_of(matmul, **pipeline),
-        "result_order": ResultOrder.latency(**pipeline),
+        "result_order": ResultOrder.latency_of(**pipeline),
         "entry": {each.name: FETCH_CYCLES + cycles for each, cycles in EpilogueRoutes.entry_latency(vector).items()},
         "block": {each.name: cycles for each, cycles in VectorEngine.latency_of(vector).items()},
-        "norm_scale": vector.lane_shift + 1 + rms_scale.schedule(**pipeline).latency,
+        "norm_scale": norm_scalar.schedule(lanes=vector.lanes, **pipeline).latency,
         "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
         "query_scale": scale.schedule(**pipeline).latency,
         "scores": AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),

@@ -15,8 +15,9 @@ from rtlm.hw import kernels
 from rtlm.hw.attention.model import attention
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.hls import BF16, to_bits
+from rtlm.hw.kernels.matmul import TERM_BIAS, half_parts, scale_parts
 from rtlm.hw.kernels.scale import ACC_BITS
-from rtlm.hw.matmul.model import TERM_BIAS, accumulate, bf16_parts, fp16_parts
+from rtlm.hw.matmul.model import accumulate
 
 CHUNK = 1 << 17
 """Block sums evaluated at once, so that the temporaries stay in the processor's cache."""
@@ -120,7 +121,7 @@ class PreparedMatrix:
 
     def __init__(self, blocks: Blocks):
         def scale(bits: NDArray[np.uint16]) -> NDArray[np.float64]:
-            significand, exponent = fp16_parts(bits.T)
+            significand, exponent = half_parts.model(bits.T.astype(np.int64))
             return np.ldexp(significand.astype(np.float64), exponent)
 
         self.rows = blocks.rows
@@ -136,7 +137,7 @@ class PreparedMatrix:
 
     def accumulate(self, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
         """Multiply with activations (vectors, blocks, 32) and their BF16 scales; gives (vectors, rows)."""
-        significand, exponent = bf16_parts(scale.T)
+        significand, exponent = scale_parts.model(scale.T.astype(np.int64))
         s = np.ldexp(significand.astype(np.float64), exponent - TERM_BIAS)
         if self._bound @ s.max(axis=1) >= 2.0 ** (ACC_BITS - 1) - len(s):
             return accumulate(self._blocks, a, scale)

@@ -1,17 +1,15 @@
 """The multiplier array of attention: dot products with the keys, weighted sums of the values."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.attention.params import DOT_BITS, WEIGHT_BITS, AttentionParams
+from rtlm.hw.attention.params import WEIGHT_BITS, AttentionParams
 from rtlm.hw.common.stages import held_flag
 from rtlm.hw.common.trees import mux_tree, sum_tree
-
-OFFSET = 128
-"""Keys, values and queries enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
-
-RADIX = 4
-"""Operands of an adder between two registers of the tree."""
+from rtlm.hw.hls import Kernel
+from rtlm.hw.kernels.attention import DOT_BITS, key_dots
 
 PIECE = 4
 """Bytes of an operand register."""
@@ -20,9 +18,6 @@ FLIP = 0x80808080
 """Adds the offset to four bytes: x + 128 is x with its top bit inverted."""
 
 PRODUCT_BITS = 24
-DOT_PRODUCT_BITS = 16
-"""Of a query's and a key's byte; a weight has more bits."""
-TREE_BITS = 24
 
 
 class AttentionArray(wiring.Component):
@@ -94,10 +89,8 @@ class AttentionArray(wiring.Component):
     @staticmethod
     def dot_latency(params: AttentionParams) -> int:
         """Cycles from the last step of a key beat to its dot products."""
-        stages, width = 0, min(params.head_dim, params.bytes_per_cycle)
-        while width > 1:
-            stages, width = stages + 1, -(-width // RADIX)
-        return 2 + stages + 2
+        operand_product, correction = 2, 1
+        return operand_product + _kernel(params).schedule(**_pipeline(params)).latency + correction
 
     def elaborate(self, platform) -> Module:
         """Build the array."""
@@ -156,7 +149,7 @@ class AttentionArray(wiring.Component):
             for flag, n in ((first, "first"), (last & dot_valid, "last"), (calibrate, "calibrate"))
         )
         self._sums(m, product, product_axpy, product_first)
-        self._dots(m, product, x_late, product_dot, product_first, product_last, product_calibrate)
+        self._dots(m, product, x_late, product_dot, product_last, product_calibrate)
         return m
 
     def _sums(self, m: Module, product: list, valid: Signal, first: Signal) -> None:
@@ -194,52 +187,44 @@ class AttentionArray(wiring.Component):
         with m.Elif(stale | self.shift):
             m.d.sync += [beat.eq(following), stale.eq(0), self.acc.as_value().eq(mux_tree(following, beats))]
 
-    def _dots(
-        self, m: Module, product: list, x: list, valid: Signal, first: Signal, last: Signal, calibrate: Signal
-    ) -> None:
-        """Adder trees over the products and over the bytes, then both corrections."""
+    def _dots(self, m: Module, product: list, x: list, valid: Signal, last: Signal, calibrate: Signal) -> None:
+        """Sums of the products with each position's key, and the correction by the calibration."""
         params = self._params
-        positions = range(params.positions)
+        group, positions = range(params.group), range(params.positions)
         span = params.bytes_per_cycle // params.positions
-        trees = [[v[:DOT_PRODUCT_BITS] for v in row[p * span : (p + 1) * span]] for row in product for p in positions]
-        trees += [[byte(x, a) for a in range(p * span, (p + 1) * span)] for p in positions]
-        stage = 0
-        while len(trees[0]) > 1:
-            following = [
-                [
-                    Signal(min(TREE_BITS, max(len(v) for v in tree) + 2), name=f"tree_{stage}_{t}_{i}", reset_less=True)
-                    for i in range(-(-len(tree) // RADIX))
-                ]
-                for t, tree in enumerate(trees)
-            ]
-            with m.If(valid):
-                for tree, sums in zip(trees, following, strict=True):
-                    m.d.sync += [s.eq(sum_tree(tree[RADIX * i : RADIX * (i + 1)])) for i, s in enumerate(sums)]
-            trees = following
-            flags = []
-            for flag, name in ((valid, "valid"), (first, "first"), (last, "last"), (calibrate, "calibrate")):
-                held = Signal(name=f"tree_{stage}_{name}")
-                m.d.sync += held.eq(flag)
-                flags.append(held)
-            valid, first, last, calibrate = flags
-            stage += 1
-        bytes_ = [tree[0] for tree in trees[-params.positions :]]
-        sums = [tree[0] for tree in trees[: -params.positions]]
-        raw = [Signal(DOT_BITS, name=f"raw_{i}", reset_less=True) for i in range(len(sums))]
-        with m.If(valid):
-            for i, (register, value) in enumerate(zip(raw, sums, strict=True)):
-                term = value - OFFSET * bytes_[i % params.positions]
-                m.d.sync += register.eq(term if params.beat_cycles == 1 else Mux(first, 0, register) + term)
-        raw_last, raw_calibrate = Signal(), Signal()
-        m.d.sync += [raw_last.eq(last & ~calibrate), raw_calibrate.eq(last & calibrate), self.dot_valid.eq(raw_last)]
-        m.d.comb += self.dot_soon.eq(last & ~calibrate)
-        offset = [Signal(DOT_BITS, name=f"offset_{g}", reset_less=True) for g in range(params.group)]
-        with m.If(raw_calibrate):
-            m.d.sync += [offset[g].eq(raw[g * params.positions]) for g in range(params.group)]
-        dots = [Signal(DOT_BITS, name=f"dot_{i}", reset_less=True) for i in range(len(raw))]
-        with m.If(raw_last):
-            m.d.sync += [dots[i].eq(raw[i] - offset[i // params.positions]) for i in range(len(raw))]
-        m.d.comb += self.dot.as_value().eq(Cat(*dots))
+        kernel = _kernel(params)
+        offset = [Signal(DOT_BITS, name=f"offset_{g}", reset_less=True) for g in group]
+        for p in positions:
+            dots = kernel.component(**_pipeline(params), tag=1 if p == 0 else None)
+            m.submodules[f"dots_{p}"] = dots
+            m.d.comb += [dots.i.valid.eq(valid), dots.o.ready.eq(1)]
+            if params.beat_cycles > 1:
+                m.d.comb += dots.i.p.last.eq(last)
+            for i in range(span):
+                m.d.comb += dots.i.p[f"x_{i}"][0].eq(byte(x, p * span + i))
+                m.d.comb += [dots.i.p[f"products_{g}_{i}"][0].eq(product[g][p * span + i]) for g in group]
+            sums = [Value.cast(dots.o.p[f"result_{g}"]) for g in group]
+            if p == 0:
+                m.d.comb += dots.i.p.tag.eq(calibrate)
+                calibrated, complete = dots.o.valid & dots.o.p.tag, dots.o.valid & ~dots.o.p.tag
+                # Every position measures the same.
+                with m.If(calibrated):
+                    m.d.sync += [register.eq(sum_) for register, sum_ in zip(offset, sums, strict=True)]
+            with m.If(complete):
+                m.d.sync += [self.dot[g][p].eq(sum_ - offset[g]) for g, sum_ in enumerate(sums)]
+        m.d.sync += self.dot_valid.eq(complete)
+        soon: Value = valid & last & ~calibrate
+        for _ in range(kernel.schedule(**_pipeline(params)).latency - 1):
+            soon = held_flag(m, soon, "soon")
+        m.d.comb += self.dot_soon.eq(soon)
+
+
+def _kernel(params: AttentionParams) -> Kernel:
+    return key_dots(params.group, params.bytes_per_cycle // params.positions, params.beat_cycles)
+
+
+def _pipeline(params: AttentionParams) -> dict[str, Any]:
+    return {**params.pipeline, "chain": False}
 
 
 def byte(pieces: list[Signal], index: int) -> Value:

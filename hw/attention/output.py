@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import AttentionParams
-from rtlm.hw.attention.scores import PROBABILITY_BITS, WEIGHT_SUM_BITS
 from rtlm.hw.kernels import attention_norm, head_output
+from rtlm.hw.kernels.attention import PROBABILITY_SUM_BITS, WEIGHT_SUM_BITS
 
 SUM_BITS = 40
 """Argument of the kernel `head_output`."""
@@ -49,7 +49,7 @@ class AttentionOutput(wiring.Component):
             {
                 "start": In(1),
                 "group": In(4),
-                "l": In(data.ArrayLayout(PROBABILITY_BITS, params.group)),
+                "l": In(data.ArrayLayout(PROBABILITY_SUM_BITS, params.group)),
                 "w_sum": In(data.ArrayLayout(WEIGHT_SUM_BITS, params.group)),
                 "e": In(8),
                 "acc": In(data.ArrayLayout(unsigned(params.acc_bits), params.vector_lanes)),

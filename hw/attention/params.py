@@ -16,9 +16,6 @@ POSITION_BITS = 20
 WEIGHT_BITS = 16
 """A weight is 0 to 2^15 (docs/numerics.md)."""
 
-DOT_BITS = 24
-"""Product of query and key: at most 256 products of 127 x 128."""
-
 MOST_POSITIONS = 1 << 16
 """The denominator has 40 bits and each probability is at most 2^24."""
 

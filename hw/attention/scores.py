@@ -1,25 +1,18 @@
 """Between the two uses of the array: scores of a query group, their softmax, and the weights of the values."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.attention.params import (
-    DOT_BITS,
     POSITION_BITS,
     WEIGHT_BITS,
     AttentionParams,
 )
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, SCALE_BITS, LocalKind
-from rtlm.hw.common.order_keys import from_key, to_key
-from rtlm.hw.common.trees import max_tree
-from rtlm.hw.kernels import position_score, position_weight
-
-PROBABILITY_BITS = 40
-"""Sum of 2^16 probabilities in units of 2^-24."""
-
-WEIGHT_SUM_BITS = 32
+from rtlm.hw.kernels import largest_score, position_score, position_weight, value_exponent, weight_sums
+from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_SUM_BITS, WEIGHT_SUM_BITS
 
 
 class AttentionScores(wiring.Component):
@@ -28,8 +21,8 @@ class AttentionScores(wiring.Component):
     Protocol: `start` begins a query group; then come the scale words of the history (`scale_valid`) and, beat by beat,
     dot products (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local
     position. When the last score is known the weights start by themselves, beat by beat in the same order, on
-    `w_valid`/`w_ready`. `l`, `w_sum` and `e` belong to the group until the next group's first weights are taken (`e`:
-    until `start`); `l` and `w_sum` are complete two cycles after the last weights have been taken. Scales of this
+    `w_valid`/`w_ready`; `w_last` says that those taken are the group's last. `done` pulses when `l` and `w_sum` are
+    complete; they hold until the next group's first weights are taken, `e` until its first scores. Scales of this
     step's keys and values are written through `local_*` at any time before. Scores wait in two memories: those of the
     history, a beat in a row, and those of this step's positions, which would take a row for one score.
 
@@ -37,7 +30,7 @@ class AttentionScores(wiring.Component):
 
     Throughput: a beat a cycle.
 
-    Numerics: docs/numerics.md, attention. The maximum compares F32 as integers: sign-magnitude turned to offset binary.
+    Numerics: docs/numerics.md, attention.
 
     Parameters
     ----------
@@ -56,9 +49,9 @@ class AttentionScores(wiring.Component):
         Scale of each query times c0, F32 bits, stable while dot products come.
     dot_soon, dot_valid, dot
         Dot products of group x positions.
-    w_valid, w_ready, w
+    w_valid, w_ready, w_last, w
         Weights; those of positions that do not exist are 0.
-    l, w_sum, e
+    done, l, w_sum, e
         For each query head the sums of probabilities and of weights; the exponent.
     """
 
@@ -87,8 +80,10 @@ class AttentionScores(wiring.Component):
                 "dot": In(each(DOT_BITS)),
                 "w_valid": Out(1),
                 "w_ready": In(1),
+                "w_last": In(1),
                 "w": Out(each(WEIGHT_BITS)),
-                "l": Out(data.ArrayLayout(PROBABILITY_BITS, params.group)),
+                "done": Out(1),
+                "l": Out(data.ArrayLayout(PROBABILITY_SUM_BITS, params.group)),
                 "w_sum": Out(data.ArrayLayout(WEIGHT_SUM_BITS, params.group)),
                 "e": Out(8),
             }
@@ -102,23 +97,19 @@ class AttentionScores(wiring.Component):
     @staticmethod
     def latency_of(params: AttentionParams) -> int:
         """Return `latency` without making the component."""
-        maximum = 1 + exact_log2(1 << (params.positions - 1).bit_length())
         fetch = 2
         score, weight = (k.schedule(**params.pipeline).latency for k in (position_score, position_weight))
+        maximum = largest_score.schedule(lanes=params.positions, **params.pipeline).latency
         return score + maximum + fetch + weight
-
-    @property
-    def _pipeline(self) -> dict:
-        return {"lanes": self._params.lanes, **self._params.pipeline}
 
     def elaborate(self, platform) -> Module:
         """Build the pipelines around the score buffer."""
         m = Module()
         params = self._params
-        tag = unsigned(params.positions)
-        score_tag = data.StructLayout({"exists": tag, "local": 1})
-        m.submodules.score = self._score = position_score.component(**self._pipeline, tag=score_tag)
-        m.submodules.weight = self._weight = position_weight.component(**self._pipeline, tag=tag)
+        score_tag = data.StructLayout({"exists": params.positions, "local": 1})
+        build = {"lanes": params.lanes, **params.pipeline}
+        m.submodules.score = self._score = position_score.component(**build, tag=score_tag, framing=True)
+        m.submodules.weight = self._weight = position_weight.component(**build)
         positions, group = range(params.positions), range(params.group)
         scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.kv.scale_words, init=[])
         scores = m.submodules.scores = memory.Memory(shape=32 * params.lanes, depth=params.history_rows, init=[])
@@ -159,7 +150,8 @@ class AttentionScores(wiring.Component):
         ]
         # A scale word holds the scales of several beats.
         part_bits = exact_log2(params.word_bytes // (SCALE_PAIR_BYTES * params.positions))
-        part, from_local, mask = Signal(part_bits), Signal(), Signal(params.positions, reset_less=True)
+        part, from_local, last = Signal(part_bits), Signal(), Signal()
+        mask = Signal(params.positions, reset_less=True)
         m.d.comb += [
             scale_read.addr.eq(row >> part_bits),
             scale_read.en.eq(go & ~is_local),
@@ -174,6 +166,7 @@ class AttentionScores(wiring.Component):
                 left.eq(left - 1),
                 part.eq(row[:part_bits]),
                 from_local.eq(is_local),
+                last.eq(left == 1),
                 mask.eq(Mux(is_local, 1, Cat(history > p for p in positions))),
             ]
             with m.If(is_local):
@@ -183,12 +176,12 @@ class AttentionScores(wiring.Component):
                 m.d.sync += history.eq(Mux(history > params.positions, history - params.positions, 0))
         scale = [Signal(32, name=f"scale_{p}", reset_less=True) for p in positions]
         s = [Signal(32, name=f"s_{i}", reset_less=True) for i in range(params.lanes)]
-        mask2, local2 = Signal.like(mask), Signal()
+        mask2, local2, last2 = Signal.like(mask), Signal(), Signal()
         pairs = 32 * params.positions
         with m.If(advance):
             m.d.sync += [fetched.eq(go), ready2.eq(fetched)]
             with m.If(fetched):
-                m.d.sync += [mask2.eq(mask), local2.eq(from_local)]
+                m.d.sync += [mask2.eq(mask), local2.eq(from_local), last2.eq(last)]
                 with m.If(from_local):
                     m.d.sync += scale[0].eq(local_port[2])
                 with m.Else():
@@ -198,8 +191,8 @@ class AttentionScores(wiring.Component):
                 with m.Elif(weights):
                     m.d.sync += Cat(*s).eq(score_read.data)
 
-        exponent = self._exponent(m, scale, mask2, ready2 & ~weights)
-        last_score = self._scores(m, scale, mask2, local2)
+        self._exponent(m, scale, mask2, last2, ready2 & ~weights)
+        last_score = self._scores(m, scale, mask2, local2, last2)
         with m.If(last_score):
             m.d.sync += weights.eq(1)
         with m.If(self.start):
@@ -216,17 +209,16 @@ class AttentionScores(wiring.Component):
         pipe = self._weight
         m.d.comb += [
             pipe.i.valid.eq(ready2 & weights),
-            pipe.i.payload.e.eq(exponent),
-            pipe.i.payload.tag.eq(mask2),
+            pipe.i.payload.e.eq(self.e),
             Value.cast(pipe.i.payload.s).eq(Cat(*s)),
-            self.e.eq(exponent),
         ]
         for g in group:
             for p in positions:
                 lane = g * params.positions + p
                 m.d.comb += [
-                    pipe.i.payload.m[lane].eq(from_key(self._maximum[g])),
+                    pipe.i.payload.m[lane].eq(self._largest[g]),
                     pipe.i.payload.sv[lane].eq(scale[p][16:]),
+                    pipe.i.payload.exists[lane].eq(mask2[p]),
                 ]
         self._weights(m)
         return m
@@ -252,104 +244,73 @@ class AttentionScores(wiring.Component):
             data_ += [read.data, Const(0, 1)]
         return address, enable, Cat(*data_)
 
-    def _exponent(self, m: Module, scale: list[Signal], mask: Signal, valid: Value) -> Signal:
+    def _exponent(self, m: Module, scale: list[Signal], exists: Signal, last: Signal, valid: Value) -> None:
         """Largest exponent field of the value scales."""
-        held = Signal()
-        m.d.sync += held.eq(valid)
-        fields = [Mux(mask[p], pair[23:31], 0) for p, pair in enumerate(scale)]
-        largest, exponent = Signal(8, reset_less=True), Signal(8, init=1)
-        with m.If(valid):
-            m.d.sync += largest.eq(max_tree(fields))
-        with m.If(self.start):
-            m.d.sync += exponent.eq(1)
-        with m.Elif(held & (largest > exponent)):
-            m.d.sync += exponent.eq(largest)
-        return exponent
+        params = self._params
+        pipe = m.submodules.exponent = value_exponent.component(lanes=params.positions, **params.pipeline)
+        m.d.comb += [
+            pipe.i.valid.eq(valid),
+            pipe.i.payload.last.eq(last),
+            pipe.o.ready.eq(1),
+            self.e.eq(pipe.o.payload.result),
+        ]
+        for p, pair in enumerate(scale):
+            m.d.comb += [pipe.i.payload.sv[p].eq(pair[16:]), pipe.i.payload.exists[p].eq(exists[p])]
 
-    def _scores(self, m: Module, scale: list[Signal], mask: Signal, local: Signal) -> Signal:
-        """Score pipeline and running maxima; gives a flag that rises with the last score."""
+    def _scores(self, m: Module, scale: list[Signal], exists: Signal, local: Signal, last: Signal) -> Value:
+        """Scores and their maxima; gives a flag that rises when these are known."""
         params = self._params
         pipe = self._score
         m.d.comb += [
             pipe.i.valid.eq(self.dot_valid),
-            pipe.i.payload.tag.exists.eq(mask),
+            pipe.i.payload.last.eq(last),
+            pipe.i.payload.tag.exists.eq(exists),
             pipe.i.payload.tag.local.eq(local),
             pipe.o.ready.eq(1),
         ]
+        self._largest, known = [], []
         for g in range(params.group):
+            largest = largest_score.component(lanes=params.positions, **params.pipeline)
+            m.submodules[f"largest_{g}"] = largest
+            m.d.comb += [
+                largest.i.valid.eq(pipe.o.valid),
+                largest.i.payload.last.eq(pipe.o.payload.last),
+                largest.o.ready.eq(1),
+            ]
             for p in range(params.positions):
                 lane = g * params.positions + p
                 m.d.comb += [
                     pipe.i.payload.dot[lane].eq(self.dot[g][p]),
                     pipe.i.payload.sq_c0[lane].eq(self.sq_c0[g]),
                     pipe.i.payload.sk[lane].eq(scale[p][:16]),
+                    largest.i.payload.s[p].eq(pipe.o.payload.result[lane]),
+                    largest.i.payload.exists[p].eq(pipe.o.payload.tag.exists[p]),
                 ]
-        result, exists, valid = pipe.o.payload.result, pipe.o.payload.tag.exists, pipe.o.valid
-        keys = [
-            [
-                to_key(result[g * params.positions + p])
-                if params.positions == 1
-                else Mux(exists[p], to_key(result[g * params.positions + p]), 0)
-                for p in range(params.positions)
-            ]
-            for g in range(params.group)
-        ]
-        # One comparison a cycle.
-        while len(keys[0]) > 1:
-            level = len(keys[0])
-            following = [
-                [Signal(32, name=f"key_{level}_{g}_{i}", reset_less=True) for i in range(level // 2)]
-                for g in range(params.group)
-            ]
-            with m.If(valid):
-                for row, registers in zip(keys, following, strict=True):
-                    m.d.sync += [r.eq(max_tree(row[2 * i : 2 * i + 2])) for i, r in enumerate(registers)]
-            keys, held = following, Signal(name=f"key_{level}_valid")
-            m.d.sync += held.eq(valid)
-            valid = held
-        self._maximum = [Signal(32, name=f"maximum_{g}") for g in range(params.group)]
-        pending = Signal(POSITION_BITS)
-        last = Signal()
-        m.d.comb += last.eq(valid & (pending == 1))
-        with m.If(self.start):
-            m.d.sync += [*(register.eq(0) for register in self._maximum), pending.eq(self.rows)]
-        with m.Elif(valid):
-            m.d.sync += pending.eq(pending - 1)
-            for register, (key,) in zip(self._maximum, keys, strict=True):
-                with m.If(key > register):
-                    m.d.sync += register.eq(key)
-        return last
+            self._largest.append(largest.o.payload.result)
+            known.append(largest.o.valid)
+        return known[0]
 
     def _weights(self, m: Module) -> None:
         """Weights to the array, and their sums."""
         params = self._params
         pipe = self._weight
-        fire, held, first = Signal(), Signal(), Signal()
-        m.d.comb += [
-            self.w_valid.eq(pipe.o.valid),
-            pipe.o.ready.eq(self.w_ready),
-            fire.eq(pipe.o.valid & self.w_ready),
-        ]
-        m.d.sync += held.eq(fire)
-        with m.If(self.start):
-            m.d.sync += first.eq(1)
-        with m.Elif(held):
-            m.d.sync += first.eq(0)
+        m.d.comb += [self.w_valid.eq(pipe.o.valid), pipe.o.ready.eq(self.w_ready)]
         for g in range(params.group):
-            weights, probabilities = [], []
+            sums = weight_sums.component(lanes=params.positions, **params.pipeline)
+            m.submodules[f"sums_{g}"] = sums
+            m.d.comb += [
+                sums.i.valid.eq(pipe.o.valid & self.w_ready),
+                sums.i.payload.last.eq(self.w_last),
+                sums.o.ready.eq(1),
+                self.l[g].eq(sums.o.payload.p),
+                self.w_sum[g].eq(sums.o.payload.w),
+            ]
+            if g == 0:
+                m.d.comb += self.done.eq(sums.o.valid)
             for p in range(params.positions):
-                lane = g * params.positions + p
-                exists = 1 if params.positions == 1 else pipe.o.payload.tag[p]
-                weights.append(Mux(exists, pipe.o.payload.w[lane], 0))
-                probabilities.append(Mux(exists, pipe.o.payload.p[lane], 0))
-                m.d.comb += self.w[g][p].eq(weights[-1])
-            sums = ((self.l[g], probabilities, PROBABILITY_BITS), (self.w_sum[g], weights, WEIGHT_SUM_BITS))
-            for kind, (port, terms, bits) in enumerate(sums):
-                total = sum(terms[1:], Value.cast(terms[0]))
-                part = Signal(len(total), name=f"part_{kind}_{g}", reset_less=True)
-                running = Signal(bits, name=f"running_{kind}_{g}", reset_less=True)
-                with m.If(fire):
-                    m.d.sync += part.eq(total)
-                with m.If(held):
-                    m.d.sync += running.eq(Mux(first, 0, running) + part)
-                m.d.comb += port.eq(running)
+                weight = g * params.positions + p
+                m.d.comb += [
+                    self.w[g][p].eq(pipe.o.payload.w[weight]),
+                    sums.i.payload.p[p].eq(pipe.o.payload.p[weight]),
+                    sums.i.payload.w[p].eq(pipe.o.payload.w[weight]),
+                ]

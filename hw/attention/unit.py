@@ -126,8 +126,11 @@ class AttentionUnit(wiring.Component):
                 with m.Else():
                     m.d.sync += locals_left.eq(locals_left - 1)
 
-        done = Signal(2)  # the sums of probabilities are complete two cycles after the last weights
-        m.d.sync += done.eq(Cat(values & group_end, done[0]))
+        summing = Signal()  # the last weights have been taken, and their sums are not complete
+        with m.If(values & group_end):
+            m.d.sync += summing.eq(1)
+        with m.Elif(scores.done):
+            m.d.sync += summing.eq(0)
         scales_left = Signal.like(scale_words)
         takes_scale, take_scale, begin = Signal(), Signal(), Signal()
         m.d.comb += [take_scale.eq(takes_scale & self.i_words.valid), takes_scale.eq((scales_left != 0) & ~begin)]
@@ -221,7 +224,8 @@ class AttentionUnit(wiring.Component):
             scores.dot_valid.eq(array.dot_valid),
             scores.dot.eq(array.dot),
             scores.w_ready.eq(values & fire & last_step),
-            output.start.eq(done[1]),
+            scores.w_last.eq(values & group_end),
+            output.start.eq(scores.done),
             output.group.eq(command.group),
             output.l.eq(scores.l),
             output.w_sum.eq(scores.w_sum),
@@ -229,10 +233,10 @@ class AttentionUnit(wiring.Component):
             output.acc.eq(array.acc),
             self.busy.eq(fire | take_scale),
             self.starved.eq((takes_scale | (can_step & in_history)) & ~self.i_words.valid),
-            self.idle.eq(~active & (done == 0) & output.idle),
+            self.idle.eq(~active & ~summing & output.idle),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
-        self._status(m, active, values, first_value & ~scores.w_valid, output.idle & (done == 0))
+        self._status(m, active, values, first_value & ~scores.w_valid, output.idle & ~summing)
         return m
 
     def _status(self, m: Module, active: Value, values: Value, waiting: Value, quiet: Value) -> None:

@@ -1,4 +1,4 @@
-"""Balanced trees over a list of values: sum, maximum, selection."""
+"""Balanced trees over a list of values: sum, selection."""
 
 from amaranth.hdl import Mux, Value
 
@@ -7,16 +7,6 @@ def sum_tree(values: list[Value]) -> Value:
     """Return the sum of values, as wide as it needs."""
     while len(values) > 1:
         values = [sum(values[i + 1 : i + 2], values[i]) for i in range(0, len(values), 2)]
-    return values[0]
-
-
-def max_tree(values: list[Value]) -> Value:
-    """Return the largest of unsigned values."""
-    while len(values) > 1:
-        values = [
-            Mux(values[i] > values[i + 1], values[i], values[i + 1]) if i + 1 < len(values) else values[i]
-            for i in range(0, len(values), 2)
-        ]
     return values[0]
 
 

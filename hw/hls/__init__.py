@@ -29,7 +29,8 @@ type, ``tuple[A, B]``, or a ``NamedTuple``.
 saturating, NaN is 0), ``to_float(i, float=F32, frac=0)``, ``ldexp(x, i)``, ``exponent_field(x)``, ``clamp(x, low,
 high)``, ``wrap(i, type)``, ``bits(i, start, stop)``, ``table(index, values, type)``, ``exp2``, ``exp``, ``recip``,
 ``recip_exact``, ``rsqrt``, ``sqrt``; integers widen as needed (``+ - * << >>``; shifts by a number or by an unsigned
-value of up to 6 bits), ``//`` and ``%`` divide integers by a positive number. Sums and products of fixed-point numbers
+value of up to 6 bits), ``shift(i, k, type, rounding="floor")`` is ``i * 2**k`` for a signed ``k``, ``//`` and ``%``
+divide integers by a positive number. Sums and products of fixed-point numbers
 are exact; ``fixed(x, type)`` rounds to a type. ``a if c else b``, ``and``, ``or``, ``not`` and ``0 < x < 1`` in a
 kernel's own body are multiplexers and logic. Python numbers take the type of the other operand, which has to have them
 in its range. Kernels call kernels.
@@ -86,8 +87,10 @@ from rtlm.hw.hls.language import (
     recip_exact,
     rsqrt,
     select,
+    shift,
     sqrt,
     stream_argmax,
+    stream_last,
     stream_max,
     stream_sum,
     table,
@@ -141,8 +144,10 @@ __all__ = [
     "rsqrt",
     "scan",
     "select",
+    "shift",
     "sqrt",
     "stream_argmax",
+    "stream_last",
     "stream_max",
     "stream_sum",
     "table",

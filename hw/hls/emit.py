@@ -42,15 +42,18 @@ class KernelComponent(wiring.Component):
         Whether ``last`` is passed along even if nothing is reduced.
     busy
         Whether there is an output ``busy``, by which a clock can be gated.
+    keys
+        Packets that interleave: with more than one each beat has a ``key``, ``last`` ends the packet of that key only,
+        and states and sums exist for each. For kernels that give one beat a packet.
 
     Attributes
     ----------
     i : In(stream.Signature(StructLayout))
-        Arguments by name, ``last``, ``tag``, ``release``.
+        Arguments by name, ``last``, ``tag``, ``key``, ``release``.
     <memory> : In(stream.Signature(StructLayout))
         For each memory, by its name, the words to load (:class:`.banks.LoadedMemory`).
     o : Out(stream.Signature(StructLayout))
-        Results by name, ``last``, ``tag`` (of the packet's last beat, when there is one beat a packet).
+        Results by name, ``last``, ``tag``, ``key`` (of the packet's last beat, when there is one beat a packet).
     too_long : Out(1)
         ``max_length`` beats came without ``last``; holds until reset. Only where there is a longest packet.
     busy : Out(1)
@@ -61,7 +64,7 @@ class KernelComponent(wiring.Component):
     Raises
     ------
     ValueError
-        If the kernel needs ``max_length`` and it is missing or not positive.
+        If the kernel needs ``max_length`` and it is missing or not positive, or cannot have packets interleave.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class KernelComponent(wiring.Component):
         tag: Any = None,
         framing: bool = False,
         busy: bool = False,
+        keys: int = 1,
     ):
         self.plan, self.latency, self.schedule = plan, plan.schedule.latency, plan.schedule
         self.tag_shape = None if tag is None else Shape.cast(tag)
@@ -84,7 +88,14 @@ class KernelComponent(wiring.Component):
                 f"Kernel {plan.kernel.name} uses elements again after a reduction: "
                 f"give max_length, the longest packet in beats, as a positive number, not {max_length}."
             )
-        extra: dict[str, Any] = ({"last": 1} if self.framing else {}) | ({} if tag is None else {"tag": tag})
+        self.keys = keys
+        if keys > 1:
+            self._check_keys()
+        extra: dict[str, Any] = (
+            ({"last": 1} if self.framing else {})
+            | ({} if tag is None else {"tag": tag})
+            | ({"key": range(keys)} if keys > 1 else {})
+        )
         self.memories = {
             name: LoadedMemory(
                 leaves(name, type_.item),
@@ -109,6 +120,18 @@ class KernelComponent(wiring.Component):
             }
         )
 
+    def _check_keys(self) -> None:
+        name = self.plan.kernel.name
+        if self._limited:
+            raise ValueError(
+                f"Kernel {name} uses elements again after a reduction: its packets go through a FIFO one after the "
+                f"other, so {self.keys} of them cannot interleave."
+            )
+        if not self.framing:
+            raise ValueError(f"Kernel {name} knows no packets, so none can interleave; leave keys at 1.")
+        if "key" in (*self.plan.kernel.arguments, *self.plan.kernel.results):
+            raise ValueError(f"Kernel {name} has a field key, which names a beat's packet where packets interleave.")
+
     def _field(self, v) -> Any:
         return data.ArrayLayout(unsigned(v.type.width), self.plan.lanes) if v.per_lane else unsigned(v.type.width)
 
@@ -122,6 +145,7 @@ class KernelComponent(wiring.Component):
                 packet_end=following is not None and not phase.every_beat,
                 framing=self.framing,
                 tag=self.tag_shape,
+                keys=self.keys,
             )
             for phase, following in zip(plan.phases, [*plan.phases[1:], None], strict=True)
         ]
@@ -136,17 +160,15 @@ class KernelComponent(wiring.Component):
         if self.memories:
             refused = refused | self._load(m, first)
         m.d.comb += [first.i_valid.eq(self.i.valid & ~refused), self.i.ready.eq(first.i_ready & ~refused)]
-        for name in ("last", "tag"):
-            if hasattr(first, name):
-                m.d.comb += getattr(first, name).eq(Value.cast(self.i.payload[name]))
+        for name in first.beside:
+            m.d.comb += getattr(first, name).eq(Value.cast(self.i.payload[name]))
         outputs = iter(final.outputs)
         for name, r in zip(plan.kernel.results, plan.fields, strict=True):
             for lane in plan.lane_indices(r):
                 target = self.o.payload[name]
                 m.d.comb += (target if lane is None else target[lane]).eq(next(outputs))
-        for name in ("last", "tag"):
-            if hasattr(final, name):
-                m.d.comb += Value.cast(self.o.payload[name]).eq(getattr(final, f"o_{name}"))
+        for name in final.beside:
+            m.d.comb += Value.cast(self.o.payload[name]).eq(getattr(final, f"o_{name}"))
         m.d.comb += [self.o.valid.eq(final.o_valid), final.o_ready.eq(self.o.ready)]
         held = [unit.active for unit in units]
         for a, b in pairwise(units):
@@ -199,11 +221,10 @@ class KernelComponent(wiring.Component):
         if not phase.every_beat:
             m.d.comb += [b.ports[key].eq(a.result(key)) for key in constants]
             m.d.comb += [b.i_valid.eq(a.o_valid), a.o_ready.eq(b.i_ready)]
-            for name in ("last", "tag"):
-                if hasattr(a, name):
-                    m.d.comb += getattr(b, name).eq(getattr(a, f"o_{name}"))
+            for name in a.beside:
+                m.d.comb += getattr(b, name).eq(getattr(a, f"o_{name}"))
             return []
-        tail = [getattr(a, f"o_{name}") for name in ("last", "tag") if hasattr(a, name)]
+        tail = [getattr(a, f"o_{name}") for name in a.beside]
         into = Cat(*(a.result(key) for key in elements), *tail)
         depth = 2 * self._longest + phase.stages + b.phase.stages
         index = plan.phases.index(phase)
@@ -221,9 +242,7 @@ class KernelComponent(wiring.Component):
             b.i_valid.eq(beats.r_rdy & results.r_rdy),
             beats.r_en.eq(b.i_valid & b.i_ready),
             results.r_en.eq(b.i_valid & b.i_ready & b.last),
-            Cat(*(b.ports[key] for key in elements), *(getattr(b, n) for n in ("last", "tag") if hasattr(b, n))).eq(
-                beats.r_data
-            ),
+            Cat(*(b.ports[key] for key in elements), *(getattr(b, name) for name in b.beside)).eq(beats.r_data),
             Cat(*(b.ports[key] for key in constants)).eq(results.r_data),
         ]
         return [results.level != 0]

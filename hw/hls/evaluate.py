@@ -288,6 +288,14 @@ def _wrap(v: Value, x: np.ndarray) -> np.ndarray:
     return t.from_bits(t.to_bits(x, UInt(64)) if v.type.width == 64 else x.astype(np.int64), v.type)
 
 
+def _shift(v: Value, x: np.ndarray, k: np.ndarray) -> np.ndarray:
+    x = x.astype(np.int64)
+    less = x >> np.clip(-1 - k, 0, 63)  # one place less far to the right
+    right = (less + v.attrs["half_up"]) >> 1
+    left = np.where(k > 63, 0, x << np.clip(k, 0, 63))
+    return _wrap(v, np.where(k < 0, right, left))
+
+
 def _sum(v: Value, x: np.ndarray) -> np.ndarray:
     if not v.attrs["saturate"]:
         return _wrap(v, np.sum(x, axis=-1, keepdims=True))
@@ -351,6 +359,7 @@ MODELS: dict[str, Callable] = {
     "shr": lambda v, x: x >> x.dtype.type(min(63, v.attrs["count"])),
     "shlv": lambda v, x, k: x << k,
     "shrv": lambda v, x, k: x >> k.astype(x.dtype),
+    "ishift": _shift,
     "clamp": lambda v, x: np.clip(x, v.attrs["low"], v.attrs["high"]),
     "wrap": _wrap,
     "bits": lambda v, x: ((x >> x.dtype.type(v.attrs["start"])) & x.dtype.type(v.type.high)).astype(
@@ -359,7 +368,7 @@ MODELS: dict[str, Callable] = {
     "concat": lambda v, low, high: low | high << v.attrs["shift"],
     "reduce_sum": _sum,
     "reduce_max": lambda v, x: np.max(x, axis=-1, keepdims=True),
-    "reduce_last": lambda v, x: x[..., -1:],
+    "reduce_last": lambda v, x: np.atleast_1d(x)[..., -1:],
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Mux, signed, unsigned
 from rtlm.hw.hls.builder import Builder, Net
-from rtlm.hw.hls.types import Float
+from rtlm.hw.hls.types import Float, Int
 
 
 @dataclass
@@ -340,3 +340,30 @@ def ldexp(b: Builder, x: Net, k: Net, type_: Float) -> Net:
     exponent = b.step(lambda f, c: _fit(Cat(f, Const(0, 1)).as_signed() + c, bits), p.field, k, delay=b.tech.add(bits))
     packed = b.wire(lambda v, ex: Cat(v[:m], ex).as_signed(), x, exponent)
     return finish(b, type_, p.sign, packed, p.zero, p.special, p.nan)
+
+
+def shift(b: Builder, x: Net, k: Net, type_: Int, *, half_up: bool) -> Net:
+    """``x * 2**k`` of integers, by one shifter to the right: to the left it works on the mirror image.
+
+    To the right it goes one place less far, by ``~k``, and the last one behind the rounding.
+    """
+    width = max(x.width, type_.width)
+    right = b.wire(lambda k: k[-1], k)
+    distance = b.step(lambda k: k[:-1] ^ k[-1].replicate(len(k) - 1), k, delay=b.tech.levels(1))
+
+    def operand(x, right):
+        wide = Cat(x, (x[-1] if x.shape().signed else Const(0, 1)).replicate(width + 1 - len(x)))
+        return Mux(right, wide, Cat(wide[:width][::-1], Const(0, 1))).as_signed()
+
+    entered = b.step(operand, x, right, delay=b.tech.levels(1))
+    moved = b.step(lambda v, d: v >> d, entered, distance, delay=b.tech.shift(1 << distance.width))
+    if half_up:
+        rounded = b.step(lambda v: (v + 1)[1 : width + 1].as_signed(), moved, delay=b.tech.add(width))
+    else:
+        rounded = b.wire(lambda v: (v >> 1)[:width].as_signed(), moved)
+
+    def chosen(right, rounded, moved):
+        value = Mux(right, rounded, moved[:width][::-1])[: type_.width]
+        return value.as_signed() if type_.low < 0 else value.as_unsigned()
+
+    return b.step(chosen, right, rounded, moved, delay=b.tech.levels(1))

@@ -87,11 +87,12 @@ class Kernel(TracedFunction):
         tag: Any = None,
         framing: bool = False,
         busy: bool = False,
+        keys: int = 1,
         **changes: Any,
     ) -> KernelComponent:
         """Pipelined Amaranth component (:class:`.emit.KernelComponent`); directives as of `schedule`."""
         plan = self.plan(directives, **changes)
-        return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy)
+        return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy, keys=keys)
 
 
 @cache

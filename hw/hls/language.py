@@ -12,6 +12,9 @@ from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_i
 from rtlm.hw.hls.types import BF16, F32, Fixed, Float, Int, SInt, Type, UInt
 from rtlm.hw.hls.vectors import elementwise
 
+MAX_SHIFT_BITS, MAX_SHIFT_WIDTH = 10, 62
+SHIFT_ROUNDINGS = ("floor", "half_up")
+
 
 @elementwise
 def fma(a: Any, b: Any, c: Any) -> Value:
@@ -78,6 +81,20 @@ def bits(x: Value, start: int, stop: int) -> Value:
     if not 0 <= start < stop <= x.type.width:
         raise ValueError(f"bits {start}:{stop} do not lie in {x.type}.")
     return Value("bits", (x,), UInt(stop - start), start=start)
+
+
+@elementwise
+def shift(x: Value, k: Value, type_: Int, rounding: str = "floor") -> Value:
+    """``x * 2**k`` of integers as ``type_``, modulo ``2**width``; what falls off is rounded down, or ``half_up``."""
+    need_int(x, "shift")
+    need_int(k, "shift's distance")
+    if not isinstance(k, Value) or not isinstance(k.type, SInt) or k.type.width > MAX_SHIFT_BITS:
+        raise TypeError(f"shift goes by a signed value of at most {MAX_SHIFT_BITS} bits, not by {k!r}.")
+    if max(x.type.width, type_.width) > MAX_SHIFT_WIDTH:
+        raise TypeError(f"shift takes and gives at most {MAX_SHIFT_WIDTH} bits, not {x.type} and {type_}.")
+    if rounding not in SHIFT_ROUNDINGS:
+        raise TypeError(f"shift rounds {' or '.join(SHIFT_ROUNDINGS)}, not {rounding!r}.")
+    return Value("ishift", (x, k), type_, half_up=rounding == "half_up")
 
 
 @elementwise
@@ -211,6 +228,12 @@ def stream_max(x: Value) -> Value:
     if isinstance(x.type, Float):
         return _unkey(Value("reduce_max", (_key(x),), UInt(x.type.width)), x.type)
     return Value("reduce_max", (x,), x.type)
+
+
+@elementwise
+def stream_last(x: Value) -> Value:
+    """Value of a packet's last element, or of its last beat if all lanes share it."""
+    return Value("reduce_last", (x,), x.type)
 
 
 def stream_argmax(x: Value, index: Value) -> tuple[Value, Value]:

@@ -15,6 +15,7 @@ from rtlm.hw.hls.types import Float
 
 _NAMES = {"mul": "multiply", "imul": "integer multiply", "iadd": "integer add", "isub": "integer add", "lt": "compare"}
 _NAMES |= {
+    "ishift": "shift",
     "le": "compare",
     "eq": "compare",
     "ilt": "integer compare",
@@ -26,7 +27,8 @@ _FREE = ("const", "arg", "wrap", "bits", "concat", "shl", "shr", "neg", "abs", "
 SMALLEST_PRODUCT = 4
 """Bits of an operand up to which a product is not worth sharing."""
 _SHARED = frozenset(
-    {"add", "mul", "fma", "to_int", "to_float", "convert", "exp2", "recip", "recip_exact", "rsqrt", "shlv", "shrv"}
+    {"add", "mul", "fma", "to_int", "to_float", "convert", "exp2", "recip", "recip_exact", "rsqrt"}
+    | {"shlv", "shrv", "ishift"}
 )
 """Operators that are larger than multiplexers of their operands."""
 
@@ -156,6 +158,7 @@ _EXPANSIONS = {
     "shr": _integer(lambda v, x: x.shift_right(v.attrs["count"]), _wires),
     "shlv": _integer(lambda v, x, k: x << k, _shifter),
     "shrv": _integer(lambda v, x, k: x >> k, _shifter),
+    "ishift": lambda b, v, a, ty: gates.shift(b, a[0], a[1], v.type, half_up=v.attrs["half_up"]),
     "clamp": _integer(_clamp, lambda tech, v, a: tech.add(a[0].width) + tech.levels(2)),
     "wrap": _integer(lambda v, x: x, _wires),
     "bits": _integer(lambda v, x: x.shift_right(v.attrs["start"]), _wires),

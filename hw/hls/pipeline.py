@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import memory, wiring
 from rtlm.hw.hls.builder import Net, SharedUnit
 from rtlm.hw.hls.phase import Phase, last_uses
@@ -26,10 +27,12 @@ class Pipeline(wiring.Component):
         Whether beats have ``last``.
     tag
         Shape of the tag, or None.
+    keys
+        Packets that interleave; beats have a ``key`` where there is more than one.
     """
 
-    def __init__(self, phase: Phase, *, packet_end: bool, framing: bool, tag: Shape | None):
-        self.phase, self.packet_end = phase, packet_end
+    def __init__(self, phase: Phase, *, packet_end: bool, framing: bool, tag: Shape | None, keys: int):
+        self.phase, self.packet_end, self.keys = phase, packet_end, keys
         self.ports = {key: Signal(net.shape, name=f"i_{net.name}") for key, net in phase.inputs.items()}
         self.outputs = [Signal(net.shape, name=f"o_{i}") for i, net in enumerate(phase.outputs[: self._plain()])]
         self.i_valid, self.i_ready, self.o_valid, self.o_ready = (
@@ -39,6 +42,10 @@ class Pipeline(wiring.Component):
             self.last, self.o_last = Signal(name="i_last"), Signal(name="o_last")
         if tag is not None:
             self.tag, self.o_tag = Signal(tag, name="i_tag"), Signal(tag, name="o_tag")
+        if keys > 1:
+            self.key, self.o_key = Signal(range(keys), name="i_key"), Signal(range(keys), name="o_key")
+        self.beside = [name for name in ("last", "tag", "key") if hasattr(self, name)]
+        """What goes along with each beat, beside the values."""
         self.active = Signal()  # High while a beat is in the pipeline, and a cycle longer.
         self.move = Signal()  # A cycle in which the pipeline moves.
         self.waiting = [Signal(name="waiting")] if phase.interval > 1 else []  # The next beat may not follow yet.
@@ -94,16 +101,15 @@ class Pipeline(wiring.Component):
         m.d.comb += move.eq(enable & (taken | self.active))
         updates: list[list] = [[] for _ in range(stages)]
         self.at: dict[tuple[int, int], Value] = {}
-        for name in ("last", "tag"):
-            if hasattr(self, name):
-                self._delay(getattr(self, name), getattr(self, f"o_{name}"), name, updates)
+        for name in self.beside:
+            self._delay(getattr(self, name), name, updates)
         with m.If(move):
             self._first_beats(m, valid)
         self._nets(m, updates)
         if self.waiting:
             self._slots(m, taken)
         if self.words:
-            self._delay(self.release, self.release, "release", updates)
+            self._delay(self.release, "release", updates)
             for net in self.words:
                 _, _, free = self._ports[id(net)]
                 m.d.comb += free.eq(move & valid[net.reads_at] & self.release_at[net.reads_at])
@@ -117,14 +123,13 @@ class Pipeline(wiring.Component):
             with m.If(valid[phase.depth]):
                 m.d.sync += sums
             for state in phase.builder.states:
+                register = self._of_key(self.state_registers[id(state)], state.write_stage)
                 with m.If(valid[state.write_stage]):
-                    m.d.sync += self.state_registers[id(state)].eq(self._value(state.written, state.write_stage))
+                    m.d.sync += register.eq(self._value(state.written, state.write_stage))
         for net, port in zip(phase.outputs, self.outputs, strict=False):
             m.d.comb += port.eq(self._value(net, stages))
-        if hasattr(self, "last"):
-            m.d.comb += self.o_last.eq(self.last_at[stages])
-        if hasattr(self, "tag"):
-            m.d.comb += self.o_tag.eq(self.tag_at[stages])
+        for name in self.beside:
+            m.d.comb += getattr(self, f"o_{name}").eq(getattr(self, f"{name}_at")[stages])
         return m
 
     def _slots(self, m: Module, taken: Signal) -> None:
@@ -141,13 +146,23 @@ class Pipeline(wiring.Component):
         """For the stages that read states, whether the beat is a packet's first."""
         self.first_at: dict[int, Signal] = {}
         for stage in sorted({state.read.stage for state in self.phase.builder.states}):
-            first = self.first_at[stage] = Signal(init=1, name=f"first{stage}")
+            first = self.first_at[stage] = self._of_key(self._registers(1, f"first{stage}", init=1), stage)
             with m.If(valid[stage]):
                 m.d.sync += first.eq(self.last_at[stage])
         self.state_registers = {
-            id(state): Signal(state.read.shape, name=f"state{n}", reset_less=True)
+            id(state): self._registers(state.read.shape, f"state{n}", reset_less=True)
             for n, state in enumerate(self.phase.builder.states)
         }
+
+    def _registers(self, shape: ShapeLike, name: str, **options: Any) -> list[Signal]:
+        """One register for each packet that interleaves."""
+        if self.keys == 1:
+            return [Signal(shape, name=name, **options)]
+        return [Signal(shape, name=f"{name}_key{key}", **options) for key in range(self.keys)]
+
+    def _of_key(self, registers: list[Signal], stage: int) -> Any:
+        """The one that belongs to the packet whose beat is in a stage."""
+        return registers[0] if self.keys == 1 else Array(registers)[self.key_at[stage]]
 
     def _value(self, net: Net, stage: int) -> Value:
         return net.source if net.is_const else self.at[id(net), stage]
@@ -166,7 +181,7 @@ class Pipeline(wiring.Component):
                 value = self._rom(m, net, net.rom, number)
             elif net.state is not None:
                 value = Signal(net.shape, name=f"state_{number}")
-                held = self.state_registers[id(net.state)]
+                held = self._of_key(self.state_registers[id(net.state)], net.stage)
                 m.d.comb += value.eq(Mux(self.first_at[net.stage], Const(net.state.initial, net.shape), held))
             elif net.unit is not None:
                 value = Signal(net.shape, name=f"{net.name}_{number}")
@@ -210,33 +225,48 @@ class Pipeline(wiring.Component):
         m.d.comb += port.addr.eq(self._value(net.args[0], net.stage))
         return port.data
 
-    def _delay(self, source: Value, target: Signal, name: str, updates: list[list]) -> None:
+    def _delay(self, source: Value, name: str, updates: list[list]) -> None:
         values = [source]
         for stage in range(len(updates)):
-            register = Signal(source.shape(), name=f"{name}_s{stage + 1}", reset_less=name == "tag")
+            register = Signal(source.shape(), name=f"{name}_s{stage + 1}", reset_less=name in ("tag", "key"))
             updates[stage].append(register.eq(values[-1]))
             values.append(register)
         setattr(self, f"{name}_at", values)
 
     def _reductions(self, m: Module, updates: list) -> None:
-        """Accumulators behind the last stage; a packet's first beat loads them."""
+        """Accumulators behind the last stage; a packet's first beat loads them.
+
+        Where packets interleave each has its own, and the one of the beat is also kept as the result: another packet's
+        beat may follow before it is taken.
+        """
         depth = self.phase.depth
-        first = Signal(init=1)
+        first = self._of_key(self._registers(1, "first", init=1), depth)
         updates.append(first.eq(self.last_at[depth]))
-        for v, net in self.phase.reductions:
+        for number, (v, net) in enumerate(self.phase.reductions):
             x, total = self._value(net, depth), self.accumulators[id(v)]
             if v.op == "reduce_last":
                 updates.append(total.eq(x))
-            elif v.op == "reduce_max":
-                updates.append(total.eq(Mux(first | (x > total), x, total)))
+                continue
+            if v.op == "reduce_max":
+                kept, results = self._accumulator(total, f"largest{number}")
+                new: Value = Mux(first | (x > kept), x, kept)
             elif not v.attrs["saturate"]:
-                updates.append(total.eq(Mux(first, 0, total) + x))
+                kept, results = self._accumulator(total, f"sum{number}")
+                new = Mux(first, 0, kept) + x
             else:
                 width = v.type.width
-                over, running = Signal(name=f"over_{width}"), Signal(width, name="running")
-                sum_ = Signal(max(width, len(x)) + 1, name="sum")
-                m.d.comb += [
-                    sum_.eq(Mux(first, 0, running) + x),
-                    total.eq(Mux(over, Const(v.type.high, width), running)),
-                ]
-                updates += [running.eq(sum_), over.eq((over & ~first) | sum_[width:].any())]
+                over, running = Signal(name=f"over{number}"), Signal(width, name=f"running{number}")
+                m.d.comb += total.eq(Mux(over, Const(v.type.high, width), running))
+                kept, results = self._accumulator(running, f"sum{number}")
+                was_over, over_results = self._accumulator(over, f"sum{number}_over")
+                new = Signal(max(width, len(x)) + 1, name=f"new{number}")
+                m.d.comb += new.eq(Mux(first, 0, kept) + x)
+                updates += [register.eq((was_over & ~first) | new[width:].any()) for register in over_results]
+            updates += [register.eq(new) for register in results]
+
+    def _accumulator(self, result: Signal, name: str) -> tuple[Any, list[Any]]:
+        """Return what the packet has accumulated, and the registers that take what follows."""
+        if self.keys == 1:
+            return result, [result]
+        kept = self._of_key(self._registers(result.shape(), name, reset_less=True), self.phase.depth)
+        return kept, [kept, result]

@@ -5,16 +5,20 @@ from rtlm.hw.kernels.attention import (
     attention_norm,
     attention_output,
     head_output,
+    largest_score,
     position_score,
     position_weight,
     score,
     score_scale,
     softmax_weight,
+    value_exponent,
+    weight_sums,
 )
+from rtlm.hw.kernels.matmul import half_parts, scale_parts, scaled
 from rtlm.hw.kernels.quantise import dequantise, dequantise_half, quantise
 from rtlm.hw.kernels.residual import residual
 from rtlm.hw.kernels.residual_norm import residual_norm
-from rtlm.hw.kernels.rmsnorm import norm_input, rms_scale, rmsnorm
+from rtlm.hw.kernels.rmsnorm import norm_input, norm_scalar, rms_scale, rmsnorm
 from rtlm.hw.kernels.rope import rope
 from rtlm.hw.kernels.scale import accumulator_to_float, scale, scaled_result
 from rtlm.hw.kernels.softmax import softmax
@@ -27,8 +31,11 @@ __all__ = [
     "attention_output",
     "dequantise",
     "dequantise_half",
+    "half_parts",
     "head_output",
+    "largest_score",
     "norm_input",
+    "norm_scalar",
     "position_score",
     "position_weight",
     "quantise",
@@ -38,10 +45,14 @@ __all__ = [
     "rmsnorm",
     "rope",
     "scale",
+    "scale_parts",
+    "scaled",
     "scaled_result",
     "score",
     "score_scale",
     "softmax",
     "softmax_weight",
     "swiglu",
+    "value_exponent",
+    "weight_sums",
 ]

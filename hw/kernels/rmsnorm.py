@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rtlm.hw.hls import F32, Shared, UInt, clamp, kernel, rsqrt, stream_sum, to_float, to_int
+from rtlm.hw.hls import F32, Shared, UInt, clamp, kernel, rsqrt, stream_last, stream_sum, to_float, to_int
 
 SQUARE_BITS = 63
 """Width of a square."""
@@ -27,6 +27,13 @@ def norm_input(x: F32, w: F32) -> NormInput:
 def rms_scale(ss: UInt(64), inv_n: F32, eps: F32) -> F32:
     """``1 / sqrt(mean of squares + eps)`` from the sum of squares (unit 2**-24) and ``1 / n``."""
     return rsqrt(to_float(ss, F32, SQUARE_FRACTION) * inv_n + eps)
+
+
+@kernel
+def norm_scalar(square: UInt(SQUARE_BITS), inv_n: Shared[F32], eps: Shared[F32]) -> F32:
+    """:func:`rms_scale` of a packet, from the squares that :func:`norm_input` gives."""
+    ss = stream_sum(square, UInt(64), saturate=True)
+    return rms_scale(ss, stream_last(inv_n), stream_last(eps))
 
 
 @kernel

@@ -7,10 +7,8 @@ from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.layouts import SCALE_BITS
 from rtlm.hw.formats import BLOCK, TileShape
+from rtlm.hw.kernels.matmul import SUM_BITS
 from rtlm.hw.kernels.scale import ACC_BITS
-
-SUM_BITS = 13
-"""Signed width of the sum of a block's activations."""
 
 MIN_FIELD_BITS = 12
 """Signed width that holds one product of a nibble and an activation."""

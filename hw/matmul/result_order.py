@@ -12,6 +12,9 @@ from rtlm.hw.matmul.params import MatmulParams, accumulator_array
 MARGIN = 4
 """Half entries kept free beyond those reserved: `room` is a register, and a matrix may end in half an entry."""
 
+WRITTEN_FETCHED_PICKED = 3
+"""Cycles in front of the float pipeline."""
+
 
 def result_job_layout(columns: int) -> data.StructLayout:
     """Return the layout of what the output side needs to know about a matrix."""
@@ -76,11 +79,15 @@ class ResultOrder(wiring.Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        """Cycles from the accumulators of a row group to its first result."""
+        return WRITTEN_FETCHED_PICKED + self._floats.latency
+
     @staticmethod
-    def latency(*, clock_mhz: float, technology: str) -> int:
-        """Return the cycles from the accumulators of a row group to its first result."""
-        written_fetched_picked = 3
-        return written_fetched_picked + scaled_result.schedule(clock_mhz=clock_mhz, technology=technology).latency
+    def latency_of(*, clock_mhz: float, technology: str) -> int:
+        """Return `latency` without making the component."""
+        return WRITTEN_FETCHED_PICKED + scaled_result.schedule(clock_mhz=clock_mhz, technology=technology).latency
 
     def elaborate(self, platform) -> Module:
         """Build the memory, the reader and the float pipeline."""

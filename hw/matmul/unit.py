@@ -1,19 +1,23 @@
 """The matrix unit: streams a blocked matrix past the activation vectors of a bank."""
 
+from typing import Any
+
 import numpy as np
 from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
-from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
+from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks
+from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels import scaled_result
+from rtlm.hw.kernels.matmul import HALF_BITS, SUM_BITS, row_group
 from rtlm.hw.matmul.activations import ONE, ActivationRead
 from rtlm.hw.matmul.array import DotArray
 from rtlm.hw.matmul.model import accumulate
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.result_order import ResultOrder, result_job_layout
-from rtlm.hw.matmul.scale_accumulate import TILE_CONTROL, ScaleAccumulate
+from rtlm.hw.matmul.scales import TileScales
 
 __all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit"]
 
@@ -82,7 +86,7 @@ class MatrixUnit(wiring.Component):
 
     def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
-        self._clock_mhz, self._technology = clock_mhz, technology
+        self._pipeline = _pipeline(clock_mhz, technology)
         self._results = ResultOrder(params, clock_mhz=clock_mhz, technology=technology)
         super().__init__(
             {
@@ -101,20 +105,19 @@ class MatrixUnit(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last word of a row group to its first result."""
-        return self.latency_of(self.params, clock_mhz=self._clock_mhz, technology=self._technology)
+        return self._results.latency + self._latency_to_results(self.params, self._pipeline)
 
     @staticmethod
     def latency_of(params: MatmulParams, *, clock_mhz: float, technology: str) -> int:
         """Return `latency` of a unit without making it."""
+        front = MatrixUnit._latency_to_results(params, _pipeline(clock_mhz, technology))
+        return front + ResultOrder.latency_of(clock_mhz=clock_mhz, technology=technology)
+
+    @staticmethod
+    def _latency_to_results(params: MatmulParams, pipeline: dict[str, Any]) -> int:
         word_register = 1
-        return (
-            word_register
-            + params.word_cycles
-            - 1
-            + DotArray.latency(params)
-            + ScaleAccumulate.LATENCY
-            + ResultOrder.latency(clock_mhz=clock_mhz, technology=technology)
-        )
+        array, accumulators = DotArray.latency_of(params, pipeline), _row_group(params).schedule(**pipeline).latency
+        return word_register + params.word_cycles - 1 + array + accumulators
 
     @staticmethod
     def model(
@@ -151,8 +154,11 @@ class MatrixUnit(wiring.Component):
         """Build the front, which matches words with commands and blocks, and connect the parts."""
         m = Module()
         params = self.params
-        m.submodules.array = array = DotArray(params)
-        m.submodules.accumulate = scaler = ScaleAccumulate(params, array_latency=DotArray.latency(params))
+        m.submodules.array = array = DotArray(params, tag=tile_layout(params), pipeline=self._pipeline)
+        m.submodules.scales = scales = TileScales(params)
+        m.submodules.accumulate = accumulate = _row_group(params).component(
+            **self._pipeline, tag=data.StructLayout({"eight": 1, "end": 1})
+        )
         m.submodules.results = results = self._results
         wiring.connect(m, results.o, wiring.flipped(self.o))
 
@@ -215,6 +221,7 @@ class MatrixUnit(wiring.Component):
         eight = Signal()
         minimum = Signal()
         control = Signal(TILE_CONTROL)
+        part, advance = Signal(2), Signal()
         block = Signal(params.block_bits)
         last_block, last_group, first_group = Signal(), Signal(), Signal()
         remaining = Signal(len(current.rows))
@@ -286,7 +293,6 @@ class MatrixUnit(wiring.Component):
 
         # A word and its activation block stand side by side.
         word = Signal(params.word_bits, reset_less=True)
-        part, advance = Signal(2), Signal()
         m.d.comb += [
             self.read.enable.eq(take_tile),
             self.read.bank.eq(current.bank),
@@ -302,8 +308,6 @@ class MatrixUnit(wiring.Component):
                 advance.eq(group_end & Mux(eight, tile[:2] == 3, minimum | tile[0])),
                 control.eight.eq(eight),
                 control.minimum.eq(minimum),
-                control.zero.eq(~minimum),
-                control.first.eq(block == 0),
                 control.last.eq(last_block),
                 control.end.eq(last_block & last_group),
             ]
@@ -317,23 +321,65 @@ class MatrixUnit(wiring.Component):
             with m.Elif(last_step):
                 m.d.sync += word_valid.eq(0)
 
+        # A word's scales and sums accompany it from the operand registers on.
+        tile_in = array.i_tag
+        with m.If(word_valid):
+            m.d.sync += tile_in.control.eq(control)
+            for c in range(params.columns):
+                m.d.sync += [tile_in.s[c].eq(self.read.data[c].s), tile_in.suma[c].eq(self.read.data[c].suma)]
         m.d.comb += [
+            scales.load.eq(take_scales),
+            scales.word.eq(self.i_words.payload),
+            scales.take.eq(word_valid & (step == 0)),
+            scales.eight.eq(control.eight),
+            scales.minimum.eq(control.minimum),
+            scales.part.eq(part),
+            scales.advance.eq(advance),
             array.i_valid.eq(word_valid),
             array.i_step.eq(step),
             array.word.eq(word),
-            scaler.load.eq(take_scales),
-            scaler.word.eq(self.i_words.payload),
-            scaler.i_first.eq(word_valid & (step == 0)),
-            scaler.i_last.eq(word_valid & last_step),
-            scaler.control.eq(control),
-            scaler.part.eq(part),
-            scaler.advance.eq(advance),
-            scaler.activations.eq(self.read.data),
-            scaler.sums.eq(array.o),
-            results.i_valid.eq(scaler.o_valid),
-            results.i.eq(scaler.o),
-            results.i_eight.eq(scaler.o_eight),
-            results.i_end.eq(scaler.o_end),
+            tile_in.d.eq(scales.d),
+            tile_in.m.eq(scales.m),
         ]
         m.d.comb += [array.a[c].eq(self.read.data[c].a) for c in range(params.columns)]
+
+        summed, into = array.o_tag, accumulate.i.p
+        for r in range(params.rows):
+            m.d.comb += [into[f"d_{r}"][0].eq(summed.d[r]), into[f"m_{r}"][0].eq(summed.m[r])]
+            for c in range(params.columns):
+                m.d.comb += into[f"sums_{c}_{r}"][0].eq(array.o[c][r])
+                m.d.comb += results.i[c][r].eq(accumulate.o.p[f"result_{c}_{r}"])
+        for c in range(params.columns):
+            m.d.comb += [into[f"s_{c}"][0].eq(summed.s[c]), into[f"suma_{c}"][0].eq(summed.suma[c])]
+        m.d.comb += [
+            accumulate.i.valid.eq(array.o_valid),
+            into.eight[0].eq(summed.control.eight),
+            into.zero[0].eq(~summed.control.minimum),
+            into.last.eq(summed.control.last),
+            into.tag.eight.eq(summed.control.eight),
+            into.tag.end.eq(summed.control.end),
+            accumulate.o.ready.eq(1),
+            results.i_valid.eq(accumulate.o.valid),
+            results.i_eight.eq(accumulate.o.p.tag.eight),
+            results.i_end.eq(accumulate.o.p.tag.end),
+        ]
         return m
+
+
+TILE_CONTROL = data.StructLayout({"eight": 1, "minimum": 1, "last": 1, "end": 1})
+"""A tile: 8-bit weights, minima, last block of a row group, last of the matrix."""
+
+
+def tile_layout(params: MatmulParams) -> data.StructLayout:
+    """Return what accompanies the sums of a tile: scales of its rows, scales and sums of its activations."""
+    halves = data.ArrayLayout(HALF_BITS, params.rows)
+    scales, sums = (data.ArrayLayout(bits, params.columns) for bits in (SCALE_BITS, SUM_BITS))
+    return data.StructLayout({"control": TILE_CONTROL, "d": halves, "m": halves, "s": scales, "suma": sums})
+
+
+def _row_group(params: MatmulParams) -> Kernel:
+    return row_group(params.rows, params.columns)
+
+
+def _pipeline(clock_mhz: float, technology: str) -> dict[str, Any]:
+    return {"clock_mhz": clock_mhz, "technology": technology, "chain": True}

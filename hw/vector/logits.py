@@ -1,12 +1,11 @@
 """The last results of a step: the arg-max of the logits, and the logits themselves on their way to memory."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
-from rtlm.hw.common.order_keys import to_key
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.kernels import argmax
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
@@ -15,8 +14,8 @@ from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 class ArgMax(wiring.Component):
     """Find the largest logit of each column, and its index.
 
-    Protocol: packets of 32 logits (the last of a column may be shorter), in a packet's turn for each column; the first
-    packet of a column begins anew. `done` pulses when the beat tagged `final` has been counted.
+    Protocol: packets of 32 logits (the last of a column may be shorter), in a packet's turn for each column. A column's
+    winner is there when its last beat has been counted; `done` pulses when that is so for the beat tagged `final`.
     Latency: that of the kernel `argmax` and one cycle. Throughput: one beat a cycle.
     Numerics: the largest F32, the lowest index among equals; -0 equals +0, a NaN is largest.
 
@@ -48,17 +47,11 @@ class ArgMax(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build kernel and comparison of packets."""
+        """Build the kernel."""
         m = Module()
         params = self.params
-        packet = data.StructLayout({"column": params.column_bits, "first": 1, "final": 1})
         kernel = argmax.component(
-            lanes=params.lanes,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-            max_length=params.block_beats,
-            tag=packet,
-            busy=params.clock_gating,
+            lanes=params.lanes, **params.pipeline, busy=params.clock_gating, keys=params.columns, tag=unsigned(1)
         )
         add_pipeline(m, "kernel", kernel, gated=params.clock_gating)
         tag = self.i.p.tag
@@ -70,25 +63,20 @@ class ArgMax(wiring.Component):
             kernel.i.valid.eq(self.i.valid),
             self.i.ready.eq(kernel.i.ready),
             kernel.i.p.logit.eq(self.i.p.y),
-            kernel.i.p.last.eq(tag.packet_last),
-            kernel.i.p.tag.column.eq(tag.column),
-            kernel.i.p.tag.first.eq(tag.index == 0),
-            kernel.i.p.tag.final.eq(tag.final),
+            kernel.i.p.last.eq(tag.column_last),
+            kernel.i.p.tag.eq(tag.final),
             kernel.o.ready.eq(1),
         ]
         for lane in range(params.lanes):
             m.d.comb += kernel.i.p.index[lane].eq(Cat(Value.cast(lane + params.lanes)[: params.lane_shift], beat))
 
-        found = kernel.o.p
-        columns = range(params.columns)
-        m.d.sync += self.done.eq(kernel.o.valid & found.tag.final)
-        best = Signal(32)
-        m.d.comb += best.eq(Array(self.best_value[c] for c in columns)[found.tag.column])
+        best, column = kernel.o.p, 0
+        if params.columns > 1:
+            m.d.comb += kernel.i.p.key.eq(tag.column)
+            column = best.key
+        m.d.sync += self.done.eq(kernel.o.valid & best.tag)
         with m.If(kernel.o.valid):
-            with m.If(found.tag.first | (to_key(found.logit) > to_key(best))):
-                for c in columns:
-                    with m.If(found.tag.column == c):
-                        m.d.sync += [self.best_value[c].eq(found.logit), self.best_index[c].eq(found.index)]
+            m.d.sync += [self.best_value[column].eq(best.logit), self.best_index[column].eq(best.index)]
         return m
 
 

@@ -1,11 +1,13 @@
 """The vector engine: everything between the matrix unit's results and the next matrix product."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline, add_unit
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
-from rtlm.hw.kernels import dequantise_half
+from rtlm.hw.kernels import dequantise_half, norm_scalar
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
 from rtlm.hw.vector.embed import EmbedUnpacker
@@ -13,7 +15,6 @@ from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.kv import KvWriter
 from rtlm.hw.vector.load import TableLoader
 from rtlm.hw.vector.logits import ArgMax, LogitWriter
-from rtlm.hw.vector.norm import ColumnScale
 from rtlm.hw.vector.operands import OperandFetch
 from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
 from rtlm.hw.vector.routes import EpilogueRoutes
@@ -111,12 +112,9 @@ class VectorEngine(wiring.Component):
             }
         )
         self._routes = EpilogueRoutes(params)
-        self._dequantise = dequantise_half.component(
-            lanes=params.lanes,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-            busy=params.clock_gating,
-        )
+        build: dict[str, Any] = {"lanes": params.lanes, **params.pipeline, "busy": params.clock_gating}
+        self._dequantise = dequantise_half.component(**build)
+        self._scale = norm_scalar.component(**build, keys=params.columns, tag=unsigned(1))
 
     @property
     def latency(self) -> dict[Epilogue, int]:
@@ -140,7 +138,7 @@ class VectorEngine(wiring.Component):
         m.submodules.operands = operands = OperandFetch(params)
         m.submodules.routes = routes = self._routes
         m.submodules.collector = collector = PacketCollector(params)
-        m.submodules.scale = scale = ColumnScale(params)
+        scale = add_pipeline(m, "scale", self._scale, gated=params.clock_gating)
         kv, logits, unpacker = KvWriter(params), LogitWriter(params), EmbedUnpacker(params)
         # Units that rest most of the time, each with what it has to be awake for.
         rests = {
@@ -165,9 +163,8 @@ class VectorEngine(wiring.Component):
         def is_kind(*kinds: Epilogue) -> Value:
             return Cat(kind == k for k in kinds).any()
 
-        begin = self._accept(
-            m, active, kind, scale=scale, loader=loader, kv=kv, collector=collector, logits=logits, routes=routes
-        )
+        self._scalars_awaited = Signal(range(params.columns + 1))
+        begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, logits=logits, routes=routes)
         with m.If(begin):
             m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]
             with m.Switch(command.epilogue):
@@ -248,13 +245,18 @@ class VectorEngine(wiring.Component):
             operands.x_write.p.data.eq(routes.o_x.p.x),
             scale.i.valid.eq(routes.o_x.valid),
             scale.i.p.square.eq(routes.o_x.p.square),
-            scale.i.p.column.eq(routes.o_x.p.tag.column),
-            scale.i.p.last_column.eq(routes.o_x.p.tag.last_column),
-            scale.i.p.column_last.eq(routes.o_x.p.tag.column_last),
-            scale.inv_n.eq(inv_n),
-            scale.eps.eq(eps),
+            scale.i.p.inv_n.eq(inv_n),
+            scale.i.p.eps.eq(eps),
+            scale.i.p.tag.eq(routes.o_x.p.tag.last_column),
+            scale.i.p.last.eq(routes.o_x.p.tag.column_last),
+            scale.o.ready.eq(1),
+            self.o_scale.valid.eq(scale.o.valid),
+            self.o_scale.p.last_column.eq(scale.o.p.tag),
+            self.o_scale.p.r.eq(scale.o.p.result),
         ]
-        wiring.connect(m, scale.o, wiring.flipped(self.o_scale))
+        if params.columns > 1:
+            m.d.comb += [scale.i.p.key.eq(routes.o_x.p.tag.column), self.o_scale.p.column.eq(scale.o.p.key)]
+        _count(m, self._scalars_awaited, scale.i.valid & scale.i.p.last, scale.o.valid)
 
         # Quantised packets.
         wiring.connect(m, routes.o, collector.i)
@@ -268,11 +270,11 @@ class VectorEngine(wiring.Component):
             kv.kv_base.eq(self.kv_base),
         ]
         self._write(m, kv, logits)
-        waiting = self.i_command.valid | active | loader.busy | scale.busy | kv.busy | logits.busy | self.o_writes.valid
-        m.d.comb += self.idle.eq(~waiting & ~self._packets_pending)
+        waiting = self.i_command.valid | active | loader.busy | kv.busy | logits.busy | self.o_writes.valid
+        m.d.comb += self.idle.eq(~waiting & ~self._packets_pending & (self._scalars_awaited == 0))
         return m
 
-    def _accept(self, m, active, kind, *, scale, loader, kv, collector, logits, routes) -> Signal:
+    def _accept(self, m, active, kind, *, loader, kv, collector, logits, routes) -> Signal:
         """Take commands; give the pulse that begins one that is no load."""
         command = self.i_command.p
         packets = Signal(IN_FLIGHT_BITS)
@@ -296,7 +298,7 @@ class VectorEngine(wiring.Component):
                     clash.eq((kind == Epilogue.ROPE_Q) | (kind == Epilogue.ROPE_K) | (kind == Epilogue.EMBED)),
                 ]
             with m.Case(Epilogue.RESIDUAL, Epilogue.EMBED):
-                m.d.comb += free.eq(~loader.busy & ~scale.busy)
+                m.d.comb += free.eq(~loader.busy & (self._scalars_awaited == 0))
             with m.Case(Epilogue.ROPE_Q):
                 m.d.comb += free.eq(~loader.busy)
             with m.Case(Epilogue.ROPE_K):

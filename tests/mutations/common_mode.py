@@ -8,7 +8,7 @@ SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rop
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
 )
-RESIDUAL_NORM = "hw/kernels/residual_norm.py"
+RESIDUAL_NORM, MATMUL = "hw/kernels/residual_norm.py", "hw/kernels/matmul.py"
 
 OF_KERNELS = tuple(
     Mutation(name, file, old, new, REFERENCES)
@@ -49,6 +49,12 @@ OF_KERNELS = tuple(
         ("sum of softmax in another unit", SOFTMAX, "to_float(total, F32, FRACTION)", "to_float(total, F32, 23)"),
         ("smallest logit", ARGMAX, "stream_argmax(logit,", "stream_argmax(-logit,"),
         ("residual subtracted", "hw/kernels/residual.py", "return x + y", "return x - y"),
+        ("bias of a weight's scale", MATMUL, "HALF_BIAS, SCALE_BIAS = 25, 134", "HALF_BIAS, SCALE_BIAS = 24, 134"),
+        ("no implied bit in a weight's scale", MATMUL, "bits(d, 0, 10), normal]", "bits(d, 0, 10), bits(d, 9, 10)]"),
+        ("terms rounded down", MATMUL, 'rounding="half_up"', 'rounding="floor"'),
+        ("terms shifted by less", MATMUL, "-MAX_RIGHT_SHIFT, MAX_LEFT", "-31, MAX_LEFT"),
+        ("a score that does not exist counts", ATTENTION, "select(exists, s, -math.inf)", "s"),
+        ("smallest exponent 0", ATTENTION, "exponent_field(sv), 0)), 1)", "exponent_field(sv), 0)), 0)"),
         ("norm of the old residual", RESIDUAL_NORM, "norm_input(total, w)", "norm_input(x, w)"),
     )
 )

@@ -29,8 +29,8 @@ class Mutation:
 BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
 WRITER, REGISTERS = "hw/memory/writer.py", "hw/registers/axi_lite.py"
 READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/hls/functions.py"
-ARRAY, SCALE = "hw/matmul/array.py", "hw/matmul/scale_accumulate.py"
-SCORES, NORM = "hw/attention/scores.py", "hw/vector/norm.py"
+ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"
+SCORES, PIPELINE = "hw/attention/scores.py", "hw/hls/pipeline.py"
 ONE_PORT = "memory/one_port_two_beats"
 FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
 ARRAY_TESTS = "pytest tests/hw/matmul/test_matmul.py -k array_variants"
@@ -163,19 +163,19 @@ MUTATIONS = (
     ),
     Mutation(
         "swapped nibbles",
-        ARRAY,
-        "Cat(low, spacing, high, Const(0, 4))",
-        "Cat(high, spacing, low, Const(0, 4))",
+        ROWS,
+        "pack(Vector([u0, space, u1]))",
+        "pack(Vector([u1, space, u0]))",
         ARRAY_TESTS,
     ),
     Mutation(
         "borrow between fields ignored",
-        ARRAY,
-        "p[params.field_bits :].as_signed() + p[params.field_bits - 1]",
-        "p[params.field_bits :].as_signed()",
+        ROWS,
+        "(group >> field_bits) + bits(group, field_bits - 1, field_bits)",
+        "(group >> field_bits)",
         ARRAY_TESTS,
     ),
-    Mutation("partial sums kept", ARRAY, "total + Mux(first, 0, running)", "total + running", ARRAY_TESTS),
+    Mutation("partial sums kept", PIPELINE, "new = Mux(first, 0, kept) + x", "new = kept + x", ARRAY_TESTS),
     Mutation(
         "last step too early", ARRAY, "step == params.word_cycles - 1", "step == params.word_cycles - 2", ARRAY_TESTS
     ),
@@ -253,32 +253,44 @@ MUTATIONS = (
     Mutation(
         "maximum of scores loses one",
         SCORES,
-        "with m.If(key > register):",
-        "with m.If(key < register):",
+        "largest.i.payload.exists[p].eq(pipe.o.payload.tag.exists[p])",
+        "largest.i.payload.exists[p].eq(1)",
         "bench attention/steps",
     ),
     Mutation(
-        "score sum not begun anew", SCORES, "Mux(first, 0, running) + part", "running + part", "bench attention/steps"
+        "sums of weights end late",
+        SCORES,
+        "sums.i.payload.last.eq(self.w_last)",
+        "sums.i.payload.last.eq(0)",
+        "bench attention/steps",
     ),
     Mutation(
-        "minimum added to formats without", SCALE, "Mux(control.minimum, tm, 0)", "tm", "bench qmatmul/one-column"
+        "minimum added to formats without",
+        "hw/matmul/scales.py",
+        "Mux(self.minimum, half(2 * r + 1), 0)",
+        "half(2 * r + 1)",
+        "bench qmatmul/one-column",
     ),
     Mutation(
         "half unit not added",
-        SCALE,
-        "(product + Mux(right, half, 0))",
-        "(product + Mux(right, 0, 0))",
+        "hw/hls/gates.py",
+        "(v + 1)[1 : width + 1]",
+        "v[1 : width + 1]",
         "bench qmatmul/one-column",
     ),
     Mutation(
-        "accumulator not begun anew",
-        SCALE,
-        "term + Mux(control.first, 0, acc)",
-        "term + acc",
+        "row group ends late",
+        "hw/matmul/unit.py",
+        "into.last.eq(summed.control.last)",
+        "into.last.eq(summed.control.end)",
         "bench qmatmul/one-column",
     ),
     Mutation(
-        "sum of squares not begun anew", NORM, "Mux(column_last, 0, following)", "following", "bench vector/narrow"
+        "columns share the sum of squares",
+        "hw/vector/unit.py",
+        "scale.i.p.key.eq(routes.o_x.p.tag.column)",
+        "scale.i.p.key.eq(0)",
+        "bench vector/long-heads",
     ),
     Mutation(
         "program unchecked",

@@ -2,6 +2,7 @@
 
 import pytest
 from rtlm.gen.area import pipelines
+from rtlm.gen.area.counts import KernelUse
 from rtlm.gen.area.pipelines import pipeline
 
 
@@ -15,12 +16,13 @@ def test_a_delay_is_registers_or_a_shift_register(taps, ffs, tables):
 
 
 def test_lanes_are_copies():
-    one, five = (pipeline("position_score", lanes, 300, "xilinx-us+", 3) for lanes in (1, 5))
-    scheduled = pipelines._scheduled("position_score", 5, 300, "xilinx-us+", 3, 0)
+    one, five = (KernelUse(name="position_score", lanes=lanes, tag_bits=3) for lanes in (1, 5))
+    scheduled = pipelines._scheduled(five, 300, "xilinx-us+")
+    one, five = (pipeline(use, 300, "xilinx-us+") for use in (one, five))
     assert five == scheduled
     assert five.ffs > 4 * one.ffs
 
 
 def test_a_faster_clock_needs_more_registers():
-    slow, fast = (pipeline("swiglu", 1, mhz, "xilinx-us+") for mhz in (100, 300))
+    slow, fast = (pipeline(KernelUse(name="swiglu"), mhz, "xilinx-us+") for mhz in (100, 300))
     assert slow.ffs + slow.shift_luts < fast.ffs + fast.shift_luts

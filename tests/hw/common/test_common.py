@@ -1,13 +1,12 @@
-"""What hw/common shares: trees, stage registers, order keys, KV geometry."""
+"""What hw/common shares: trees, stage registers, KV geometry."""
 
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from rtlm.hw.common.kv_cache import KvGeometry
-from rtlm.hw.common.order_keys import from_key, to_key
 from rtlm.hw.common.stages import held_flag, held_value
-from rtlm.hw.common.trees import max_tree, mux_tree, sum_tree
+from rtlm.hw.common.trees import mux_tree, sum_tree
 
 
 def run(m, testbench, *, clocked=False):
@@ -23,8 +22,8 @@ def test_trees(count, seed):
     rng = np.random.default_rng(seed)
     m = Module()
     inputs, index = [Signal(8, name=f"i_{n}") for n in range(count)], Signal(3)
-    total, largest, chosen = Signal(16), Signal(8), Signal(8)
-    m.d.comb += [total.eq(sum_tree(inputs)), largest.eq(max_tree(inputs)), chosen.eq(mux_tree(index, inputs))]
+    total, chosen = Signal(16), Signal(8)
+    m.d.comb += [total.eq(sum_tree(inputs)), chosen.eq(mux_tree(index, inputs))]
 
     async def check(context):
         for _ in range(50):
@@ -32,27 +31,8 @@ def test_trees(count, seed):
             for signal, value in zip(inputs, values, strict=True):
                 context.set(signal, value)
             context.set(index, place := int(rng.integers(count)))
-            assert (context.get(total), context.get(largest)) == (sum(values), max(values))
+            assert context.get(total) == sum(values)
             assert context.get(chosen) == values[place]
-
-    run(m, check)
-
-
-def test_order_keys_order_like_floats(seed):
-    drawn = np.random.default_rng(seed).integers(0, 1 << 32, 300, dtype=np.uint32).view(np.float32)
-    floats = np.concatenate([[-np.inf, -1.5, -1e-45, 0, 1e-45, 1, np.inf], drawn[np.isfinite(drawn)]])
-    floats = np.unique(floats.astype(np.float32))
-    m = Module()
-    bits, key, back = Signal(32), Signal(32), Signal(32)
-    m.d.comb += [key.eq(to_key(bits)), back.eq(from_key(key))]
-
-    async def check(context):
-        keys = []
-        for pattern in floats.view(np.uint32).tolist():
-            context.set(bits, pattern)
-            keys.append(context.get(key))
-            assert context.get(back) == pattern
-        assert keys == sorted(set(keys))
 
     run(m, check)
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from gguf.quants import dequantize
 from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, TileShape, pack_tiles, unpack_tiles
-from rtlm.hw.matmul.model import accumulate, bf16_parts, fp16_parts
+from rtlm.hw.matmul.model import accumulate
 
 FORMATS = list(BlockFormat)
 
@@ -103,13 +103,16 @@ def exact_accumulator(blocks, a, scale, row):
     """One row by Python integers, written from docs/numerics.md and not from the NumPy code."""
     acc = 0
     for kb in range(blocks.k_blocks):
-        s_sig, s_exp = (int(x) for x in bf16_parts(scale[kb]))
+        s_exp = int(scale[kb]) >> 7
+        s_sig = (int(scale[kb]) & 127) + 128 if s_exp else 0
         suma = sum(int(x) for x in a[kb])
         total = sum((int(u) - blocks.format.zero) * int(x) for u, x in zip(blocks.u[row, kb], a[kb], strict=True))
         terms = [(total, blocks.d)] + ([(suma, blocks.m)] if blocks.m is not None else [])
         for value, source in terms:
-            sig, exponent = (int(x) for x in fp16_parts(source[row, kb]))
-            shift = exponent + s_exp - 135
+            half = int(source[row, kb])
+            exponent = half >> 10 & 31
+            sig = ((half & 1023) + (1024 if exponent else 0)) * (-1 if half >> 15 else 1)
+            shift = max(exponent, 1) + s_exp - 135
             p = value * sig * s_sig
             right = min(-shift, 45)
             acc += p << min(shift, 47) if shift >= 0 else (p + (1 << (right - 1))) >> right

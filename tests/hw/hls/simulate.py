@@ -13,15 +13,18 @@ PATIENCE = 4000
 """Cycles without a beat after which none comes any more."""
 
 
-def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=None, loads=3, **changes):
+def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=None, loads=3, keys=1, **changes):
     """Drive random packets through the gates; everything that comes out is what the model says, and all of it comes.
 
-    A kernel with memories gets so many loads, each read by a part of the packets.
+    A kernel with memories gets so many loads, each read by a part of the packets. With several keys packets interleave.
     """
     rng, chance = np.random.default_rng(seed), random.Random(seed)
-    component = kernel.component(directives, **changes, max_length=max_length)
+    component = kernel.component(directives, **changes, max_length=max_length, keys=keys)
     lanes = component.plan.lanes
-    last = draw_ends(rng, beats, longest, chance=0.3)
+    # Beats in the order of their packets; where these interleave, key by key, and `order` says when each comes.
+    key = np.sort(rng.integers(0, keys, beats))
+    order = np.array(list(_mixed(rng, key)))
+    last = draw_ends(rng, beats, longest, chance=0.3) | np.append(np.diff(key) != 0, True)
     fields = [
         random_bits(rng, type_, (beats,) if shared else (beats, lanes)) for type_, shared in kernel.arguments.values()
     ]
@@ -38,11 +41,23 @@ def check(kernel, directives=None, *, beats=60, longest=9, seed=1, max_length=No
             words[name] = [hls.from_bits(b, type_) for b, (_, type_) in zip(bits, memory.fields, strict=True)]
         part = [v[first:behind] for v in values]
         expected += rows(kernel, model_of_beats(kernel, part, words, last[first:behind]))
-    out = simulate(component, kernel, fields, last, [behind - 1 for _, behind in parts], contents, chance)
+    come = {n: place for place, n in enumerate(np.flatnonzero(last) if kernel.graph.once_per_packet else range(beats))}
+    expected = [expected[come[n]] for n in order if n in come]
+    sent = [f[order] for f in fields], last[order], key[order]
+    out = simulate(component, kernel, *sent, [behind - 1 for _, behind in parts], contents, chance)
     assert len(out) == len(expected)
     for number, (seen, wanted) in enumerate(zip(out, expected, strict=True)):
         assert seen == wanted, f"beat {number} of {kernel.name}"
     return component
+
+
+def _mixed(rng, key):
+    """Beats of several keys in turn, each key's in their order."""
+    left = {k: list(np.flatnonzero(key == k)) for k in np.unique(key)}
+    while left:
+        k = rng.choice(list(left))
+        yield left[k].pop(0)
+        left = {k: beats for k, beats in left.items() if beats}
 
 
 def rows(kernel, results):
@@ -54,7 +69,7 @@ def rows(kernel, results):
     return [tuple(int(v) for column in columns for v in column[n]) for n in range(len(columns[0]))]
 
 
-def simulate(component, kernel, fields, last, releases, contents, chance):
+def simulate(component, kernel, fields, last, key, releases, contents, chance):
     """Return the beats that come out."""
     out, waiting = [], len(last)
     once = kernel.graph.once_per_packet
@@ -67,6 +82,8 @@ def simulate(component, kernel, fields, last, releases, contents, chance):
         }
         if component.framing:
             bits["last"] = int(last[n])
+        if component.keys > 1:
+            bits["key"] = int(key[n])
         if component.memories:
             bits["release"] = int(n in releases)
         return bits

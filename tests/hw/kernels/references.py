@@ -365,6 +365,83 @@ def argmax(logit, index):
     return [exactly(best), exactly(ties.min(axis=-1))]
 
 
+def position_weight(s, m, sv, e, exists):
+    """Nothing of a position that does not exist."""
+    return [
+        Expected(np.where(exists == 1, each.exact, 0), np.where(exists == 1, each.error, 0))
+        for each in softmax_weight(s, m, sv, e)
+    ]
+
+
+def draw_exists(values):
+    """Draw packets of values and of flags which of them exist, at least one."""
+
+    def draw(rng):
+        for length in (1, 2, 7, 100):
+            exists = rng.integers(0, 2, (200, length))
+            exists[np.arange(200), rng.integers(0, length, 200)] = 1
+            yield values(rng, (200, length)), exists
+
+    return draw
+
+
+def largest_score(s, exists):
+    return [exactly(np.where(exists == 1, s, -np.inf).max(axis=-1))]
+
+
+def value_exponent(sv, exists):
+    """Exponents of BF16 count from -126 = 1; zero has 0."""
+    field = np.where(sv == 0, 0.0, np.frexp(sv)[1] + 126.0)
+    return [exactly(np.maximum(np.where(exists == 1, field, 0).max(axis=-1), 1))]
+
+
+def draw_weight_sums(rng):
+    for length in (1, 2, 7, 300):
+        yield rng.integers(0, (1 << 24) + 1, (50, length)), rng.integers(0, (1 << 15) + 1, (50, length))
+
+
+def weight_sums(p, w):
+    return [exactly(p.sum(axis=-1)), exactly(w.sum(axis=-1))]
+
+
+def draw_norm_scalar(rng):
+    """Sums below what float64 holds exactly, and some that saturate."""
+    for length in (1, 2, 32, 577):
+        square = rng.integers(0, 1 << int(rng.integers(20, 43)), (200, length))
+        yield square, np.float32(1 / length), np.float32(1e-5)
+    yield np.full((9, 8), 1 << 62), np.float32(1 / 8), np.float32(1e-5)
+
+
+def norm_scalar(square, inv_n, eps):
+    ss = np.minimum(square.sum(axis=-1), 2.0**64 - 1)
+    return rms_scale(ss, inv_n[..., 0], eps[..., 0])
+
+
+def half_value(d):
+    """Significand and exponent of IEEE binary16, of which exponent 31 is an exponent like others."""
+    d = d.astype(np.int64)
+    field = d // 1024 % 32
+    sign = np.where(d >= 1 << 15, -1, 1)
+    return sign * (d % 1024.0 + 1024 * (field > 0)), np.maximum(field, 1.0)
+
+
+def scale_value(s):
+    s = s.astype(np.int64)
+    return np.where(s < 128, 0.0, s % 128 + 128), s // 128.0
+
+
+def draw_scaled(rng):
+    """Scales of all kinds, of which none moves a product out of the accumulator."""
+    value, d = integers(rng, -(1 << 20), (1 << 20) - 1), rng.integers(0, 1 << 16, SAMPLES)
+    return [(value, d, rng.integers(0, 110 << 7, SAMPLES)), (value, d, rng.integers(90 << 7, 110 << 7, SAMPLES))]
+
+
+def scaled(value, d, s):
+    (d_significand, d_exponent), (s_significand, s_exponent) = half_value(d), scale_value(s)
+    real = value * d_significand * s_significand * 2.0 ** (d_exponent - 25 + s_exponent - 134 + 24)
+    return [exactly(np.floor(real + 0.5))]
+
+
 ONCE = "0.5 ulp"
 REFERENCES: dict[str, Reference] = {
     "residual": Reference(ONCE, operands((-60, 60), (-60, 60)), sum_of),
@@ -393,10 +470,25 @@ REFERENCES: dict[str, Reference] = {
     "dequantise": Reference("exact", draw_dequantise, dequantise),
     "dequantise_half": Reference("exact", draw_dequantise_half, dequantise_half),
     "softmax_weight": Reference("0.5 units, and 2.1 + |s - m| ulp of the value", draw_softmax_weight, softmax_weight),
-    "position_weight": Reference("0.5 units, and 2.1 + |s - m| ulp of the value", draw_softmax_weight, softmax_weight),
+    "position_weight": Reference(
+        "0.5 units, and 2.1 + |s - m| ulp of the value",
+        lambda rng: [(*each, rng.integers(0, 2, SAMPLES)) for each in draw_softmax_weight(rng)],
+        position_weight,
+    ),
     "softmax": Reference(
         "3.7 ulp; 2.1 + 3 |s - max| ulp of each exponential; n / 2 units of 2**-24 of the sum", draw_softmax, softmax
     ),
     "argmax": Reference("exact", draw_argmax, argmax),
+    "largest_score": Reference("exact", draw_exists(lambda rng, shape: floats(rng, shape, -100, 100)), largest_score),
+    "value_exponent": Reference(
+        "exact",
+        draw_exists(lambda rng, shape: bf16_scales(rng, shape, -126, 127) * rng.integers(0, 2, shape).astype("f4")),
+        value_exponent,
+    ),
+    "weight_sums": Reference("exact", draw_weight_sums, weight_sums),
+    "norm_scalar": Reference("3.9 ulp", draw_norm_scalar, norm_scalar),
+    "half_parts": Reference("exact", lambda rng: [(np.arange(1 << 16),)], lambda d: [*map(exactly, half_value(d))]),
+    "scale_parts": Reference("exact", lambda rng: [(np.arange(1 << 15),)], lambda s: [*map(exactly, scale_value(s))]),
+    "scaled": Reference("exact", draw_scaled, scaled),
 }
 """By a kernel's name."""

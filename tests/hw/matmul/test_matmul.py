@@ -24,15 +24,16 @@ def test_array_variants(lanes, sharing):
         # The low row of a pair at an extreme, the high one opposite or zero: the borrow between fields.
         u[case, 1::2] = rng.integers(0, 2) * 15
     expected = np.einsum("nrk,nck->ncr", u, a)
-    array = DotArray(params)
+    pipeline = {"clock_mhz": 300, "technology": "xilinx-us+"}
+    array, latency = DotArray(params, pipeline=pipeline), DotArray.latency_of(params, pipeline)
 
-    schedule = [None] * DotArray.latency(params)
+    schedule = [None] * latency
     for n in range(cases):
         schedule += [None] * int(rng.integers(0, 3)) + [(n, step) for step in range(params.word_cycles)]
-    schedule += [None] * DotArray.latency(params)
+    schedule += [None] * latency
 
     async def drive(ctx):
-        for cycle, work in enumerate(schedule[DotArray.latency(params) :]):
+        for cycle, work in enumerate(schedule[latency:]):
             ctx.set(array.i_valid, work is not None)
             if work is not None:
                 n, step = work

@@ -1,0 +1,78 @@
+"""Scales of a run of tiles: a scale word, used up quarter by quarter."""
+
+from itertools import pairwise
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from rtlm.hw.kernels.matmul import HALF_BITS
+from rtlm.hw.matmul.params import MatmulParams
+
+QUARTERS = 4
+"""A scale word is used up in quarters: the scales of one Q4_1, two Q4_0 or four Q8_0 tiles."""
+
+
+class TileScales(wiring.Component):
+    """Hold a scale word and give the scales of each tile.
+
+    Protocol: `load` takes a scale word. `take` asks for a tile's scales; `part` is the tile's place in the quarter in
+    use, and `advance` discards the quarter behind this tile.
+    Latency: a cycle from `take` to `d` and `m`, which hold until the next. Throughput: a tile a cycle.
+
+    Parameters
+    ----------
+    params
+        Size of the matrix unit.
+
+    Ports
+    -----
+    load, word
+        A scale word.
+    take, eight, minimum, part, advance
+        A tile: whether its weights have 8 bits, whether it has minima, and where its scales lie.
+    d, m
+        Scale and minimum (0 where there is none) of each nibble row, fp16. With 8-bit weights only those of even rows
+        count.
+    """
+
+    def __init__(self, params: MatmulParams):
+        self._params = params
+        halves = data.ArrayLayout(HALF_BITS, params.rows)
+        super().__init__(
+            {
+                "load": In(1),
+                "word": In(params.word_bits),
+                "take": In(1),
+                "eight": In(1),
+                "minimum": In(1),
+                "part": In(2),
+                "advance": In(1),
+                "d": Out(halves),
+                "m": Out(halves),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Build the word's registers and the selection."""
+        m = Module()
+        rows, size = self._params.rows, self._params.word_bits // QUARTERS
+        quarters = [Signal(size, name=f"quarter_{i}", reset_less=True) for i in range(QUARTERS)]
+        with m.If(self.load):
+            for i, quarter in enumerate(quarters):
+                m.d.sync += quarter.eq(self.word[i * size : (i + 1) * size])
+        with m.Elif(self.take & self.advance):
+            for quarter, following in pairwise(quarters):
+                m.d.sync += quarter.eq(following)
+
+        def half(index: int) -> Value:
+            return quarters[0][index * HALF_BITS : (index + 1) * HALF_BITS]
+
+        with m.If(self.take):
+            for r in range(rows):
+                d = Mux(self.minimum, half(2 * r), Mux(self.part[0], half(rows + r), half(r)))
+                if r % 2 == 0:
+                    low = Mux(self.part[0], half(rows // 2 + r // 2), half(r // 2))
+                    high = Mux(self.part[0], half(3 * rows // 2 + r // 2), half(rows + r // 2))
+                    d = Mux(self.eight, Mux(self.part[1], high, low), d)
+                m.d.sync += [self.d[r].eq(d), self.m[r].eq(Mux(self.minimum, half(2 * r + 1), 0))]
+        return m
