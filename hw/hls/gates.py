@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Mux, signed, unsigned
+from rtlm.hw.common.trees import mux_tree
 from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.types import Float, Int
 
@@ -342,28 +343,33 @@ def ldexp(b: Builder, x: Net, k: Net, type_: Float) -> Net:
     return finish(b, type_, p.sign, packed, p.zero, p.special, p.nan)
 
 
+FINE_BITS = 4
+"""Bits of a distance that one shifter serves; above them a window of the operand is selected."""
+
+
 def shift(b: Builder, x: Net, k: Net, type_: Int, *, half_up: bool) -> Net:
-    """``x * 2**k`` of integers, by one shifter to the right: to the left it works on the mirror image.
+    """``x * 2**k`` of integers, by one shifter to the right.
 
-    To the right it goes one place less far, by ``~k``, and the last one behind the rounding.
+    To the left the operand begins above it. Either way the distance is ``~k``, one place less than it ought to be: the
+    last one follows the rounding.
     """
-    width = max(x.width, type_.width)
-    right = b.wire(lambda k: k[-1], k)
-    distance = b.step(lambda k: k[:-1] ^ k[-1].replicate(len(k) - 1), k, delay=b.tech.levels(1))
+    width, bits = max(x.width, type_.width), k.width - 1
+    fine = min(bits, FINE_BITS)
+    span = width + (1 << fine)
 
-    def operand(x, right):
-        wide = Cat(x, (x[-1] if x.shape().signed else Const(0, 1)).replicate(width + 1 - len(x)))
-        return Mux(right, wide, Cat(wide[:width][::-1], Const(0, 1))).as_signed()
+    def window(x, k):
+        wide = Cat(x, (x[-1] if x.shape().signed else Const(0, 1)).replicate(span + (1 << bits)))
+        skipped = range(0, 1 << bits, 1 << fine)
+        from_left = [Cat(Const(0, (1 << bits) - n), x, wide[-1].replicate(span))[:span] for n in skipped]
+        return mux_tree(~k[fine:], [*(wide[n : n + span] for n in skipped), *from_left])
 
-    entered = b.step(operand, x, right, delay=b.tech.levels(1))
-    moved = b.step(lambda v, d: v >> d, entered, distance, delay=b.tech.shift(1 << distance.width))
+    found = b.step(window, x, k, delay=b.tech.shift(2 << bits - fine))
+    moved = b.step(lambda v, k: (v >> ~k[:fine])[: width + 1], found, k, delay=b.tech.shift(1 << fine))
     if half_up:
-        rounded = b.step(lambda v: (v + 1)[1 : width + 1].as_signed(), moved, delay=b.tech.add(width))
-    else:
-        rounded = b.wire(lambda v: (v >> 1)[:width].as_signed(), moved)
+        moved = b.step(lambda v, k: (v + k[-1])[: width + 1], moved, k, delay=b.tech.add(width + 1))
 
-    def chosen(right, rounded, moved):
-        value = Mux(right, rounded, moved[:width][::-1])[: type_.width]
-        return value.as_signed() if type_.low < 0 else value.as_unsigned()
+    def result(v):
+        low = v[1 : type_.width + 1]
+        return low.as_signed() if type_.low < 0 else low
 
-    return b.step(chosen, right, rounded, moved, delay=b.tech.levels(1))
+    return b.wire(result, moved)

@@ -87,7 +87,6 @@ def bits(x: Value, start: int, stop: int) -> Value:
 def shift(x: Value, k: Value, type_: Int, rounding: str = "floor") -> Value:
     """``x * 2**k`` of integers as ``type_``, modulo ``2**width``; what falls off is rounded down, or ``half_up``."""
     need_int(x, "shift")
-    need_int(k, "shift's distance")
     if not isinstance(k, Value) or not isinstance(k.type, SInt) or k.type.width > MAX_SHIFT_BITS:
         raise TypeError(f"shift goes by a signed value of at most {MAX_SHIFT_BITS} bits, not by {k!r}.")
     if max(x.type.width, type_.width) > MAX_SHIFT_WIDTH:
