@@ -107,7 +107,7 @@ class Pipeline(wiring.Component):
             self._first_beats(m, valid)
         self._nets(m, updates)
         if self.waiting:
-            self._slots(m, taken)
+            self._slots(m, taken, valid)
         if self.words:
             self._delay(self.release, "release", updates)
             for net in self.words:
@@ -132,11 +132,14 @@ class Pipeline(wiring.Component):
             m.d.comb += getattr(self, f"o_{name}").eq(getattr(self, f"{name}_at")[stages])
         return m
 
-    def _slots(self, m: Module, taken: Signal) -> None:
-        """Count the cycles of the interval: beats enter in the first, and are in stage s in cycle s modulo n."""
+    def _slots(self, m: Module, taken: Signal, valid: list) -> None:
+        """Count the cycles of the interval: beats enter in the first, and are in stage s in cycle s modulo n.
+
+        An empty pipeline waits in the first.
+        """
         last = self.phase.interval - 1
         m.d.comb += [self.waiting[0].eq(self.slot != 0), taken.eq(self.i_valid & (self.slot == 0))]
-        with m.If(self.move):
+        with m.If(self.move & Cat(*valid, *self.waiting).any()):
             m.d.sync += self.slot.eq(Mux(self.slot == last, 0, self.slot + 1))
         for turn, statements in enumerate(self.turns):
             with m.If(self.move & (self.slot == turn)):
