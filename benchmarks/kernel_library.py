@@ -27,8 +27,10 @@ from rtlm.hw.kernels import library, residual_norm, rope, swiglu
 from tests.hw.hls.simulate import check
 
 TARGET, PACKET = "xilinx-us+", 16
-KERNELS: dict[str, Kernel] = {name: getattr(library, name) for name in library.__all__} | {
-    kernel.name: kernel for kernel in (swiglu, rope, residual_norm)
+KERNELS: dict[str, Kernel] = {
+    kernel.name: kernel
+    for kernel in (*vars(library).values(), swiglu, rope, residual_norm)
+    if isinstance(kernel, Kernel)
 }
 ROWS: dict[str, list[dict[str, Any]]] = {
     "fir": [{}, {"lanes": 4}, {"lanes": 4, "ii": 4}],

@@ -168,8 +168,8 @@ def component_package(
     return package
 
 
-def add_bench(package: Package, *, kernel: str, top: str, params: KernelParams) -> None:
-    """Add the cocotb bench of a kernel to a folder.
+def add_bench(package: Package, *, kernel: str, top: str, params: KernelParams, bench: str = "bench") -> None:
+    """Add the cocotb bench of a kernel or region to a folder.
 
     Parameters
     ----------
@@ -181,11 +181,13 @@ def add_bench(package: Package, *, kernel: str, top: str, params: KernelParams) 
         Verilog module.
     params
         Size of the pipeline.
+    bench
+        Which one: a module of ``kernel_bench``.
     """
     settings = {"kernel": kernel, "top": top, **asdict(params), "beats": BENCH_BEATS}
     package.texts["bench.json"] = json.dumps(settings, indent=2) + "\n"
-    bench = resources.files("rtlm.gen.package") / "kernel_bench" / "bench.py"
-    package.texts["bench.py"] = bench.read_text(encoding="utf-8")
+    source = resources.files("rtlm.gen.package") / "kernel_bench" / f"{bench}.py"
+    package.texts["bench.py"] = source.read_text(encoding="utf-8")
 
 
 def _add_rtl(

@@ -1,4 +1,4 @@
-"""A kernel that a user wrote in a file of their own: loading it, and the folder that comes of it."""
+"""A kernel or region that a user wrote in a file of their own: loading it, and the folder that comes of it."""
 
 import contextlib
 import importlib
@@ -19,8 +19,10 @@ from rtlm.gen.package.schedule_picture import schedule_svg
 from rtlm.gen.rtl.units import KernelParams
 from rtlm.gen.rtl.verilog import emit
 from rtlm.hw.common.markdown import table
-from rtlm.hw.hls import Kernel, KernelError
+from rtlm.hw.hls import Kernel, KernelError, Region
 from rtlm.hw.hls.errors import source_place
+from rtlm.hw.hls.region_schedule import RegionSchedule
+from rtlm.hw.hls.schedule import Schedule
 
 PICTURE = "schedule.svg"
 OF_BENCH = frozenset({"bench", "cocotb", "numpy", "rtlm"}) | sys.stdlib_module_names
@@ -42,11 +44,22 @@ def load_kernel(source: str, folder: Path | None = None) -> Kernel:
     GenerateError
         If there is no such file or function, or it is not a kernel; one sentence.
     """
-    return _find_kernel(source, folder or Path())[0]
+    kernel = _find_kernel(source, folder or Path())[0]
+    if not isinstance(kernel, Kernel):
+        raise GenerateError(f"{source} is a region; load_region loads it.")
+    return kernel
 
 
-def _find_kernel(source: str, folder: Path) -> tuple[Kernel, list[Path]]:
-    """Load a kernel, and list the files beside and below its own that it imports."""
+def load_region(source: str, folder: Path | None = None) -> Region:
+    """Load a region; parameters and errors as of `load_kernel`."""
+    region = _find_kernel(source, folder or Path())[0]
+    if not isinstance(region, Region):
+        raise GenerateError(f"{source} is a kernel; load_kernel loads it.")
+    return region
+
+
+def _find_kernel(source: str, folder: Path) -> tuple[Kernel | Region, list[Path]]:
+    """Load a kernel or region, and list the files beside and below its own that it imports."""
     place, colon, name = source.rpartition(":")
     if not colon or not place or not name:
         raise GenerateError(f"'{source}' names no kernel: it is written path/to/file.py:function.")
@@ -57,9 +70,9 @@ def _find_kernel(source: str, folder: Path) -> tuple[Kernel, list[Path]]:
             raise GenerateError(f"{place} cannot be loaded: there is no module {error.name}.") from error
         raise GenerateError(f"There is no module {place}; a file's name ends with .py.") from error
     kernel = getattr(module, name, None)
-    if isinstance(kernel, Kernel):
+    if isinstance(kernel, Kernel | Region):
         return kernel, imported
-    known = sorted(key for key, value in vars(module).items() if isinstance(value, Kernel))
+    known = sorted(key for key, value in vars(module).items() if isinstance(value, Kernel | Region))
     if kernel is not None:
         raise GenerateError(f"{name} in {place} is not a kernel; put @kernel (from rtlm.hw.hls) above its definition.")
     guess = closest(name, known)
@@ -126,7 +139,7 @@ def _imports_from(folder: Path) -> Iterator[list[Path]]:
 def kernel_package(
     source: str, params: KernelParams, *, clock_mhz: float, technology: str
 ) -> tuple[Package, dict[str, Any]]:
-    """Make the folder of a user's kernel: RTL, bench against the golden model, and the kernel's file itself.
+    """Make the folder of a user's kernel or region: RTL, bench against the golden model, and the kernel's file itself.
 
     Parameters
     ----------
@@ -172,6 +185,8 @@ def kernel_package(
         "buffers": [asdict(buffer) for buffer in schedule.buffers],
         "activities": [asdict(activity) for activity in schedule.activities],
     }
+    if isinstance(schedule, RegionSchedule):
+        cost["region"] = schedule.to_json()
     settings = {
         "kernel": kernel.name,
         "parameters": asdict(params),
@@ -180,18 +195,20 @@ def kernel_package(
         "cost": cost,
     }
     package = component_package(top, component, emitted, clock_mhz, settings)
-    package.texts[PICTURE] = schedule_svg(kernel.name, schedule)
+    picture, kind = "", "kernel" if isinstance(kernel, Kernel) else "region"
+    if isinstance(schedule, Schedule):
+        package.texts[PICTURE], picture = schedule_svg(kernel.name, schedule), f"![Schedule]({PICTURE})\n\n"
     inside = source
     if path.endswith(".py"):
         inside = f"{Path(path).name}:{source.rpartition(':')[2]}"
         package.texts |= _sources(Path(path), imported)
-    add_bench(package, kernel=inside, top=top, params=params)
+    add_bench(package, kernel=inside, top=top, params=params, bench="bench" if kind == "kernel" else kind)
     package.texts["README.md"] = (
-        f"# Kernel `{kernel.name}`\n\n{(kernel.__doc__ or '').strip()}\n\n"
-        f"## Golden model\n\n```python\nfrom rtlm.gen.package.user_kernel import load_kernel\n\n"
-        f'kernel = load_kernel("{inside}")\n'
-        f"result = kernel.model({', '.join(kernel.declared)})  # NumPy arrays, bit for bit as the gates\n"
-        f"```\n\n## Cost\n\n{cost_table(cost)}\n![Schedule]({PICTURE})\n\n"
+        f"# {kind.capitalize()} `{kernel.name}`\n\n{(kernel.__doc__ or '').strip()}\n\n"
+        f"## Golden model\n\n```python\nfrom rtlm.gen.package.user_kernel import load_{kind}\n\n"
+        f'{kind} = load_{kind}("{inside}")\n'
+        f"result = {kind}.model({', '.join(kernel.declared)})  # NumPy arrays, bit for bit as the gates\n"
+        f"```\n\n## Cost\n\n{cost_table(cost)}\n{picture}"
         + component_text(component, emitted, settings)
         + files_table(package)
     )
@@ -211,9 +228,10 @@ def cost_table(cost: dict[str, Any]) -> str:
     return table(("", ""), rows)
 
 
-def _check_names(source: str, kernel: Kernel, ports: set[str]) -> None:
+def _check_names(source: str, kernel: Kernel | Region, ports: set[str]) -> None:
     """Refuse names that a module, or a field of a payload, cannot have."""
-    for name in (kernel.name, *kernel.arguments, *kernel.results):
+    fields = [*kernel.arguments, *kernel.results] if isinstance(kernel, Kernel) else [*kernel.declared]
+    for name in (kernel.name, *fields):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise GenerateError(
                 f"{source}: {name} becomes a name in Verilog: letters a to z, digits and _ are allowed."

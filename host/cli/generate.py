@@ -142,9 +142,9 @@ def kernel(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Write a kernel of your own: RTL, cost, and a bench against its golden model.
+    """Write a kernel or region of your own: RTL, cost, and a bench against its golden model.
 
-    FUNCTION is a Python function with @kernel above it; docs/hls.md walks through two.
+    FUNCTION is a Python function with @kernel or @region above it; docs/hls.md walks through both.
 
     \b
     Example:

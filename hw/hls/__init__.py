@@ -65,6 +65,13 @@ to read what they hold. A single result is called ``result``, those of a plain t
 are low. Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``. Results that depend on reductions only
 come once a packet if all do, else in each beat. ``.latency`` is in cycles (for kernels that reduce: from the last beat
 in to the first beat out).
+
+**Regions.** ``@region`` on a function over ``Stream[T]`` (``Stream[A, B]`` has two parts): kernels, regions and the
+operators of rates called on streams: ``pair(*xs)``, ``widen(x, n)``, ``narrow(x)``, ``repeat(x, n, packets=False)``,
+``repeat(x, y)``, ``split(x, n, packets=False)``, ``join(*xs, packets=False)``; ``load(x, packets)`` fills a kernel's
+memory. A stream that is used twice forks, streams that a kernel takes are paired. Rates that do not match are a
+``KernelError``. ``reg.model(*arrays)``; ``reg.schedule(directives, max_length=None)`` with the FIFOs and why they are
+as deep; ``reg.component(directives, max_length=None)``.
 """
 
 from rtlm.hw.hls.directives import Directives
@@ -98,7 +105,9 @@ from rtlm.hw.hls.language import (
     to_int,
     wrap,
 )
+from rtlm.hw.hls.region import Region, region
 from rtlm.hw.hls.sequence import filled, fold, index, previous, scan, window, zeros
+from rtlm.hw.hls.streams import Stream, join, load, narrow, pair, repeat, split, widen
 from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Fixed, Float, Ram, Shared, SInt, UInt, Vec, from_bits, to_bits
 from rtlm.hw.hls.vectors import Vector, dot, pack, unpack
 
@@ -113,8 +122,10 @@ __all__ = [
     "Kernel",
     "KernelError",
     "Ram",
+    "Region",
     "SInt",
     "Shared",
+    "Stream",
     "UInt",
     "Value",
     "Vec",
@@ -133,18 +144,25 @@ __all__ = [
     "fold",
     "from_bits",
     "index",
+    "join",
     "kernel",
     "ldexp",
+    "load",
     "maximum",
     "minimum",
+    "narrow",
     "pack",
+    "pair",
     "previous",
     "recip",
     "recip_exact",
+    "region",
+    "repeat",
     "rsqrt",
     "scan",
     "select",
     "shift",
+    "split",
     "sqrt",
     "stream_argmax",
     "stream_last",
@@ -155,6 +173,7 @@ __all__ = [
     "to_float",
     "to_int",
     "unpack",
+    "widen",
     "window",
     "wrap",
     "zeros",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rtlm.hw.hls import functions
@@ -12,6 +12,13 @@ from rtlm.hw.hls.graph import Recurrence, Value
 from rtlm.hw.hls.trace import TracedFunction
 from rtlm.hw.hls.types import F32, Fixed, Float, RamType, Type, UInt, VectorType
 from rtlm.hw.hls.vectors import leaves
+
+
+class Named(Protocol):
+    """What an error needs of a kernel or region."""
+
+    name: str
+
 
 _BELOW_MIN = 2.0**-126 - 2.0**-151  # what is smaller rounds, with unbounded exponent, below the smallest normal F32
 
@@ -27,11 +34,11 @@ def evaluate(kernel: TracedFunction, arrays: tuple, last: Any) -> Any:
     contents: dict[str, list[Any]] = {}
     for (name, type_), array in zip(kernel.declared.items(), arrays, strict=True):
         if isinstance(type_, RamType):
-            contents[name] = _split(kernel, name, type_.item, array)
+            contents[name] = split_fields(kernel, name, type_.item, array)
         else:
-            fields += _split(kernel, name, type_, array)
+            fields += split_fields(kernel, name, type_, array)
     results = iter(evaluate_fields(kernel, fields, contents, last))
-    return kernel.pack([_joined(type_, results) for type_ in kernel.declared_results.values()])
+    return kernel.pack([joined_fields(type_, results) for type_ in kernel.declared_results.values()])
 
 
 def evaluate_fields(
@@ -39,7 +46,8 @@ def evaluate_fields(
 ) -> list[np.ndarray]:
     """Evaluate ``kernel`` on one array a field; see :meth:`.kernel.Kernel.model_of_fields`."""
     inputs = [
-        _input(kernel, name, type_, a) for (name, (type_, _)), a in zip(kernel.arguments.items(), fields, strict=True)
+        checked_field(kernel, name, type_, a)
+        for (name, (type_, _)), a in zip(kernel.arguments.items(), fields, strict=True)
     ]
     memories = {name: _words(kernel, name, contents[name]) for name in kernel.memories}
     if last is not None and kernel.graph.framed:
@@ -48,7 +56,7 @@ def evaluate_fields(
         return _run(kernel, inputs, memories)
 
 
-def _split(kernel: TracedFunction, name: str, type_: Any, array: Any) -> list[Any]:
+def split_fields(kernel: Named, name: str, type_: Any, array: Any) -> list[Any]:
     """Arrays of the numbers of a vector, which are the last axes of its array."""
     if isinstance(type_, Fixed):
         return [_units(kernel, name, type_, array)]
@@ -67,7 +75,7 @@ def _split(kernel: TracedFunction, name: str, type_: Any, array: Any) -> list[An
     return [_units(kernel, name, number, c) for c in columns] if isinstance(number, Fixed) else columns
 
 
-def _units(kernel: TracedFunction, name: str, type_: Fixed, array: Any) -> np.ndarray:
+def _units(kernel: Named, name: str, type_: Fixed, array: Any) -> np.ndarray:
     """Integers of fixed-point numbers."""
     scaled = np.asarray(array, dtype=np.float64) * 2.0**type_.fraction
     whole = np.rint(scaled)
@@ -78,18 +86,21 @@ def _units(kernel: TracedFunction, name: str, type_: Fixed, array: Any) -> np.nd
     return whole.astype(np.int64)
 
 
-def _joined(type_: Any, values: Iterator[np.ndarray]) -> np.ndarray:
+def joined_fields(type_: Any, values: Iterator[np.ndarray]) -> np.ndarray:
+    """Array of a type from those of its numbers, in their order."""
     if isinstance(type_, Fixed):
         return next(values).astype(np.float64) * 2.0**-type_.fraction
     if not isinstance(type_, VectorType):
         return next(values)
-    return np.stack([_joined(type_.item, values) for _ in range(type_.length)], axis=-len(type_.shape))
+    return np.stack([joined_fields(type_.item, values) for _ in range(type_.length)], axis=-len(type_.shape))
 
 
 def _words(kernel: TracedFunction, name: str, arrays: Sequence[Any]) -> list[np.ndarray]:
     """Contents of a memory, one array of words for each of its fields."""
     type_ = kernel.memories[name]
-    words = [_input(kernel, field, leaf, a) for (field, leaf), a in zip(leaves(name, type_.item), arrays, strict=True)]
+    words = [
+        checked_field(kernel, field, leaf, a) for (field, leaf), a in zip(leaves(name, type_.item), arrays, strict=True)
+    ]
     if any(a.ndim != 1 or not 1 <= len(a) <= type_.depth for a in words):
         raise ValueError(
             f"Memory {name} of {kernel.name}.model takes 1 to {type_.depth} words, got an array of shape "
@@ -121,7 +132,8 @@ def _packets(
     return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
 
-def _input(kernel: TracedFunction, name: str, type_: Type, array: Any) -> np.ndarray:
+def checked_field(kernel: Named, name: str, type_: Type, array: Any) -> np.ndarray:
+    """Return the numbers of an argument as the gates see them; errors as of :meth:`.kernel.Kernel.model`."""
     if isinstance(type_, Float):
         values = np.asarray(array, dtype=np.float32)
         with np.errstate(all="ignore"):

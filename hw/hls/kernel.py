@@ -12,11 +12,18 @@ from rtlm.hw.hls.emit import KernelComponent
 from rtlm.hw.hls.evaluate import evaluate, evaluate_fields
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.schedule import Schedule
+from rtlm.hw.hls.streams import Load, StreamValue, apply
 from rtlm.hw.hls.trace import TracedFunction
 
 
 class Kernel(TracedFunction):
     """A function over typed values: call it inside another kernel, or use its model, schedule and component."""
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call the kernel on values inside another one, or on streams inside a region."""
+        if any(isinstance(a, StreamValue | Load) for a in [*args, *named.values()]):
+            return apply(self, args, named)
+        return super().__call__(*args, **named)
 
     def model(self, *arrays: Any, last: Any = None) -> Any:
         """Evaluate on NumPy arrays, bit for bit what the gates compute.

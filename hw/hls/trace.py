@@ -119,7 +119,7 @@ class TracedFunction:
                     if isinstance(value, Vector | FixedValue)
                     else getattr(value, "type", type(value).__name__)
                 )
-                if not _same(type_, got):
+                if not same_type(type_, got):
                     raise TypeError(f"Argument {name} of kernel {self.name} is {type_}, but got {got}.")
             else:
                 value = value if isinstance(value, Value) else constant(value, type_)
@@ -150,7 +150,7 @@ class TracedFunction:
             parts = scattered(item) if isinstance(type_, VectorType | Fixed) else [item]
             wanted = leaves(name, type_)
             whole = item.type if isinstance(item, Vector | FixedValue) else None
-            if (isinstance(type_, VectorType | Fixed) or whole is not None) and not _same(type_, whole):
+            if (isinstance(type_, VectorType | Fixed) or whole is not None) and not same_type(type_, whole):
                 raise self._body_error(
                     f"Kernel {self.name} is annotated to return {type_} as {name}, but returns {_listed([item])}."
                 )
@@ -193,10 +193,10 @@ def _listed(items: list[Any]) -> str:
     return f"{len(items)} value{'' if len(items) == 1 else 's'} ({types})"
 
 
-def _same(declared: Any, got: Any) -> bool:
+def same_type(declared: Any, got: Any) -> bool:
     """Whether a result is of the type that was declared; how a fixed-point type rounds does not matter any more."""
     if isinstance(declared, VectorType) and isinstance(got, VectorType):
-        return declared.length == got.length and _same(declared.item, got.item)
+        return declared.length == got.length and same_type(declared.item, got.item)
     if isinstance(declared, Fixed) and isinstance(got, Fixed):
         return (declared.leaf, declared.fraction) == (got.leaf, got.fraction)
     return declared == got

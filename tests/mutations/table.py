@@ -28,6 +28,8 @@ class Mutation:
 
 BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
 WRITER, REGISTERS = "hw/memory/writer.py", "hw/registers/axi_lite.py"
+REGION, RATES, TIMING = "hw/hls/region_emit.py", "hw/hls/rate_gates.py", "hw/hls/region_parts.py"
+REGION_TESTS = "pytest tests/hw/hls/test_regions.py -k not(random)"
 READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/hls/functions.py"
 ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"
 SCORES, PIPELINE = "hw/attention/scores.py", "hw/hls/pipeline.py"
@@ -137,6 +139,36 @@ MUTATIONS = (
     Mutation(
         "pipeline does not wait", PIPELINE, "enable.eq(~self.o_valid | self.o_ready)", "enable.eq(1)", "prove stage"
     ),
+    Mutation(
+        "fork offers a beat again", REGION, "offered.eq(out.valid & ~done)", "offered.eq(out.valid)", REGION_TESTS
+    ),
+    Mutation(
+        "join takes what one stream has",
+        REGION,
+        "Cat(*(self._valid[e] for e in edges)).all()",
+        "Cat(*(self._valid[e] for e in edges)).any()",
+        REGION_TESTS,
+    ),
+    Mutation(
+        "FIFO a word too shallow",
+        REGION,
+        "queue = m.submodules[name] = kind(width=edge.width, depth=depth)",
+        "queue = m.submodules[name] = kind(width=edge.width, depth=max(1, depth - 1))",
+        REGION_TESTS,
+    ),
+    Mutation(
+        "each repetition is the last",
+        RATES,
+        "self.o.payload.last.eq(last & final)",
+        "self.o.payload.last.eq(last)",
+        REGION_TESTS,
+    ),
+    Mutation("branch changes within a packet", RATES, "with m.If(held.last):", "with m.If(1):", REGION_TESTS),
+    Mutation("packet repeated once less", RATES, "passes == self.count - 1", "passes == self.count - 2", REGION_TESTS),
+    Mutation(
+        "value kept for one beat", RATES, "move & over.valid & over.payload.last", "move & over.valid", REGION_TESTS
+    ),
+    Mutation("FIFO timed without its register", TIMING, "depth - 1 if self.buffered else depth", "depth", REGION_TESTS),
     Mutation(
         "exponential without rounding",
         FUNCTIONS,

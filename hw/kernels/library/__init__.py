@@ -1,9 +1,10 @@
-"""Kernels to use and to learn from: what accelerators are made of, each as its mathematics and nothing else."""
+"""Kernels and regions to use and to learn from: what accelerators are made of, as mathematics and nothing else."""
 
 from rtlm.hw.kernels.library.attention import attention
 from rtlm.hw.kernels.library.conv1d import conv1d
 from rtlm.hw.kernels.library.fir import fir
 from rtlm.hw.kernels.library.gemv import gemv
+from rtlm.hw.kernels.library.gemv_tile import gemv_tile
 from rtlm.hw.kernels.library.histogram import histogram
 from rtlm.hw.kernels.library.layernorm import layernorm, layernorm_columns
 from rtlm.hw.kernels.library.prefix_sum import prefix_sum
@@ -18,6 +19,7 @@ __all__ = [
     "conv1d",
     "fir",
     "gemv",
+    "gemv_tile",
     "histogram",
     "layernorm",
     "layernorm_columns",

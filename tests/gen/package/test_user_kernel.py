@@ -97,6 +97,73 @@ def test_memories_and_directives(name, params, tmp_path):
     assert code == 0, said
 
 
+REGION = """from rtlm.hw.hls import (
+    Ram, SInt, Stream, UInt, constant, index, join, kernel, load, narrow, pair, region, repeat, scan, split, stream_max,
+    stream_sum, widen, wrap,
+)
+
+@kernel
+def running(x: SInt(8)) -> SInt(8):
+    return scan(lambda state, x: wrap(state * 3 + x, SInt(8)), constant(0, SInt(8)), x)
+
+@kernel
+def total(x: SInt(8)) -> SInt(16):
+    return stream_sum(x, SInt(16))
+
+@region
+def in_turn(x: Stream[SInt(8)], y: Stream[SInt(8)]) -> tuple[Stream[SInt(8), SInt(8)], Stream[SInt(16)]]:
+    a, b = split(x, 2, packets=True)
+    return pair(join(running(a), running(b), packets=True), y), total(x)
+
+@kernel
+def below(x: SInt(8), y: SInt(8)) -> SInt(9):
+    return x - y
+
+@kernel
+def largest(x: SInt(8)) -> SInt(8):
+    return stream_max(x)
+
+@kernel
+def row(w: SInt(9), x: Ram[SInt(9), 64]) -> SInt(32):
+    return stream_sum(w * x[index(UInt(6))], SInt(32))
+
+@region
+def tile(x: Stream[SInt(8)], v: Stream[SInt(8)]) -> tuple[Stream[SInt(32)], Stream[SInt(9)]]:
+    w = below(x, repeat(largest(x), x))
+    return row(w, load(below(v, 3), 4)), repeat(narrow(widen(w, 2)), 2, packets=True)
+"""
+
+
+@pytest.mark.slow
+def test_regions(tmp_path):
+    """Several inputs and outputs, in Verilator; a bench against another model turns red."""
+    source = tmp_path / "mine.py"
+    source.write_text(REGION)
+    params = KernelParams(max_length=8)
+    package, cost = kernel_package(f"{source}:in_turn", params, clock_mhz=300, technology="generic")
+    package.write(tmp_path / "out")
+    assert cost["initiation_interval"] == 1
+    assert cost["region"]["interval"] == 1 and isinstance(cost["region"]["fifos"], list)
+    assert "load_region" in package.texts["README.md"] and "schedule.svg" not in package.texts
+    code, said = bench(tmp_path / "out")
+    assert code == 0, said
+    package, _ = kernel_package(f"{source}:tile", KernelParams(max_length=64), clock_mhz=300, technology="generic")
+    package.write(tmp_path / "tile")
+    code, said = bench(tmp_path / "tile")
+    assert code == 0, said
+    source.write_text(REGION.replace("state * 3", "state * 5"))
+    shutil.copy(source, tmp_path / "out")
+    code, said = bench(tmp_path / "out")
+    assert code == 1
+    assert "the model says" in said
+    with pytest.raises(GenerateError, match="give max_length, the longest packet of an input"):
+        kernel_package(f"{source}:in_turn", KernelParams(), clock_mhz=300, technology="generic")
+    with pytest.raises(GenerateError, match="lanes must be 1, got 2"):
+        kernel_package(f"{source}:in_turn", KernelParams(lanes=2, max_length=8), clock_mhz=300, technology="generic")
+    with pytest.raises(GenerateError, match="in_turn is a region; load_region loads it"):
+        load_kernel(f"{source}:in_turn")
+
+
 ERRORS = """from rtlm.hw.hls import F32, UInt, kernel, stream_argmax, stream_sum, to_float, to_int
 
 @kernel

@@ -5,10 +5,12 @@ import pytest
 from rtlm.hw import hls
 from rtlm.hw.kernels import library
 from rtlm.hw.kernels.library.fir import TAPS
+from rtlm.hw.kernels.library.gemv_tile import ROWS
 from rtlm.hw.kernels.library.qmatmul import BLOCK
 from rtlm.hw.kernels.library.top_k import LEAST
 
 from tests.hw.hls.simulate import check
+from tests.hw.hls.simulate_region import check as check_region
 
 PACKET = 7
 
@@ -25,6 +27,13 @@ def integers(rng, bits, *shape):
 def test_gemv(rng):
     w, x = integers(rng, 8, 5, 48), integers(rng, 8, 48)
     assert np.array_equal(library.gemv.model(w, x), w @ x)
+
+
+def test_gemv_tile(rng):
+    tiles, columns = 3, 64
+    w, x = integers(rng, 8, tiles, ROWS, columns), integers(rng, 8, tiles, columns)
+    exact = np.einsum("trc,tc->tr", w, x)
+    assert np.array_equal(library.gemv_tile.model(w.reshape(-1, columns // 16, 16), x), exact.reshape(-1))
 
 
 def test_qmatmul(rng):
@@ -105,8 +114,12 @@ def test_every_kernel_is_tested():
     assert set(library.__all__) <= tested | {*columns, *columns.values()}
 
 
+def test_regions_gates(seed):
+    check_region(library.gemv_tile, max_length=64, beats=200, seed=seed)
+
+
 @pytest.mark.parametrize("lanes", [1, 2, 4])
-@pytest.mark.parametrize("name", library.__all__)
+@pytest.mark.parametrize("name", [n for n in library.__all__ if isinstance(getattr(library, n), hls.Kernel)])
 def test_gates(name, lanes, seed):
     if name == "attention" and lanes > 1:
         pytest.skip("minutes: its elements follow each other, lanes gain nothing")
