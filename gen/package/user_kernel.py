@@ -21,7 +21,7 @@ from rtlm.gen.rtl.verilog import emit
 from rtlm.hw.common.markdown import table
 from rtlm.hw.hls import Kernel, KernelError, Region
 from rtlm.hw.hls.errors import source_place
-from rtlm.hw.hls.region_schedule import RegionSchedule
+from rtlm.hw.hls.regions.schedule import RegionSchedule
 from rtlm.hw.hls.schedule import Schedule
 
 PICTURE = "schedule.svg"

@@ -105,9 +105,9 @@ from rtlm.hw.hls.language import (
     to_int,
     wrap,
 )
-from rtlm.hw.hls.region import Region, region
+from rtlm.hw.hls.regions.region import Region, region
+from rtlm.hw.hls.regions.streams import Stream, join, load, narrow, pair, repeat, split, widen
 from rtlm.hw.hls.sequence import filled, fold, index, previous, scan, window, zeros
-from rtlm.hw.hls.streams import Stream, join, load, narrow, pair, repeat, split, widen
 from rtlm.hw.hls.types import BF16, BOOL, F16, F32, Fixed, Float, Ram, Shared, SInt, UInt, Vec, from_bits, to_bits
 from rtlm.hw.hls.vectors import Vector, dot, pack, unpack
 

@@ -11,8 +11,8 @@ from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.emit import KernelComponent
 from rtlm.hw.hls.evaluate import evaluate, evaluate_fields
 from rtlm.hw.hls.plan import Plan
+from rtlm.hw.hls.regions.streams import Load, StreamValue, apply
 from rtlm.hw.hls.schedule import Schedule
-from rtlm.hw.hls.streams import Load, StreamValue, apply
 from rtlm.hw.hls.trace import TracedFunction
 
 

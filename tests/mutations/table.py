@@ -28,7 +28,7 @@ class Mutation:
 
 BURSTS, ROUTER, FETCH = "hw/memory/bursts.py", "hw/control/router.py", "hw/control/program_fetch.py"
 WRITER, REGISTERS = "hw/memory/writer.py", "hw/registers/axi_lite.py"
-REGION, RATES, TIMING = "hw/hls/region_emit.py", "hw/hls/rate_gates.py", "hw/hls/region_parts.py"
+REGION, RATES, TIMING = "hw/hls/regions/emit.py", "hw/hls/regions/rate_gates.py", "hw/hls/regions/parts.py"
 REGION_TESTS = "pytest tests/hw/hls/test_regions.py -k not(random)"
 READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/hls/functions.py"
 ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"

@@ -2,8 +2,8 @@
 
 import numpy as np
 from rtlm.hw import hls
-from rtlm.hw.hls.region_model import Beats, evaluate_region
-from rtlm.hw.hls.region_plan import RegionPlan
+from rtlm.hw.hls.regions.model import Beats, evaluate_region
+from rtlm.hw.hls.regions.plan import RegionPlan
 from rtlm.hw.hls.types import Type
 from rtlm.sim.unit_benches.kernels.bench import random_bits
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
-from rtlm.hw.hls.region_emit import RegionComponent
+from rtlm.hw.hls.regions.emit import RegionComponent
 from rtlm.sim.unit_benches.kernels.regions import bench_beats
 
 PATIENCE = 3000

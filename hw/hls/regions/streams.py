@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from rtlm.hw.hls.graph import constant
-from rtlm.hw.hls.rates import Flow
+from rtlm.hw.hls.regions.rates import Flow
 from rtlm.hw.hls.trace import TracedFunction, same_type
 from rtlm.hw.hls.types import ELEMENTS, Fixed, RamType, Type, VectorType, on_wires
 from rtlm.hw.hls.vectors import leaves

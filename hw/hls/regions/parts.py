@@ -10,9 +10,9 @@ from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from rtlm.hw.hls import streams as s
 from rtlm.hw.hls.banks import BANKS
 from rtlm.hw.hls.plan import Plan
+from rtlm.hw.hls.regions import streams as s
 from rtlm.hw.hls.report import RESULT_DEPTH
 
 SHALLOW = 32

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtlm.hw.hls.streams import Column, Input, Node, Output
+from rtlm.hw.hls.regions.streams import Column, Input, Node, Output
 
 
 @dataclass(frozen=True, kw_only=True)

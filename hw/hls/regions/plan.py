@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from rtlm.hw.hls import streams as s
 from rtlm.hw.hls.directives import LONGEST_INTERVAL, Directives
 from rtlm.hw.hls.plan import Plan
-from rtlm.hw.hls.rates import Flow, Unknown
-from rtlm.hw.hls.region_graph import RegionGraph, distinct
-from rtlm.hw.hls.region_parts import PARTS, SHALLOW, Keep, Part, Pipe, Queue, Sink, Source, of_kernel
-from rtlm.hw.hls.region_schedule import Fifo, RegionSchedule
-from rtlm.hw.hls.region_timing import Link, Network
+from rtlm.hw.hls.regions import streams as s
+from rtlm.hw.hls.regions.graph import RegionGraph, distinct
+from rtlm.hw.hls.regions.parts import PARTS, SHALLOW, Keep, Part, Pipe, Queue, Sink, Source, of_kernel
+from rtlm.hw.hls.regions.rates import Flow, Unknown
+from rtlm.hw.hls.regions.schedule import Fifo, RegionSchedule
+from rtlm.hw.hls.regions.timing import Link, Network
 from rtlm.hw.hls.schedule import Buffer
 
 SHORTEST_LOOK = 16

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from rtlm.hw.hls import streams as s
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.evaluate import checked_field, evaluate_fields, joined_fields, split_fields
-from rtlm.hw.hls.region_graph import RegionGraph
+from rtlm.hw.hls.regions import streams as s
+from rtlm.hw.hls.regions.graph import RegionGraph
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rtlm.hw.hls.region_parts import Part, Queue
+from rtlm.hw.hls.regions.parts import Part, Queue
 
 IDLE = 64
 """Cycles without a beat taken after which it is looked whether anything still moves."""

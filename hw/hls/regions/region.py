@@ -11,12 +11,12 @@ from typing import Any
 
 from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.errors import KernelError, kernel_error
-from rtlm.hw.hls.region_emit import RegionComponent
-from rtlm.hw.hls.region_graph import RegionGraph, connected, distinct, ordered
-from rtlm.hw.hls.region_model import Beats, evaluate_arrays, evaluate_region
-from rtlm.hw.hls.region_plan import RegionPlan
-from rtlm.hw.hls.region_schedule import RegionSchedule
-from rtlm.hw.hls.streams import Column, Input, Output, Register, StreamType, StreamValue
+from rtlm.hw.hls.regions.emit import RegionComponent
+from rtlm.hw.hls.regions.graph import RegionGraph, connected, distinct, ordered
+from rtlm.hw.hls.regions.model import Beats, evaluate_arrays, evaluate_region
+from rtlm.hw.hls.regions.plan import RegionPlan
+from rtlm.hw.hls.regions.schedule import RegionSchedule
+from rtlm.hw.hls.regions.streams import Column, Input, Output, Register, StreamType, StreamValue
 from rtlm.hw.hls.trace import RESERVED
 
 PORTS = ("o", "clk", "rst", "too_long")
@@ -190,7 +190,7 @@ class Region:
     def component(
         self, directives: Directives | None = None, *, max_length: int | None = None, **changes: Any
     ) -> RegionComponent:
-        """Amaranth component (:class:`.region_emit.RegionComponent`); parameters as of `schedule`."""
+        """Amaranth component (:class:`.emit.RegionComponent`); parameters as of `schedule`."""
         return RegionComponent(self.plan(directives, max_length=max_length, **changes))
 
 

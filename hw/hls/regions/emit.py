@@ -7,11 +7,11 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.hls import rate_gates
-from rtlm.hw.hls import streams as s
 from rtlm.hw.hls.emit import KernelComponent
-from rtlm.hw.hls.region_parts import SHALLOW
-from rtlm.hw.hls.region_plan import Edge, RegionPlan
+from rtlm.hw.hls.regions import rate_gates
+from rtlm.hw.hls.regions import streams as s
+from rtlm.hw.hls.regions.parts import SHALLOW
+from rtlm.hw.hls.regions.plan import Edge, RegionPlan
 from rtlm.hw.hls.vectors import leaves
 
 

@@ -1,0 +1,1 @@
+"""Regions: kernels on streams, with FIFOs between them."""
