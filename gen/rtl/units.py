@@ -50,15 +50,15 @@ class KernelParams:
     ii
         Cycles between beats, for which operators share units; None is as few as can be, with nothing shared.
     chain
-        Whether operators follow each other within a cycle where they fit.
+        Whether operators follow each other within a cycle where they fit; None where they leave a quarter of it.
     bind
-        What memories are made of, as ``name=style``.
+        What memories and products are made of, as ``name=style``.
     """
 
     lanes: int = 1
     max_length: int | None = None
     ii: int | None = None
-    chain: bool = False
+    chain: bool | None = None
     bind: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

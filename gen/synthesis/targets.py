@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from rtlm.gen.boards.devices import DEVICES
 from rtlm.hw.common import clock_gate
+from rtlm.hw.hls.directives import PRODUCT_STYLES
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "uram", "carry")
 """Columns of a report on an FPGA, in order; `carry` counts carry-chain cells, which do not take tables of their own."""
@@ -18,12 +19,46 @@ BUFGCE = (
     "BUFGCE gate(.I(clk), .CE(enable), .O(gated)); endmodule"
 )
 
+BOUND_PRODUCTS = tuple(
+    f'setattr -set use_dsp "{value}" a:use_dsp={value} %ci t:$mul %i' for value in sorted(PRODUCT_STYLES.values())
+)
+"""Bring the attribute by which a kernel binds a product from its wire to the product itself."""
 
+
+def _bound(techmap: str) -> tuple[str, ...]:
+    """Return commands that map products as they are bound: yosys' own mapping does not read ``use_dsp``.
+
+    What is to be of tables gets the type that scripts give to products they have no multiplier for; all others go to
+    multipliers, however small they are.
+    """
+    return (
+        "chtype -set $__soft_mul a:use_dsp=no t:$mul %i",
+        f"{techmap} -D DSP_A_MINWIDTH=1 -D DSP_B_MINWIDTH=1 -D DSP_Y_MINWIDTH=1 a:use_dsp=yes t:$mul %i",
+    )
+
+
+XILINX = "synth_xilinx -family xcup -flatten -uram -noiopad -noclkbuf -top {top}"
+XILINX_SCRIPT = (
+    *BOUND_PRODUCTS,
+    f"{XILINX} -run begin:map_dsp",
+    *_bound(
+        "techmap -map +/mul2dsp.v -map +/xilinx/xcu_dsp_map.v -D DSP_NAME=$__MUL27X18 -D DSP_A_MAXWIDTH=27 "
+        "-D DSP_B_MAXWIDTH=18 -D DSP_A_MAXWIDTH_PARTIAL=18 -D DSP_SIGNEDONLY=1"
+    ),
+    f"{XILINX} -run map_dsp:",
+)
+"""``synth_xilinx``, with products that are bound."""
+
+ECP5_MULTIPLIERS = (
+    "techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v -D DSP_NAME=$__MUL18X18 "
+    "-D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18"
+)
 ECP5_SCRIPT = (
+    *BOUND_PRODUCTS,
     "synth_ecp5 -top {top} -run begin:coarse",
     *("proc", "flatten", "opt_expr", "opt_clean", "opt -nodffe -nosdff", "wreduce", "peepopt", "opt_clean"),
-    "techmap -map +/mul2dsp.v -map +/lattice/dsp_map_18x18.v -D DSP_NAME=$__MUL18X18 "
-    "-D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=4 -D DSP_B_MINWIDTH=4 -D DSP_Y_MINWIDTH=16",
+    *_bound(ECP5_MULTIPLIERS),
+    f"{ECP5_MULTIPLIERS} -D DSP_A_MINWIDTH=4 -D DSP_B_MINWIDTH=4 -D DSP_Y_MINWIDTH=16",
     "chtype -set $mul t:$__soft_mul",
     "synth_ecp5 -top {top} -nodsp -run coarse:",
 )
@@ -106,7 +141,7 @@ TARGETS = {
             name="xilinx-us+",
             title="AMD UltraScale+",
             technology="xilinx-us+",
-            script=("synth_xilinx -family xcup -flatten -uram -noiopad -noclkbuf -top {top}",),
+            script=XILINX_SCRIPT,
             gate=BUFGCE,
             cells={
                 **_tables("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "INV", "SRL16E", "SRLC16E", "SRLC32E"),

@@ -122,9 +122,17 @@ def accelerator(
 @click.option("--technology", default="generic", show_default=True, help="Operator delays; see rtlm list technologies.")
 @click.option("--max-length", type=Whole(1), help="Longest packet in beats, for a kernel that reduces.")
 @click.option("--ii", type=Whole(1, 256), help="Cycles between beats: operators share units for it.")
-@click.option("--chain", is_flag=True, help="Let operators follow each other within a cycle where they fit.")
 @click.option(
-    "--bind", multiple=True, metavar="MEMORY=STYLE", help="Make a memory of block, distributed or ultra (repeatable)."
+    "--chain/--no-chain",
+    default=None,
+    help="Whether operators follow each other within a cycle where they fit.  [default: where they leave a quarter]",
+)
+@click.option(
+    "--bind",
+    multiple=True,
+    metavar="NAME=STYLE",
+    help="Make a memory of block, distributed or ultra, or products, by the name of their operator or all "
+    "(multiply), of dsp or lut (repeatable).",
 )
 @output_option
 @force_option
@@ -136,7 +144,7 @@ def kernel(
     technology: str,
     max_length: int | None,
     ii: int | None,
-    chain: bool,
+    chain: bool | None,
     bind: tuple[str, ...],
     folder: Path,
     force: bool,
@@ -159,7 +167,7 @@ def kernel(
         raise click.BadParameter(f"{technology} is none of {', '.join(TECHNOLOGIES)}.", param_hint="--technology")
     for each in bind:
         if "=" not in each:
-            raise click.BadParameter(f"{each} is written MEMORY=STYLE, such as x=ultra.", param_hint="--bind")
+            raise click.BadParameter(f"{each} is written NAME=STYLE, such as x=ultra.", param_hint="--bind")
     cost: dict[str, Any] = {}
 
     def make(progress: "Stage") -> "Package":

@@ -45,8 +45,8 @@ multiplexer), ``v.sum()``, ``v.fold(function)`` (balanced trees), ``v.map(functi
 behind an element; ``constant(number, type)``, ``zeros(type)`` and ``filled(type, number)`` begin one. What a kernel
 cannot be is a ``KernelError`` with its file and line.
 
-**Directives.** ``Directives(lanes=1, clock_mhz=300, technology="generic", ii=None, chain=False)``: see there. They
-change area and rate, never a bit.
+**Directives.** ``Directives(lanes=1, clock_mhz=300, technology="generic", ii=None, chain=None, bind={})``: see
+there. They change area and rate, never a bit.
 
 **Model.** ``kern.model(*arrays, last=None)``: floats are float32 arrays (every format fits), integers int64
 (``UInt(64)``: uint64). A kernel that works on packets takes ``(..., packet_length)``; when every result depends on

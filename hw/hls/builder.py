@@ -1,15 +1,16 @@
 """Scheduling: each combinational micro-step gets a pipeline stage as it is created.
 
-As soon as possible, chaining steps of one operator within a stage while they fit the clock period. A register follows
-every operator, so that no combinational path runs through two of them.
+As soon as possible, chaining steps of one operator within a stage while they fit the clock period. Operators follow
+each other within a stage where all of them fit a share of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from amaranth.hdl import Const, Shape, Signal, Value
 from rtlm.hw.hls.technology import Technology
@@ -19,14 +20,17 @@ class Net:
     """Result of one micro-step: available in ``stage``, ``time`` nanoseconds after the clock edge."""
 
     __slots__ = (
-        "args", "delay", "flows", "function", "memory", "name", "operator", "rom", "shape", "source", "stage", "state",
-        "taker", "time", "unit", "uses",
+        "alone", "args", "crossing", "delay", "flows", "function", "memory", "name", "operator", "rom", "shape",
+        "source", "stage", "state", "taker", "time", "unit", "use_dsp", "uses",
     )  # fmt: skip
 
     def __init__(self, function: Callable | None, args: tuple[Net, ...], shape: Shape, name: str):
         self.function, self.args, self.shape, self.name = function, args, shape, name
         self.stage, self.time, self.operator, self.uses = 0, 0.0, 0, 0
         self.delay = 0.0
+        self.crossing = 0.0  # longest path to it, in its cycle, that runs through two operators
+        self.alone = False  # whether no other logic may be in its cycle
+        self.use_dsp = ""  # value of the attribute of that name
         self.source: Value | None = None
         self.rom: list[int] | None = None
         self.state: State | None = None
@@ -124,8 +128,15 @@ class State:
 class Builder:
     """Creates and schedules the nets of one pipeline."""
 
-    def __init__(self, tech: Technology, clock_mhz: float, *, chain: bool = False):
-        self.tech, self.clock_mhz, self.chain = tech, clock_mhz, chain
+    def __init__(
+        self,
+        tech: Technology,
+        clock_mhz: float,
+        *,
+        chained_share: float = 0.0,
+        bind: Mapping[str, str] = MappingProxyType({}),
+    ):
+        self.tech, self.clock_mhz, self.chained_share, self.bind = tech, clock_mhz, chained_share, bind
         self.period = tech.budget(clock_mhz)
         self.nets: list[Net] = []
         self.states: list[State] = []
@@ -136,6 +147,8 @@ class Builder:
         """Operators that stay where they are: loops, which are one operator as a register there costs a whole beat,
         and those that are shared."""
         self.units: dict[Hashable, list[SharedUnit]] = {}
+        self.bound: set[str] = set()
+        """Names of `bind` that something was built by."""
         self.current = 0
         self.critical = 0.0
         self.slowest = (0.0, "")
@@ -153,9 +166,21 @@ class Builder:
             self.operators[name] += 1
             self.labels[self.current] = name
 
-    def _chains(self, late: list[Net], operator: int) -> bool:
-        """Whether an operator may follow these within a cycle."""
-        return all(a.operator == operator for a in late) or (self.chain and operator not in self.fixed)
+    def style_of(self, *kinds: str) -> str:
+        """Return what the operator is bound to, by its name or by one of these; empty if it is not."""
+        names = [name for name in (self._name, *kinds) if name in self.bind]
+        self.bound.update(names)
+        return self.bind[names[0]] if names else ""
+
+    def reach(self, source: int, operator: int) -> float:
+        """Return how long a path within a cycle may be that goes from one operator to another, or stays in it."""
+        if source == operator:
+            return self.period
+        return -1.0 if operator in self.fixed else self.chained_share * self.period
+
+    def _crossing(self, late: list[Net], operator: int) -> float:
+        """Longest path within the cycle, up to these nets, on which an operator other than this one lies."""
+        return max((a.crossing if a.operator == operator else a.time for a in late), default=0.0)
 
     @contextlib.contextmanager
     def loop(self) -> Iterator[None]:
@@ -203,6 +228,7 @@ class Builder:
         taken = Net(None, tuple(ports), unit.out.shape, unit.out.name)
         taken.taker, taken.stage, taken.operator = unit, start + unit.latency, unit.out.operator
         taken.time = taken.delay = unit.out.time
+        taken.alone = unit.out.alone
         self.nets.append(taken)
         return taken
 
@@ -246,8 +272,11 @@ class Builder:
         net.stage, net.source = -1, Const(value, shape)
         return net
 
-    def step(self, function: Callable, *args: Net, delay: float) -> Net:
-        """Micro-step ``function(*amaranth_values)`` that takes ``delay`` nanoseconds (0: wires only)."""
+    def step(self, function: Callable, *args: Net, delay: float, alone: bool = False, use_dsp: str = "") -> Net:
+        """Micro-step ``function(*amaranth_values)`` that takes ``delay`` nanoseconds (0: wires only).
+
+        One that is `alone` has a register in front of it and one behind it.
+        """
         shape = Value.cast(function(*(a.source if a.is_const else Signal(a.shape) for a in args))).shape()
         net = Net(function, args, shape, self._label)
         net.flows = self._flowing
@@ -257,24 +286,41 @@ class Builder:
             return net
         stage = max(a.stage for a in varying)
         late = [a for a in varying if a.stage == stage and a.time > 0]
-        net.stage, net.operator, net.delay = stage, self.current, delay
+        net.stage, net.operator, net.delay, net.use_dsp = stage, self.current, delay, use_dsp
         if delay > 0:
             self.slowest = max(self.slowest, (delay, self._name))
-            time = max((a.time for a in late), default=0.0) + delay
-            if time > self.period or not self._chains(late, self.current):
-                net.stage, time = stage + 1, delay
-            net.time = time
-            self.critical = max(self.critical, time)
+            net.alone = alone
+            self._settle(net, late)
+            self.critical = max(self.critical, net.time)
         elif late:
-            latest = max(late, key=lambda a: a.time)
-            if not self._chains(late, latest.operator):
-                net.stage += 1  # wires that join two operators: register both
-            else:
-                net.time, net.operator = latest.time, latest.operator
+            self._join(net, late)
         self.nets.append(net)
         for a in args:
             a.uses += 1
         return net
+
+    def _settle(self, net: Net, late: list[Net]) -> None:
+        """Put a step into the cycle of its latest operands, or into the next."""
+        time = max((a.time for a in late), default=0.0) + net.delay
+        crossing = self._crossing(late, net.operator)
+        fits = time <= self.period and not (late and (net.alone or any(a.alone for a in late)))
+        if crossing:
+            crossing += net.delay
+            fits = fits and crossing <= self.reach(-1, net.operator)
+        if fits and (net.stage or not net.alone):  # what arrives with the beat comes from anywhere
+            net.time, net.crossing = time, crossing
+        else:
+            net.stage, net.time = net.stage + 1, net.delay
+
+    def _join(self, net: Net, late: list[Net]) -> None:
+        """Let wires belong to the operator that they follow; what joins operators that may not meet is registered."""
+        latest = max(late, key=lambda a: a.time)
+        several = any(a.operator != latest.operator for a in late)
+        if several and latest.time > self.reach(-1, latest.operator):
+            net.stage += 1
+            return
+        net.time, net.operator, net.alone = latest.time, latest.operator, any(a.alone for a in late)
+        net.crossing = latest.time if several else max(a.crossing for a in late)
 
     def wire(self, function: Callable, *args: Net) -> Net:
         """Slices, concatenations, sign changes of representation: no delay."""
@@ -315,25 +361,6 @@ class Builder:
         from amaranth.hdl import Mux
 
         return self.step(Mux, c, a, b, delay=self.tech.levels(1))
-
-    def multiply(self, a: Net, b: Net) -> Net:
-        """Product; cut into partial products where one multiplier does not fit the period."""
-        delay = self.tech.multiply(a.width, b.width)
-        if delay <= self.period or max(a.width, b.width) <= 9:
-            return self.step(lambda x, y: x * y, a, b, delay=delay)
-        if b.width > a.width:
-            a, b = b, a
-        cut = 17 if a.width > 17 else a.width // 2
-        low = self.multiply(self.wire(lambda x: x[:cut], a), b)
-        high = self.multiply(self.wire(lambda x: x[cut:].as_signed() if x.shape().signed else x[cut:], a), b)
-        width = a.width + b.width
-        signed = a.shape.signed or b.shape.signed
-        return self.step(
-            lambda x, y: ((x + y.shift_left(cut))[:width]).as_signed() if signed else (x + y.shift_left(cut))[:width],
-            low,
-            high,
-            delay=self.tech.add(width - cut),
-        )
 
     def depth(self, outputs: list[Net]) -> int:
         """Stages until every output stands in a register."""

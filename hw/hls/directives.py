@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -21,9 +21,13 @@ class Directives:
         Initiation interval: cycles between beats. Operators take turns at shared units for it. None is as few cycles as
         states allow, and nothing shared.
     chain
-        Whether operators follow each other within a cycle where they fit: fewer registers, longer paths.
+        Whether operators follow each other within a cycle: None where their delays leave a quarter of it
+        (`CHAINED_SHARE`), True where they fit it, False never. More of it is fewer registers and longer paths.
     bind
-        What memories are made of: for their names one of `STYLES`; others are left to synthesis.
+        What memories and products are made of. For a memory's name one of `MEMORY_STYLES`; for products one of
+        `PRODUCT_STYLES`, by the name of an operator in a schedule (``F32 multiply``), by their width
+        (``multiply 24x24``), or all (``multiply``); the first of these that is there counts. Others are left to
+        synthesis.
 
     Raises
     ------
@@ -35,7 +39,7 @@ class Directives:
     clock_mhz: float = 300
     technology: str = "generic"
     ii: int | None = None
-    chain: bool = False
+    chain: bool | None = None
     bind: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -44,11 +48,27 @@ class Directives:
         if self.ii is not None and (not isinstance(self.ii, int) or not 1 <= self.ii <= LONGEST_INTERVAL):
             raise ValueError(f"ii is a number of cycles from 1 to {LONGEST_INTERVAL}, not {self.ii!r}.")
         for name, style in self.bind.items():
-            if style not in STYLES:
-                raise ValueError(f"Memory {name} is bound to one of {', '.join(STYLES)}, not to {style!r}.")
+            if style not in (*MEMORY_STYLES, *PRODUCT_STYLES):
+                raise ValueError(
+                    f"{name} is bound to one of {', '.join(MEMORY_STYLES)} if it is a memory, or of "
+                    f"{', '.join(PRODUCT_STYLES)} if it is a product, not to {style!r}."
+                )
         object.__setattr__(self, "bind", MappingProxyType(dict(self.bind)))
 
+    @property
+    def chained_share(self) -> float:
+        """Share of a period up to which operators follow each other within it."""
+        return CHAINED_SHARE if self.chain is None else float(self.chain)
 
+    def bound(self, styles: Collection[str]) -> dict[str, str]:
+        """Return what is bound to one of some styles."""
+        return {name: style for name, style in self.bind.items() if style in styles}
+
+
+CHAINED_SHARE = 0.75
+"""Of a period; the rest is for the wires between operators, which synthesis may place apart."""
 LONGEST_INTERVAL = 256
-STYLES = ("block", "distributed", "ultra")
+MEMORY_STYLES = ("block", "distributed", "ultra")
 """Values of the attribute ``ram_style``, by which Vivado and yosys choose between block RAM, tables and URAM."""
+PRODUCT_STYLES = MappingProxyType({"dsp": "yes", "lut": "no"})
+"""What a product can be made of, and the values of the attribute ``use_dsp`` that say so."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Mux, signed, unsigned
 from rtlm.hw.common.trees import mux_tree
+from rtlm.hw.hls import products
 from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.types import Float, Int
 
@@ -173,7 +174,7 @@ def _product(b: Builder, type_: Float, p: Parts, q: Parts) -> tuple[Net, Net, Ne
     """Sign, signed exponent, significand (leading one at the top), zero, infinity, NaN of a product."""
     e = type_.exponent
     sign = b.step(lambda s, r: s ^ r, p.sign, q.sign, delay=b.tech.levels(1))
-    raw = b.multiply(p.significand, q.significand)
+    raw = products.multiply(b, p.significand, q.significand)
     exponent = b.add(p.field, q.field, lambda x, y: (x + y - type_.bias)[: e + 2].as_signed())
     significand = b.step(lambda v: Mux(v[-1], v, Cat(Const(0, 1), v[:-1])), raw, delay=b.tech.levels(1))
     exponent = b.step(lambda x, v: (x + v[-1])[: e + 2].as_signed(), exponent, raw, delay=b.tech.add(e + 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, signed, unsigned
-from rtlm.hw.hls import functions, gates
+from rtlm.hw.hls import functions, gates, products
 from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.functions import GUARD, Interpolator
 from rtlm.hw.hls.types import BF16, F32, Float, SInt, int_type
@@ -34,9 +34,9 @@ def _interpolate(b: Builder, table: Interpolator, segment: Net, t: Net | None) -
     if t is None:
         return b.wire(lambda c: Cat(c[GUARD:], Const(0, bits))[:bits], field(0))
     w = table.width
-    inner = b.wire(lambda p: p.shift_right(w), b.multiply(field(2), t))
+    inner = b.wire(lambda p: p.shift_right(w), products.multiply(b, field(2), t))
     slope = b.add(field(1), inner)
-    outer = b.wire(lambda p: p.shift_right(w), b.multiply(slope, t))
+    outer = b.wire(lambda p: p.shift_right(w), products.multiply(b, slope, t))
     return b.add(field(0), outer, lambda c, p: (c + p)[GUARD : GUARD + bits])
 
 

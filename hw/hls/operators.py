@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Mux
-from rtlm.hw.hls import gates, gates_functions
+from rtlm.hw.hls import gates, gates_functions, products
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.builder import Builder, Net
 from rtlm.hw.hls.evaluate import MODELS
@@ -146,7 +146,7 @@ _EXPANSIONS = {
     "rsqrt": lambda b, v, a, ty: gates_functions.rsqrt(b, *a, ty),
     "iadd": _integer(lambda v, x, y: x + y, _carry),
     "isub": _integer(lambda v, x, y: x - y, _carry),
-    "imul": lambda b, v, a, ty: b.wire(lambda x: fit(x, v.type), b.multiply(*a)),
+    "imul": lambda b, v, a, ty: b.wire(lambda x: fit(x, v.type), products.multiply(b, *a)),
     "ineg": _integer(lambda v, x: -x, _carry),
     "ilt": _integer(lambda v, x, y: x < y, _carry),
     "ile": _integer(lambda v, x, y: x <= y, _carry),

@@ -197,8 +197,9 @@ class Pipeline(wiring.Component):
             else:
                 assert net.function, "a net that is neither input nor table is computed"
                 value = Value.cast(net.function(*(self._value(a, net.stage) for a in net.args)))
-                if net.time > 0 and net.uses > 1:
-                    signal = Signal(net.shape, name=f"{net.name}_{number}")
+                if (net.time > 0 and net.uses > 1) or net.use_dsp:
+                    attributes = {"use_dsp": net.use_dsp} if net.use_dsp else {}
+                    signal = Signal(net.shape, name=f"{net.name}_{number}", attrs=attributes)
                     m.d.comb += signal.eq(value)
                     value = signal
             self.at[id(net), net.stage] = value

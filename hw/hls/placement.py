@@ -5,7 +5,7 @@ narrow operands. Here, with the latency given, each step ``i`` gets the stage ``
 
     minimise    sum of width[i] * (l[i] - s[i])        l[i]: the last stage that reads i
     subject to  s[j] - s[i] >= 0, l[i] - s[j] >= 0     j reads i
-                s[j] - s[i] >= 1                       the path from i to j does not fit a cycle, or leaves an operator
+                s[j] - s[i] >= 1                       the path from i to j is too long for a cycle, or i or j is alone
                 l[i] >= held[i], s[i] <= latest[i]     results and states
 
 These are difference constraints, whose linear program has integer solutions (Cong, Zhang, "An efficient and versatile
@@ -64,7 +64,7 @@ def _bounds(builder: Builder, nets: list[Net], depth: int) -> tuple[list[float],
     earliest, latest = [], []
     for net in nets:
         stays = net.is_input or net.memory or net.operator in builder.fixed
-        earliest.append(float(net.stage if stays else 0))
+        earliest.append(float(net.stage if stays else net.alone and net.delay > 0))
         last = min(depth - (net.delay > 0), written.get(id(net), depth))
         latest.append(float(net.stage if stays else max(last, net.stage)))
     return earliest, latest
@@ -85,8 +85,9 @@ def _separated(builder: Builder, nets: list[Net], number: Mapping[int, int]) -> 
         here: dict[int, float] = {}
         for i in sources:
             delay = max(reaching[b].get(i, 0.0) for b in before) + net.delay
-            follows = nets[i].operator == own or (builder.chain and net.operator not in builder.fixed)
-            if follows and delay <= builder.period + TOLERANCE_NS:
+            apart = net.delay > 0 and (net.alone or nets[i].alone)
+            reach = builder.reach(nets[i].operator, own)
+            if not apart and delay <= reach + TOLERANCE_NS:
                 here[i] = delay
             else:
                 pairs.add((j, i))

@@ -11,7 +11,7 @@ from amaranth.hdl import Mux
 from rtlm.hw.hls import gates
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.builder import Builder, Net
-from rtlm.hw.hls.directives import Directives
+from rtlm.hw.hls.directives import MEMORY_STYLES, PRODUCT_STYLES, Directives
 from rtlm.hw.hls.graph import REDUCTIONS, Value
 from rtlm.hw.hls.operators import expand, folded, is_dirty, is_shared, operator_name
 from rtlm.hw.hls.optimise import optimised
@@ -34,16 +34,18 @@ class Plan:
         self.fields = kernel.graph.results
         """Results as the kernel has them: which of them the streams have once for each lane."""
         self.striped = self._striped()
-        for name in directives.bind:
+        for name in directives.bound(MEMORY_STYLES):
             if name not in kernel.memories:
                 known = f"its memories are {', '.join(kernel.memories)}" if kernel.memories else "it has none"
                 raise ValueError(f"Kernel {kernel.name} has no memory {name} to bind; {known}.")
         self.tech = find(directives.technology)
+        self.products = directives.bound(PRODUCT_STYLES)
         self.last_phase = self.graph.phases - 1
         self._needs()
         self.phases: list[Phase] = []
         for index in range(self.graph.phases):
             self.phases.append(self._phase(index))
+        self._check_products()
         delay, operator = max(phase.builder.slowest for phase in self.phases)
         if delay > self.tech.budget(self.clock_mhz):
             limit = ClockLimit(kernel=kernel.name, operator=operator, delay_ns=delay, technology=self.tech)
@@ -84,7 +86,8 @@ class Plan:
         return v.phase - (v.op in REDUCTIONS)
 
     def _phase(self, index: int) -> Phase:
-        b = Builder(self.tech, self.clock_mhz, chain=self.directives.chain)
+        share = self.directives.chained_share
+        b = Builder(self.tech, self.clock_mhz, chained_share=share, bind=self.products)
         phase = Phase(b)
         before = self.phases[-1] if index else None
         incoming = [*before.elements, *before.constants] if before else self.graph.args
@@ -150,6 +153,16 @@ class Plan:
             nets = merged + nets[len(merged) * 2 :]
         b.operator(f"{v.type} {'sum' if v.op == 'reduce_sum' else 'maximum'} over a packet")
         return nets[0]
+
+    def _check_products(self) -> None:
+        """Refuse what is bound and nowhere to be found."""
+        unknown = sorted(self.products.keys() - set().union(*(phase.builder.bound for phase in self.phases)))
+        if unknown:
+            operators = sorted(set().union(*(phase.builder.operators for phase in self.phases)))
+            raise ValueError(
+                f"Kernel {self.kernel.name} has no product {unknown[0]} to bind; its operators are "
+                f"{', '.join(operators)}."
+            )
 
     def _check_accumulators(self, phase: Phase) -> None:
         for v, net in phase.reductions:

@@ -22,7 +22,8 @@ directives = st.builds(
     lanes=st.sampled_from([1, 2, 3, 4]),
     clock_mhz=st.sampled_from([40, 150, 300]),
     ii=st.sampled_from([None, None, 2, 3, 5]),
-    chain=st.booleans(),
+    technology=st.sampled_from(["generic", "xilinx-us+"]),
+    chain=st.sampled_from([None, True, False]),
 )
 GATES = 30
 """Kernels in gates, of a hundred that are drawn; `--fuzz 10` is the campaign of 300."""

@@ -1,7 +1,8 @@
-"""Schedules: what lies between two registers of a pipeline fits the clock and belongs to one operator."""
+"""Schedules: what lies between two registers of a pipeline fits the clock, or a share of it with several operators."""
 
 import pytest
 from rtlm.hw import hls, kernels
+from rtlm.hw.hls.directives import CHAINED_SHARE
 from rtlm.hw.hls.phase import last_uses
 from rtlm.hw.hls.technology import TECHNOLOGIES, find
 
@@ -10,39 +11,86 @@ from tests.hw.hls.simulate import check
 CLOCKS = {"generic": 100, "xilinx-us+": 300, "ecp5": 25, "asic": 100}
 
 
-def chains(plan):
-    """For each live net: the operators of its combinational cone, and the longest delay through it."""
+def paths(plan):
+    """For each live net the longest path to it within a cycle: by operator, and under None through several."""
     for phase in plan.phases:
-        live, cones = last_uses(phase), {}
+        live, longest = last_uses(phase), {}
         for net in phase.builder.nets:  # arguments come before what is computed from them
             before = [] if net.memory or net.taker else net.args
-            inside = [cones[id(a)] for a in before if not a.is_const and a.stage == net.stage]
-            operators = frozenset([net.operator]) if net.delay > 0 else frozenset()
-            cones[id(net)] = (
-                operators.union(*(behind for behind, _ in inside)),
-                max((time for _, time in inside), default=0.0) + net.delay,
-            )
+            here = {}
+            for a in before:
+                for operator, time in longest[id(a)].items() if not a.is_const and a.stage == net.stage else ():
+                    through = operator if net.delay == 0 or operator == net.operator else None
+                    here[through] = max(here.get(through, 0.0), time + net.delay)
+            if net.delay > 0:
+                here[net.operator] = max(here.get(net.operator, 0.0), net.delay)
+            longest[id(net)] = here
             if id(net) in live:
-                yield cones[id(net)]
+                yield net, here
 
 
+def longest_paths(plan):
+    """Longest path of a plan within an operator, and through several."""
+    found = [here for _, here in paths(plan)]
+    within = max(time for here in found for operator, time in here.items() if operator is not None)
+    return within, max((here[None] for here in found if None in here), default=0.0)
+
+
+@pytest.mark.parametrize("chain", [None, True, False])
 @pytest.mark.parametrize(("technology", "ii"), [*((technology, None) for technology in TECHNOLOGIES), ("generic", 3)])
 @pytest.mark.parametrize("name", kernels.__all__)
-def test_a_combinational_path_stays_within_one_operator_and_one_period(name, technology, ii):
-    plan = getattr(kernels, name).plan(lanes=2, clock_mhz=CLOCKS[technology], technology=technology, ii=ii)
-    period = find(technology).budget(CLOCKS[technology])
-    found = list(chains(plan))
-    assert found and max(time for _, time in found) > 0
-    assert all(len(operators) <= 1 for operators, _ in found)
-    assert max(time for _, time in found) <= period + 1e-9
+def test_a_combinational_path_is_as_long_as_it_may_be(name, technology, ii, chain):
+    clock = CLOCKS[technology]
+    plan = getattr(kernels, name).plan(lanes=2, clock_mhz=clock, technology=technology, ii=ii, chain=chain)
+    period = find(technology).budget(clock) + 1e-9
+    within, across = longest_paths(plan)
+    assert 0 < within <= period
+    assert across <= {None: CHAINED_SHARE, True: 1.0, False: 0.0}[chain] * period
 
 
 @pytest.mark.parametrize("name", kernels.__all__)
-def test_operators_in_one_cycle_stay_within_the_period(name):
-    alone, chained = (getattr(kernels, name).plan(clock_mhz=100, chain=chain) for chain in (False, True))
-    period = find("generic").budget(100)
-    assert max(time for _, time in chains(chained)) <= period + 1e-9
-    assert chained.schedule.latency <= alone.schedule.latency
+def test_operators_in_one_cycle_take_no_longer(name):
+    never, share, always = (
+        getattr(kernels, name).schedule(clock_mhz=100, chain=chain) for chain in (False, None, True)
+    )
+    assert always.latency <= share.latency <= never.latency
+
+
+def test_tiny_operators_share_a_cycle():
+    """Sixteen small operators at a slow clock are a stage, not sixteen."""
+
+    @hls.kernel
+    def tiny(a: hls.UInt(4), b: hls.UInt(4)) -> hls.UInt(4):
+        for n in range(8):
+            a = hls.wrap(a + b, hls.UInt(4)) ^ (n + 1)
+        return a
+
+    assert tiny.schedule(clock_mhz=25, technology="ecp5").latency == 2
+    assert tiny.schedule(clock_mhz=25, technology="ecp5", chain=False).latency == 16
+    check(tiny, clock_mhz=25)
+
+
+@pytest.mark.parametrize("name", kernels.__all__)
+def test_a_product_that_needs_it_has_registers_on_both_sides(name):
+    plan = getattr(kernels, name).plan(lanes=2, clock_mhz=300, technology="xilinx-us+")
+    for phase in plan.phases:
+        for net in phase.builder.nets:
+            late = [a for a in net.args if not a.is_const and a.stage == net.reads_at and a.time > 0 and not net.taker]
+            if net.delay > 0:
+                assert not (late and net.alone) and not any(a.alone for a in late)
+                assert net.stage > 0 or not net.alone
+
+
+@pytest.mark.parametrize(("clock_mhz", "latency"), [(100, 1), (200, 1), (300, 2), (400, 3), (500, 4)])
+def test_a_product_has_as_many_registers_as_its_clock_needs(clock_mhz, latency):
+    """24 x 24 bits in two blocks: among logic, with registers around it, and with more in front of the sum."""
+
+    @hls.kernel
+    def product(a: hls.UInt(24), b: hls.UInt(24)) -> hls.UInt(48):
+        return a * b
+
+    assert product.schedule(clock_mhz=clock_mhz, technology="xilinx-us+").latency == latency
+    check(product, clock_mhz=clock_mhz, technology="xilinx-us+")
 
 
 @pytest.mark.parametrize("ii", [2, 3, 7])
@@ -71,7 +119,7 @@ def test_fewest_registers_for_a_latency():
     def late(a: hls.SInt(8), x: hls.F32) -> hls.F32:
         return hls.exp2(x) + hls.to_float(a * a)
 
-    plan = late.plan(clock_mhz=300)
+    plan = late.plan(clock_mhz=300, chain=False)
     ends = last_uses(plan.phases[0])
     held = {net.name: ends[id(net)] - net.stage for net in plan.phases[0].builder.nets if id(net) in ends}
     assert held["a0"] == 3 and held["imul"] <= 1
