@@ -475,10 +475,20 @@ class Recurrence:
         Constants: the states before a packet's first element.
     place
         File and line that ask for it; those of the caller if it is None.
+    associative
+        How elements combine before they meet the state, if they do (:class:`.associative.Associative`).
     """
 
-    def __init__(self, states: list[Value], results: list[Value], initial: list[Value], *, place: str | None = None):
-        self.states, self.results, self.initial = states, results, initial
+    def __init__(
+        self,
+        states: list[Value],
+        results: list[Value],
+        initial: list[Value],
+        *,
+        place: str | None = None,
+        associative: Any = None,
+    ):
+        self.states, self.results, self.initial, self.associative = states, results, initial, associative
         self.place = place or caller_place()
         inner = {id(v) for v in states}
         self.order: list[Value] = []
@@ -495,7 +505,8 @@ class Recurrence:
                     )
                 inner.add(id(v))
                 self.order.append(v)
-        for operand in [*(a for v in self.order for a in v.args), *results]:
+        elements = associative.elements if associative else []
+        for operand in [*(a for v in self.order for a in v.args), *results, *elements]:
             if id(operand) not in inner and id(operand) not in seen:
                 seen.add(id(operand))
                 self.outside.append(operand)
@@ -516,6 +527,16 @@ class Graph:
             raise TypeError("A state is known inside its step only: use what scan or fold returns.")
         self.once_per_packet = self.reduces and not any(r.per_beat for r in results)
         self.phases = 1 + max(v.phase for v in [*self.order, *args])
+
+    def is_scanned(self, recurrence: Recurrence) -> bool:
+        """Return whether states behind other elements than a packet's last are used."""
+
+        def of(v: Value) -> bool:
+            return v.op == "scan" and v.attrs["recurrence"] is recurrence
+
+        return any(of(r) for r in self.results) or any(
+            v.op != "reduce_last" and any(of(a) for a in v.args) for v in self.order
+        )
 
 
 def topological(results: list[Value]) -> list[Value]:

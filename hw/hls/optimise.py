@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.associative import Associative, Operator, associative
 from rtlm.hw.hls.evaluate import MODELS
-from rtlm.hw.hls.graph import REDUCTIONS, Graph, Recurrence, Value
+from rtlm.hw.hls.graph import REDUCTIONS, Graph, Recurrence, Value, topological
 from rtlm.hw.hls.ranges import Range, range_of
 from rtlm.hw.hls.types import Float, Type, UInt
 
@@ -103,9 +104,22 @@ class _Optimiser:
             for inner in old.order:
                 self._new[id(inner)] = self._visit(inner)
             results = [_as_type(self._new[id(r)], r.type) for r in old.results]
-            self._recurrences[id(old)] = Recurrence(old.states, results, old.initial, place=old.place)
+            known = self._associative(old.associative) if old.associative else None
+            new = Recurrence(old.states, results, old.initial, place=old.place, associative=known)
+            new.associative = new.associative or associative(new)
+            self._recurrences[id(old)] = new
         new = self._recurrences[id(old)]
         return self.make("scan", tuple(new.outside), v.type, recurrence=new, part=v.attrs["part"])
+
+    def _associative(self, old: Associative) -> Associative:
+        """Rewrite how elements combine, which is also how they meet the state."""
+        left, right = old.combine.left, old.combine.right
+        self._new |= {id(v): v for v in (*left, *right)}
+        for inner in topological(old.combine.results):
+            if id(inner) not in self._new:
+                self._new[id(inner)] = self._visit(inner)
+        operator = Operator(left, right, [_as_type(self._new[id(r)], r.type) for r in old.combine.results])
+        return Associative([_as_type(self._new[id(e)], e.type) for e in old.elements], operator, operator)
 
 
 def _as_type(v: Value, type_: Type) -> Value:

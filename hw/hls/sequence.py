@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import Any
 
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.associative import Associative, Operator
 from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Recurrence, Value, as_value, constant, select
 from rtlm.hw.hls.language import per_lane
@@ -43,7 +44,7 @@ def window(x: Any, n: int, initial: Any = 0) -> Vector:
     return Vector([previous(x, k, initial) for k in range(n)])
 
 
-def scan(step: Callable[..., Any], initial: Any, *xs: Any) -> Any:
+def scan(step: Callable[..., Any], initial: Any, *xs: Any, associative: bool = False) -> Any:
     """State after each element: ``state = step(state, *xs)``, from ``initial`` at a packet's first element.
 
     Parameters
@@ -55,23 +56,38 @@ def scan(step: Callable[..., Any], initial: Any, *xs: Any) -> Any:
         State before the first element: a typed constant (``constant(0, SInt(32))``, ``zeros(Vec[T, n])``), or a tuple.
     *xs
         Values of the stream.
+    associative
+        The step is an associative operator, to the last bit, of two operands of the state's types: its elements may
+        combine in a tree before they meet the state. Sums that wrap, ``&``, ``|``, ``^``, maximum and minimum need not
+        be told.
     """
-    return _rebuilt(initial, iter(_recur(step, initial, xs)))
+    return _rebuilt(initial, iter(_recur(step, initial, xs, associative)))
 
 
-def fold(step: Callable[..., Any], initial: Any, *xs: Any, key: Value | None = None, keys: int = 0) -> Any:
+def fold(
+    step: Callable[..., Any],
+    initial: Any,
+    *xs: Any,
+    key: Value | None = None,
+    keys: int = 0,
+    associative: bool = False,
+) -> Any:
     """State after a packet's last element (:func:`scan`): one result a packet.
 
     Parameters
     ----------
-    step, initial, *xs
+    step, initial, *xs, associative
         As of :func:`scan`.
     key, keys
         There are `keys` states, and an element goes into the one that `key` counts; the result is a Vector of them.
     """
     if key is not None:
+        if associative:
+            raise TypeError(
+                "A fold by keys is none of an associative step: elements of other keys leave its state alone."
+            )
         return _by_key(step, initial, xs, key, keys)
-    return _rebuilt(initial, (Value("reduce_last", (r,), r.type) for r in _recur(step, initial, xs)))
+    return _rebuilt(initial, (Value("reduce_last", (r,), r.type) for r in _recur(step, initial, xs, associative)))
 
 
 def _by_key(step: Callable[..., Any], initial: Any, xs: tuple, key: Value, keys: int) -> Vector:
@@ -116,7 +132,7 @@ def _rebuilt(form: Any, values: Any) -> Any:
     return next(values)
 
 
-def _recur(step: Callable[..., Any], initial: Any, xs: tuple) -> list[Value]:
+def _recur(step: Callable[..., Any], initial: Any, xs: tuple, associative: bool) -> list[Value]:
     """Trace a step; returns the states behind each element."""
     first = scattered(initial)
     for value in first:
@@ -136,6 +152,27 @@ def _recur(step: Callable[..., Any], initial: Any, xs: tuple) -> list[Value]:
                 f"The step makes {value.type} of a state of {state.type}: it has to stay of one type, with wrap, "
                 "clamp, convert or to_int."
             )
-    recurrence = Recurrence(states, results, first)
+    combines = _combines(step, initial, xs, states) if associative else None
+    recurrence = Recurrence(states, results, first, associative=combines)
     args = tuple(recurrence.outside)
     return [Value("scan", args, s.type, recurrence=recurrence, part=n) for n, s in enumerate(states)]
+
+
+def _combines(step: Callable[..., Any], initial: Any, xs: tuple, states: list[Value]) -> Associative:
+    """Trace an associative step between elements."""
+    elements = scattered(xs)
+    types = [state.type for state in states]
+    if [getattr(x, "type", None) for x in elements] != types:
+        raise TypeError(
+            f"An associative step takes elements of the types of its state, {', '.join(map(str, types))}, not "
+            f"{', '.join(str(getattr(x, 'type', type(x).__name__)) for x in elements)}."
+        )
+    left, right = ([Value("state", (), type_, number=n) for n, type_ in enumerate(types)] for _ in range(2))
+    new = scattered(step(_rebuilt(initial, iter(left)), *_rebuilt(xs, iter(right))))
+    operator = Operator(left, right, [as_value(v, type_) for v, type_ in zip(new, types, strict=True)])
+    for v in Recurrence([*left, *right], operator.results, []).outside:
+        if v.per_lane and v.op != "state":
+            raise TypeError(
+                "What differs between elements is among the operands of an associative step, not beside them."
+            )
+    return Associative(elements, operator, operator)

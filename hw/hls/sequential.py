@@ -7,8 +7,9 @@ from typing import Protocol
 
 from amaranth.hdl import Cat, Const
 from rtlm.hw.hls import types as t
+from rtlm.hw.hls.associative import Associative, Operator, prefixes
 from rtlm.hw.hls.builder import Builder, Net
-from rtlm.hw.hls.graph import Recurrence, Value
+from rtlm.hw.hls.graph import Graph, Recurrence, Value
 from rtlm.hw.hls.operators import fit
 from rtlm.hw.hls.phase import Phase
 from rtlm.hw.hls.trace import TracedFunction
@@ -19,6 +20,7 @@ class Planner(Protocol):
     """What is known here of the plan that is being made (:class:`.plan.Plan`)."""
 
     kernel: TracedFunction
+    graph: Graph
     lanes: int
     ii: int | None
     striped: frozenset[str]
@@ -80,22 +82,62 @@ def scan(plan: Planner, phase: Phase, v: Value) -> None:
         phase.nets[id(v), lane] = states[v.attrs["part"]]
 
 
+def _built(plan: Planner, phase: Phase, results: list[Value], inner: dict[int, Net], lane: int) -> list[Net]:
+    """Nets of values in a lane, from what is known of the values that they depend on."""
+    b, stack = phase.builder, [(v, False) for v in reversed(results)]
+    while stack:
+        v, ready = stack.pop()
+        if id(v) in inner:
+            continue
+        known = phase.nets.get((id(v), lane if v.per_lane else None))
+        if known is not None:
+            inner[id(v)] = known
+        elif v.op == "const":
+            inner[id(v)] = b.const(t.on_wires(v.attrs["value"], v.type), v.type.shape)
+        elif ready:
+            inner[id(v)] = plan.expand(b, v, [inner[id(a)] for a in v.args])
+        else:
+            stack += [(v, True), *((a, False) for a in reversed(v.args))]
+    return [inner[id(v)] for v in results]
+
+
+def _behind(plan: Planner, phase: Phase, recurrence: Recurrence, tree: Associative) -> dict[int, list[Net]]:
+    """What the elements of a beat up to a lane's combine to; for a fold of the last lane only, which alone is used."""
+    elements = [_built(plan, phase, tree.elements, {}, lane) for lane in range(plan.lanes)]
+
+    def combine(earlier: list[Net], later: list[Net]) -> list[Net]:
+        return _built(plan, phase, tree.combine.results, _known(tree.combine, earlier, later), 0)
+
+    only_last = not plan.graph.is_scanned(recurrence)
+    return prefixes(elements, combine, range(plan.lanes - 1 if only_last else 0, plan.lanes))
+
+
+def _known(operator: Operator, left: list[Net], right: list[Net]) -> dict[int, Net]:
+    return {id(v): net for v, net in zip([*operator.left, *operator.right], [*left, *right], strict=True)}
+
+
 def _steps(plan: Planner, phase: Phase, recurrence: Recurrence) -> list[list[Net]]:
     b = phase.builder
-    given = [phase.net(a, lane) for a in recurrence.outside for lane in range(plan.lanes)]
+    tree = recurrence.associative if plan.lanes > 1 else None
+    if tree:
+        behind = _behind(plan, phase, recurrence, tree)
+        given = [net for nets in behind.values() for net in nets]
+    else:
+        given = [phase.net(a, lane) for a in recurrence.outside for lane in range(plan.lanes)]
     stage = max((net.stage + (net.time > 0) for net in given if not net.is_const), default=0)
     states, lanes = [], []
     with b.loop():
         for first in recurrence.initial:
             initial = t.on_wires(first.attrs["value"], first.type)
             states.append(b.state(initial, first.type.shape, stage))
-        current = [state.read for state in states]
+        current = read = [state.read for state in states]
         for lane in range(plan.lanes):
-            inner = {id(v): net for v, net in zip(recurrence.states, current, strict=True)}
-            for v in recurrence.order:
-                args = [inner[id(a)] if id(a) in inner else phase.net(a, lane) for a in v.args]
-                inner[id(v)] = plan.expand(b, v, args)
-            current = [inner[id(v)] if id(v) in inner else phase.net(v, lane) for v in recurrence.results]
+            if not tree:
+                known = {id(v): net for v, net in zip(recurrence.states, current, strict=True)}
+                current = _built(plan, phase, recurrence.results, known, lane)
+            elif lane in behind:
+                known = _known(tree.apply, read, behind[lane])
+                current = _built(plan, phase, tree.apply.results, known, lane)
             lanes.append(current)
     for state, net in zip(states, current, strict=True):
         state.next = net

@@ -89,6 +89,14 @@ OPERATORS = {
         (constant(n, UInt(9)), constant(1, UInt(9))),
         a,
     )[n % 2],
+    "running largest": lambda a, b, n: hls.scan(hls.maximum, _state(a), a),
+    "running smallest": lambda a, b, n: hls.scan(lambda s, x: hls.minimum(x, s), _state(a), a),
+    "running count": lambda a, b, n: hls.scan(
+        lambda s, x, y: hls.select(_bit(y), hls.wrap(s - x, UInt(n + 1)), s), constant(0, UInt(n + 1)), a, b
+    ),
+    "running logic": lambda a, b, n: hls.scan(
+        (lambda s, x: s & x, lambda s, x: s | x, lambda s, x: s ^ x)[n % 3], constant(1, a.type), a
+    ),
     "running float": lambda a, b, n: hls.scan(lambda s, x: s + x, _state(a), a),
     "sum": lambda a, b, n: hls.stream_sum(a, SInt(24)),
     "largest": lambda a, b, n: hls.stream_max(a),
