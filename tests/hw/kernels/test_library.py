@@ -161,7 +161,7 @@ def test_memories_are_bound_to_what_was_asked_for():
     assert bound.memories["x"].style == "ultra" and library.gemv.component().memories["x"].style == ""
     with pytest.raises(ValueError, match="gemv has no memory y to bind; its memories are x"):
         library.gemv.schedule(bind={"y": "block"})
-    with pytest.raises(ValueError, match="x is bound to one of block, distributed, ultra if .* not to 'gold'"):
+    with pytest.raises(ValueError, match=r"x is bound to one of block, distributed, ultra if .* not to 'gold'"):
         hls.Directives(bind={"x": "gold"})
     with pytest.raises(ValueError, match="ii is a number of cycles from 1 to 256, not 0"):
         hls.Directives(ii=0)
