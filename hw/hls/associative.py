@@ -103,27 +103,26 @@ def _of_integers(state: Value, result: Value, outside: set[int]) -> Associative 
 
 def _of_floats(state: Value, result: Value, outside: set[int]) -> Associative | None:
     """The larger or the smaller one of floats: that of integers of the same order."""
-    inner, ordered = [], result
-    while ordered.op in ("neg", "unkey"):
-        inner.append(ordered.op)
-        (ordered,) = ordered.args
-    if inner not in (["unkey"], ["neg", "unkey"]) or _kind(ordered) != "largest":
+    negated = result.op == "neg"
+    ordered = result.args[0] if negated else result
+    if ordered.op != "unkey" or _kind(ordered.args[0]) != "largest":
         return None
-    (mine,) = [a for a in ordered.args[1:] if id(a) not in outside] or [None]
-    if mine is None or mine.op != "key" or (mine.args[0].op == "neg") != ("neg" in inner):
+    operands = ordered.args[0].args[1:]
+    mine = next((a for a in operands if a.op == "key" and id(a) not in outside), None)
+    if mine is None:
         return None
-    source = mine.args[0].args[0] if "neg" in inner else mine.args[0]
-    element = _other(ordered.args[1:], mine, outside)
-    if source is not state or element is None or element.op != "key":
+    source = mine.args[0].args[0] if negated and mine.args[0].op == "neg" else mine.args[0]
+    element = _other(operands, mine, outside)
+    if (source is not state) or (negated != (source is not mine.args[0])) or element is None or element.op != "key":
         return None
     type_ = UInt(state.type.width)
-    keys = [Value("state", (), type_, number=n) for n in range(2)]
-    combine = Operator(keys[:1], keys[1:], [_combined("largest", *keys, type_)])
+    earlier, later = (Value("state", (), type_, number=n) for n in range(2))
+    combine = Operator([earlier], [later], [_combined("largest", earlier, later, type_)])
     left = Value("state", (), state.type, number=0)
-    key = Value("key", (Value("neg", (left,), left.type) if "neg" in inner else left,), type_)
-    applied = Value("unkey", (_combined("largest", key, keys[1], type_),), state.type)
-    applied = Value("neg", (applied,), state.type) if "neg" in inner else applied
-    return Associative([element], combine, Operator([left], keys[1:], [applied]))
+    key = Value("key", (Value("neg", (left,), left.type) if negated else left,), type_)
+    applied = Value("unkey", (_combined("largest", key, later, type_),), state.type)
+    applied = Value("neg", (applied,), state.type) if negated else applied
+    return Associative([element], combine, Operator([left], [later], [applied]))
 
 
 def _kind(v: Value) -> str | None:
