@@ -35,8 +35,8 @@ KERNELS: dict[str, Kernel] = {
 ROWS: dict[str, list[dict[str, Any]]] = {
     "fir": [{}, {"lanes": 4}, {"lanes": 4, "ii": 4}],
     "conv1d": [{}, {"ii": 4}, {"ii": 12}],
-    "prefix_sum": [{}, {"lanes": 2}],
-    "histogram": [{}, {"lanes": 2}],
+    "prefix_sum": [{"lanes": lanes} for lanes in (1, 2, 4, 8)],
+    "histogram": [{"lanes": lanes} for lanes in (1, 2, 4)],
     "top_k": [{}],
     "gemv": [{"lanes": lanes} for lanes in (1, 4, 16, 64)] + [{"lanes": 16, "ii": 4}],
     "qmatmul": [{}, {"ii": 4}],
@@ -44,9 +44,17 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "softmax": [{}, {"lanes": 4}, {"lanes": 4, "ii": 4}],
     "layernorm": [{}, {"lanes": 4}, {"lanes": 4, "ii": 4}],
     "attention": [{}, {"clock_mhz": 100}],
-    "swiglu": [{}, {"lanes": 4}, {"lanes": 4, "ii": 4}, {"ii": 3}],
+    "swiglu": [
+        {},
+        {"lanes": 4},
+        {"lanes": 4, "ii": 4},
+        {"ii": 3},
+        {"chain": False},
+        {"bind": {"multiply": "lut"}},
+        {"bind": {"F32 multiply": "lut"}},
+    ],
     "rope": [{}, {"ii": 2}, {"ii": 4}],
-    "residual_norm": [{"lanes": 2}, {"lanes": 2, "ii": 4}, {"lanes": 2, "clock_mhz": 150, "chain": True}],
+    "residual_norm": [{"lanes": 2}, {"lanes": 2, "ii": 4}, {"lanes": 2, "clock_mhz": 150}],
 }
 """Directives of each row, beside UltraScale+ at 300 MHz."""
 WAITS = ("softmax", "layernorm")

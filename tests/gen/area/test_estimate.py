@@ -43,13 +43,19 @@ def test_multipliers_are_those_of_the_arrays_and_the_kernels():
         "attention.group=4",
         "attention.head_dim=128",
         "memory.outstanding=16",
-        "clock_mhz=320",
     ],
 )
 def test_more_takes_more(change):
     before, after = (estimate_area(load_config("kv260", changes)) for changes in ([], [change]))
     assert after.luts > before.luts
     assert after.ffs > before.ffs
+
+
+def test_a_faster_clock_takes_more_registers():
+    """And about as many tables: deeper pipelines are no more logic."""
+    before, after = (estimate_area(load_config("kv260", [f"clock_mhz={clock}"])) for clock in (300, 350))
+    assert after.ffs > before.ffs
+    assert after.luts == pytest.approx(before.luts, rel=0.01)
 
 
 def test_a_deeper_buffer_takes_block_memories():
