@@ -148,7 +148,7 @@ class Builder:
         and those that are shared."""
         self.units: dict[Hashable, list[SharedUnit]] = {}
         self.bound: set[str] = set()
-        """Names of `bind` that something was built by."""
+        """Names of `bind` that an operator answers to."""
         self.current = 0
         self.critical = 0.0
         self.slowest = (0.0, "")
@@ -172,9 +172,9 @@ class Builder:
         self.bound.update(names)
         return self.bind[names[0]] if names else ""
 
-    def reach(self, source: int, operator: int) -> float:
-        """Return how long a path within a cycle may be that goes from one operator to another, or stays in it."""
-        if source == operator:
+    def longest(self, operator: int, *, crosses: bool) -> float:
+        """Return how long a path within a cycle may be that ends in an operator; if it crosses, it began in another."""
+        if not crosses:
             return self.period
         return -1.0 if operator in self.fixed else self.chained_share * self.period
 
@@ -306,7 +306,7 @@ class Builder:
         fits = time <= self.period and not (late and (net.alone or any(a.alone for a in late)))
         if crossing:
             crossing += net.delay
-            fits = fits and crossing <= self.reach(-1, net.operator)
+            fits = fits and crossing <= self.longest(net.operator, crosses=True)
         if fits and (net.stage or not net.alone):  # what arrives with the beat comes from anywhere
             net.time, net.crossing = time, crossing
         else:
@@ -316,7 +316,7 @@ class Builder:
         """Let wires belong to the operator that they follow; what joins operators that may not meet is registered."""
         latest = max(late, key=lambda a: a.time)
         several = any(a.operator != latest.operator for a in late)
-        if several and latest.time > self.reach(-1, latest.operator):
+        if several and latest.time > self.longest(latest.operator, crosses=True):
             net.stage += 1
             return
         net.time, net.operator, net.alone = latest.time, latest.operator, any(a.alone for a in late)

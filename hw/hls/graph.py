@@ -10,12 +10,15 @@ import functools
 import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import INSTEAD, caller_place, refuse_numpy, refused
 from rtlm.hw.hls.types import Float, SInt, Type, UInt
+
+if TYPE_CHECKING:
+    from rtlm.hw.hls.associative import Associative
 
 _LARGEST_ARITHMETIC = 63
 
@@ -486,7 +489,7 @@ class Recurrence:
         initial: list[Value],
         *,
         place: str | None = None,
-        associative: Any = None,
+        associative: Associative | None = None,
     ):
         self.states, self.results, self.initial, self.associative = states, results, initial, associative
         self.place = place or caller_place()

@@ -86,8 +86,8 @@ def _separated(builder: Builder, nets: list[Net], number: Mapping[int, int]) -> 
         for i in sources:
             delay = max(reaching[b].get(i, 0.0) for b in before) + net.delay
             apart = net.delay > 0 and (net.alone or nets[i].alone)
-            reach = builder.reach(nets[i].operator, own)
-            if not apart and delay <= reach + TOLERANCE_NS:
+            longest = builder.longest(net.operator, crosses=nets[i].operator != own)
+            if not apart and delay <= longest + TOLERANCE_NS:
                 here[i] = delay
             else:
                 pairs.add((j, i))

@@ -83,9 +83,7 @@ def fold(
     """
     if key is not None:
         if associative:
-            raise TypeError(
-                "A fold by keys is none of an associative step: elements of other keys leave its state alone."
-            )
+            raise TypeError("fold takes key or associative, not both: a key leaves the states of other keys alone.")
         return _by_key(step, initial, xs, key, keys)
     return _rebuilt(initial, (Value("reduce_last", (r,), r.type) for r in _recur(step, initial, xs, associative)))
 

@@ -138,7 +138,7 @@ def _steps(plan: Planner, phase: Phase, recurrence: Recurrence) -> list[list[Net
             elif lane in behind:
                 known = _known(tree.apply, read, behind[lane])
                 current = _built(plan, phase, tree.apply.results, known, lane)
-            lanes.append(current)
+            lanes.append(current)  # of a fold only the last one is right, and used
     for state, net in zip(states, current, strict=True):
         state.next = net
     needed = max(state.interval for state in states)
