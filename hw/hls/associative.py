@@ -11,43 +11,14 @@ writes the kernel says so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.graph import Recurrence, Value, constant
+from rtlm.hw.hls.graph import Associative, Operator, Recurrence, Value, constant
 from rtlm.hw.hls.types import Float, Int, UInt
 
 Item = TypeVar("Item")
 _BITWISE = ("and", "or", "xor")
-
-
-@dataclass(frozen=True, eq=False)
-class Operator:
-    """Values that a step makes of those that stand for what is on its left and on its right."""
-
-    left: list[Value]
-    right: list[Value]
-    results: list[Value]
-
-
-@dataclass(frozen=True, eq=False)
-class Associative:
-    """A step whose elements combine before they meet the state.
-
-    Parameters
-    ----------
-    elements
-        What an element of the packet brings, computed from what the step reads beside its state.
-    combine
-        Of neighbours' elements, the earlier ones on the left.
-    apply
-        Of the state and the elements behind it.
-    """
-
-    elements: list[Value]
-    combine: Operator
-    apply: Operator
 
 
 def prefixes(items: list[Item], combine: Callable[[Item, Item], Item], wanted: range) -> dict[int, Item]:

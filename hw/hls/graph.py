@@ -10,15 +10,13 @@ import functools
 import math
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import INSTEAD, caller_place, refuse_numpy, refused
 from rtlm.hw.hls.types import Float, SInt, Type, UInt
-
-if TYPE_CHECKING:
-    from rtlm.hw.hls.associative import Associative
 
 _LARGEST_ARITHMETIC = 63
 
@@ -465,6 +463,34 @@ def select(condition: Value, a: Any, b: Any) -> Value:
     return Value("select", (condition, a, b), a.type if isinstance(a.type, Float) else _common(a, b))
 
 
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """Values that a step makes of those that stand for what is on its left and on its right."""
+
+    left: list[Value]
+    right: list[Value]
+    results: list[Value]
+
+
+@dataclass(frozen=True, eq=False)
+class Associative:
+    """A step whose elements combine before they meet the state.
+
+    Parameters
+    ----------
+    elements
+        What an element of the packet brings, computed from what the step reads beside its state.
+    combine
+        Of neighbours' elements, the earlier ones on the left.
+    apply
+        Of the state and the elements behind it.
+    """
+
+    elements: list[Value]
+    combine: Operator
+    apply: Operator
+
+
 class Recurrence:
     """What the elements of a packet hand on to each other, and the step from one to the next.
 
@@ -479,7 +505,7 @@ class Recurrence:
     place
         File and line that ask for it; those of the caller if it is None.
     associative
-        How elements combine before they meet the state, if they do (:class:`.associative.Associative`).
+        How elements combine before they meet the state, if they do (:class:`Associative`).
     """
 
     def __init__(

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.associative import Associative, Operator, associative
+from rtlm.hw.hls.associative import associative
 from rtlm.hw.hls.evaluate import MODELS
-from rtlm.hw.hls.graph import REDUCTIONS, Graph, Recurrence, Value, topological
+from rtlm.hw.hls.graph import REDUCTIONS, Associative, Graph, Operator, Recurrence, Value, topological
 from rtlm.hw.hls.ranges import Range, range_of
 from rtlm.hw.hls.types import Float, Type, UInt
 

@@ -10,9 +10,8 @@ from itertools import repeat
 from typing import Any
 
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.associative import Associative, Operator
 from rtlm.hw.hls.fixed import FixedValue
-from rtlm.hw.hls.graph import Recurrence, Value, as_value, constant, select
+from rtlm.hw.hls.graph import Associative, Operator, Recurrence, Value, as_value, constant, select
 from rtlm.hw.hls.language import per_lane
 from rtlm.hw.hls.types import Int, Type, UInt
 from rtlm.hw.hls.vectors import Vector, elementwise, gathered, scattered

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from amaranth.hdl import Cat, Const
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.associative import Associative, Operator, prefixes
+from rtlm.hw.hls.associative import prefixes
 from rtlm.hw.hls.builder import Builder, Net
-from rtlm.hw.hls.graph import Graph, Recurrence, Value
+from rtlm.hw.hls.graph import Associative, Graph, Operator, Recurrence, Value
 from rtlm.hw.hls.operators import fit
 from rtlm.hw.hls.phase import Phase
 from rtlm.hw.hls.trace import TracedFunction
