@@ -102,6 +102,25 @@ def test_narrow_pieces_of_products_take_no_multiplier_on_ecp5(a_bits, b_bits, mu
 
 
 @pytest.mark.synthesis
+@pytest.mark.parametrize("target", ["xilinx-us+", "ecp5"])
+def test_products_are_made_of_what_they_are_bound_to(target):
+    """The attribute is on a product's wire; without it 3 x 4 bits are tables, and 9 x 9 a multiplier."""
+    m, wires = Module(), []
+    ports = [Signal(bits, name=f"x{bits}") for bits in (3, 4, 8, 9)]
+    for a, b, style in ((0, 1, "yes"), (3, 3, "no"), (2, 2, None)):
+        product = Signal(len(ports[a]) + len(ports[b]), attrs={"use_dsp": style} if style else {}, name=f"p{a}{b}")
+        out = Signal(len(product), name=f"o{a}{b}")
+        m.d.comb += product.eq(ports[a] * ports[b])
+        m.d.sync += out.eq(product)
+        wires += [product, out]
+    netlist = rtlil.convert(m, name="top", ports=[*ports, *wires[1::2]], emit_src=False)
+    assert synthesise(netlist, target=target).total["dsp"] == 2
+    assert synthesise(netlist.replace("use_dsp", "other"), target=target).total["dsp"] == 2
+    assert synthesise(netlist.replace('use_dsp "no"', 'use_dsp "yes"'), target=target).total["dsp"] == 3
+    assert synthesise(netlist.replace('use_dsp "yes"', 'use_dsp "no"'), target=target).total["dsp"] == 1
+
+
+@pytest.mark.synthesis
 def test_depth_flattens_parts_into_their_parent(netlist):
     flat = synthesise(netlist, target="ecp5", depth=0)
     assert [module.path for module in flat.modules] == [""]
