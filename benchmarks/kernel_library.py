@@ -54,7 +54,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"bind": {"F32 multiply": "lut"}},
     ],
     "rope": [{}, {"ii": 2}, {"ii": 4}],
-    "residual_norm": [{"lanes": 2}, {"lanes": 2, "ii": 4}, {"lanes": 2, "clock_mhz": 150}],
+    "residual_norm": [{"lanes": 2}, {"lanes": 2, "ii": 4}, {"lanes": 2, "clock_mhz": 150, "chain": True}],
 }
 """Directives of each row, beside UltraScale+ at 300 MHz."""
 WAITS = ("softmax", "layernorm")
