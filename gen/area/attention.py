@@ -2,7 +2,7 @@
 
 from rtlm.gen.area.counts import Counts, KernelUse, selection, tree
 from rtlm.gen.area.memories import memory
-from rtlm.hw.attention.array import PRODUCT_BITS
+from rtlm.hw.attention.array import CHAINED_SUMS, PRODUCT_BITS
 from rtlm.hw.attention.output import SUM_BITS
 from rtlm.hw.attention.params import POSITION_BITS, WEIGHT_BITS, AttentionParams
 from rtlm.hw.common.layouts import SCALE_BITS
@@ -60,7 +60,13 @@ def attention_counts(params: AttentionParams) -> Counts:
             KernelUse(name="scale", lanes=1),
             KernelUse(name="position_score", lanes=lanes, tag_bits=positions + 1),
             KernelUse(name="position_weight", lanes=lanes),
-            KernelUse(name="key_dots", arguments=(group, span, params.beat_cycles), copies=positions, term="dots"),
+            KernelUse(
+                name="key_dots",
+                arguments=(group, span, params.beat_cycles),
+                chain=CHAINED_SUMS,
+                copies=positions,
+                term="dots",
+            ),
             KernelUse(name="largest_score", lanes=positions, copies=group),
             KernelUse(name="value_exponent", lanes=positions),
             KernelUse(name="weight_sums", lanes=positions, copies=group),

@@ -17,7 +17,7 @@ class KernelUse:
     tag_bits, max_length, keys
         Bits that accompany each beat, beats of the longest packet, packets that interleave.
     chain
-        Whether operators follow each other within a cycle.
+        Share of a cycle up to which operators follow each other within it, as of `rtlm.hw.hls.Directives`.
     copies
         How often it is there.
     arguments, term
@@ -30,7 +30,7 @@ class KernelUse:
     tag_bits: int = 0
     max_length: int = 0
     keys: int = 1
-    chain: bool = False
+    chain: float | None = None
     copies: int = 1
     arguments: tuple[int | None, ...] = ()
     term: str = ""

@@ -26,7 +26,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
     tile = tile_layout(params).size
     job = result_job_layout(columns).size
     operands = NIBBLE_BITS * params.lanes + BYTE_BITS * params.positions * columns
-    pair = KernelUse(name="row_pair_sums", arguments=row_pair_arguments(params), chain=True, term="array")
+    pair = KernelUse(name="row_pair_sums", arguments=row_pair_arguments(params), term="array")
     return Counts(
         luts={
             "array": _adders(params),
@@ -47,7 +47,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
         kernels=(
             replace(pair, tag_bits=tile),
             replace(pair, copies=pairs - 1),
-            KernelUse(name="row_group", arguments=(2, 1), chain=True, copies=pairs, term="accumulate"),
+            KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate"),
             KernelUse(name="scaled_result", lanes=lanes, tag_bits=1),
         ),
         memories=(ring,) * 2 * columns,

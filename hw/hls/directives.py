@@ -21,8 +21,8 @@ class Directives:
         Initiation interval: cycles between beats. Operators take turns at shared units for it. None is as few cycles as
         states allow, and nothing shared.
     chain
-        Whether operators follow each other within a cycle: None where their delays leave a quarter of it
-        (`CHAINED_SHARE`), True where they fit it, False never. More of it is fewer registers and longer paths.
+        Share of a cycle, from 0 (never) to 1 (True: all of it), up to which operators follow each other within it; None
+        is `CHAINED_SHARE`. More of it is fewer registers and longer paths.
     bind
         What memories and products are made of. For a memory's name one of `MEMORY_STYLES`; for products one of
         `PRODUCT_STYLES`, by the name of an operator in a schedule (``F32 multiply``), by their width
@@ -39,7 +39,7 @@ class Directives:
     clock_mhz: float = 300
     technology: str = "generic"
     ii: int | None = None
-    chain: bool | None = None
+    chain: float | None = None
     bind: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +47,8 @@ class Directives:
             raise ValueError(f"lanes is a positive number, not {self.lanes!r}.")
         if self.ii is not None and (not isinstance(self.ii, int) or not 1 <= self.ii <= LONGEST_INTERVAL):
             raise ValueError(f"ii is a number of cycles from 1 to {LONGEST_INTERVAL}, not {self.ii!r}.")
+        if self.chain is not None and not 0 <= self.chain <= 1:
+            raise ValueError(f"chain is a share of a cycle from 0 to 1, not {self.chain!r}.")
         for name, style in self.bind.items():
             if style not in (*MEMORY_STYLES, *PRODUCT_STYLES):
                 raise ValueError(

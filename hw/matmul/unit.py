@@ -382,4 +382,4 @@ def _row_group(params: MatmulParams) -> Kernel:
 
 
 def _pipeline(clock_mhz: float, technology: str) -> dict[str, Any]:
-    return {"clock_mhz": clock_mhz, "technology": technology, "chain": True}
+    return {"clock_mhz": clock_mhz, "technology": technology}
