@@ -132,7 +132,7 @@ def write_random_model(
 
 def _add_vocabulary(writer: gguf.GGUFWriter, vocab: int) -> None:
     """Three special tokens, the printable bytes, the other bytes, then merges of pairs of lower-case letters."""
-    from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER
+    from rtlm.host.models.byte_bpe import BYTE_TO_CHARACTER
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]

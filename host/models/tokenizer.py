@@ -1,49 +1,26 @@
 """The model's own tokenizer, built from the metadata of its GGUF file."""
 
 import codecs
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import jinja2
 from gguf import Keys, TokenType
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from rtlm.host.errors import ModelError
+from rtlm.host.models import chat_template
+from rtlm.host.models.byte_bpe import ByteLevelBPE
 from rtlm.host.models.gguf_file import GGUFFile
-from tokenizers import AddedToken, Regex, models, pre_tokenizers
-from tokenizers import Tokenizer as _Backend
+from rtlm.host.models.sentencepiece import SentencePiece
+from rtlm.host.models.special_tokens import SpecialTokens
+from rtlm.host.models.vocabulary import Vocabulary
 
-MAX_TEMPLATE_CHARACTERS = 1 << 16
-MAX_PROMPT_CHARACTERS = 1 << 22
+ALGORITHMS: dict[str, type[ByteLevelBPE] | type[SentencePiece]] = {"gpt2": ByteLevelBPE, "llama": SentencePiece}
+"""How text becomes tokens, by what the file calls it (`tokenizer.ggml.model`)."""
 
-_KEPT = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-BYTE_TO_CHARACTER = {byte: chr(byte) for byte in _KEPT} | {
-    byte: chr(0x100 + index) for index, byte in enumerate(sorted(set(range(256)) - set(_KEPT)))
-}
-"""GPT-2's printable stand-in for each byte (``bytes_to_unicode`` in its ``encoder.py``)."""
-
-_CHARACTER_TO_BYTE = {character: byte for byte, character in BYTE_TO_CHARACTER.items()}
-
-# Names and rules as in llama.cpp's llama-vocab.cpp.
-_LLAMA_3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-    r"|\s+(?!\S)|\s+"
-)
-PRE_TOKENIZERS: dict[str, Callable[[], list[Any]]] = {
-    "gpt-2": lambda: [pre_tokenizers.ByteLevel(add_prefix_space=False)],
-    "smollm": lambda: [
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False),
-    ],
-    "llama-bpe": lambda: [
-        pre_tokenizers.Split(Regex(_LLAMA_3), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ],
-}
-"""How each kind of pre-tokenizer that is supported cuts text before merging."""
+MESSAGE_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>")
+"""Tokens that end an answer by their name, since not every file says so."""
 
 
 class Tokenizer:
-    """Text to token ids and back, by the byte-level BPE of a GGUF file.
+    """Text to token ids and back, the same ids as llama.cpp's.
 
     Parameters
     ----------
@@ -56,44 +33,34 @@ class Tokenizer:
         Number of tokens.
     bos, eos : int or None
         Ids that begin and end a text.
-    add_bos : bool
-        Whether the model wants ``bos`` before every text.
+    add_bos, add_eos : bool
+        Whether the model wants ``bos`` before every text, and ``eos`` behind it.
     stop : frozenset of int
         Ids after which generation ends.
     """
 
     def __init__(self, file: GGUFFile):
         kind = file.get(Keys.Tokenizer.MODEL, str)
-        if kind != "gpt2":
-            raise ModelError(f"the tokenizer must be byte-level BPE (gpt2), got {kind!r:.60}")
-        pre = file.get(Keys.Tokenizer.PRE, str, "gpt-2")
-        if pre not in PRE_TOKENIZERS:
-            raise ModelError(f"the pre-tokenizer must be one of {', '.join(PRE_TOKENIZERS)}, got {pre!r:.60}")
-        tokens = _strings(file, Keys.Tokenizer.LIST)
-        kinds = [int(kind) for kind in file.metadata.get(Keys.Tokenizer.TOKEN_TYPE, [TokenType.NORMAL] * len(tokens))]
-        if len(kinds) != len(tokens):
-            raise ModelError(f"the vocabulary must have a type for each of its {len(tokens)} tokens, got {len(kinds)}")
-        ids = {token: index for index, token in enumerate(tokens)}
-        if len(ids) != len(tokens):
-            raise ModelError(f"the tokens of the vocabulary must differ, got {len(tokens) - len(ids)} twice")
-        self.vocab = len(tokens)
-        self._special = frozenset(i for i, kind in enumerate(kinds) if kind == TokenType.CONTROL)
-        added = [i for i, kind in enumerate(kinds) if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)]
-        self._bytes = [_token_bytes(token) for token in tokens]
-        for index in added:
-            self._bytes[index] = tokens[index].encode()
-        merges = [_merge(rule, ids) for rule in _strings(file, Keys.Tokenizer.MERGES)]
-        self._backend = _Backend(models.BPE(ids, merges, ignore_merges=pre == "llama-bpe"))
-        self._backend.pre_tokenizer = pre_tokenizers.Sequence(PRE_TOKENIZERS[pre]())
-        self._backend.add_special_tokens([AddedToken(tokens[i], special=True, normalized=False) for i in added])
+        if kind not in ALGORITHMS:
+            raise ModelError(
+                f"the tokenizer must be byte-level BPE (gpt2) or SentencePiece BPE (llama), got {kind!r:.60}"
+            )
+        vocabulary = Vocabulary.read(file)
+        self.vocab = len(vocabulary.tokens)
+        self._algorithm = ALGORITHMS[kind](file, vocabulary)
+        self._special_tokens = SpecialTokens(vocabulary)
+        self._hidden = frozenset(vocabulary.of_kind(TokenType.CONTROL, TokenType.UNKNOWN))
+        self._bytes = list(map(self._algorithm.token_bytes, vocabulary.tokens, vocabulary.kinds))
         self.bos = self._id(file, Keys.Tokenizer.BOS_ID)
         self.eos = self._id(file, Keys.Tokenizer.EOS_ID)
-        self.add_bos = file.get(Keys.Tokenizer.ADD_BOS, bool, False) and self.bos is not None
-        ends = (self.eos, self._id(file, Keys.Tokenizer.EOT_ID), ids.get("<|im_end|>"), ids.get("<|eot_id|>"))
+        self.add_bos = file.get(Keys.Tokenizer.ADD_BOS, bool, self._algorithm.add_bos) and self.bos is not None
+        self.add_eos = file.get(Keys.Tokenizer.ADD_EOS, bool, False) and self.eos is not None
+        ends = [self.eos, self._id(file, Keys.Tokenizer.EOT_ID), self._id(file, Keys.Tokenizer.EOM_ID)]
+        ends += map(vocabulary.ids.get, MESSAGE_ENDS)
         self.stop = frozenset(end for end in ends if end is not None)
         self._template = file.get(Keys.Tokenizer.CHAT_TEMPLATE, str, "")
 
-    def encode(self, text: str, *, special: bool = True, bos: bool | None = None) -> list[int]:
+    def encode(self, text: str, *, special: bool = True, bos: bool | None = None, eos: bool | None = None) -> list[int]:
         """Return the token ids of ``text``.
 
         Parameters
@@ -103,15 +70,25 @@ class Tokenizer:
         special
             Whether special tokens written out in the text (``<|im_start|>``) become those tokens. Leave it off for
             text that must not be able to do so.
-        bos
-            Whether to begin with the token that begins a text; by default as the model says.
+        bos, eos
+            Whether to begin with the token that begins a text, and to end with the one that ends it; by default as the
+            model says.
+
+        Raises
+        ------
+        ModelError
+            If there is no such token, or the vocabulary lacks a byte of the text.
         """
-        self._backend.encode_special_tokens = not special
-        ids = self._backend.encode(text, add_special_tokens=False).ids
-        if self.add_bos if bos is None else bos:
-            if self.bos is None:
-                raise ModelError("the model has no token that begins a text")
-            ids.insert(0, self.bos)
+        ids = [self._edge(self.bos, "begins")] if (self.add_bos if bos is None else bos) else []
+        first = True
+        for piece in self._special_tokens.split(text, control=special):
+            if isinstance(piece, int):
+                ids.append(piece)
+            else:
+                ids += self._algorithm.encode(piece, first=first)
+            first = isinstance(piece, int)
+        if self.add_eos if eos is None else eos:
+            ids.append(self._edge(self.eos, "ends"))
         return ids
 
     def decode(self, ids: Iterable[int], *, special: bool = True) -> str:
@@ -122,7 +99,7 @@ class Tokenizer:
         """Return the bytes that one token stands for, none for a special token if not ``special``."""
         if not 0 <= token < self.vocab:
             raise ModelError(f"a token must be from 0 to {self.vocab - 1}, got {token}")
-        return b"" if token in self._special and not special else self._bytes[token]
+        return b"" if token in self._hidden and not special else self._bytes[token]
 
     def stream(self, *, special: bool = True) -> "TextStream":
         """Return a decoder that takes tokens one at a time."""
@@ -134,9 +111,9 @@ class Tokenizer:
         return bool(self._template)
 
     def chat(self, messages: Sequence[dict[str, str]], *, generate: bool = True) -> str:
-        """Render messages with the model's own chat template.
+        """Render messages with the model's own chat template, for `encode`.
 
-        The template comes from the file, so it runs in Jinja's sandbox and its output is bounded.
+        The token that begins a text is left out where `encode` adds it.
 
         Parameters
         ----------
@@ -144,34 +121,30 @@ class Tokenizer:
             Dictionaries with ``role`` and ``content``.
         generate
             Whether to end with the opening of the assistant's answer.
+
+        Raises
+        ------
+        ModelError
+            If there is no template, or it cannot be rendered.
         """
-        if not self._template:
-            raise ModelError("the model has no chat template")
-        if len(self._template) > MAX_TEMPLATE_CHARACTERS:
-            raise ModelError(
-                f"the chat template must have at most {MAX_TEMPLATE_CHARACTERS} characters, got {len(self._template)}"
-            )
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _raise_exception
-        values = {
-            "messages": [dict(message) for message in messages],
-            "add_generation_prompt": generate,
-            "bos_token": self._text(self.bos),
-            "eos_token": self._text(self.eos),
-        }
-        pieces, length = [], 0
-        try:
-            for piece in environment.from_string(self._template).generate(values):
-                pieces.append(piece)
-                length += len(piece)
-                if length > MAX_PROMPT_CHARACTERS:
-                    raise ModelError(f"the chat template must write at most {MAX_PROMPT_CHARACTERS} characters")
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-            raise ModelError(f"the chat template cannot be rendered: {' '.join(str(error).split())}") from None
-        return "".join(pieces)
+        bos = self._text(self.bos)
+        text = chat_template.render(
+            self._template,
+            messages,
+            add_generation_prompt=generate,
+            bos_token=bos,
+            eos_token=self._text(self.eos),
+        )
+        return text.removeprefix(bos) if self.add_bos else text
 
     def _text(self, token: int | None) -> str:
         return "" if token is None else self.decode([token])
+
+    @staticmethod
+    def _edge(token: int | None, does: str) -> int:
+        if token is None:
+            raise ModelError(f"the model has no token that {does} a text")
+        return token
 
     def _id(self, file: GGUFFile, key: str) -> int | None:
         if key not in file.metadata:
@@ -205,28 +178,3 @@ class TextStream:
     def finish(self) -> str:
         """Return what is left at the end: U+FFFD for an unfinished character, otherwise nothing."""
         return self._decoder.decode(b"", final=True)
-
-
-def _strings(file: GGUFFile, key: str) -> list[str]:
-    values = file.get(key, list)
-    if not all(isinstance(value, str) for value in values):
-        raise ModelError(f"the metadata key {key} must hold strings only")
-    return values
-
-
-def _token_bytes(token: str) -> bytes:
-    try:
-        return bytes(_CHARACTER_TO_BYTE[character] for character in token)
-    except KeyError:
-        return token.encode()
-
-
-def _merge(rule: str, ids: dict[str, int]) -> tuple[str, str]:
-    first, _, second = rule.partition(" ")
-    if first not in ids or second not in ids or first + second not in ids:
-        raise ModelError(f"the merge rule {rule!r:.60} names tokens that are not in the vocabulary")
-    return first, second
-
-
-def _raise_exception(message: str) -> None:
-    raise jinja2.TemplateError(message)

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtlm.host.errors import ModelError
+from rtlm.host.models.byte_bpe import BYTE_TO_CHARACTER
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.tokenizer import BYTE_TO_CHARACTER, Tokenizer
+from rtlm.host.models.tokenizer import Tokenizer
 
 from tests.documents import DATA
 
@@ -83,6 +85,37 @@ def test_begin_of_text(tokenizer, changed):
     assert changed(tokenizer__ggml__add_bos_token=True).encode("a")[0] == 1
 
 
+def test_end_of_text(tokenizer, changed):
+    assert tokenizer.encode("a", eos=True) == [*tokenizer.encode("a"), 2]
+    assert changed(tokenizer__ggml__add_eos_token=True).encode("a")[-1] == 2
+    with pytest.raises(ModelError, match="no token that begins a text"):
+        nameless = changed()
+        nameless.bos = None
+        nameless.encode("a", bos=True)
+
+
+def test_user_defined_tokens_are_found_in_any_text(changed, file):
+    kinds = file.metadata["tokenizer.ggml.token_type"].copy()
+    kinds[5] = 4
+    name = file.metadata["tokenizer.ggml.tokens"][5]
+    tokenizer = changed(tokenizer__ggml__token_type=kinds)
+    assert tokenizer.encode(f"x{name}y", special=False)[1] == 5
+    assert tokenizer.decode([5], special=False) == name
+
+
+def test_tokens_that_end_a_message_are_control_tokens_whatever_the_file_says(changed):
+    tokenizer = changed(tokenizer__ggml__token_type=[4] * 600)
+    assert 2 not in tokenizer.encode("<|im_end|>", special=False)
+    assert tokenizer.decode([2], special=False) == ""
+
+
+def test_chat_does_not_begin_twice(changed):
+    template = "{{ bos_token }}{{ messages[0]['content'] }}"
+    tokenizer = changed(tokenizer__chat_template=template, tokenizer__ggml__add_bos_token=True)
+    ids = tokenizer.encode(tokenizer.chat(MESSAGES))
+    assert ids[0] == 1 and 1 not in ids[1:]
+
+
 def test_stream_waits_for_whole_characters(tokenizer):
     ids = tokenizer.encode("é€")
     assert len(ids) == 5
@@ -98,12 +131,37 @@ def test_token_outside_the_vocabulary(tokenizer):
 
 
 BAD = {
-    "model": ({"tokenizer__ggml__model": "bert"}, "tokenizer must be byte-level BPE .gpt2., got 'bert'"),
-    "pre": ({"tokenizer__ggml__pre": "qwen2"}, "pre-tokenizer must be one of gpt-2, smollm, llama-bpe, got 'qwen2'"),
+    "model": (
+        {"tokenizer__ggml__model": "bert"},
+        r"byte-level BPE \(gpt2\) or SentencePiece BPE \(llama\), got 'bert'",
+    ),
+    "pre": ({"tokenizer__ggml__pre": "viking"}, "pre-tokenizer must be one of gpt-2, .*, got 'viking'"),
     "types": ({"tokenizer__ggml__token_type": [1]}, "600 tokens, got 1"),
     "twice": ({"tokenizer__ggml__tokens": ["a"] * 600}, "got 599 twice"),
     "strings": ({"tokenizer__ggml__tokens": [["a"]] * 600}, "must hold strings only"),
     "merge": ({"tokenizer__ggml__merges": ["a nothing"]}, "merge rule 'a nothing'"),
+    "long token": ({"tokenizer__ggml__tokens": ["a" * 70000, *map(str, range(599))]}, "at most 65536 bytes, got 70000"),
+    "scores": ({"tokenizer__ggml__model": "llama"}, "tokenizer.ggml.scores is missing"),
+    "few scores": (
+        {"tokenizer__ggml__model": "llama", "tokenizer__ggml__scores": np.zeros(7, np.float32)},
+        "each of the 600 tokens, got 7",
+    ),
+    "text as scores": (
+        {"tokenizer__ggml__model": "llama", "tokenizer__ggml__scores": ["a"] * 600},
+        "scores must hold ndarray, got ",
+    ),
+    "NaN": (
+        {"tokenizer__ggml__model": "llama", "tokenizer__ggml__scores": np.array([0] * 9 + [np.nan] + [0] * 590)},
+        "got NaN for token 9",
+    ),
+    "byte": (
+        {
+            "tokenizer__ggml__model": "llama",
+            "tokenizer__ggml__scores": np.zeros(600, np.float32),
+            "tokenizer__ggml__token_type": [6] * 600,
+        },
+        "must be written as <0x0A>",
+    ),
     "eos": ({"tokenizer__ggml__eos_token_id": 600}, "must be from 0 to 599, got 600"),
 }
 
