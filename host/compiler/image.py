@@ -13,6 +13,7 @@ from rtlm.host.compiler.layout import MemoryMap, PlacedRegion
 from rtlm.host.compiler.plan import Matrix, Norm
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.rotary import unrotated
 from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.formats import Blocks, pack_tiles
@@ -112,7 +113,7 @@ def _contents(
         case _ if region.name == "program":
             yield assemble(program)
         case _:
-            rows = _embedding_rows if region.name == "embedding" else _rope_rows
+            rows = {"embedding": _embedding_rows, "rope": _rope_rows, "no_rope": _unrotated_row}[region.name]
             step = max(1, PIECE_WEIGHTS // model.dim)
             for first in range(0, region.entries, step):
                 yield rows(params, model, region, first, min(first + step, region.entries))
@@ -176,7 +177,20 @@ def _rope_rows(
     params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
 ) -> NDArray[np.uint8]:
     """Return the cosines and sines of some positions, pair by pair."""
-    table = np.stack(model.rope_table(first, end - first), axis=-1).reshape(end - first, -1)
-    rows = np.zeros((end - first, region.entry_words * params.word_bytes), np.uint8)
+    return _rotations(params, region, *model.rope_table(first, end - first))
+
+
+def _unrotated_row(
+    params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
+) -> NDArray[np.uint8]:
+    """Return the cosines and sines of no rotation."""
+    return _rotations(params, region, *unrotated(model.head_dim))
+
+
+def _rotations(
+    params: AcceleratorParams, region: PlacedRegion, cos: NDArray[np.float32], sin: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    table = np.stack((cos, sin), axis=-1).reshape(len(cos), -1)
+    rows = np.zeros((len(table), region.entry_words * params.word_bytes), np.uint8)
     rows[:, : region.entry_bytes] = np.ascontiguousarray(table, dtype="<f4").view(np.uint8)
     return rows

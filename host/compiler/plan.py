@@ -5,7 +5,6 @@ instructions with these addresses, the image is filled region by region, and the
 instruction by instruction. A plan is made from sizes alone: it needs no weights.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,7 +224,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         )
     dim, attention, keys = shape.dim, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     scaling: dict[str, Any] = {"imm0": f32_bits(1 / dim), "imm1": f32_bits(shape.rms_eps)}
-    score_factor = f32_bits(math.log2(math.e) / math.sqrt(shape.head_dim))
+    score_factor = f32_bits(shape.scalars.score_factor(shape.head_dim))
     kv_slots = [
         Region(
             name=f"kv{slot}",
@@ -259,17 +258,13 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         entry_words=_words(params, F32_BYTES * shape.head_dim),
         entry_bytes=F32_BYTES * shape.head_dim,
     )
-    step.load_norm("layer0.attn_norm", "attn_norm", 0)
-    for column in range(params.columns):
-        step.load_entry(
-            rope,
-            opcode=Opcode.LOAD,
-            epilogue=Epilogue.LOAD_ROPE,
-            operator=Operator.LOAD,
-            column=column,
-            index=Index.POSITION,
-            rows=shape.head_dim,
+    unrotated = None
+    if shape.rotation_free:
+        unrotated = step.region(
+            name="no_rope", purpose="rope", entry_words=rope.entry_words, entry_bytes=rope.entry_bytes
         )
+    step.load_norm("layer0.attn_norm", "attn_norm", 0)
+    step.load_rotation(_rotation(shape, 0, rope, unrotated))
     for column in range(params.columns):
         step.load_entry(
             embedding,
@@ -282,6 +277,9 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             **scaling,
         )
     for i in range(shape.layers):
+        rotation = _rotation(shape, i, rope, unrotated)
+        if i and rotation is not _rotation(shape, i - 1, rope, unrotated):
+            step.load_rotation(rotation)
         layer_beats = i * kv_slots[0].entry_words * params.beats_per_word
         qkv: dict[str, Any] = {
             "bank": 0,
@@ -360,6 +358,11 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
     )
 
 
+def _rotation(shape: ModelShape, layer: int, rope: Region, unrotated: Region | None) -> Region:
+    """Return the table that a layer's queries and keys are turned by."""
+    return unrotated if unrotated and layer in shape.rotation_free else rope
+
+
 class _Planner:
     """Collects the regions and instructions of a step in the order of the calls.
 
@@ -392,8 +395,21 @@ class _Planner:
 
     def load_entry(self, table: Region, **fields: Any) -> None:
         """Read the entry of a table that a register selects."""
-        beats = table.entry_words * self.params.beats_per_word
+        beats = 0 if table.name == "no_rope" else table.entry_words * self.params.beats_per_word
         self.add(Instruction(words=table.entry_words, aux=beats, **fields), reads=table)
+
+    def load_rotation(self, table: Region) -> None:
+        """Read each column's sines and cosines: those of its position, or the only ones that a table has."""
+        for column in range(self.params.columns):
+            self.load_entry(
+                table,
+                opcode=Opcode.LOAD,
+                epilogue=Epilogue.LOAD_ROPE,
+                operator=Operator.LOAD,
+                column=column,
+                index=Index.POSITION,
+                rows=self.shape.head_dim,
+            )
 
     def load_norm(self, name: str, source: str, layer: int | None) -> None:
         """Read the weights of a norm."""

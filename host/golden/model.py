@@ -3,13 +3,13 @@
 Operators are the kernels' own models and weights are the blocks of the memory image, so each has one definition.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.models.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.models.rotary import unrotated
 from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
 from rtlm.hw.attention.model import attention
@@ -183,7 +183,8 @@ class GoldenModel:
         self._norms = [{name: model.norm(name, layer) for name in LAYER_NORMS} for layer in range(model.layers)]
         self._output = PreparedMatrix(matrix_blocks(model, "output"))
         self._output_norm = model.norm("output_norm")
-        self._score_factor = np.float32(math.log2(math.e) / math.sqrt(model.head_dim))
+        self._score_factor = np.float32(model.scalars.score_factor(model.head_dim))
+        self._unrotated = unrotated(model.head_dim)
 
     def cache(self, positions: int) -> KVCache:
         """Return an empty cache for a sequence of at most ``positions`` tokens."""
@@ -272,7 +273,8 @@ class GoldenModel:
         for index, (layer, norms) in enumerate(zip(self._layers, self._norms, strict=True)):
             normalised, r = self._normalise(x, norms["attn_norm"])
             q, k, v = (self._heads(product(layer[name], normalised, r)) for name in ("attn_q", "attn_k", "attn_v"))
-            heads = (quantise(y, self.model.head_dim) for y in (_rotate(q, table), _rotate(k, table), v))
+            turn = self._unrotated if index in self.model.rotation_free else table
+            heads = (quantise(y, self.model.head_dim) for y in (_rotate(q, turn), _rotate(k, turn), v))
             # Queries of a KV head come head by head, and in a head token by token.
             o = attend(index, *heads).reshape(self.model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
             x = kernels.residual.model(x, product(layer["attn_output"], quantise(o, BLOCK)))
@@ -293,7 +295,7 @@ class GoldenModel:
     def _normalise(self, x: F32, weight: F32) -> tuple[Quantised, F32]:
         z, square = kernels.norm_input.model(x, weight)
         r = kernels.rms_scale.model(
-            _saturating_sum(square), np.float32(1 / x.shape[-1]), np.float32(self.model.rms_eps)
+            _saturating_sum(square), np.float32(1 / x.shape[-1]), np.float32(self.model.stream_eps)
         )
         return quantise(z, BLOCK), r
 

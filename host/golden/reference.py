@@ -3,6 +3,7 @@
 import numpy as np
 from gguf.quants import dequantize
 from numpy.typing import NDArray
+from rtlm.host.families import Rotation
 from rtlm.host.models.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
 
 
@@ -28,35 +29,45 @@ class ReferenceModel:
         self._output = self._embedding if model.tied else matrix("output")
         self._layers = [
             {name: matrix(name, layer) for name in LAYER_MATRICES}
-            | {name: model.norm(name, layer) for name in LAYER_NORMS}
+            | {name: model.vector(name, layer) for name in LAYER_NORMS}
             for layer in range(model.layers)
         ]
-        self._output_norm = model.norm("output_norm")
+        self._output_norm = model.vector("output_norm")
 
     def logits(self, tokens: NDArray[np.integer] | list[int]) -> NDArray[np.float32]:
         """Return the logits after each token of one sequence that starts at position 0, shape (tokens, vocab)."""
-        x = self._embedding[np.asarray(tokens)]
-        for layer in self._layers:
-            x = x + self._attention(layer, self._normalise(x, layer["attn_norm"]))
+        scalars = self.model.scalars
+        x = self._embedding[np.asarray(tokens)] * np.float32(scalars.embedding)
+        residual = np.float32(scalars.residual)
+        for index, layer in enumerate(self._layers):
+            x = x + residual * self._attention(index, layer, self._normalise(x, layer["attn_norm"]))
             h = self._normalise(x, layer["ffn_norm"])
             gate, up = h @ layer["ffn_gate"].T, h @ layer["ffn_up"].T
-            x = x + (gate / (1 + np.exp(-gate)) * up) @ layer["ffn_down"].T
-        return self._normalise(x, self._output_norm) @ self._output.T
+            x = x + residual * ((gate / (1 + np.exp(-gate)) * up) @ layer["ffn_down"].T)
+        return self._normalise(x, self._output_norm) @ self._output.T / np.float32(scalars.logit)
 
     def _normalise(self, x: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
         mean: NDArray[np.float32] = np.mean(x * x, axis=-1, keepdims=True)
         return x / np.sqrt(mean + np.float32(self.model.rms_eps)) * weight
 
-    def _attention(self, layer: dict[str, NDArray[np.float32]], h: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _attention(
+        self, index: int, layer: dict[str, NDArray[np.float32]], h: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         model, count = self.model, len(h)
+        scale = np.float32(model.head_dim**-0.5 if model.scalars.attention is None else model.scalars.attention)
         cos, sin = model.rope_table(0, count)
 
         def heads(name: str) -> NDArray[np.float32]:
             return (h @ layer[name].T).reshape(count, -1, model.head_dim).transpose(1, 0, 2)
 
         def rotate(x: NDArray[np.float32]) -> NDArray[np.float32]:
-            even, odd = x[..., ::2], x[..., 1::2]
-            rotated: NDArray[np.float32] = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
+            if index in model.rotation_free:
+                return x
+            halves = model.family.rotation is Rotation.HALVES
+            half = model.head_dim // 2
+            first, second = (x[..., :half], x[..., half:]) if halves else (x[..., ::2], x[..., 1::2])
+            turned = [first * cos - second * sin, first * sin + second * cos]
+            rotated: NDArray[np.float32] = np.concatenate(turned, -1) if halves else np.stack(turned, -1)
             return rotated.reshape(x.shape)
 
         q, k, v = rotate(heads("attn_q")), rotate(heads("attn_k")), heads("attn_v")
@@ -64,7 +75,7 @@ class ReferenceModel:
         future = np.triu(np.ones((count, count), bool), 1)
         out = np.empty(q.shape, np.float32)
         for head in range(model.heads):
-            scores = q[head] @ k[head // group].T * np.float32(model.head_dim**-0.5)
+            scores = q[head] @ k[head // group].T * scale
             scores[future] = -np.inf
             weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
             weights /= weights.sum(axis=-1, keepdims=True)

@@ -5,21 +5,11 @@ from typing import Any
 import gguf
 from gguf import GGMLQuantizationType, Keys
 from rtlm.host.errors import ModelError
+from rtlm.host.families import BY_ARCHITECTURE
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.model import ARCHITECTURE, FLOAT_DTYPES
+from rtlm.host.models.model import FLOAT_DTYPES
 from rtlm.host.models.shape_file import Sizes, checked_sizes
 from rtlm.hw.formats import BlockFormat
-
-FAMILIES = {
-    "llama": "llama",
-    "qwen2": "qwen2",
-    "qwen3": "qwen3",
-    "gemma3": "gemma3_text",
-    "gpt2": "gpt2",
-    "opt": "opt",
-    "chatglm": "chatglm",
-}
-"""Families (`rtlm.host.models.families.FAMILIES`) by the architecture that a GGUF file names."""
 
 EMBEDDING, OUTPUT = (
     f"{gguf.TENSOR_NAMES[tensor]}.weight" for tensor in (gguf.MODEL_TENSOR.TOKEN_EMBD, gguf.MODEL_TENSOR.OUTPUT)
@@ -27,8 +17,9 @@ EMBEDDING, OUTPUT = (
 
 
 def runs_as_it_is(file: GGUFFile) -> bool:
-    """Say whether a file has the architecture and the formats that the compiler reads."""
-    return file.get(Keys.General.ARCHITECTURE, str) == ARCHITECTURE and not _foreign_formats(file)
+    """Say whether a file has a family and formats that the compiler reads."""
+    family = BY_ARCHITECTURE.get(file.get(Keys.General.ARCHITECTURE, str))
+    return family is not None and not family.missing and not _foreign_formats(file)
 
 
 def gguf_sizes(file: GGUFFile, name: str, format: BlockFormat) -> tuple[Sizes, tuple[str, ...]]:
@@ -49,9 +40,10 @@ def gguf_sizes(file: GGUFFile, name: str, format: BlockFormat) -> tuple[Sizes, t
         If the family is unknown, or a size is missing or impossible.
     """
     architecture = file.get(Keys.General.ARCHITECTURE, str)
-    if architecture not in FAMILIES:
+    if architecture not in BY_ARCHITECTURE:
         raise ModelError(
-            f"{name}: the architecture must be one of {', '.join(FAMILIES)} for an estimate, got {architecture!r:.60}"
+            f"{name}: the architecture must be one of {', '.join(BY_ARCHITECTURE)} for an estimate, "
+            f"got {architecture!r:.60}"
         )
     if EMBEDDING not in file.tensors:
         raise ModelError(f"{name}: the tensor {EMBEDDING} is missing")
@@ -63,7 +55,7 @@ def gguf_sizes(file: GGUFFile, name: str, format: BlockFormat) -> tuple[Sizes, t
     epsilon = known(Keys.Attention.LAYERNORM_RMS_EPS, float) or known(Keys.Attention.LAYERNORM_EPS, float)
     sizes = checked_sizes(
         {
-            "model_type": FAMILIES[architecture],
+            "model_type": BY_ARCHITECTURE[architecture].model_type,
             "hidden_size": known(Keys.LLM.EMBEDDING_LENGTH),
             "num_hidden_layers": known(Keys.LLM.BLOCK_COUNT),
             "num_attention_heads": known(Keys.Attention.HEAD_COUNT),

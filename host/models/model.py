@@ -1,22 +1,37 @@
-"""The hyper-parameters and tensors of a llama-architecture model."""
+"""The hyper-parameters and tensors of a model whose layers, once the host has folded what it can, are llama's."""
 
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Self
 
-import gguf
 import numpy as np
 from gguf import GGMLQuantizationType, Keys
+from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
+from rtlm.host.families import BY_ARCHITECTURE, Family, Rotation
 from rtlm.host.models.gguf_file import GGUFFile, Tensor
+from rtlm.host.models.rotary import FACTORS, Rotary
+from rtlm.host.models.scalars import Scalars
 from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks
 
-ARCHITECTURE = gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.LLAMA]
 LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 LAYER_NORMS = ("attn_norm", "ffn_norm")
 
 FLOAT_DTYPES = {GGMLQuantizationType.F32: "<f4", GGMLQuantizationType.F16: "<f2"}
 """Tensor types without blocks: norms, and matrices that are quantised to Q8_0 when they are packed."""
+
+FEATURES = {
+    ".bias": "biases",
+    "_q_norm.weight": "RMSNorm of each head's query",
+    "_k_norm.weight": "RMSNorm of each head's key",
+    "post_attention_norm.weight": "RMSNorm behind attention",
+    "post_ffw_norm.weight": "RMSNorm behind the feed-forward network",
+    "_exps.weight": "experts",
+    "ffn_gate_inp.weight": "experts",
+    "attn_qkv.weight": "query, key and value in one matrix",
+    "rope_factors_long.weight": "RoPE with other frequencies for long contexts",
+}
+"""What tensors that are not read stand for, by how their names end."""
 
 ALL_ROWS = slice(None)
 
@@ -26,10 +41,15 @@ Q8_0_LARGEST = 127 * float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True, kw_only=True)
 class LlamaModel:
-    """A llama-architecture model whose every tensor has been checked against its hyper-parameters.
+    """A model whose every tensor has been checked against its hyper-parameters.
+
+    `norm`, `blocks`, `float_matrix`, `rotary`, `stream_eps` and `scalars` are what the gates take: a family's own order
+    of a head's components and its factors are folded into them. `vector` and `matrix` are what the file holds.
 
     Parameters
     ----------
+    family
+        What the model has that a llama has not.
     layers, dim, hidden_dim
         Transformer layers, width of the residual stream, width of the feed-forward network.
     heads, kv_heads, head_dim
@@ -38,12 +58,19 @@ class LlamaModel:
         Number of tokens in the vocabulary, and the longest sequence the model was trained for.
     rms_eps, rope_theta
         Epsilon of the normalisations, and base of the rotary embedding.
+    rotary
+        How far RoPE turns each pair, with all that scales it.
+    rotation_free
+        Layers without RoPE.
+    scalars
+        Factors between the parts of the model.
     tied
         Whether the output projection is the embedding matrix.
     file
         The file it was read from.
     """
 
+    family: Family
     layers: int
     dim: int
     hidden_dim: int
@@ -54,6 +81,9 @@ class LlamaModel:
     context: int
     rms_eps: float
     rope_theta: float
+    rotary: Rotary = field(repr=False, compare=False)
+    rotation_free: frozenset[int]
+    scalars: Scalars
     tied: bool
     file: GGUFFile = field(repr=False, compare=False)
 
@@ -69,19 +99,18 @@ class LlamaModel:
     @classmethod
     def from_file(cls, file: GGUFFile) -> Self:
         """Read the hyper-parameters of an opened file and check every tensor."""
-        architecture = file.get(Keys.General.ARCHITECTURE, str)
-        if architecture != ARCHITECTURE:
-            raise ModelError(f"the architecture must be {ARCHITECTURE}, got {architecture!r:.60}")
+        family = supported_family(file)
+        architecture = family.architecture
 
         def size(key: str, default: int | None = None, limit: int = 1 << 24) -> int:
-            key = key.format(arch=ARCHITECTURE)
+            key = key.format(arch=architecture)
             value = file.get(key, int, default)
             if not 1 <= value <= limit:
                 raise ModelError(f"{key} must be from 1 to {limit}, got {value}")
             return value
 
         def real(key: str, default: float | None = None) -> float:
-            key = key.format(arch=ARCHITECTURE)
+            key = key.format(arch=architecture)
             value = float(file.get(key, (float, int), default))
             if not 0 < value < 1e12:
                 raise ModelError(f"{key} must be above 0 and below 1e12, got {value}")
@@ -90,17 +119,24 @@ class LlamaModel:
         embedding = cls._find(file, cls.tensor_name("token_embd"))
         dim, heads = size(Keys.LLM.EMBEDDING_LENGTH), size(Keys.Attention.HEAD_COUNT)
         head_dim = size(Keys.Attention.KEY_LENGTH, max(dim // heads, 1))
+        layers = size(Keys.LLM.BLOCK_COUNT, limit=max(len(file.tensors), 1))
+        context = size(Keys.LLM.CONTEXT_LENGTH, limit=1 << 32)
+        rope_theta = real(Keys.Rope.FREQ_BASE, 10000.0)
         model = cls(
-            layers=size(Keys.LLM.BLOCK_COUNT, limit=max(len(file.tensors), 1)),
+            family=family,
+            layers=layers,
             dim=dim,
             hidden_dim=size(Keys.LLM.FEED_FORWARD_LENGTH),
             heads=heads,
             kv_heads=size(Keys.Attention.HEAD_COUNT_KV, heads),
             head_dim=head_dim,
             vocab=embedding.shape[0],
-            context=size(Keys.LLM.CONTEXT_LENGTH, limit=1 << 32),
+            context=context,
             rms_eps=real(Keys.Attention.LAYERNORM_RMS_EPS),
-            rope_theta=real(Keys.Rope.FREQ_BASE, 10000.0),
+            rope_theta=rope_theta,
+            rotary=Rotary.read(file, architecture, head_dim, rope_theta, context),
+            rotation_free=_rotation_free(file, family, layers),
+            scalars=Scalars.read(file, family, dim),
             tied=cls.tensor_name("output") not in file.tensors,
             file=file,
         )
@@ -110,7 +146,7 @@ class LlamaModel:
             (Keys.LLM.VOCAB_SIZE, model.vocab),
         ):
             if (value := size(key, expected)) != expected:
-                raise ModelError(f"{key.format(arch=ARCHITECTURE)} must be {expected}, got {value}")
+                raise ModelError(f"{key.format(arch=architecture)} must be {expected}, got {value}")
         model._check_features()
         model._check_tensors()
         return model
@@ -135,16 +171,30 @@ class LlamaModel:
         if tensor.type.name not in BlockFormat.__members__:
             formats = ", ".join(BlockFormat.__members__)
             raise ModelError(f"the tensor {tensor.name} must have one of the types {formats}, got {tensor.type.name}")
-        data = tensor.data[rows]
+        data = tensor.data[self._order(name, tensor, rows)]
         return Blocks.from_gguf(BlockFormat[tensor.type.name], data, len(data), tensor.shape[1])
+
+    def vector(self, name: str, layer: int | None = None) -> np.ndarray:
+        """Return the weights of a norm (named as for :meth:`norm`) as the file has them, in float32.
+
+        What the file holds as F16 is widened, which is exact.
+        """
+        tensor = self.file.tensors[self.tensor_name(name, layer)]
+        return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
 
     def norm(self, name: str, layer: int | None = None) -> np.ndarray:
         """Return the float32 weights of ``output_norm``, or of ``attn_norm`` or ``ffn_norm`` of a layer.
 
-        Norms that the file holds as F16 are widened, which is exact.
+        What divides the logits divides those of ``output_norm``: exactly where it is a power of two, otherwise rounded
+        once.
         """
-        tensor = self.file.tensors[self.tensor_name(name, layer)]
-        return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
+        weights = self.vector(name, layer)
+        return weights / np.float32(self.scalars.logit) if name == "output_norm" else weights
+
+    @property
+    def stream_eps(self) -> float:
+        """Epsilon of the normalisations in the unit in which the gates count the residual stream."""
+        return self.rms_eps / self.scalars.residual**2
 
     def float_matrix(self, name: str, layer: int | None = None, rows: slice = ALL_ROWS) -> np.ndarray:
         """Return a matrix (named as for :meth:`matrix`), or some rows, that the file holds as F32 or F16, as float32.
@@ -155,18 +205,21 @@ class LlamaModel:
             If a weight is not a number, or too large for Q8_0.
         """
         tensor = self.matrix(name, layer)
-        values = tensor.data[rows].view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
+        values = tensor.data[self._order(name, tensor, rows)].view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
         check_q8_0_range(tensor.name, values)
         return values
 
     def rope_table(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.
+        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on."""
+        return self.rotary.table(start, count)
 
-        They are computed in double precision and rounded once.
-        """
-        frequency = self.rope_theta ** (-np.arange(0, self.head_dim, 2) / self.head_dim)
-        angle = np.arange(start, start + count)[:, None] * frequency
-        return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    def _order(self, name: str, tensor: Tensor, rows: slice) -> slice | NDArray[np.intp]:
+        """Return which rows of the file some rows of a matrix are: the gates turn neighbours in a head."""
+        if self.family.rotation is Rotation.NEIGHBOURS or name not in ("attn_q", "attn_k"):
+            return rows
+        # Dot products of queries and keys do not depend on the order of their components.
+        heads = np.arange(tensor.shape[0]).reshape(-1, 2, self.head_dim // 2)
+        return heads.transpose(0, 2, 1).reshape(-1)[rows]
 
     @staticmethod
     def tensor_name(name: str, layer: int | None = None) -> str:
@@ -192,10 +245,7 @@ class LlamaModel:
         ):
             if value % multiple:
                 raise ModelError(f"{what} must be a multiple of {multiple}, got {value}")
-        scaling = self.file.get(Keys.Rope.SCALING_TYPE.format(arch=ARCHITECTURE), str, "none")
-        if scaling != "none":
-            raise ModelError(f"the rotary scaling must be none, got {scaling!r:.60}")
-        if experts := self.file.get(Keys.LLM.EXPERT_COUNT.format(arch=ARCHITECTURE), int, 0):
+        if experts := self.file.get(Keys.LLM.EXPERT_COUNT.format(arch=self.family.architecture), int, 0):
             raise ModelError(f"the model must be dense, got {experts} experts")
 
     def _check_tensors(self) -> None:
@@ -220,8 +270,37 @@ class LlamaModel:
                 raise ModelError(f"the tensor {name} must have the shape {shape}, got {tensor.shape}")
             if len(shape) == 1 and tensor.type not in FLOAT_DTYPES:
                 raise ModelError(f"the tensor {name} must be F32 or F16, got {tensor.type.name}")
-        if unknown := self.file.tensors.keys() - expected.keys():
-            raise ModelError(f"the model has the tensor {min(unknown)!r:.70}, which is not part of a plain llama model")
+        if unknown := self.file.tensors.keys() - expected.keys() - {FACTORS}:
+            name = min(unknown)
+            feature = next((phrase for ending, phrase in FEATURES.items() if name.endswith(ending)), "")
+            what = f"{feature} (the tensor {name!r:.70})" if feature else f"what the tensor {name!r:.70} is for"
+            raise ModelError(f"the gates do not execute {what}")
+
+
+def supported_family(file: GGUFFile) -> Family:
+    """Return the family of an opened file.
+
+    Raises
+    ------
+    ModelError
+        If it is unknown, or has what the gates do not execute.
+    """
+    architecture = file.get(Keys.General.ARCHITECTURE, str)
+    family = BY_ARCHITECTURE.get(architecture)
+    if family is None:
+        names = ", ".join(each.architecture for each in BY_ARCHITECTURE.values() if not each.missing)
+        raise ModelError(f"the architecture must be one of {names}, got {architecture!r:.60}")
+    if family.missing:
+        raise ModelError(f"the gates do not execute all that a {architecture} has: {'; '.join(family.missing)}")
+    return family
+
+
+def _rotation_free(file: GGUFFile, family: Family, layers: int) -> frozenset[int]:
+    """Return the layers without RoPE."""
+    switch = Keys.Rope.SCALING_FINETUNED.format(arch=family.architecture)
+    if family.rotation_switch and not file.get(switch, bool, True):
+        return frozenset(range(layers))
+    return family.rotation_free(layers)
 
 
 def matrix_shapes(*, dim: int, hidden_dim: int, attention: int, keys: int) -> dict[str, tuple[int, int]]:

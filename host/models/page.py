@@ -1,6 +1,6 @@
 """The page of models on paper: which sizes are shipped, and what the gates do not execute of each family."""
 
-from rtlm.host.models.families import FAMILIES
+from rtlm.host.families import BY_MODEL_TYPE, Family, Rotation
 from rtlm.host.models.paper import GROUPS, open_model, shipped_names, shipped_sizes
 from rtlm.host.models.shape_file import MAX_FILE_BYTES, Sizes
 from rtlm.hw.common.markdown import table, wrapped
@@ -46,15 +46,38 @@ def _shipped() -> str:
 
 
 def _families() -> str:
-    rows = [(f"`{kind}`", "; ".join(family.differences) or "nothing") for kind, family in FAMILIES.items()]
+    rows = [
+        (
+            f"`{family.architecture}`",
+            f"`{kind}`",
+            "; ".join(family.missing) or "yes",
+            "; ".join(_folded(family)),
+        )
+        for kind, family in BY_MODEL_TYPE.items()
+    ]
     return (
         "## Families\n\n"
-        "The gates execute the layer of a llama. A model of another family is planned with its own matrices and the "
-        "order of a llama's layer, and says what is left out:\n\n"
-        f"{table(('`model_type`', 'not executed by the gates'), rows)}\n"
+        "The gates execute the layer of a llama. What a family has beyond it, the host folds into weights, tables and "
+        "constants where that gives the same model ([numerics](numerics.md#families)); a family that has more does not "
+        "run. On paper, it is planned with its own matrices and the order of a llama's layer, and says what is left "
+        "out:\n\n"
+        f"{table(('GGUF', '`model_type`', 'runs, or what the gates do not execute', 'folded by the host'), rows)}\n"
         "The file of a model can add to this: `attention_bias`, `mlp_bias`, another `hidden_act`, "
-        "`use_sliding_window`, scaled rotary frequencies, and heads whose width is not a power of two.\n"
+        "`use_sliding_window`, rotary frequencies scaled in other ways than `linear`, `llama3` and `yarn`, and heads "
+        "whose width is not a power of two.\n"
     )
+
+
+def _folded(family: Family) -> list[str]:
+    phrases = {
+        "RoPE of halves of a head, as rows in another order": family.rotation is Rotation.HALVES,
+        "layers without RoPE, as a table without rotation": (
+            family.rotation_free_step is not None or family.rotation_switch
+        ),
+        "factors of embedding, residual stream, scores and logits": family.scalars,
+        "the factor of the embedding": family.root_scaled_embedding,
+    }
+    return [phrase for phrase, has in phrases.items() if has]
 
 
 def _own() -> str:

@@ -14,12 +14,14 @@ from pathlib import Path
 from gguf import GGML_QUANT_SIZES
 from rtlm.gen.configuration.fields import closest, shown
 from rtlm.host.errors import ModelError
-from rtlm.host.models.families import FAMILIES, Family
+from rtlm.host.families import BY_MODEL_TYPE, Family
 from rtlm.host.models.gguf_file import GGUFFile
 from rtlm.host.models.gguf_sizes import gguf_sizes, runs_as_it_is
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.rotary import HUGGING_FACE_SCALINGS
 from rtlm.host.models.shape_file import MAX_WIDTH, Sizes, parse_sizes, read_sizes
 from rtlm.host.models.stored import ModelShape, Storage
+from rtlm.host.models.weights import count_weights
 from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat
 from rtlm.hw.params import MAX_HEAD_DIM, MIN_HEAD_DIM
 
@@ -131,7 +133,7 @@ def _from_gguf(path: Path, weights: str, output: str | None, group: int) -> Pape
         raise ModelError(f"{path}: {error}") from None
     return PaperModel(
         name=path.stem,
-        family="llama",
+        family=llama.family.architecture,
         shape=ModelShape.of(llama),
         context=llama.context,
         tied=llama.tied,
@@ -151,7 +153,7 @@ def _storage(option: str, format: str, group: int) -> Storage:
 
 
 def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_storage: Storage) -> PaperModel:
-    family = FAMILIES[sizes.model_type]
+    family = BY_MODEL_TYPE[sizes.model_type]
     if sizes.attention_bias:
         family = replace(family, qkv_biases=True, output_bias=True)
     if sizes.mlp_bias:
@@ -161,6 +163,7 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
         storage=storage,
         output_storage=output_storage,
         gated=family.gated,
+        rotation_free=family.rotation_free(sizes.num_hidden_layers),
         vocab=sizes.vocab_size,
         rms_eps=sizes.rms_norm_eps,
         **_widths(sizes, family),
@@ -169,12 +172,12 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
     tied = family.tied if sizes.tie_word_embeddings is None else sizes.tie_word_embeddings
     return PaperModel(
         name=name,
-        family=sizes.model_type.removesuffix("_text"),
+        family=family.architecture,
         shape=shape,
         context=sizes.max_position_embeddings,
         tied=tied,
-        parameters=family.parameters(shape, context=sizes.max_position_embeddings, tied=tied),
-        parts=family.differences + tuple(_own_differences(sizes, family, shape.head_dim)),
+        parameters=count_weights(family, shape, context=sizes.max_position_embeddings, tied=tied),
+        parts=BY_MODEL_TYPE[sizes.model_type].missing + tuple(_own_differences(sizes, family, shape.head_dim)),
         source=source,
     )
 
@@ -220,7 +223,7 @@ def _own_differences(sizes: Sizes, family: Family, head_dim: int) -> list[str]:
     found = []
     if not MIN_HEAD_DIM <= head_dim <= MAX_HEAD_DIM or head_dim & (head_dim - 1):
         found.append(f"heads {head_dim} wide, not a power of two from {MIN_HEAD_DIM} to {MAX_HEAD_DIM}")
-    if family.activation and sizes.hidden_act not in (None, family.activation):
+    if sizes.hidden_act not in (None, family.activation):
         found.append(f"the activation {sizes.hidden_act:.40} instead of {family.activation}")
     if sizes.attention_bias:
         found.append("biases on the matrices of attention")
@@ -229,6 +232,7 @@ def _own_differences(sizes: Sizes, family: Family, head_dim: int) -> list[str]:
     if sizes.use_sliding_window:
         found.append("sliding-window attention (estimated as full attention)")
     scaling = sizes.rope_scaling or {}
-    if scaling.get("rope_type", scaling.get("type", "default")) != "default":
-        found.append("scaled rotary frequencies")
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    if kind not in HUGGING_FACE_SCALINGS:
+        found.append(f"rotary frequencies scaled in the way {kind!s:.40}")
     return found

@@ -1,17 +1,25 @@
 """A writer of small random models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType
+from gguf import GGMLQuantizationType, GGUFValueType
 from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
-from rtlm.host.models.model import ARCHITECTURE, LlamaModel
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.rotary import FACTORS
+
+_KINDS = {
+    str: GGUFValueType.STRING,
+    bool: GGUFValueType.BOOL,
+    int: GGUFValueType.UINT32,
+    float: GGUFValueType.FLOAT32,
+}
 
 
 def random_model_file(what: str, progress: Stage = no_stage, **arguments: Any) -> Path:
@@ -52,6 +60,9 @@ def write_random_model(
     types: Mapping[str, GGMLQuantizationType] | None = None,
     tied: bool = True,
     rope_theta: float = 10000.0,
+    architecture: str = "llama",
+    metadata: Mapping[str, str | int | float | bool] | None = None,
+    rope_factors: Sequence[float] = (),
 ) -> Path:
     """Write a GGUF file with random weights, for tests; the same arguments write the same model.
 
@@ -67,6 +78,12 @@ def write_random_model(
         Types of the layers' matrices, and of the embedding and output matrices: a block format, F16 or F32.
     norm_type
         Type of the norms, F16 or F32.
+    architecture
+        Of a family (`rtlm.host.families`) whose layers have the tensors of a llama.
+    metadata
+        Further keys, without the architecture's name, such as ``rope.scaling.type``.
+    rope_factors
+        Divisors of RoPE's frequencies, as many as there are; none for a model without.
     types
         Types of single tensors, by their names in the file (``blk.1.ffn_down.weight``), that differ from these.
 
@@ -77,7 +94,7 @@ def write_random_model(
     """
     types = dict(types or {})
     random = np.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, ARCHITECTURE)
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(f"random {seed}")
     writer.add_block_count(layers)
     writer.add_context_length(context)
@@ -90,6 +107,8 @@ def write_random_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
     _add_vocabulary(writer, vocab)
+    for key, value in (metadata or {}).items():
+        writer.add_key_value(f"{architecture}.{key}", value, _KINDS[type(value)])
 
     def add(name: str, weights: np.ndarray, kind: GGMLQuantizationType) -> None:
         kind = types.pop(name, kind)
@@ -119,6 +138,8 @@ def write_random_model(
         ):
             matrix(name, rows, columns, matrix_type, layer)
     norm("output_norm")
+    if rope_factors:
+        writer.add_tensor(FACTORS, np.array(rope_factors, np.float32))
     if not tied:
         matrix("output", vocab, dim, embedding_type)
     if types:

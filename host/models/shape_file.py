@@ -12,7 +12,7 @@ import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from rtlm.gen.configuration.fields import REFUSED, Choice, Real, Whole, closest, shown, shown_key
 from rtlm.host.errors import ModelError
-from rtlm.host.models.families import FAMILIES
+from rtlm.host.families import BY_MODEL_TYPE
 from rtlm.hw.formats import BLOCK
 
 MAX_FILE_BYTES = 1 << 16
@@ -38,7 +38,7 @@ class Sizes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", loc_by_alias=False)
 
-    model_type: Annotated[str, Choice(tuple(FAMILIES))]
+    model_type: Annotated[str, Choice(tuple(BY_MODEL_TYPE))]
     hidden_size: Annotated[int, Whole(low=BLOCK, high=MAX_WIDTH, multiple_of=BLOCK)] = _named("hidden_size", "n_embd")
     num_hidden_layers: Annotated[int, Whole(low=1, high=MAX_LAYERS)] = _named(
         "num_hidden_layers", "n_layer", "num_layers"

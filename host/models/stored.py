@@ -5,11 +5,13 @@ accelerator reads single rows, becomes Q8_0 where its own format has minima.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from rtlm.host.errors import ModelError
 from rtlm.host.models.model import ALL_ROWS, FLOAT_DTYPES, LAYER_MATRICES, LlamaModel, check_q8_0_range
+from rtlm.host.models.scalars import NO_SCALARS, Scalars
 from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, find_group_shift
 
 
@@ -41,8 +43,10 @@ class ModelShape:
 
     Parameters
     ----------
-    layers, dim, hidden_dim, heads, kv_heads, head_dim, vocab, rms_eps
+    layers, dim, hidden_dim, heads, kv_heads, head_dim, vocab, rotation_free, scalars
         As in `LlamaModel`.
+    rms_eps
+        `LlamaModel.stream_eps`.
     layer_storage
         For each layer the storage of its matrices, by the names in `LAYER_MATRICES`.
     output_storage
@@ -61,6 +65,8 @@ class ModelShape:
     layer_storage: tuple[Mapping[str, Storage], ...]
     output_storage: Storage
     gated: bool = True
+    rotation_free: frozenset[int] = frozenset()
+    scalars: Scalars = NO_SCALARS
 
     @property
     def layers(self) -> int:
@@ -87,7 +93,9 @@ class ModelShape:
             kv_heads=model.kv_heads,
             head_dim=model.head_dim,
             vocab=model.vocab,
-            rms_eps=model.rms_eps,
+            rms_eps=model.stream_eps,
+            rotation_free=model.rotation_free,
+            scalars=model.scalars,
             layer_storage=tuple(
                 {name: matrix_storage(model, name, layer) for name in LAYER_MATRICES} for layer in range(model.layers)
             ),
@@ -117,11 +125,37 @@ def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None, rows: 
 
 
 def embedding_blocks(model: LlamaModel, rows: slice = ALL_ROWS) -> Blocks:
-    """Return the embedding, or some rows, as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0."""
-    blocks = matrix_blocks(model, "token_embd", rows=rows)
-    if not blocks.format.has_minimum:
-        return blocks
-    with np.errstate(invalid="ignore"):  # Infinite scales: refused in the next line.
-        values = blocks.dequantise()
-    check_q8_0_range(model.tensor_name("token_embd"), values)
+    """Return the embedding, or some rows, as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0.
+
+    A factor of the embedding multiplies the blocks' scales, which rounds them to fp16 once more.
+
+    Raises
+    ------
+    ModelError
+        If a weight or a scale is too large.
+    """
+    factor = model.scalars.embedding / model.scalars.residual
+    name = model.tensor_name("token_embd")
+    if model.matrix("token_embd").type in FLOAT_DTYPES:
+        values = model.float_matrix("token_embd", rows=rows)
+    else:
+        blocks = model.blocks("token_embd", rows=rows)
+        if not blocks.format.has_minimum:
+            return blocks if factor == 1 else _scaled(blocks, factor, name)
+        with np.errstate(invalid="ignore"):  # Infinite scales: refused below.
+            values = blocks.dequantise()
+    if factor != 1:
+        values = values * np.float32(factor)
+    check_q8_0_range(name, values)
     return Blocks.quantise_q8_0(values)
+
+
+def _scaled(blocks: Blocks, factor: float, name: str) -> Blocks:
+    scales = blocks.d.view(np.float16).astype(np.float64) * factor
+    largest = float(np.finfo(np.float16).max)
+    if not (np.abs(scales) <= largest).all():
+        raise ModelError(
+            f"the scales of the tensor {name}, multiplied by {factor:g}, must be at most {largest:g}, got "
+            f"{np.abs(scales).max():g}"
+        )
+    return replace(blocks, d=scales.astype(np.float16).view(np.uint16))

@@ -45,7 +45,11 @@ def test_rope_table_is_rounded_once(file):
 
 
 CHANGES = {
-    "architecture": ("general.architecture", "mamba", "the architecture must be llama, got 'mamba'"),
+    "architecture": (
+        "general.architecture",
+        "mamba",
+        "the architecture must be one of llama, granite, .*, got 'mamba'",
+    ),
     "architecture type": ("general.architecture", 3, "must hold str, got 3"),
     "layers": ("llama.block_count", 3, "blk.2.attn_q.weight is missing"),
     "many layers": ("llama.block_count", 1 << 31, "llama.block_count must be from 1 to 20, got 2147483648"),
@@ -61,7 +65,12 @@ CHANGES = {
     "rope": ("llama.rope.dimension_count", 8, "llama.rope.dimension_count must be 16, got 8"),
     "vocabulary": ("llama.vocab_size", 7, "llama.vocab_size must be 320, got 7"),
     "epsilon": ("llama.attention.layer_norm_rms_epsilon", float("nan"), "must be above 0 and below 1e12, got "),
-    "scaling": ("llama.rope.scaling.type", "yarn", "rotary scaling must be none, got 'yarn'"),
+    "scaling": ("llama.rope.scaling.type", "longrope", "rotary scaling must be one of none, .*, got 'longrope'"),
+    "factor": ("llama.rope.scaling.factor", 0.0, "rope.scaling.factor must be above 0 and below 1e12, got 0.0"),
+    "factor NaN": ("llama.rope.scaling.factor", float("nan"), "rope.scaling.factor must be above 0 .* got nan"),
+    "qwen2": ("general.architecture", "qwen2", "not execute all that a qwen2 has: biases on query, key and value"),
+    "qwen3": ("general.architecture", "qwen3", "not execute all that a qwen3 has: RMSNorm of each head's query and"),
+    "gemma3": ("general.architecture", "gemma3", "gemma3 has: .*GELU instead of SiLU in the gate; sliding-window"),
     "experts": ("llama.expert_count", 8, "8 experts"),
 }
 
@@ -76,7 +85,10 @@ def test_unsuitable_metadata_is_refused(file, name):
 
 def test_unknown_tensor_is_refused(file):
     file.tensors["blk.0.attn_q.bias"] = file.tensors["blk.0.attn_norm.weight"]
-    with pytest.raises(ModelError, match=r"'blk\.0\.attn_q\.bias', which is not part"):
+    with pytest.raises(ModelError, match=r"do not execute biases \(the tensor 'blk\.0\.attn_q\.bias'\)"):
+        LlamaModel.from_file(file)
+    file.tensors["blk.0.attn_what"] = file.tensors.pop("blk.0.attn_q.bias")
+    with pytest.raises(ModelError, match=r"do not execute what the tensor 'blk\.0\.attn_what' is for"):
         LlamaModel.from_file(file)
 
 

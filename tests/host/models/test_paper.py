@@ -175,7 +175,7 @@ def test_names_of_other_families(tmp_path):
         ({"attention_bias": True}, "biases on the matrices of attention", 2 * (128 + 2 * 64 + 128)),
         ({"mlp_bias": True}, "biases on the matrices of the feed-forward network", 2 * (2 * 192 + 128)),
         ({"hidden_act": "gelu"}, "the activation gelu instead of silu", 0),
-        ({"rope_scaling": {"rope_type": "llama3"}}, "scaled rotary frequencies", 0),
+        ({"rope_scaling": {"rope_type": "dynamic"}}, "rotary frequencies scaled in the way dynamic", 0),
         ({"use_sliding_window": True}, "sliding-window attention (estimated as full attention)", 0),
         ({"head_dim": 40}, "heads 40 wide, not a power of two from 8 to 256", 2 * 8 * 128 * (4 + 4 + 2 + 2)),
     ],
@@ -185,6 +185,16 @@ def test_what_the_gates_do_not_execute(tmp_path, changes, part, extra):
     model = open_model(written(tmp_path, **changes))
     assert plain.parts == () and model.parts == (part,)
     assert model.parameters - plain.parameters == extra
+
+
+@pytest.mark.parametrize("scaling", [{"type": "linear"}, {"rope_type": "llama3"}, {"rope_type": "yarn"}])
+def test_scaled_rotary_frequencies_are_only_another_table(tmp_path, scaling):
+    assert open_model(written(tmp_path, rope_scaling=scaling)).parts == ()
+
+
+def test_layers_without_rotation_are_planned(tmp_path):
+    model = open_model(written(tmp_path, model_type="smollm3", num_hidden_layers=9))
+    assert model.parts == () and model.shape.rotation_free == {3, 7}
 
 
 @pytest.mark.parametrize("file", ["config.json", "shape.yaml"])
@@ -204,8 +214,8 @@ def test_what_the_gates_do_not_execute(tmp_path, changes, part, extra):
         ({"head_dim": 10**6}, r"head_dim must be .* at most 1000000, got 4 x 1000000 = 4000000"),
         ({"tie_word_embeddings": "no"}, "tie_word_embeddings must be true or false, got 'no'"),
         ({"rms_norm_eps": -1}, "rms_norm_eps must be a number from 1e-12 to 1, got -1"),
-        ({"model_type": "bert"}, "model_type must be one of llama, qwen2, .*, got 'bert'"),
-        ({"model_type": ["llama"]}, r"model_type must be one of llama, qwen2, .*, got \['llama'\]"),
+        ({"model_type": "bert"}, "model_type must be one of llama, .*qwen2, .*, got 'bert'"),
+        ({"model_type": ["llama"]}, r"model_type must be one of llama, .*qwen2, .*, got \['llama'\]"),
         ({"rope_scaling": "linear"}, "rope_scaling must be a mapping, got 'linear'"),
         ({"hidden_act": 3}, "hidden_act must be a text, got 3"),
         ({"word_embed_proj_dim": 64}, "word_embed_proj_dim must be hidden_size = 128, got 64"),

@@ -175,25 +175,6 @@ def test_bad_vocabulary_is_refused(changed, name):
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
-TEMPLATES = {
-    "syntax": ("{% for %}", "cannot be rendered"),
-    "escape": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe|cannot be rendered"),
-    "refusal": ("{{ raise_exception('only one\nuser') }}", "rendered: only one user"),
-    "size": ("{% for i in range(90000) %}{% for j in range(99) %}abcd{% endfor %}{% endfor %}", "must write at most"),
-    "range": ("{% for i in range(10 ** 9) %}{% endfor %}", "cannot be rendered"),
-    "length": ("a" * 70000, "must have at most 65536 characters, got 70000"),
-    "none": ("", "no chat template"),
-    "type": ("{{ messages + 1 }}", "cannot be rendered"),
-}
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_bad_template_is_refused(changed, name):
-    template, message = TEMPLATES[name]
-    with pytest.raises(ModelError, match=message) as caught:
-        changed(tokenizer__chat_template=template).chat(MESSAGES)
-    assert "\n" not in str(caught.value)
-
 
 def test_template_sees_the_messages_and_special_tokens(changed):
     tokenizer = changed(tokenizer__chat_template="{{ bos_token }}{{ messages[0]['content'] }}{{ eos_token }}")

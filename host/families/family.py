@@ -1,0 +1,107 @@
+"""What a family of models is described by, and what of it the gates lack."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Rotation(Enum):
+    """Which two components of a head RoPE turns together."""
+
+    NEIGHBOURS = "2i and 2i + 1"
+    HALVES = "i and i + head_dim / 2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A family of models, by what tells it from llama.
+
+    The gates execute a llama's layer. Some of what families add to it the host folds into weights, tables and constants
+    (`rotation`, `rotation_free_step`, `scalars`, `root_scaled_embedding`); `missing` names what it cannot.
+
+    Parameters
+    ----------
+    architecture
+        Its name in GGUF files.
+    model_type
+        Its name in a Hugging Face config.json.
+    activation
+        Activation of the feed-forward network, as ``hidden_act`` names it.
+    gated
+        Whether the feed-forward network has a gate beside its up projection.
+    expansion
+        Width of the feed-forward network over that of the residual stream, where a file need not say; None if it must.
+    tied
+        Whether the output projection is the embedding, where a file does not say.
+    sandwich_norms
+        Whether attention and feed-forward network are also normalised behind.
+    centred
+        Whether normalisations are LayerNorms, which have biases.
+    head_norms
+        Whether each head's query and key are normalised.
+    qkv_biases, output_bias, mlp_biases
+        Whether the projections to query, key and value have biases, attention's output projection, and the matrices of
+        the feed-forward network.
+    extra_positions
+        Rows of a table of learned positions beyond the longest sequence; None without such a table.
+    rotation
+        What RoPE turns together in the family's GGUF files.
+    rotation_switch
+        Whether a file that says ``rope.scaling.finetuned = false`` means that no layer has RoPE.
+    rotation_free_step
+        Every so many layers, one has no RoPE; None if all have it.
+    windows
+        Whether most layers attend to a sliding window only, with a RoPE base of their own.
+    scalars
+        Whether a file may state factors of the embedding, of what is added to the residual stream, of attention's
+        scores, and a divisor of the logits.
+    root_scaled_embedding
+        Whether the embedding is multiplied by the root of its width.
+    remarks
+        What else the gates lack, each a phrase.
+    """
+
+    architecture: str
+    model_type: str
+    activation: str = "silu"
+    gated: bool = True
+    expansion: int | None = None
+    tied: bool = False
+    sandwich_norms: bool = False
+    centred: bool = False
+    head_norms: bool = False
+    qkv_biases: bool = False
+    output_bias: bool = False
+    mlp_biases: bool = False
+    extra_positions: int | None = None
+    rotation: Rotation = Rotation.NEIGHBOURS
+    rotation_switch: bool = False
+    rotation_free_step: int | None = None
+    windows: bool = False
+    scalars: bool = False
+    root_scaled_embedding: bool = False
+    remarks: tuple[str, ...] = ()
+
+    def rotation_free(self, layers: int) -> frozenset[int]:
+        """Return which of so many layers have no RoPE."""
+        step = self.rotation_free_step
+        return frozenset() if step is None else frozenset(range(step - 1, layers, step))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the gates do not execute, each a phrase; empty for a family that runs."""
+        activation = {"silu": "SiLU", "relu": "ReLU"}.get(self.activation, "GELU")
+        phrases = {
+            "the feed-forward network has two matrices and no gate": not self.gated,
+            activation: not self.gated and self.activation != "silu",
+            "LayerNorm instead of RMSNorm": self.centred,
+            "learned positions instead of RoPE": self.extra_positions is not None,
+            "biases on query, key and value": self.qkv_biases and not self.mlp_biases,
+            "biases on all matrices of a layer": self.mlp_biases,
+            "RMSNorm of each head's query and key": self.head_norms,
+            "RMSNorm also behind attention and feed-forward network": self.sandwich_norms,
+            f"{activation} instead of SiLU in the gate": self.gated and self.activation != "silu",
+            "sliding-window attention in most layers, with a RoPE base of its own (estimated as full attention)": (
+                self.windows
+            ),
+        }
+        return (*(phrase for phrase, lacks in phrases.items() if lacks), *self.remarks)
