@@ -24,6 +24,7 @@ COMMANDS = {
     "estimate": ("rtlm.host.cli.estimate:estimate", "Estimate a model on an accelerator without simulating it."),
     "compare": ("rtlm.host.cli.compare:compare", "Compare with published CPUs, GPUs, FPGAs, ASICs and PIM."),
     "generate": ("rtlm.host.cli.generate:generate", "Write RTL to a folder."),
+    "convert": ("rtlm.host.cli.convert:convert", "Make a GGUF file from a Hugging Face folder."),
     "image": ("rtlm.host.cli.image:image", "Write a model's memory image and program for a board."),
     "list": ("rtlm.host.cli.configuration:list_", "List units, presets, boards and parameters."),
     "show": ("rtlm.host.cli.configuration:show", "Print a configuration with everything that follows from it."),

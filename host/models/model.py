@@ -249,21 +249,15 @@ class LlamaModel:
             raise ModelError(f"the model must be dense, got {experts} experts")
 
     def _check_tensors(self) -> None:
-        matrices = matrix_shapes(
+        expected = tensor_shapes(
+            layers=self.layers,
             dim=self.dim,
             hidden_dim=self.hidden_dim,
             attention=self.heads * self.head_dim,
             keys=self.kv_heads * self.head_dim,
+            vocab=self.vocab,
+            tied=self.tied,
         )
-        expected: dict[str, tuple[int, ...]] = {
-            self.tensor_name("token_embd"): (self.vocab, self.dim),
-            self.tensor_name("output_norm"): (self.dim,),
-        }
-        if not self.tied:
-            expected[self.tensor_name("output")] = (self.vocab, self.dim)
-        for layer in range(self.layers):
-            expected |= {self.tensor_name(name, layer): shape for name, shape in matrices.items()}
-            expected |= {self.tensor_name(name, layer): (self.dim,) for name in LAYER_NORMS}
         for name, shape in expected.items():
             tensor = self._find(self.file, name)
             if tensor.shape != shape:
@@ -303,16 +297,32 @@ def _rotation_free(file: GGUFFile, family: Family, layers: int) -> frozenset[int
     return family.rotation_free(layers)
 
 
-def matrix_shapes(*, dim: int, hidden_dim: int, attention: int, keys: int) -> dict[str, tuple[int, int]]:
-    """Return rows and columns of each of `LAYER_MATRICES`.
+def tensor_shapes(
+    *, layers: int, dim: int, hidden_dim: int, attention: int, keys: int, vocab: int, tied: bool
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a model, by its name in the file.
 
     Parameters
     ----------
-    dim, hidden_dim
+    layers, dim, hidden_dim, vocab, tied
         As in `LlamaModel`.
     attention, keys
         Width of all query heads, and of all key heads.
     """
+    name = LlamaModel.tensor_name
+    matrices = matrix_shapes(dim=dim, hidden_dim=hidden_dim, attention=attention, keys=keys)
+    shapes: dict[str, tuple[int, ...]] = {name("token_embd"): (vocab, dim)}
+    for layer in range(layers):
+        shapes |= {name(norm, layer): (dim,) for norm in LAYER_NORMS}
+        shapes |= {name(matrix, layer): shape for matrix, shape in matrices.items()}
+    shapes[name("output_norm")] = (dim,)
+    if not tied:
+        shapes[name("output")] = (vocab, dim)
+    return shapes
+
+
+def matrix_shapes(*, dim: int, hidden_dim: int, attention: int, keys: int) -> dict[str, tuple[int, int]]:
+    """Return rows and columns of each of `LAYER_MATRICES`; parameters as in `tensor_shapes`."""
     return {
         "attn_q": (attention, dim),
         "attn_k": (keys, dim),

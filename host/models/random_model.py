@@ -60,6 +60,7 @@ def write_random_model(
     types: Mapping[str, GGMLQuantizationType] | None = None,
     tied: bool = True,
     rope_theta: float = 10000.0,
+    sentencepiece: bool = False,
     architecture: str = "llama",
     metadata: Mapping[str, str | int | float | bool] | None = None,
     rope_factors: Sequence[float] = (),
@@ -78,6 +79,8 @@ def write_random_model(
         Types of the layers' matrices, and of the embedding and output matrices: a block format, F16 or F32.
     norm_type
         Type of the norms, F16 or F32.
+    sentencepiece
+        Whether the vocabulary is SentencePiece's, with a space before each text, instead of byte-level BPE.
     architecture
         Of a family (`rtlm.host.families`) whose layers have the tensors of a llama.
     metadata
@@ -106,7 +109,14 @@ def write_random_model(
     writer.add_rope_freq_base(rope_theta)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
-    _add_vocabulary(writer, vocab)
+    (_add_sentencepiece if sentencepiece else _add_byte_level)(writer, vocab)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(
+        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
     for key, value in (metadata or {}).items():
         writer.add_key_value(f"{architecture}.{key}", value, _KINDS[type(value)])
 
@@ -151,31 +161,44 @@ def write_random_model(
     return Path(path)
 
 
-def _add_vocabulary(writer: gguf.GGUFWriter, vocab: int) -> None:
+_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_LETTERS = tuple(chr(code) for code in range(ord("a"), ord("z") + 1))
+
+
+def _add_byte_level(writer: gguf.GGUFWriter, vocab: int) -> None:
     """Three special tokens, the printable bytes, the other bytes, then merges of pairs of lower-case letters."""
     from rtlm.host.models.byte_bpe import BYTE_TO_CHARACTER
 
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    characters = sorted(BYTE_TO_CHARACTER.values(), key=lambda c: (c not in letters, len(c.encode()), c))
-    pairs = [(first, second) for first in ["Ġ", *letters] for second in letters]
-    if not len(special) < vocab <= len(special) + len(characters) + len(pairs):
-        raise ModelError(
-            f"a random model's vocabulary has {len(special) + 1} to {len(special) + len(characters) + len(pairs)} "
-            f"tokens, not {vocab}"
-        )
-    merges = pairs[: max(vocab - len(special) - len(characters), 0)]
-    tokens = [*special, *characters, *(first + second for first, second in merges)][:vocab]
-    kinds = [gguf.TokenType.CONTROL] * len(special) + [gguf.TokenType.NORMAL] * (vocab - len(special))
+    characters = sorted(BYTE_TO_CHARACTER.values(), key=lambda c: (c not in _LETTERS, len(c.encode()), c))
+    pairs = [(first, second) for first in ["Ġ", *_LETTERS] for second in _LETTERS]
+    _check_vocabulary(vocab, 1, len(characters) + len(pairs))
+    merges = pairs[: max(vocab - len(_SPECIAL) - len(characters), 0)]
+    tokens = [*_SPECIAL, *characters, *(first + second for first, second in merges)][:vocab]
+    kinds = [gguf.TokenType.CONTROL] * len(_SPECIAL) + [gguf.TokenType.NORMAL] * (vocab - len(_SPECIAL))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges([f"{first} {second}" for first, second in merges])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(
-        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
-        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
+
+
+def _add_sentencepiece(writer: gguf.GGUFWriter, vocab: int) -> None:
+    """Three special tokens, the bytes, space and lower-case letters, then pairs of them, scored in falling order."""
+    from rtlm.host.models.sentencepiece import SPACE
+
+    octets = [f"<0x{byte:02X}>" for byte in range(256)]
+    texts = [SPACE, *_LETTERS, *(first + second for first in [SPACE, *_LETTERS] for second in _LETTERS)]
+    _check_vocabulary(vocab, len(octets), len(octets) + len(texts))
+    texts = texts[: vocab - len(_SPECIAL) - len(octets)]
+    kinds = [gguf.TokenType.CONTROL] * len(_SPECIAL)
+    kinds += [gguf.TokenType.BYTE] * len(octets) + [gguf.TokenType.NORMAL] * len(texts)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([*_SPECIAL, *octets, *texts])
+    writer.add_token_types(kinds)
+    writer.add_token_scores([-float(rank) for rank in range(vocab)])
+
+
+def _check_vocabulary(vocab: int, least: int, most: int) -> None:
+    low, high = len(_SPECIAL) + least, len(_SPECIAL) + most
+    if not low <= vocab <= high:
+        raise ModelError(f"a random model's vocabulary has {low} to {high} tokens, not {vocab}")

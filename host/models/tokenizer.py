@@ -77,8 +77,12 @@ class Tokenizer:
         Raises
         ------
         ModelError
-            If there is no such token, or the vocabulary lacks a byte of the text.
+            If there is no such token, the vocabulary lacks a byte of the text, or a half of a surrogate pair is in it.
         """
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ModelError(f"a text must not have {text[error.start]!r}, half of a surrogate pair") from None
         ids = [self._edge(self.bos, "begins")] if (self.add_bos if bos is None else bos) else []
         first = True
         for piece in self._special_tokens.split(text, control=special):

@@ -16,8 +16,10 @@ from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError, ModelError
 from rtlm.host.models.gguf_file import GGUFFile
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import embedding_blocks
 from rtlm.host.models.tokenizer import Tokenizer
 
+from tests.host.families import GRANITE
 from tests.host.small_models import params_of
 
 LONGEST_LINE = 600
@@ -73,23 +75,34 @@ def damage(draw, content: bytes, until: int | None = None) -> bytes:
     return bytes(damaged)
 
 
-@pytest.fixture(scope="module")
-def model_file(random_model) -> bytes:
-    return random_model(layers=1, vocab=300, dim=32, hidden_dim=32).read_bytes()
+FILES = {
+    "byte-level BPE": {},
+    "SentencePiece": {"sentencepiece": True, "rope_factors": (1.0, 1.5, 2.0, 4.0)},
+    "factors": {"architecture": "granite", "metadata": GRANITE | {"rope.scaling.type": "yarn"}},
+}
+"""Files of each kind of tokenizer and with each kind of number that the host folds away."""
+
+
+@pytest.fixture(scope="module", params=FILES)
+def model_file(request, random_model) -> bytes:
+    return random_model(layers=1, vocab=300, dim=32, hidden_dim=32, **FILES[request.param]).read_bytes()
 
 
 def read_model(content: bytes) -> None:
     """Read everything that a command reads before it decides whether to go on."""
     file = GGUFFile(content)
     model = LlamaModel.from_file(file)
-    Tokenizer(file)
+    tokenizer = Tokenizer(file)
+    tokenizer.decode(tokenizer.encode(" ab <|im_start|>\u00e9"))
+    model.rope_table(0, 8)
     for tensor in file.tensors.values():
         assert tensor.data.nbytes == tensor.size
     model.norm("output_norm")
+    embedding_blocks(model)
 
 
 @pytest.mark.slow
-@fuzz(400)
+@fuzz(200)
 @given(data=st.data())
 def test_model_files(model_file, data):
     header = len(model_file) - sum(tensor.size for tensor in GGUFFile(model_file).tensors.values())

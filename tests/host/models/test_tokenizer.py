@@ -116,6 +116,11 @@ def test_chat_does_not_begin_twice(changed):
     assert ids[0] == 1 and 1 not in ids[1:]
 
 
+def test_half_of_a_surrogate_pair_is_refused(tokenizer):
+    with pytest.raises(ModelError, match=r"must not have '.ud800', half of a surrogate pair"):
+        tokenizer.encode("a\ud800b")
+
+
 def test_stream_waits_for_whole_characters(tokenizer):
     ids = tokenizer.encode("é€")
     assert len(ids) == 5

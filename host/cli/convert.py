@@ -1,0 +1,48 @@
+"""``rtlm convert``."""
+
+from pathlib import Path
+
+import click
+from rtlm.gen.common.errors import OK
+from rtlm.host.cli.options import check_writable
+
+FORMATS = ("q8_0", "q4_0", "q4_1")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--format", type=click.Choice(FORMATS), default="q8_0", show_default=True, help="Of the layers' matrices."
+)
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    metavar="FILE.gguf",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file; an earlier one is replaced.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing.")
+def convert(folder: Path, format: str, output: Path, quiet: bool) -> int:
+    """Make a GGUF file from a model folder as Hugging Face has it: config.json, *.safetensors, tokenizer.json.
+
+    Embedding and output projection become Q8_0, norms F32. Folders of the families llama, granite and smollm3 are read
+    (docs/families.md).
+
+    \b
+    Example:
+      rtlm convert SmolLM2-135M-Instruct --format q4_1 -o smollm2.gguf
+    """
+    from rtlm.gen.common.progress import SilentProgress, TerminalProgress
+    from rtlm.host.conversion.convert import convert as convert_folder
+    from rtlm.hw.formats import BlockFormat
+
+    check_writable("--output", output)
+    progress = SilentProgress() if quiet else TerminalProgress()
+    try:
+        model = convert_folder(folder, output, format=BlockFormat[format.upper()], progress=progress.stage)
+    finally:
+        progress.close()
+    if not quiet:
+        print(f"{output}: {model.family.architecture}, {model.layers} layers, {model.vocab} tokens")
+    return OK
