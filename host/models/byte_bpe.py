@@ -3,7 +3,7 @@
 from gguf import Keys, TokenType
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
+from rtlm.host.models.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, PreTokenizer
 from rtlm.host.models.vocabulary import Vocabulary, strings
 from tokenizers import Regex, models, pre_tokenizers
 from tokenizers import Tokenizer as _Backend
@@ -34,7 +34,7 @@ class ByteLevelBPE:
     """
 
     def __init__(self, file: GGUFFile, vocabulary: Vocabulary):
-        name = file.get(Keys.Tokenizer.PRE, str, "gpt-2")
+        name = file.get(Keys.Tokenizer.PRE, str, DEFAULT)
         if name not in PRE_TOKENIZERS:
             raise ModelError(f"the pre-tokenizer must be one of {', '.join(PRE_TOKENIZERS)}, got {name!r:.60}")
         pre = PRE_TOKENIZERS[name]

@@ -140,7 +140,7 @@ BAD = {
         {"tokenizer__ggml__model": "bert"},
         r"byte-level BPE \(gpt2\) or SentencePiece BPE \(llama\), got 'bert'",
     ),
-    "pre": ({"tokenizer__ggml__pre": "viking"}, "pre-tokenizer must be one of gpt-2, .*, got 'viking'"),
+    "pre": ({"tokenizer__ggml__pre": "viking"}, "pre-tokenizer must be one of default, gpt-2, .*, got 'viking'"),
     "types": ({"tokenizer__ggml__token_type": [1]}, "600 tokens, got 1"),
     "twice": ({"tokenizer__ggml__tokens": ["a"] * 600}, "got 599 twice"),
     "strings": ({"tokenizer__ggml__tokens": [["a"]] * 600}, "must hold strings only"),
