@@ -32,21 +32,22 @@ Target = tuple[Callable[[bytes], None], list[bytes]]
 
 
 def gguf() -> Target:
-    """Return the reader of model files and a whole one."""
+    """Return the reader of model files and whole ones of each kind."""
     tests = importlib.import_module("tests.host.models.test_fuzz")
     writer = importlib.import_module("rtlm.host.models.random_model")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.gguf"
-        good = writer.write_random_model(path, layers=1, vocab=260, dim=32, hidden_dim=32).read_bytes()
+        path, sizes = Path(folder) / "model.gguf", {"layers": 1, "vocab": 300, "dim": 32, "hidden_dim": 32}
+        good = [writer.write_random_model(path, **sizes, **kind).read_bytes() for kind in tests.FILES.values()]
+    longest = max(map(len, good))
 
     def read(content: bytes) -> None:
-        with tests.bounded(20 * max(len(good), len(content))):
+        with tests.bounded(20 * max(longest, len(content))):
             try:
                 tests.read_model(content)
             except tests.ModelError as error:
                 tests.one_line(str(error))
 
-    return read, [good]
+    return read, good
 
 
 def config() -> Target:

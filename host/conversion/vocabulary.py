@@ -1,5 +1,6 @@
 """The tokenizer of a Hugging Face folder, as a GGUF file states it."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,19 +8,12 @@ import gguf
 from gguf import Keys, TokenType
 from rtlm.host.conversion.folder import Folder
 from rtlm.host.errors import ModelError
-from rtlm.host.models.byte_bpe import cutter
-from rtlm.host.models.pre_tokenizers import PRE_TOKENIZERS
-from tokenizers import Tokenizer as _Backend
+from rtlm.host.models.pre_tokenizers import CONTRACTIONS, GPT_2, PRE_TOKENIZERS
 
 FILE = "tokenizer.json"
 
-PROBES = (
-    "I'll don't WE'VE it's 'tis we'resting he'llo 3.14159 1234567890 x\u00b2 \u00bd\u0663 2024-11-29",
-    'def f(x: int) -> str:\n    return f"{x!r}\\n"  # ok\r\n\n\t\tpass  \n   ',
-    "\u4f60\u597d\uff0c\u4e16\u754c\u3002 \u3053\u3093 \ud55c\uad6d\uc5b4 e\u0301 \u0928\u092e",
-    "\U0001f600\U0001f469\u200d\U0001f680 $1 a=b+c ~!@#^&*()",
-)
-"""Texts by whose pieces a pre-tokenizer is told from others."""
+ANY_CASE = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+"""How tokenizer.json has the contractions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,28 +95,23 @@ def read_vocabulary(folder: Folder, size: int) -> FolderVocabulary:
         raise ModelError(f"{folder.path / FILE}: the tokenizer must be BPE, got {kind!r:.60}")
     tokens, kinds = _tokens(folder, model, values.get("added_tokens") or [], size)
     merges = _merges(folder, model)
-    try:
-        backend = _Backend.from_file(str(folder.path / FILE))
-        with_edges, alone = backend.encode("a").ids, backend.encode("a", add_special_tokens=False).ids
-    except Exception as error:  # the library raises nothing more special
-        raise ModelError(f"{folder.path / FILE}: {' '.join(str(error).split()):.200}") from None
     bytes_of_characters = bool(model.get("byte_fallback"))
     settings = folder.json("tokenizer_config.json", required=False)
     config = folder.json("config.json")
     ids = {token: index for index, token in enumerate(tokens)}
-    before = with_edges[: len(with_edges) - len(alone)]
+    before, behind = _edges(values.get("post_processor"))
     bos, eos = (_edge(ids, settings, config, name, size) for name in ("bos", "eos"))
     return FolderVocabulary(
         tokens=tokens,
         kinds=kinds,
         merges=None if bytes_of_characters else [" ".join(rule) for rule in merges],
-        pre="" if bytes_of_characters else _pre_tokenizer(folder, backend, bool(model.get("ignore_merges"))),
+        pre="" if bytes_of_characters else _pre_tokenizer(folder, values, bool(model.get("ignore_merges"))),
         scores=_scores(tokens, merges) if bytes_of_characters else None,
         space_prefix=_space_prefix(values),
         bos=bos,
         eos=eos,
-        add_bos=bos is not None and bos in before and with_edges[0] == bos,
-        add_eos=eos is not None and eos in before and with_edges[-1] == eos,
+        add_bos=bos is not None and tokens[bos] in before,
+        add_eos=eos is not None and tokens[eos] in behind,
         template=_template(folder, settings),
     )
 
@@ -160,20 +149,56 @@ def _merges(folder: Folder, model: dict[str, Any]) -> list[tuple[str, str]]:
     return [(first, second) for first, second in pairs]
 
 
-def _pre_tokenizer(folder: Folder, backend: _Backend, whole_words: bool) -> str:
-    """Return the name of the pre-tokenizer that cuts as the folder's does."""
-    theirs = backend.pre_tokenizer
-    if theirs is not None:
-        pieces = [[piece for piece, _ in theirs.pre_tokenize_str(probe)] for probe in PROBES]
+def _pre_tokenizer(folder: Folder, values: dict[str, Any], whole_words: bool) -> str:
+    """Return the name of the pre-tokenizer that cuts as the folder's does; its expressions are compared, not run."""
+    if not values.get("normalizer"):
+        patterns = _patterns(values.get("pre_tokenizer"))
         for name, rules in PRE_TOKENIZERS.items():
-            ours = cutter(rules)
-            same = [[piece for piece, _ in ours.pre_tokenize_str(probe)] for probe in PROBES] == pieces
-            if same and rules.whole_words == whole_words:
+            ours = tuple(
+                re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), each) for each in rules.patterns
+            )
+            if patterns == ours and rules.whole_words == whole_words:
                 return name
     raise ModelError(
         f"{folder.path / FILE}: the tokenizer must cut text as one of {', '.join(PRE_TOKENIZERS)}; this one has "
         "another pre-tokenizer"
     )
+
+
+def _patterns(value: Any) -> tuple[str, ...] | None:
+    """Return the expressions by which a pre-tokenizer cuts; None if it does anything else."""
+    match value:
+        case {"type": "Sequence", "pretokenizers": [*parts]}:
+            inner = [_patterns(part) for part in parts]
+            return None if None in inner else tuple(each for part in inner for each in part or ())
+        case {"type": "Split", "pattern": {"Regex": str(pattern)}, "behavior": "Isolated", "invert": False}:
+            return (pattern.replace(ANY_CASE, CONTRACTIONS),)
+        case {"type": "Digits", "individual_digits": True}:
+            return (r"\p{N}",)
+        case {"type": "ByteLevel", "add_prefix_space": False}:
+            return (GPT_2,) if value.get("use_regex", True) else ()
+    return None
+
+
+def _edges(value: Any) -> tuple[set[str], set[str]]:
+    """Return the special tokens that a post-processor puts before and behind a text."""
+    before: set[str] = set()
+    behind: set[str] = set()
+    match value:
+        case {"type": "Sequence", "processors": [*parts]}:
+            for part in parts:
+                found = _edges(part)
+                before |= found[0]
+                behind |= found[1]
+        case {"type": "TemplateProcessing", "single": [*parts]}:
+            side = before
+            for part in parts:
+                match part:
+                    case {"SpecialToken": {"id": str(token)}}:
+                        side.add(token)
+                    case {"Sequence": _}:
+                        side = behind
+    return before, behind
 
 
 def _scores(tokens: list[str], merges: list[tuple[str, str]]) -> list[float]:

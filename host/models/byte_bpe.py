@@ -3,7 +3,7 @@
 from gguf import Keys, TokenType
 from rtlm.host.errors import ModelError
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, PreTokenizer
+from rtlm.host.models.pre_tokenizers import DEFAULT, PRE_TOKENIZERS
 from rtlm.host.models.vocabulary import Vocabulary, strings
 from tokenizers import Regex, models, pre_tokenizers
 from tokenizers import Tokenizer as _Backend
@@ -42,7 +42,12 @@ class ByteLevelBPE:
         merges = list(dict.fromkeys(_merge(rule, vocabulary.ids) for rule in strings(file, Keys.Tokenizer.MERGES)))
         self.add_bos = pre.add_bos
         self._backend = _Backend(models.BPE(vocabulary.ids, merges, ignore_merges=pre.whole_words))
-        self._backend.pre_tokenizer = cutter(pre)
+        self._backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                *(pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in pre.patterns),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
 
     def encode(self, text: str, *, first: bool) -> list[int]:
         """Return the tokens of a text without special tokens; it does not matter whether it is the `first`."""
@@ -57,16 +62,6 @@ class ByteLevelBPE:
             return bytes(_CHARACTER_TO_BYTE[character] for character in token)
         except KeyError:
             return token.encode()
-
-
-def cutter(rules: PreTokenizer) -> pre_tokenizers.PreTokenizer:
-    """Return what cuts text by some rules, and writes each byte as its stand-in."""
-    return pre_tokenizers.Sequence(
-        [
-            *(pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in rules.patterns),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
 
 
 def _merge(rule: str, ids: dict[str, int]) -> tuple[str, str]:

@@ -26,24 +26,24 @@ class PreTokenizer:
     add_bos: bool = False
 
 
-_CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-_GPT_2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+GPT_2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _PUNCTUATION_AND_SPACE = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_GPT_4 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{%s}|" + _PUNCTUATION_AND_SPACE
+_GPT_4 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s|" + _PUNCTUATION_AND_SPACE
 
 _LETTER_NOT_LOWER, _LETTER_NOT_UPPER = r"(?:(?=\p{L})[^a-z])", r"(?:(?=\p{L})[^A-Z])"
 _CASED = (
     rf"[^\r\n\p{{L}}\p{{N}}]?{_LETTER_NOT_LOWER}*{_LETTER_NOT_UPPER}+%s"
     rf"|[^\r\n\p{{L}}\p{{N}}]?{_LETTER_NOT_LOWER}+{_LETTER_NOT_UPPER}*%s"
-    r"|\p{N}{%s}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
-_GPT_2_WORDS = PreTokenizer((_GPT_2,))
-_SINGLE_DIGITS = PreTokenizer((r"\p{N}", _GPT_2))
-_LLAMA_3 = PreTokenizer((_GPT_4 % "1,3",), whole_words=True, add_bos=True)
+_GPT_2_WORDS = PreTokenizer((GPT_2,))
+_SINGLE_DIGITS = PreTokenizer((r"\p{N}", GPT_2))
+_LLAMA_3 = PreTokenizer((_GPT_4 % "{1,3}",), whole_words=True, add_bos=True)
 _SMAUG = PreTokenizer(_LLAMA_3.patterns)
-_GPT_4O = PreTokenizer((_CASED % (_CONTRACTIONS + "?", _CONTRACTIONS + "?", "1,3"),))
-_QWEN_2 = PreTokenizer((_GPT_4 % "1",))
+_GPT_4O = PreTokenizer((_CASED % (CONTRACTIONS + "?", CONTRACTIONS + "?", "{1,3}"),))
+_QWEN_2 = PreTokenizer((_GPT_4 % "",))
 _DEEPSEEK_CODER = PreTokenizer(
     ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", r"\p{N}")
 )
@@ -60,7 +60,7 @@ DEFAULT = "default"
 """The name that stands for a missing one."""
 
 PRE_TOKENIZERS = {
-    DEFAULT: PreTokenizer((r"[\p{P}$+<=>^~|]+", _GPT_2, r"\p{N}+", "[0-9][0-9][0-9]")),
+    DEFAULT: PreTokenizer((r"[\p{P}$+<=>^~|]+", GPT_2, r"\p{N}+", "[0-9][0-9][0-9]")),
     "gpt-2": _GPT_2_WORDS,
     "mpt": _GPT_2_WORDS,
     "olmo": _GPT_2_WORDS,
@@ -71,7 +71,7 @@ PRE_TOKENIZERS = {
     "exaone": _SINGLE_DIGITS,
     "codeshell": _SINGLE_DIGITS,
     "minerva-7b": _SINGLE_DIGITS,
-    "falcon": PreTokenizer((r"[\p{P}$+<=>^~|`]+", _GPT_2, "[0-9][0-9][0-9]")),
+    "falcon": PreTokenizer((r"[\p{P}$+<=>^~|`]+", GPT_2, "[0-9][0-9][0-9]")),
     "llama-bpe": _LLAMA_3,
     "llama3": _LLAMA_3,
     "llama-v3": _LLAMA_3,
@@ -81,13 +81,13 @@ PRE_TOKENIZERS = {
     "dbrx": _SMAUG,
     "gpt-4o": _GPT_4O,
     "llama4": _GPT_4O,
-    "tekken": PreTokenizer((_CASED % ("", "", "1"),), whole_words=True, add_bos=True),
+    "tekken": PreTokenizer((_CASED % ("", "", ""),), whole_words=True, add_bos=True),
     "qwen2": _QWEN_2,
     "stablelm2": _QWEN_2,
     "deepseek-r1-qwen": _QWEN_2,
     "qwen35": PreTokenizer(
         (
-            _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+"
+            CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+"
             r"|\s+(?!\S)|\s+",
         )
     ),

@@ -4,6 +4,13 @@ from tests.mutations.table import Mutation
 
 REFERENCES = "pytest tests/hw/kernels/test_references.py"
 LLAMA_CPP = "pytest tests/host/golden/test_golden.py -k llama_cpp"
+FAMILIES, PIECES = "pytest tests/host/golden/test_families.py", "pytest tests/host/models/test_sentencepiece.py"
+TOKENIZER = "pytest tests/host/models/test_tokenizer.py -k longest"
+MODEL, STORED, ROTARY, SCALARS, SENTENCEPIECE = (
+    f"host/models/{name}.py" for name in ("model", "stored", "rotary", "scalars", "sentencepiece")
+)
+CONSTANTS = "pytest tests/host/models/test_scalars.py -k constants"
+FAMILY = "host/families/family.py"
 SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rope", "rmsnorm", "scale"))
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
@@ -62,16 +69,54 @@ OF_KERNELS = tuple(
 
 OF_MODEL = (
     Mutation("log2(e) 0.06 % off, real model", SWIGLU, "1.4426950408889634", "1.4435", LLAMA_CPP),
-    Mutation("softmax 4 % too flat", "host/golden/model.py", "math.sqrt(model.head_dim)", "math.sqrt(70)", LLAMA_CPP),
-    Mutation("angles of RoPE negative", "host/models/model.py", "np.sin(angle)", "np.sin(-angle)", LLAMA_CPP),
+    Mutation("softmax 4 % too flat", SCALARS, "math.sqrt(head_dim)", "math.sqrt(70)", LLAMA_CPP),
+    Mutation("angles of RoPE negative", ROTARY, "np.sin(angle)", "np.sin(-angle)", LLAMA_CPP),
     Mutation(
         "frequencies of RoPE a pair off",
-        "host/models/model.py",
-        "-np.arange(0, self.head_dim, 2) / self.head_dim",
-        "-np.arange(2, self.head_dim + 2, 2) / self.head_dim",
+        ROTARY,
+        "base ** (-np.arange(0, head_dim, 2) / head_dim)",
+        "base ** (-np.arange(2, head_dim + 2, 2) / head_dim)",
         LLAMA_CPP,
     ),
 )
 """What only a reference of another make, llama.cpp's logits of SmolLM2, must notice."""
 
-COMMON_MODE = OF_KERNELS + OF_MODEL
+OF_FAMILIES = tuple(
+    Mutation(name, file, old, new, check)
+    for name, file, old, new, check in (
+        (
+            "epsilon in the unit of the file",
+            MODEL,
+            "self.rms_eps / self.scalars.residual**2",
+            "self.rms_eps",
+            CONSTANTS,
+        ),
+        (
+            "embedding without the unit",
+            STORED,
+            "scalars.embedding / model.scalars.residual",
+            "scalars.embedding",
+            FAMILIES,
+        ),
+        ("factor of the scores ignored", SCALARS, "if self.attention is None", "if True", FAMILIES),
+        ("halves of a head swapped", MODEL, "heads.transpose(0, 2, 1)", "heads[:, ::-1].transpose(0, 2, 1)", FAMILIES),
+        ("rows of halves as they are", MODEL, "heads.transpose(0, 2, 1)", "heads", FAMILIES),
+        (
+            "another layer without RoPE",
+            FAMILY,
+            "range(step - 1, layers, step)",
+            "range(step - 2, layers, step)",
+            FAMILIES,
+        ),
+        ("RoPE multiplied by its divisors", ROTARY, "frequency / _factors", "frequency * _factors", FAMILIES),
+        ("YaRN from the wrong end", ROTARY, "return 1 - np.clip", "return np.clip", FAMILIES),
+        ("YaRN without its magnitude", ROTARY, "1 + 0.1 * math.log", "1 + 0.0 * math.log", FAMILIES),
+        ("lowest score first", SENTENCEPIECE, "(-scores[token]", "(scores[token]", PIECES),
+        ("no space before a text", SENTENCEPIECE, "(self._prefix if first", "(self._prefix if not first", PIECES),
+        ("text passes for control tokens", SENTENCEPIECE, "of_kind(TokenType.CONTROL)", "of_kind()", PIECES),
+        ("shortest special token first", "host/models/special_tokens.py", "reverse=True", "reverse=False", TOKENIZER),
+    )
+)
+"""What references of another make must notice of families and tokenizers: float32 without folding, plain loops."""
+
+COMMON_MODE = OF_KERNELS + OF_MODEL + OF_FAMILIES

@@ -108,6 +108,32 @@ def test_smollm3(random_model, tmp_path):
     assert convert(folder, tmp_path / "out.gguf").rotation_free == {3}
 
 
+LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+DIGITS = {"type": "Digits", "individual_digits": True}
+DEEPSEEK = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+")
+CUTS = {
+    "gpt-2": [LEVEL],
+    "smollm": [DIGITS, LEVEL],
+    "deepseek-coder": [
+        *({"type": "Split", "pattern": {"Regex": each}, "behavior": "Isolated", "invert": False} for each in DEEPSEEK),
+        DIGITS,
+        LEVEL | {"use_regex": False},
+    ],
+}
+"""Pre-tokenizers as tokenizer.json has them."""
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_pre_tokenizers_are_known(folder, tmp_path, name):
+    change(folder / "tokenizer.json", "model", "ignore_merges", value=False)
+    change(folder / "tokenizer.json", "pre_tokenizer", "pretokenizers", value=CUTS[name])
+    file = convert(folder, tmp_path / "out.gguf").file
+    assert file.metadata["tokenizer.ggml.pre"] == name
+    theirs = Backend.from_file(f"{folder}/tokenizer.json")
+    for text in TEXTS:
+        assert Tokenizer(file).encode(text) == theirs.encode(text).ids
+
+
 LLAMA_3 = {
     "rope_type": "llama3",
     "factor": 8.0,
@@ -192,7 +218,13 @@ TOKENIZERS = {
     "pre": (("pre_tokenizer",), {"type": "Whitespace"}, "this one has another pre-tokenizer"),
     "no pre": (("pre_tokenizer",), None, "this one has another pre-tokenizer"),
     "words": (("model", "ignore_merges"), False, None),
-    "unknown": (("pre_tokenizer",), {"type": "Nonsense"}, "tokenizer.json: "),
+    "unknown": (("pre_tokenizer",), {"type": "Nonsense"}, "this one has another pre-tokenizer"),
+    "normalised": (("normalizer",), {"type": "NFC"}, "this one has another pre-tokenizer"),
+    "endless": (
+        ("pre_tokenizer", "pretokenizers", 0, "pattern", "Regex"),
+        r"(\S+\s?)+(?!\S|\s)(?=\S)",
+        "this one has another pre-tokenizer",
+    ),
 }
 
 

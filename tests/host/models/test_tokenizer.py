@@ -103,6 +103,15 @@ def test_user_defined_tokens_are_found_in_any_text(changed, file):
     assert tokenizer.decode([5], special=False) == name
 
 
+def test_the_longest_special_token_counts(changed, file):
+    tokens, kinds = [*file.metadata["tokenizer.ggml.tokens"]], file.metadata["tokenizer.ggml.token_type"].copy()
+    tokens[5:7], kinds[5:7] = ["<mark>", "<mark>>"], 4
+    tokenizer = changed(
+        tokenizer__ggml__tokens=tokens, tokenizer__ggml__token_type=kinds, tokenizer__ggml__merges=["a b"]
+    )
+    assert tokenizer.encode("<mark>><mark>") == [6, 5]
+
+
 def test_tokens_that_end_a_message_are_control_tokens_whatever_the_file_says(changed):
     tokenizer = changed(tokenizer__ggml__token_type=[4] * 600)
     assert 2 not in tokenizer.encode("<|im_end|>", special=False)
