@@ -154,15 +154,17 @@ def _pre_tokenizer(folder: Folder, values: dict[str, Any], whole_words: bool) ->
     if not values.get("normalizer"):
         patterns = _patterns(values.get("pre_tokenizer"))
         for name, rules in PRE_TOKENIZERS.items():
-            ours = tuple(
-                re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), each) for each in rules.patterns
-            )
-            if patterns == ours and rules.whole_words == whole_words:
+            if patterns == tuple(map(_unescaped, rules.patterns)) and rules.whole_words == whole_words:
                 return name
     raise ModelError(
         f"{folder.path / FILE}: the tokenizer must cut text as one of {', '.join(PRE_TOKENIZERS)}; this one has "
         "another pre-tokenizer"
     )
+
+
+def _unescaped(pattern: str) -> str:
+    """Return an expression with characters for their codes, as tokenizer.json has them."""
+    return re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), pattern)
 
 
 def _patterns(value: Any) -> tuple[str, ...] | None:
