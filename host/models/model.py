@@ -313,8 +313,8 @@ def tensor_shapes(
     matrices = matrix_shapes(dim=dim, hidden_dim=hidden_dim, attention=attention, keys=keys)
     shapes: dict[str, tuple[int, ...]] = {name("token_embd"): (vocab, dim)}
     for layer in range(layers):
-        shapes |= {name(norm, layer): (dim,) for norm in LAYER_NORMS}
         shapes |= {name(matrix, layer): shape for matrix, shape in matrices.items()}
+        shapes |= {name(norm, layer): (dim,) for norm in LAYER_NORMS}
     shapes[name("output_norm")] = (dim,)
     if not tied:
         shapes[name("output")] = (vocab, dim)
