@@ -24,6 +24,7 @@ from rtlm.hw.common.markdown import table
 from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.kernels import library, residual_norm, rope, swiglu
 
+from tests.hw.hls.nests import check_nest
 from tests.hw.hls.simulate import check
 
 TARGET, PACKET = "xilinx-us+", 16
@@ -39,6 +40,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "histogram": [{"lanes": lanes} for lanes in (1, 2, 4)],
     "top_k": [{}],
     "gemv": [{"lanes": lanes} for lanes in (1, 4, 16, 64)] + [{"lanes": 16, "ii": 4}],
+    "matmul": [{}, {"lanes": 4}],
+    "conv2d": [{}, {"partition": {"taps": "complete"}}, {"lanes": 3, "partition": {"taps": "complete"}}],
     "qmatmul": [{}, {"ii": 4}],
     "systolic": [{}, {"ii": 4}],
     "softmax": [{}, {"lanes": 4}, {"lanes": 4, "ii": 4}],
@@ -57,6 +60,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "residual_norm": [{"lanes": 2}, {"lanes": 2, "ii": 4}, {"lanes": 2, "clock_mhz": 150, "chain": True}],
 }
 """Directives of each row, beside UltraScale+ at 300 MHz."""
+COMMANDS = {"matmul": [(2, 3, 9), (1, 2, 32)], "conv2d": [(2, 5), (3, 2)]}
+"""Arguments for kernels with loops."""
 WAITS = ("softmax", "layernorm")
 """Kernels that use elements again behind a reduction."""
 
@@ -82,7 +87,10 @@ def measure(name: str, changes: dict[str, Any]) -> Row:
     longest = PACKET if name in WAITS else None
     component = kernel.component(directives, max_length=longest)
     area = synthesise(to_rtlil(component, name), target=TARGET, depth=0).total
-    check(kernel, directives, beats=24, longest=8, max_length=longest)
+    if name in COMMANDS:
+        check_nest(kernel, COMMANDS[name], directives, keep=(0,))
+    else:
+        check(kernel, directives, beats=24, longest=8, max_length=longest)
     return Row(
         kernel=name,
         directives=", ".join(f"{key}={value}" for key, value in changes.items()) or "none",

@@ -182,6 +182,8 @@ def kernel_package(
         "operators": dict(schedule.operators),
         "register_bits": schedule.register_bits,
         "limits": list(schedule.limits),
+        "loops": [asdict(loop) for loop in schedule.loops],
+        "trip": schedule.trip,
         "buffers": [asdict(buffer) for buffer in schedule.buffers],
         "activities": [asdict(activity) for activity in schedule.activities],
     }
@@ -221,11 +223,19 @@ def cost_table(cost: dict[str, Any]) -> str:
         ("latency", f"{cost['latency_cycles']} cycles"),
         ("initiation interval", f"{cost['initiation_interval']} cycle" + "s" * (cost["initiation_interval"] > 1)),
         *(("because", limit) for limit in dict.fromkeys(cost["limits"])),
+        *((f"loop at {loop['place']}", _loop_text(loop)) for loop in cost["loops"]),
+        *([("a command", f"{cost['trip']} cycles")] if cost["loops"] else []),
         ("register bits", cost["register_bits"]),
         *((f"operator {name}", count) for name, count in cost["operators"].items()),
         *((f"buffer {b['name']}", f"{b['words']} words of {b['bits']} bits: {b['reason']}") for b in cost["buffers"]),
     ]
     return table(("", ""), rows)
+
+
+def _loop_text(loop: dict[str, Any]) -> str:
+    """Write how often a loop runs, and how."""
+    lanes = f", {loop['lanes']} iterations a beat" if loop["lanes"] > 1 else ""
+    return f"{loop['bound']} iterations{lanes}" + (", a packet" if loop["packet"] else "")
 
 
 def _check_names(source: str, kernel: Kernel | Region, ports: set[str]) -> None:

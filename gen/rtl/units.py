@@ -53,6 +53,8 @@ class KernelParams:
         Whether operators follow each other within a cycle where they fit; None where they leave a quarter of it.
     bind
         What memories and products are made of, as ``name=style``.
+    partition
+        How their words lie, as ``name=kind``.
     """
 
     lanes: int = 1
@@ -60,6 +62,7 @@ class KernelParams:
     ii: int | None = None
     chain: bool | None = None
     bind: tuple[str, ...] = ()
+    partition: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -71,6 +74,8 @@ class KernelParams:
             raise ValueError(f"ii must be at least 1, got {self.ii}")
         if any("=" not in each for each in self.bind):
             raise ValueError(f"bind is written name=style, such as x=ultra, got {', '.join(self.bind)}")
+        if any("=" not in each for each in self.partition):
+            raise ValueError(f"partition is written name=kind, such as x=cyclic, got {', '.join(self.partition)}")
 
     def directives(self, *, clock_mhz: float, technology: str) -> Directives:
         """Return what the pipeline is built for."""
@@ -81,6 +86,7 @@ class KernelParams:
             ii=self.ii,
             chain=self.chain,
             bind=dict(each.split("=", 1) for each in self.bind),
+            partition=dict(each.split("=", 1) for each in self.partition),
         )
 
 

@@ -134,6 +134,12 @@ def accelerator(
     help="Make a memory of block, distributed or ultra, or products, by the name of their operator or all "
     "(multiply), of dsp or lut (repeatable).",
 )
+@click.option(
+    "--partition",
+    multiple=True,
+    metavar="MEMORY=KIND",
+    help="Lay the words of a memory out as cyclic, block or complete (repeatable).",
+)
 @output_option
 @force_option
 @quiet_option
@@ -146,6 +152,7 @@ def kernel(
     ii: int | None,
     chain: bool | None,
     bind: tuple[str, ...],
+    partition: tuple[str, ...],
     folder: Path,
     force: bool,
     quiet: bool,
@@ -168,11 +175,14 @@ def kernel(
     for each in bind:
         if "=" not in each:
             raise click.BadParameter(f"{each} is written NAME=STYLE, such as x=ultra.", param_hint="--bind")
+    for each in partition:
+        if "=" not in each:
+            raise click.BadParameter(f"{each} is written MEMORY=KIND, such as x=cyclic.", param_hint="--partition")
     cost: dict[str, Any] = {}
 
     def make(progress: "Stage") -> "Package":
         progress(f"generating RTL of {source}")
-        params = KernelParams(lanes=lanes, max_length=max_length, ii=ii, chain=chain, bind=bind)
+        params = KernelParams(lanes=lanes, max_length=max_length, ii=ii, chain=chain, bind=bind, partition=partition)
         package, found = kernel_package(source, params, clock_mhz=clock_mhz, technology=technology)
         cost.update(found)
         return package

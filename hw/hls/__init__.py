@@ -45,12 +45,18 @@ multiplexer), ``v.sum()``, ``v.fold(function)`` (balanced trees), ``v.map(functi
 behind an element; ``constant(number, type)``, ``zeros(type)`` and ``filled(type, number)`` begin one. What a kernel
 cannot be is a ``KernelError`` with its file and line.
 
-**Directives.** ``Directives(lanes=1, clock_mhz=300, technology="generic", ii=None, chain=None, bind={})``: see
-there. They change area and rate, never a bit.
+**Loops.** ``for i in loop(n)`` and ``for i, j in loop(m, n)`` count to numbers of Python or to unsigned values of the
+arguments; loops stand in each other, and the iterations of the innermost one are a packet. A kernel with loops takes a
+command, with all of its arguments, and reads memories at what its loops count.
+
+**Directives.** ``Directives(lanes=1, clock_mhz=300, technology="generic", ii=None, chain=None, bind={},
+partition={})``: see there. They change area and rate, never a bit.
 
 **Model.** ``kern.model(*arrays, last=None)``: floats are float32 arrays (every format fits), integers int64
 (``UInt(64)``: uint64). A kernel that works on packets takes ``(..., packet_length)``; when every result depends on
 reductions only, that axis disappears. The axes of a vector are the last ones; a memory's array is ``(words, ...)``.
+A kernel with loops takes one number an argument, and its results have an axis for each bound, without those of the
+innermost loop where they come once a packet.
 ``to_bits(values, type)`` / ``from_bits(bits, type)`` translate to and from the wires.
 
 **Component.** ``kern.component(directives, max_length=None, tag=None, framing=False, busy=False)`` has streams ``i``
@@ -64,7 +70,7 @@ to read what they hold. A single result is called ``result``, those of a plain t
 ``busy=True`` the output ``busy`` says that something inside is on its way: a clock may stop while it and ``i.valid``
 are low. Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``. Results that depend on reductions only
 come once a packet if all do, else in each beat. ``.latency`` is in cycles (for kernels that reduce: from the last beat
-in to the first beat out).
+in to the first beat out). The component of a kernel with loops is :class:`.nest_component.NestComponent`.
 
 **Regions.** ``@region`` on a function over ``Stream[T]`` (``Stream[A, B]`` has two parts): kernels, regions and the
 operators of rates called on streams: ``pair(*xs)``, ``widen(x, n)``, ``narrow(x)``, ``repeat(x, n, packets=False)``,
@@ -105,6 +111,7 @@ from rtlm.hw.hls.language import (
     to_int,
     wrap,
 )
+from rtlm.hw.hls.loops import loop
 from rtlm.hw.hls.regions.region import Region, region
 from rtlm.hw.hls.regions.streams import Stream, join, load, narrow, pair, repeat, split, widen
 from rtlm.hw.hls.sequence import filled, fold, index, previous, scan, window, zeros
@@ -148,6 +155,7 @@ __all__ = [
     "kernel",
     "ldexp",
     "load",
+    "loop",
     "maximum",
     "minimum",
     "narrow",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.hls.types import Type
@@ -34,6 +34,11 @@ class LoadedMemory(wiring.Component):
         Places that read, in the order in which a beat passes them.
     style
         Value of the attribute ``ram_style``; empty leaves it to synthesis.
+    blocks
+        For each copy the block that it reads, where a copy holds no more than a block: the words are cut into as many
+        as there are, powers of two. None where it holds all.
+    complete
+        Whether the words are registers, which all copies share.
 
     Attributes
     ----------
@@ -48,7 +53,18 @@ class LoadedMemory(wiring.Component):
         releases the bank.
     """
 
-    def __init__(self, fields: list[tuple[str, Type]], depth: int, words: int, copies: int, style: str = ""):
+    def __init__(
+        self,
+        fields: list[tuple[str, Type]],
+        depth: int,
+        words: int,
+        copies: int,
+        style: str = "",
+        *,
+        blocks: list[int] | None = None,
+        complete: bool = False,
+    ):
+        self.blocks, self.complete = blocks, complete
         self.depth = depth // words
         self.word = words * sum(type_.width for _, type_ in fields)
         payload = {name: data.ArrayLayout(unsigned(type_.width), words) for name, type_ in fields}
@@ -87,19 +103,50 @@ class LoadedMemory(wiring.Component):
         # A word holds its items in turn, each with all of its fields.
         columns = [self.i.payload[name] for name, _ in self.fields]
         word = Cat(*(column[lane] for lane in range(self.words) for column in columns))
+        if self.complete:
+            self._read = [Signal(self.word, name=f"read{n}", reset_less=True) for n in range(self.copies)]
+            self._registers(m, Cat(place, bank), write, word)
         for copy in range(self.copies):
-            attrs = {"ram_style": self.style} if self.style else {}
-            words = memory.Memory(shape=unsigned(self.word), depth=BANKS << self.address_bits, init=[], attrs=attrs)
-            m.submodules[f"copy{copy}"] = words
-            into, out, reading = words.write_port(), words.read_port(), Signal(name=f"reading{copy}")
-            m.d.comb += [
-                into.addr.eq(Cat(place, bank)),
-                into.data.eq(word),
-                into.en.eq(write),
-                out.addr.eq(Cat(self.address[copy], reading)),
-                out.en.eq(self.enable),
-                self.data[copy].eq(out.data),
-            ]
+            reading = Signal(name=f"reading{copy}")
+            if self.complete:
+                self._read_registers(m, copy, reading)
+            else:
+                self._copy(m, copy, reading, Cat(place, bank), write, word)
             with m.If(self.release[copy]):
                 m.d.sync += reading.eq(~reading)
         return m
+
+    def _copy(self, m: Module, copy: int, reading: Signal, place: Value, write: Signal, word: Value) -> None:
+        """Build a memory with a write port and a read port."""
+        attrs = {"ram_style": self.style} if self.style else {}
+        bits = self.address_bits
+        if self.blocks is not None:
+            bits -= (len(set(self.blocks)) - 1).bit_length()
+            write = write & (place[bits : self.address_bits] == self.blocks[copy])
+        words = memory.Memory(shape=unsigned(self.word), depth=BANKS << bits, init=[], attrs=attrs)
+        m.submodules[f"copy{copy}"] = words
+        into, out = words.write_port(), words.read_port()
+        m.d.comb += [
+            into.addr.eq(Cat(place[:bits], place[self.address_bits])),
+            into.data.eq(word),
+            into.en.eq(write),
+            out.addr.eq(Cat(self.address[copy][:bits], reading)),
+            out.en.eq(self.enable),
+            self.data[copy].eq(out.data),
+        ]
+
+    def _registers(self, m: Module, place: Value, write: Signal, word: Value) -> None:
+        """Build a register for each word of both banks."""
+        self._words = [Signal(self.word, name=f"word{n}", reset_less=True) for n in range(BANKS << self.address_bits)]
+        with m.If(write), m.Switch(place):
+            for n, register in enumerate(self._words):
+                with m.Case(n):
+                    m.d.sync += register.eq(word)
+
+    def _read_registers(self, m: Module, copy: int, reading: Signal) -> None:
+        """Choose one of them, a cycle behind its address."""
+        with m.If(self.enable), m.Switch(Cat(self.address[copy], reading)):
+            for n, register in enumerate(self._words):
+                with m.Case(n):
+                    m.d.sync += self._read[copy].eq(register)
+        m.d.comb += self.data[copy].eq(self._read[copy])

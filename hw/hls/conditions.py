@@ -1,7 +1,7 @@
 """Conditional expressions in kernels: ``a if c else b``, ``and``, ``or``, ``not`` and ``0 < x < 1`` of values.
 
 Python asks a condition for its truth, which a value of a kernel has not. So the function of a kernel is read again, and
-these four become calls: of `select`, ``&``, ``|`` and ``~`` where a value is concerned, and else what they always were.
+these become calls: of `select`, ``&``, ``|`` and ``~`` where a value is concerned, and else what they always were.
 Line numbers and closures stay. Functions that the kernel calls are left as they are, as is one without source text.
 """
 
@@ -40,6 +40,16 @@ def negated(condition: Any) -> Any:
     return ~condition if isinstance(condition, Value | Composite) else not condition
 
 
+def repeated(condition: Any) -> Any:
+    """Condition of a while: of Python only."""
+    if isinstance(condition, Value | Composite):
+        raise TypeError(
+            "A while over values ends when nobody knows: write for i in loop(n) with the most iterations that there "
+            "may be, and a fold whose state says by select what still counts."
+        )
+    return condition
+
+
 def _joined(terms: tuple, join: Callable[[Any, Any], Any], settles: Callable[[Any], bool]) -> Any:
     """Join values; what Python knows may settle it before."""
     found: Any = None
@@ -54,22 +64,35 @@ def _joined(terms: tuple, join: Callable[[Any, Any], Any], settles: Callable[[An
     return found
 
 
-HELPERS = {"_rtlm_choose": choose, "_rtlm_both": both, "_rtlm_either": either, "_rtlm_negated": negated}
+HELPERS = {
+    "_rtlm_choose": choose,
+    "_rtlm_both": both,
+    "_rtlm_either": either,
+    "_rtlm_negated": negated,
+    "_rtlm_repeated": repeated,
+}
 
 
-def with_conditions(function: Callable) -> Callable:
-    """Return a function whose conditional expressions take values; itself if it has none."""
+def definition_of(function: Callable) -> tuple[ast.FunctionDef, int] | None:
+    """Return a function's definition and its first line; None where there is no source text."""
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
-        return function
+        return None
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (OSError, TypeError, SyntaxError):
-        return function
+        return None
     (definition,) = tree.body
-    rewriter = _Rewriter()
-    if not isinstance(definition, ast.FunctionDef):
+    return (definition, first) if isinstance(definition, ast.FunctionDef) else None
+
+
+def with_conditions(function: Callable) -> Callable:
+    """Return a function whose conditional expressions take values; itself if it has none."""
+    found = definition_of(function)
+    if found is None or not isinstance(function, FunctionType):
         return function
+    definition, first = found
+    rewriter = _Rewriter()
     definition.body = [rewriter.visit(statement) for statement in definition.body]
     if not rewriter.changed:
         return function
@@ -121,6 +144,12 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         return self._call(node, "_rtlm_negated", node.operand) if isinstance(node.op, ast.Not) else node
 
+    def visit_While(self, node: ast.While) -> ast.AST:
+        """``while c``."""
+        self.generic_visit(node)
+        node.test = self._call(node.test, "_rtlm_repeated", node.test)
+        return node
+
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         """``a < b < c``: as ``a < b and b < c``, with ``b`` twice."""
         self.generic_visit(node)
@@ -133,7 +162,7 @@ class _Rewriter(ast.NodeTransformer):
         ]
         return self._call(node, "_rtlm_both", *map(_later, pairs))
 
-    def _call(self, node: ast.AST, name: str, *args: ast.expr) -> ast.AST:
+    def _call(self, node: ast.AST, name: str, *args: ast.expr) -> ast.expr:
         self.changed = True
         return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), list(args), []), node)
 

@@ -28,6 +28,10 @@ class Directives:
         `PRODUCT_STYLES`, by the name of an operator in a schedule (``F32 multiply``), by their width
         (``multiply 24x24``), or all (``multiply``); the first of these that is there counts. Others are left to
         synthesis.
+    partition
+        How the words of memories lie: for their names one of `PARTITIONS`. ``cyclic``: over the lanes in turn;
+        ``block``: a part of the words for each address; ``complete``: in registers. Else a memory is cyclic where that
+        is known to serve all lanes, and has a copy for each place that reads it where it is not.
 
     Raises
     ------
@@ -41,6 +45,7 @@ class Directives:
     ii: int | None = None
     chain: float | None = None
     bind: Mapping[str, str] = field(default_factory=dict, hash=False)
+    partition: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.lanes, int) or self.lanes < 1:
@@ -55,7 +60,11 @@ class Directives:
                     f"{name} is bound to one of {', '.join(MEMORY_STYLES)} if it is a memory, or of "
                     f"{', '.join(PRODUCT_STYLES)} if it is a product, not to {style!r}."
                 )
+        for name, kind in self.partition.items():
+            if kind not in PARTITIONS:
+                raise ValueError(f"Memory {name} is partitioned as one of {', '.join(PARTITIONS)}, not as {kind!r}.")
         object.__setattr__(self, "bind", MappingProxyType(dict(self.bind)))
+        object.__setattr__(self, "partition", MappingProxyType(dict(self.partition)))
 
     @property
     def chained_share(self) -> float:
@@ -74,3 +83,6 @@ MEMORY_STYLES = ("block", "distributed", "ultra")
 """Values of the attribute ``ram_style``, by which Vivado and yosys choose between block RAM, tables and URAM."""
 PRODUCT_STYLES = MappingProxyType({"dsp": "yes", "lut": "no"})
 """What a product can be made of, and the values of the attribute ``use_dsp`` that say so."""
+PARTITIONS = ("cyclic", "block", "complete")
+LARGEST_COMPLETE = 256
+"""Words of a memory that become registers."""

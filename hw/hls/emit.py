@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.hls.banks import LoadedMemory
+from rtlm.hw.hls.partition import places
 from rtlm.hw.hls.pipeline import Pipeline
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.report import RESULT_DEPTH
@@ -101,8 +102,10 @@ class KernelComponent(wiring.Component):
                 leaves(name, type_.item),
                 type_.depth,
                 plan.lanes if name in plan.striped else 1,
-                sum(net.memory == name for net in plan.phases[0].words.values()),
+                len(places(plan, name)),
                 plan.directives.bind.get(name, ""),
+                blocks=plan.blocks.get(name),
+                complete=plan.directives.partition.get(name) == "complete",
             )
             for name, type_ in plan.kernel.memories.items()
             if any(v.attrs["memory"].name == name for v in plan.graph.reads)

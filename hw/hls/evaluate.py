@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from rtlm.hw.hls import functions
 from rtlm.hw.hls import types as t
-from rtlm.hw.hls.graph import Recurrence, Value
+from rtlm.hw.hls.graph import REDUCTIONS, Recurrence, Value, topological
+from rtlm.hw.hls.nest import Nest
 from rtlm.hw.hls.trace import TracedFunction
 from rtlm.hw.hls.types import F32, Fixed, Float, RamType, Type, UInt, VectorType
 from rtlm.hw.hls.vectors import leaves
@@ -21,6 +23,10 @@ class Named(Protocol):
 
 
 _BELOW_MIN = 2.0**-126 - 2.0**-151  # what is smaller rounds, with unbounded exponent, below the smallest normal F32
+
+
+class UnloadedError(ValueError):
+    """A kernel reads a word of a memory that was not loaded."""
 
 
 def evaluate(kernel: TracedFunction, arrays: tuple, last: Any) -> Any:
@@ -50,6 +56,8 @@ def evaluate_fields(
         for (name, (type_, _)), a in zip(kernel.arguments.items(), fields, strict=True)
     ]
     memories = {name: _words(kernel, name, contents[name]) for name in kernel.memories}
+    if kernel.nest.loops:
+        return _nest(kernel, inputs, memories, last)
     if last is not None and kernel.graph.framed:
         return _packets(kernel, inputs, memories, np.asarray(last, dtype=bool))
     with np.errstate(all="ignore"):
@@ -171,6 +179,8 @@ def _run(kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, l
         if v.op == "arg":
             continue
         operands = [computed[id(a)] for a in v.args]
+        if v.op in REDUCTIONS:
+            operands = [np.broadcast_to(a, shape) for a in operands]
         if v.op == "scan":
             recurrence = v.attrs["recurrence"]
             if id(recurrence) not in scans:
@@ -181,7 +191,7 @@ def _run(kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, l
         elif v.op == "read":
             words = memories[v.attrs["memory"].name][v.attrs["field"]]
             if operands[0].size and int(operands[0].max()) >= len(words):
-                raise ValueError(
+                raise UnloadedError(
                     f"{kernel.name} reads word {operands[0].max()} of memory {v.attrs['memory'].name}, which was given "
                     f"{len(words)} words."
                 )
@@ -203,6 +213,45 @@ def _run(kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, l
             value = np.broadcast_to(value, shape)
         results.append(value)
     return results
+
+
+def _nest(
+    kernel: TracedFunction, inputs: list[np.ndarray], memories: dict[str, list[np.ndarray]], last: Any
+) -> list[np.ndarray]:
+    """Run a command: results have an axis for each bound, or each of the outer loops if they come once a packet."""
+    if last is not None or any(a.ndim for a in inputs):
+        raise ValueError(f"{kernel.name}.model takes a command: one number, or vector, for each argument, and no last.")
+    nest, args = kernel.nest, kernel.graph.args[: len(inputs)]
+    counts = bounds_of(nest, {id(v): a for v, a in zip(args, inputs, strict=True)})
+    outer = counts[: len(counts) - len(nest.packet)]
+    axes = outer if kernel.graph.once_per_packet else counts
+    if 0 in counts:  # no packet, nothing comes out
+        types = (np.float32 if isinstance(r.type, Float) else t.int_dtype(r.type) for r in kernel.graph.results)
+        return [np.zeros((0,) * max(1, len(axes)), type_) for type_ in types]
+    inner = counts[len(outer) :]
+    within = np.unravel_index(np.arange(math.prod(inner)), inner)
+    places = [np.arange(n).reshape(n, *(1,) * (len(outer) - k)) for k, n in enumerate(outer)]
+    with np.errstate(all="ignore"):
+        results = _run(kernel, [*inputs, *places, *within], memories)
+    spread = axes if kernel.graph.once_per_packet else (*outer, math.prod(inner))
+    return [np.broadcast_to(r, spread).reshape(axes) for r in results]
+
+
+def bounds_of(nest: Nest, computed: dict[int, np.ndarray]) -> tuple[int, ...]:
+    """Return how often each level of a nest counts.
+
+    Parameters
+    ----------
+    nest
+        The loops.
+    computed
+        Numbers of the arguments, by the ids of their values.
+    """
+    bounds = [level.bound for level in nest.levels]
+    for v in topological([bound for bound in bounds if isinstance(bound, Value)]):
+        if id(v) not in computed:
+            computed[id(v)] = MODELS[v.op](v, *(computed[id(a)] for a in v.args))
+    return tuple(int(computed[id(bound)]) if isinstance(bound, Value) else bound for bound in bounds)
 
 
 def _scan(recurrence: Recurrence, outside: list[np.ndarray], shape: tuple[int, ...]) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.errors import INSTEAD, caller_place, refuse_numpy, refused
+from rtlm.hw.hls.nest import traced
 from rtlm.hw.hls.types import Float, SInt, Type, UInt
 
 _LARGEST_ARITHMETIC = 63
@@ -92,9 +93,13 @@ class Value:
 
     def __init__(self, op: str, args: tuple[Value, ...], type_: Type, **attrs: Any):
         self.op, self.args, self.type, self.attrs = op, args, type_, attrs
+        if op in REDUCTIONS or op in STATEFUL:
+            nest = traced()
+            if nest is not None:
+                nest.note(op)
         self.phase: int = max((a.phase for a in args), default=0) + (op in REDUCTIONS)
         if op == "arg":
-            self.per_beat, self.per_lane = True, not attrs["shared"]
+            self.per_beat, self.per_lane = not attrs.get("steady"), not attrs["shared"]
         elif op in STATEFUL or op == "state":
             self.per_beat = self.per_lane = True
         else:
@@ -124,7 +129,10 @@ class Value:
             "sqrt, rsqrt or recip, from rtlm.hw.hls."
         )
 
-    __int__ = __index__ = refused("int() or index", "to_int(x, width) to round, table(i, values, type) to look up")
+    __int__ = __index__ = refused(
+        "int(), index or range()",
+        "to_int(x, width) to round, table(i, values, type) to look up, for i in loop(n) to repeat",
+    )
     __round__ = __trunc__ = __floor__ = __ceil__ = refused("round()", "to_int(x, width), which rounds to nearest even")
     __iter__ = __getitem__ = __len__ = refused(
         "loops over values, or parts of them", "bits(i, start, stop) for bits, previous(x, n) for an element before"

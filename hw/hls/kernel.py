@@ -10,6 +10,7 @@ from typing import Any
 from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.emit import KernelComponent
 from rtlm.hw.hls.evaluate import evaluate, evaluate_fields
+from rtlm.hw.hls.nest_component import NestComponent, NestPlan
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.regions.streams import Load, StreamValue, apply
 from rtlm.hw.hls.schedule import Schedule
@@ -34,7 +35,9 @@ class Kernel(TracedFunction):
             One an argument, of shapes that broadcast: float32 (any float format), int64 (integers), uint64
             (``UInt(64)``). A kernel that works on packets takes ``(..., packet_length)``; a value constant in a packet
             is ``(..., 1)`` or a scalar. Those of a ``Vec`` have its axes behind these. The array of a ``Ram`` is
-            ``(words,)``, and behind it the axes of a ``Vec``.
+            ``(words,)``, and behind it the axes of a ``Vec``. A kernel with loops takes a command: one number, or
+            vector, for each argument; its results have an axis for each bound, in which those of the innermost loop
+            are missing where they come once a packet, and are empty if a bound is 0.
         last
             For a kernel that works on packets: flags of shape ``(beats,)`` that cut arrays of shape ``(beats,)`` or
             ``(beats, lanes)`` into packets of different lengths; results keep the beats.
@@ -80,10 +83,17 @@ class Kernel(TracedFunction):
         ValueError
             If a directive cannot be met; one sentence.
         """
-        return self.plan(directives, **changes).schedule
+        return self._scheduled(directives, changes).schedule
 
     def plan(self, directives: Directives | None = None, **changes: Any) -> Plan:
-        """Schedule the kernel; of equal directives there is one plan. Parameters and errors as of `schedule`."""
+        """Schedule the pipeline, of a kernel with loops that of an iteration; of equal directives there is one plan.
+
+        Parameters and errors as of `schedule`.
+        """
+        plan = self._scheduled(directives, changes)
+        return plan.body if isinstance(plan, NestPlan) else plan
+
+    def _scheduled(self, directives: Directives | None, changes: dict[str, Any]) -> Plan | NestPlan:
         return _plan(self, replace(directives or Directives(), **changes))
 
     def component(
@@ -96,15 +106,25 @@ class Kernel(TracedFunction):
         busy: bool = False,
         keys: int = 1,
         **changes: Any,
-    ) -> KernelComponent:
-        """Pipelined Amaranth component (:class:`.emit.KernelComponent`); directives as of `schedule`."""
-        plan = self.plan(directives, **changes)
+    ) -> KernelComponent | NestComponent:
+        """Pipelined Amaranth component (:class:`.emit.KernelComponent`, of a kernel with loops
+        :class:`.nest_component.NestComponent`); directives as of `schedule`.
+        """
+        plan = self._scheduled(directives, changes)
+        if isinstance(plan, NestPlan):
+            if max_length is not None:
+                raise ValueError(f"Kernel {self.name} has loops: its longest packet is theirs, not max_length.")
+            if keys > 1:
+                raise ValueError(
+                    f"Kernel {self.name} has loops: its packets come one after the other; leave keys at 1."
+                )
+            return NestComponent(plan, tag=tag, busy=busy)
         return KernelComponent(plan, max_length=max_length, tag=tag, framing=framing, busy=busy, keys=keys)
 
 
 @cache
-def _plan(kernel: Kernel, directives: Directives) -> Plan:
-    return Plan(kernel, directives)
+def _plan(kernel: Kernel, directives: Directives) -> Plan | NestPlan:
+    return NestPlan(kernel, directives) if kernel.nest.loops else Plan(kernel, directives)
 
 
 def kernel(function: Callable) -> Kernel:

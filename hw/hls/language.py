@@ -9,6 +9,7 @@ from rtlm.hw.hls import fixed as fixed_point
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.fixed import FixedValue, round_fixed
 from rtlm.hw.hls.graph import Value, add, constant, multiply, need_float, need_int, pair
+from rtlm.hw.hls.nest import in_loop
 from rtlm.hw.hls.types import BF16, F32, Fixed, Float, Int, SInt, Type, UInt
 from rtlm.hw.hls.vectors import elementwise
 
@@ -258,5 +259,5 @@ def per_lane(x: Value, name: str) -> None:
     """Refuse what does not differ from element to element."""
     if not isinstance(x, Value):
         raise TypeError(f"{name} takes a value of the stream, not {x!r}.")
-    if not x.per_lane:
+    if not x.per_lane and not (in_loop() and (x.per_beat or not x.phase)):
         raise TypeError(f"{name} takes a value of the stream; this one is Shared or already constant in the packet.")

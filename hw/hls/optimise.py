@@ -45,7 +45,7 @@ class _Optimiser:
 
     def __init__(self, graph: Graph):
         self._known: dict[tuple, Value] = {}
-        self._ranges: dict[int, Range] = {}
+        self._ranges: dict[int, Range] = {id(v): (0, v.attrs["high"]) for v in graph.args if "high" in v.attrs}
         self._numbers: dict[int, int] = {id(v): n for n, v in enumerate(graph.args)}
         self._new: dict[int, Value] = {id(v): v for v in graph.args}
         self._recurrences: dict[int, Recurrence] = {}

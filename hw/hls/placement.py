@@ -9,7 +9,8 @@ narrow operands. Here, with the latency given, each step ``i`` gets the stage ``
                 l[i] >= held[i], s[i] <= latest[i]     results and states
 
 These are difference constraints, whose linear program has integer solutions (Cong, Zhang, "An efficient and versatile
-scheduling algorithm based on SDC formulation", DAC 2006). HiGHS solves it. Loops and reads of memories stay in place.
+scheduling algorithm based on SDC formulation", DAC 2006). HiGHS solves it. Loops, states and reads of memories stay in
+place.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def _bounds(builder: Builder, nets: list[Net], depth: int) -> tuple[list[float],
     written = {id(state.written): state.write_stage for state in builder.states}
     earliest, latest = [], []
     for net in nets:
-        stays = net.is_input or net.memory or net.operator in builder.fixed
+        # A state that moved would be read before the beat in front has written it.
+        stays = net.is_input or net.memory or net.state or net.operator in builder.fixed
         earliest.append(float(net.stage if stays else net.alone and net.delay > 0))
         last = min(depth - (net.delay > 0), written.get(id(net), depth))
         latest.append(float(net.stage if stays else max(last, net.stage)))

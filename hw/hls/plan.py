@@ -11,10 +11,11 @@ from amaranth.hdl import Mux
 from rtlm.hw.hls import gates
 from rtlm.hw.hls import types as t
 from rtlm.hw.hls.builder import Builder, Net
-from rtlm.hw.hls.directives import MEMORY_STYLES, PRODUCT_STYLES, Directives
+from rtlm.hw.hls.directives import PRODUCT_STYLES, Directives
 from rtlm.hw.hls.graph import REDUCTIONS, Value
 from rtlm.hw.hls.operators import expand, folded, is_dirty, is_shared, operator_name
 from rtlm.hw.hls.optimise import optimised
+from rtlm.hw.hls.partition import blocks, check_memories, register_reads, striped
 from rtlm.hw.hls.phase import Phase, held, last_uses
 from rtlm.hw.hls.placement import place
 from rtlm.hw.hls.report import schedule_of
@@ -33,11 +34,9 @@ class Plan:
         self.graph = optimised(kernel.graph)
         self.fields = kernel.graph.results
         """Results as the kernel has them: which of them the streams have once for each lane."""
-        self.striped = self._striped()
-        for name in directives.bound(MEMORY_STYLES):
-            if name not in kernel.memories:
-                known = f"its memories are {', '.join(kernel.memories)}" if kernel.memories else "it has none"
-                raise ValueError(f"Kernel {kernel.name} has no memory {name} to bind; {known}.")
+        check_memories(kernel, directives)
+        self.striped = striped(kernel, self.graph, directives)
+        """Memories whose words lie over the lanes in turn: one address serves all lanes."""
         self.tech = find(directives.technology)
         self.products = directives.bound(PRODUCT_STYLES)
         self.last_phase = self.graph.phases - 1
@@ -45,28 +44,14 @@ class Plan:
         self.phases: list[Phase] = []
         for index in range(self.graph.phases):
             self.phases.append(self._phase(index))
+        self.blocks = blocks(self)
+        """For memories that lie in blocks, which one each place reads."""
         self._check_products()
-        delay, operator = max(phase.builder.slowest for phase in self.phases)
+        delay, operator = max([*(phase.builder.slowest for phase in self.phases), *register_reads(self)])
         if delay > self.tech.budget(self.clock_mhz):
             limit = ClockLimit(kernel=kernel.name, operator=operator, delay_ns=delay, technology=self.tech)
             raise ClockError(limit, self.clock_mhz)
         self.schedule = schedule_of(self)
-
-    def _striped(self) -> frozenset[str]:
-        """Memories whose words lie over the lanes in turn: every lane reads its own element's, the beat's number is
-        the address of all.
-        """
-        names = {v.attrs["memory"].name for v in self.graph.reads}
-        others = {v.attrs["memory"].name for v in self.graph.reads if v.args[0].op != "index"}
-        striped = frozenset(names - others) if self.lanes > 1 and self.lanes & (self.lanes - 1) == 0 else frozenset()
-        for name in striped:
-            depth = self.kernel.memories[name].depth
-            if depth % self.lanes:
-                raise ValueError(
-                    f"Memory {name} of kernel {self.kernel.name} has {depth} words, which {self.lanes} lanes do not "
-                    "divide."
-                )
-        return striped
 
     def lane_indices(self, value: Value) -> list[int | None]:
         """Lanes of a value: None when all share it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rtlm.hw.hls.types import Int
+from rtlm.hw.hls.graph import Value, topological
+from rtlm.hw.hls.types import Float, Int
 
 Range = tuple[int, int]
 
@@ -27,6 +28,19 @@ def range_of(op: str, operands: Sequence[Range | None], type_: Int, attrs: Mappi
         return type_.low, type_.high
     low, high = max(type_.low, found[0]), min(type_.high, found[1])
     return (low, high) if low <= high else (type_.low, type_.high)
+
+
+def ranges_of(values: list[Value]) -> dict[int, Range | None]:
+    """Return for values, and what they depend on, the smallest and the largest number; None of a float."""
+    found: dict[int, Range | None] = {}
+    for v in topological(values):
+        if isinstance(v.type, Float):
+            found[id(v)] = None
+        elif v.op == "arg" and "high" in v.attrs:
+            found[id(v)] = 0, v.attrs["high"]
+        else:
+            found[id(v)] = range_of(v.op, [found[id(a)] for a in v.args], v.type, v.attrs)
+    return found
 
 
 def _corners(function: Callable[[int, int], int]) -> Callable[..., Range]:

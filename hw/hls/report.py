@@ -8,9 +8,9 @@ from typing import Protocol
 
 from rtlm.hw.hls.builder import SharedUnit
 from rtlm.hw.hls.graph import Value
+from rtlm.hw.hls.partition import Partitioned, explained
 from rtlm.hw.hls.phase import Phase, last_uses
 from rtlm.hw.hls.schedule import Activity, Buffer, Schedule
-from rtlm.hw.hls.trace import TracedFunction
 from rtlm.hw.hls.vectors import leaves
 
 RESULT_DEPTH = 4
@@ -19,13 +19,10 @@ FIFO_LATENCY = 2
 """Of `amaranth.lib.fifo.SyncFIFOBuffered`."""
 
 
-class Planned(Protocol):
+class Planned(Partitioned, Protocol):
     """What a report needs of a plan (:class:`.plan.Plan`)."""
 
-    kernel: TracedFunction
-    lanes: int
-    striped: frozenset[str]
-    phases: list[Phase]
+    blocks: dict[str, list[int]]
 
     def lane_indices(self, value: Value) -> list[int | None]:
         """Lanes of a value: None when all share it."""
@@ -79,16 +76,9 @@ def _fifos(plan: Planned) -> Iterator[Buffer]:
 
 def _memories(plan: Planned) -> Iterator[Buffer]:
     for name, type_ in plan.kernel.memories.items():
-        copies = sum(net.memory == name for net in plan.phases[0].words.values())
         item = sum(leaf.width for _, leaf in leaves(name, type_.item))
-        lanes = plan.lanes if name in plan.striped else 1
-        reads = "one read serves all lanes" if lanes > 1 else f"{copies} places read it"
-        yield Buffer(
-            name=name,
-            words=f"2 x {type_.depth // lanes} x {copies}",
-            bits=item * lanes,
-            reason=f"two banks, one filled while the other is read; {reads}",
-        )
+        words, reason = explained(plan, name, plan.blocks)
+        yield Buffer(name=name, words=words, bits=item * (plan.lanes if name in plan.striped else 1), reason=reason)
 
 
 def _activities(phase: Phase, index: int) -> Iterator[Activity]:

@@ -49,11 +49,34 @@ class Buffer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loop:
+    """A loop of a nest.
+
+    Parameters
+    ----------
+    place
+        File and line.
+    bound
+        How often it runs: a number, or the argument that says it.
+    lanes
+        Iterations of it in a beat: so often it is unrolled.
+    packet
+        Whether its iterations are those of a packet.
+    """
+
+    place: str
+    bound: str
+    lanes: int
+    packet: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Schedule:
     """What a kernel costs."""
 
     latency: int
-    """Cycles from a beat in to its beat out; for kernels that reduce: from the last beat in to the first beat out."""
+    """Cycles from a beat in to its beat out; for kernels that reduce: from the last beat in to the first beat out; for
+    kernels with loops: from a command to its first result, of a packet of one beat."""
     initiation_interval: int
     """Cycles between beats: 1, unless a state needs more, or more was asked for."""
     operators: dict[str, int] = field(default_factory=dict)
@@ -70,3 +93,7 @@ class Schedule:
     """Operators in the order of the kernel, when each is at work."""
     buffers: tuple[Buffer, ...] = ()
     """FIFOs between pipelines, and memories."""
+    loops: tuple[Loop, ...] = ()
+    """Loops of a nest, outermost first."""
+    trip: str = ""
+    """Cycles that a command takes, of a nest: its interval times the bounds."""

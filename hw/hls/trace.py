@@ -7,11 +7,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from rtlm.hw.hls.carried import refuse_carried
 from rtlm.hw.hls.conditions import with_conditions
 from rtlm.hw.hls.errors import KernelError, kernel_error
 from rtlm.hw.hls.fixed import FixedValue
 from rtlm.hw.hls.graph import Graph, Value, constant
 from rtlm.hw.hls.memories import Memory
+from rtlm.hw.hls.nest import ACTIVE, LoopFound, Nest, tracing
 from rtlm.hw.hls.types import ELEMENTS, Fixed, RamType, SharedType, Type, VectorType
 from rtlm.hw.hls.vectors import Vector, gathered, leaves, scattered
 
@@ -40,11 +42,8 @@ class TracedFunction:
                 raise self._error(f"Kernel {self.name} has an argument {parameter}: only plain ones, as x: F32, are.")
             self._declare(name, parameter.annotation)
         self._result(signature.return_annotation)
-        if not self.arguments:
-            raise self._error(
-                f"Kernel {self.name} has no arguments: a pipeline needs at least one that comes with a beat, such "
-                "as x: F32."
-            )
+        if not self.arguments and not self.memories:
+            raise self._no_arguments()
         for name in [*self.arguments, *self.memories, *self.results]:
             if name in RESERVED or (name in PORTS and name in self.memories):
                 raise self._error(f"Kernel {self.name} cannot call a value {name}: the streams use that name.")
@@ -65,6 +64,12 @@ class TracedFunction:
             if field in self.arguments:
                 raise self._error(f"Kernel {self.name} has two fields {field}: rename an argument.")
             self.arguments[field] = (leaf, shared)
+
+    def _no_arguments(self) -> KernelError:
+        return self._error(
+            f"Kernel {self.name} has no arguments: a pipeline needs at least one that comes with a beat, such as "
+            "x: F32."
+        )
 
     def _error(self, text: str) -> KernelError:
         """Error in the signature."""
@@ -169,20 +174,63 @@ class TracedFunction:
     @functools.cached_property
     def _with_conditions(self) -> Callable:
         """The function as it is traced; made when it is, as that reads its source."""
+        refuse_carried(self.function)
         return with_conditions(self.function)
 
     @functools.cached_property
     def graph(self) -> Graph:
-        """The dataflow graph."""
-        args = [Value("arg", (), type_, name=name, shared=shared) for name, (type_, shared) in self.arguments.items()]
+        """The dataflow graph; of a kernel with loops that of an iteration, whose numbers are arguments."""
+        return self._traced[0]
+
+    @functools.cached_property
+    def nest(self) -> Nest:
+        """Its loops, if it has any."""
+        return self._traced[1]
+
+    @functools.cached_property
+    def _traced(self) -> tuple[Graph, Nest]:
+        depth = 0
+        while True:  # once more for each loop that is found
+            nest = Nest(depth=depth)
+            try:
+                with tracing(nest):
+                    graph = self._graph(nest)
+            except LoopFound:
+                depth += 1
+                continue
+            return graph, nest
+
+    def _check_command(self) -> None:
+        """Refuse what a kernel with loops cannot have in its signature."""
+        for name, (_, shared) in self.arguments.items():
+            if shared:
+                raise self._error(
+                    f"Argument {name} of kernel {self.name} is Shared, but a kernel with loops takes all of its "
+                    "arguments once a command: write it without Shared."
+                )
+        for name in [*self.arguments, *self.results]:
+            if name.startswith("_") or (name == ACTIVE and name in self.results):
+                raise self._error(f"Kernel {self.name} has loops and cannot call a value {name}: rename it.")
+
+    def _graph(self, nest: Nest) -> Graph:
+        commanded = nest.depth > 0
+        if commanded:
+            self._check_command()
+        args = [
+            Value("arg", (), type_, name=name, shared=shared or commanded, steady=commanded)
+            for name, (type_, shared) in self.arguments.items()
+        ]
         fields = iter(args)
         declared = [
             Memory(name, type_) if isinstance(type_, RamType) else gathered(type_, fields)
             for name, type_ in self.declared.items()
         ]
         results = self._trace(declared)
+        if not args and not commanded:
+            raise self._no_arguments()
         try:
-            return Graph(args, results)
+            nest.finish()
+            return Graph([*args, *(level.value for level in nest.levels)], results)
         except TypeError as error:
             raise self._body_error(str(error)) from error
 

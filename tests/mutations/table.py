@@ -34,6 +34,7 @@ READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/h
 ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"
 SCORES, PIPELINE = "hw/attention/scores.py", "hw/hls/pipeline.py"
 ONE_PORT = "memory/one_port_two_beats"
+COUNTERS, LOOP_TESTS = "hw/hls/counters.py", "pytest tests/hw/hls/test_loops.py -k test_gates[gemv"
 FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
 ARRAY_TESTS = "pytest tests/hw/matmul/test_matmul.py -k array_variants"
 FORMAT_TESTS = "pytest tests/hw/formats/test_formats.py"
@@ -192,6 +193,22 @@ MUTATIONS = (
     ),
     Mutation(
         "square root of odd exponents", FUNCTIONS, "odd = (field - type_.bias) & 1", "odd = field & 1", FUNCTION_TESTS
+    ),
+    Mutation("loop that ends a beat early", COUNTERS, ".eq(left == 1)", ".eq(left == 2)", LOOP_TESTS),
+    Mutation("lane behind the end of a loop", COUNTERS, "tail >= lane", "tail > lane", LOOP_TESTS),
+    Mutation(
+        "product of a count that goes on",
+        COUNTERS,
+        "for c in self._counts(n)\n            for lane",
+        "for c in []\n            for lane",
+        LOOP_TESTS,
+    ),
+    Mutation(
+        "state read before it is written",
+        "hw/hls/placement.py",
+        "or net.state or",
+        "or",
+        "pytest tests/hw/hls/test_schedule.py -k written",
     ),
     Mutation(
         "swapped nibbles",

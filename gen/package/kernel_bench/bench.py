@@ -16,6 +16,7 @@ import numpy as np
 from rtlm.gen.package.user_kernel import load_kernel
 from rtlm.hw import hls
 from rtlm.hw.hls.vectors import leaves
+from rtlm.sim.unit_benches.kernels.commands import commands_within, draw_commands
 from rtlm.sim.unit_benches.kernels.packets import draw_ends, load_spans, model_of_beats
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
@@ -27,6 +28,8 @@ CHANCES = (1.0, 0.7, 0.2)
 """Chances that the source offers, or the sink takes, in a cycle."""
 LOADS = 3
 """Times that memories are filled."""
+COMMANDS = 24
+"""Commands for a kernel with loops."""
 
 
 def random_bits(rng, type_, shape):
@@ -67,10 +70,7 @@ def draw_loads(rng, kernel, last):
     """
     loads = []
     for first, behind in load_spans(last, LOADS if kernel.memories else 1):
-        contents = {}
-        for name, type_ in kernel.memories.items():
-            contents[name] = [random_bits(rng, leaf, (type_.depth,)) for _, leaf in leaves(name, type_.item)]
-        loads.append((first, behind, contents))
+        loads.append((first, behind, draw_words(rng, kernel)))
     return loads
 
 
@@ -88,10 +88,68 @@ def model_results(kernel, values, last, loads):
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def make_beats(seed):
-    """Draw the inputs, and compute the expected outputs with the golden model."""
-    rng = np.random.default_rng(seed)
-    kernel, lanes, count = load_kernel(SETTINGS["kernel"], HERE), SETTINGS["lanes"], SETTINGS["beats"]
+def draw_words(rng, kernel):
+    """Draw the bits of a load of each memory."""
+    return {
+        name: [random_bits(rng, leaf, (type_.depth,)) for _, leaf in leaves(name, type_.item)]
+        for name, type_ in kernel.memories.items()
+    }
+
+
+def make_commands(kernel, rng):
+    """Draw the commands of a kernel with loops, and compute the expected outputs with the golden model.
+
+    Returns
+    -------
+    tuple
+        Payloads that go in, that come out, the bits of these that are known, payloads of memories, and the beats that
+        a command takes at most on the average.
+    """
+    count = commands_within(kernel, COMMANDS)
+    cuts = rng.choice(count - 1, min(LOADS, count) - 1, replace=False)
+    releases = np.isin(np.arange(count), [*cuts, count - 1])
+    contents = [draw_words(rng, kernel) for _ in range(int(releases.sum()))]
+    words = [
+        {
+            name: [
+                values_of(b, leaf) for b, (_, leaf) in zip(bits, leaves(name, kernel.memories[name].item), strict=True)
+            ]
+            for name, bits in load.items()
+        }
+        for load in contents
+    ]
+    load_of = np.concatenate([[0], np.cumsum(releases)[:-1]])
+    commands = draw_commands(
+        kernel,
+        SETTINGS["lanes"],
+        any(part["name"].startswith("active") for part in PORTS["o__payload"]["fields"]),
+        lambda type_: int(random_bits(rng, type_, ())),
+        [words[n] for n in load_of],
+        count,
+        rng,
+    )
+    inputs = commands.inputs | ({"release": releases} if kernel.memories else {})
+    memories = {
+        name: [beat for load in contents for beat in load_payloads(kernel, name, load[name])]
+        for name in kernel.memories
+    }
+    return (
+        pack("i__payload", inputs),
+        pack("o__payload", commands.outputs),
+        pack("o__payload", commands.known),
+        memories,
+        -(-commands.iterations // count),
+    )
+
+
+def load_payloads(kernel, name, bits):
+    """Payloads of a memory's stream that load it once."""
+    return pack_words(name, [field for field, _ in leaves(name, kernel.memories[name].item)], bits)
+
+
+def make_beats(kernel, rng):
+    """Draw the inputs, and compute the expected outputs with the golden model; as `make_commands`."""
+    lanes, count = SETTINGS["lanes"], SETTINGS["beats"]
     longest = min([SETTINGS["max_length"] or count, *(type_.depth // lanes for type_ in kernel.memories.values())])
     last = draw_ends(rng, count, longest, chance=0.15)
     loads = draw_loads(rng, kernel, last)
@@ -114,8 +172,9 @@ def make_beats(seed):
     memories: dict[str, list[int]] = {name: [] for name in kernel.memories}
     for _, _, contents in loads:
         for name, bits in contents.items():
-            memories[name] += pack_words(name, [field for field, _ in leaves(name, kernel.memories[name].item)], bits)
-    return pack("i__payload", inputs), pack("o__payload", outputs), memories
+            memories[name] += load_payloads(kernel, name, bits)
+    expected = pack("o__payload", outputs)
+    return pack("i__payload", inputs), expected, [-1] * len(expected), memories, 1
 
 
 def pack_words(name, fields, bits):
@@ -132,10 +191,13 @@ def pack_words(name, fields, bits):
 async def gates_equal_model(dut):
     """Compare every beat that comes out; one that is not taken must stay."""
     seed = int(os.environ["BENCH_SEED"])
-    inputs, expected, memories = make_beats(seed)
+    kernel = load_kernel(SETTINGS["kernel"], HERE)
+    make = make_commands if kernel.nest.loops else make_beats
+    inputs, expected, known, memories, length = make(kernel, np.random.default_rng(seed))
 
     def check(seen, number):
         assert number < len(expected), "more beats came out than the model gives"
+        seen &= known[number]
         assert seen == expected[number], f"beat {number} is {seen:#x}; the model says {expected[number]:#x}"
         sink.chance = CHANCES[(number + 1) * len(CHANCES) // (len(expected) + 1)]
 
@@ -151,7 +213,7 @@ async def gates_equal_model(dut):
     # As if all beats went in and came out as slowly as some do, and not at once.
     slowest = min(CHANCES)
     moves = budget(len(inputs), slowest) + budget(len(expected), slowest)
-    moves = moves * MANIFEST["cost"]["initiation_interval"]
+    moves = (moves + length * len(inputs)) * MANIFEST["cost"]["initiation_interval"]
     moves += sum(budget(len(payloads), CHANCES[1]) for payloads in memories.values())
     most = moves + UNIT_MARGIN * MANIFEST["cost"]["latency_cycles"]
     for part, chance in enumerate(CHANCES):

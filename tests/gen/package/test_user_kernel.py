@@ -85,10 +85,12 @@ def test_reduction_with_a_length(tmp_path):
         ("gemv", KernelParams(lanes=4, ii=2)),
         ("qmatmul", KernelParams(chain=True)),
         ("prefix_sum", KernelParams(lanes=3)),
+        ("matmul", KernelParams(lanes=4, partition=("a=cyclic",))),
+        ("conv2d", KernelParams(lanes=2, ii=2, partition=("taps=complete",))),
     ],
 )
 def test_memories_and_directives(name, params, tmp_path):
-    """Kernels of the library in Verilator: memories that are loaded beside the beats, and an interval."""
+    """Kernels of the library in Verilator: memories that are loaded beside the beats, loops, and an interval."""
     package, cost = kernel_package(f"rtlm.hw.kernels.library:{name}", params, clock_mhz=200, technology="generic")
     package.write(tmp_path / "out")
     assert cost["initiation_interval"] == (params.ii or 1)
@@ -162,6 +164,23 @@ def test_regions(tmp_path):
         kernel_package(f"{source}:in_turn", KernelParams(lanes=2, max_length=8), clock_mhz=300, technology="generic")
     with pytest.raises(GenerateError, match="in_turn is a region; load_region loads it"):
         load_kernel(f"{source}:in_turn")
+
+
+def test_loops_are_in_the_manifest(tmp_path):
+    package, cost = kernel_package(
+        "rtlm.hw.kernels.library:matmul", KernelParams(lanes=4), clock_mhz=200, technology="generic"
+    )
+    assert [(each["bound"], each["lanes"], each["packet"]) for each in package.manifest["cost"]["loops"]] == [
+        ("rows", 1, False),
+        ("columns", 1, False),
+        ("inner", 4, True),
+    ]
+    assert cost["trip"] == "rows * columns * ceil(inner / 4)"
+    assert "inner iterations, 4 iterations a beat, a packet" in package.texts["README.md"]
+    with pytest.raises(GenerateError, match="matmul has loops: its longest packet is theirs, not max_length"):
+        kernel_package(
+            "rtlm.hw.kernels.library:matmul", KernelParams(max_length=4), clock_mhz=200, technology="generic"
+        )
 
 
 ERRORS = """from rtlm.hw.hls import F32, UInt, kernel, stream_argmax, stream_sum, to_float, to_int

@@ -12,6 +12,7 @@ from rtlm.hw.hls.errors import INSTEAD
 
 HEAD = """
 import math
+from typing import NamedTuple
 import numpy as np
 from rtlm.hw.hls import *
 from rtlm.hw import hls
@@ -111,6 +112,68 @@ def test_a_line_and_a_remedy(body, words, tmp_path, monkeypatch):
     names = "|".join(hls.__all__)
     assert re.match(rf"mine\.py:{LINE}: ([A-Z{{'(1]|//|({names}) )", str(caught.value)), caught.value
     assert str(caught.value).endswith(".")
+
+
+IN_LOOP = "for k in loop(i):\n        "
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "words"),
+    [
+        ("for k in loop(0):\n        pass", 0, "loop runs at least once where its bound is a number: not 0 times"),
+        ("for k in loop(2.5):\n        pass", 0, "loop takes numbers of Python, or unsigned values .* not 2.5"),
+        ("for k in loop():\n        pass", 0, "loop takes how often it runs"),
+        ("for k in loop(i - 1):\n        pass", 0, r"counts to an unsigned value, not to SInt\(9\): write clamp"),
+        ("for k in loop(i << bits(i, 0, 5)):\n        pass", 0, r"counts to less than 2\*\*32"),
+        ("for k in loop(m[i]):\n        pass", 0, "depends on the kernel's arguments and numbers only"),
+        (IN_LOOP + "for j in loop(k + 1):\n            pass", 1, "numbers only, not on a memory or another loop"),
+        ("for k in range(i):\n        pass", 0, r"no int\(\), index or range\(\); write .* for i in loop\(n\)"),
+        ("while i > 0:\n        i = i - 1", 0, "A while over values .* write for i in loop"),
+        (IN_LOOP + "if k > 1:\n            i = i + 1", 2, "i is handed on"),
+        (IN_LOOP + "if k > 1:\n            j = k", 1, "no truth in Python"),
+        ("t = i\n    for k in loop(3):\n        t = t + k", 2, "t is handed on from one iteration to the next"),
+        ("t = i\n    for k in loop(3):\n        t += k", 2, "write a sum as stream_sum"),
+        ("t = i\n    for k in loop(3):\n        for j in loop(i):\n            t, u = j, t", 3, "t is handed on"),
+        ("t = i\n    for k in loop(3):\n        u = (lambda v: v + t)(k)\n        t = k", 2, "t is handed on"),
+        (IN_LOOP + "pass\n    for j in loop(2):\n        pass", 2, "stands beside the one at mine.py:"),
+        (
+            "x = stream_sum(i, UInt(9))\n    for k in loop(2):\n        pass",
+            1,
+            "stands behind a sum over a packet outside of it",
+        ),
+        (IN_LOOP + "x = index(UInt(3))\n        for j in loop(2):\n            pass", 2, "stands behind index"),
+        (
+            IN_LOOP + "for j in loop(2):\n            t = j\n        s = stream_sum(t, UInt(9))",
+            3,
+            "A sum over a packet stands outside of the innermost loop, at mine.py:.*loop\\(rows, columns\\)",
+        ),
+        (IN_LOOP + "return x", 1, "is left by break or return: .* return stands behind the loops"),
+        (IN_LOOP + "break\n    return x", 2, "is left by break or return"),
+        (IN_LOOP + "for j in loop(2):\n            break", 0, r"The loop at mine\.py:\d+ is left by break or return"),
+    ],
+)
+def test_loops(body, line, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KernelError, match=words) as caught:
+        build(tmp_path, body, "x: F32, i: UInt(8), m: Ram[UInt(8), 4]")
+    assert str(caught.value).startswith(f"mine.py:{LINE + line}: "), caught.value
+    assert str(caught.value).endswith(".")
+
+
+def test_a_loop_outside_of_a_kernel():
+    with pytest.raises(TypeError, match=r"loop stands in the body of a kernel: write range\(n\)"):
+        next(hls.loop(3))
+
+
+@pytest.mark.parametrize(("argument", "result"), [("_n", "UInt(4)"), ("n", "NamedTuple('Two', [('active', UInt(4))])")])
+def test_names_that_loops_need(argument, result, tmp_path):
+    with pytest.raises(KernelError, match=r"mine.py:\d+: Kernel mine has loops and cannot call a value (_n|active)"):
+        build(tmp_path, "for k in loop(3):\n        pass\n    return (k,)", f"{argument}: UInt(4)", result)
+
+
+def test_arguments_of_a_command_are_not_shared(tmp_path):
+    with pytest.raises(KernelError, match="Argument n of kernel mine is Shared, but a kernel with loops takes all"):
+        build(tmp_path, "for k in loop(n):\n        pass\n    return k", "n: Shared[UInt(4)]", "UInt(4)")
 
 
 @pytest.mark.parametrize(

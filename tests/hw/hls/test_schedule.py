@@ -134,3 +134,15 @@ def test_an_operand_that_is_constant_in_one_lane_only():
 
     for ii in (None, 2):
         check(odd, lanes=2, ii=ii)
+
+
+def test_a_state_is_written_before_the_next_beat_reads_it():
+    """Where narrow operands wait, the shift moves behind the register that had its result."""
+
+    @hls.kernel
+    def moved(c: hls.SInt(6), x: hls.UInt(3)) -> hls.BOOL:
+        return c == hls.previous(c << x)
+
+    (phase,) = moved.plan().phases
+    assert all(state.interval == 1 for state in phase.builder.states)
+    check(moved, beats=200)

@@ -9,10 +9,13 @@ from rtlm.hw.kernels.library.gemv_tile import ROWS
 from rtlm.hw.kernels.library.qmatmul import BLOCK
 from rtlm.hw.kernels.library.top_k import LEAST
 
+from tests.hw.hls.nests import check_nest
 from tests.hw.hls.simulate import check
 from tests.hw.hls.simulate_region import check as check_region
 
 PACKET = 7
+COMMANDS = {"matmul": [(2, 3, 9), (3, 0, 1), (1, 2, 32)], "conv2d": [(2, 5), (0, 1), (3, 2)]}
+"""Arguments for kernels with loops."""
 
 
 @pytest.fixture
@@ -108,6 +111,21 @@ def test_systolic(rng):
     assert np.array_equal(library.systolic.model(np.vstack([a.T, drain]), np.vstack([b, drain])), a @ b)
 
 
+def test_matmul(rng):
+    a, b = integers(rng, 8, 32, 32), integers(rng, 8, 32, 32)
+    product = library.matmul.model(a.reshape(-1), b.T.reshape(-1), 5, 9, 32)
+    assert np.array_equal(product, a[:5] @ b[:, :9])
+    assert library.matmul.schedule(lanes=4).operators["SInt(8) integer multiply"] == 4
+    assert not any("UInt" in name and "multiply" in name for name in library.matmul.schedule(lanes=4).operators)
+
+
+def test_conv2d(rng):
+    image, taps = rng.integers(0, 256, (32, 32)), integers(rng, 8, 3, 3)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3))
+    got = library.conv2d.model(image.reshape(-1), taps.reshape(-1), 30, 29)
+    assert np.array_equal(got, np.einsum("yxvu,vu->yx", windows, taps)[:30, :29])
+
+
 def test_every_kernel_is_tested():
     columns = {"softmax": "softmax_columns", "layernorm": "layernorm_columns"}
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
@@ -123,6 +141,9 @@ def test_regions_gates(seed):
 def test_gates(name, lanes, seed):
     if name == "attention" and lanes > 1:
         pytest.skip("minutes: its elements follow each other, lanes gain nothing")
+    if name in COMMANDS:
+        check_nest(getattr(library, name), COMMANDS[name], lanes=lanes, keep=(0,), seed=seed)
+        return
     waits = name.startswith(("softmax", "layernorm"))
     check(
         getattr(library, name), lanes=lanes, longest=PACKET, max_length=PACKET if waits else None, beats=24, seed=seed
