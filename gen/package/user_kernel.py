@@ -182,13 +182,13 @@ def kernel_package(
         "operators": dict(schedule.operators),
         "register_bits": schedule.register_bits,
         "limits": list(schedule.limits),
-        "loops": [asdict(loop) for loop in schedule.loops],
-        "trip": schedule.trip,
         "buffers": [asdict(buffer) for buffer in schedule.buffers],
         "activities": [asdict(activity) for activity in schedule.activities],
     }
     if isinstance(schedule, RegionSchedule):
         cost["region"] = schedule.to_json()
+    else:
+        cost |= {"loops": [asdict(loop) for loop in schedule.loops], "trip": schedule.trip}
     settings = {
         "kernel": kernel.name,
         "parameters": asdict(params),
