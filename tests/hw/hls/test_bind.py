@@ -2,7 +2,7 @@
 
 import pytest
 from rtlm.gen.rtl.verilog import emit
-from rtlm.hw.hls import F32, SInt, kernel
+from rtlm.hw.hls import F32, SInt, UInt, kernel
 
 from tests.hw.hls.simulate import check
 
@@ -36,6 +36,17 @@ def test_the_narrowest_name_counts(bind, found):
 @pytest.mark.parametrize("ii", [None, 2])
 def test_bits_are_the_same(style, ii):
     check(mixed, clock_mhz=300, technology="xilinx-us+", ii=ii, bind={"multiply": style})
+
+
+@kernel
+def wide(a: SInt(25), b: SInt(30), c: UInt(24)) -> tuple[SInt(55), SInt(49), UInt(48)]:
+    return a * b, c * a, c * c
+
+
+@pytest.mark.parametrize("bind", [{}, {"multiply": "dsp"}, {"multiply": "lut"}])
+@pytest.mark.parametrize("clock_mhz", [300, 420, 600])
+def test_parts_of_products_with_and_without_signs(clock_mhz, bind):
+    check(wide, clock_mhz=clock_mhz, technology="xilinx-us+", bind=bind)
 
 
 def test_tables_are_slower_than_a_multiplier():
