@@ -70,7 +70,7 @@ to read what they hold. A single result is called ``result``, those of a plain t
 ``busy=True`` the output ``busy`` says that something inside is on its way: a clock may stop while it and ``i.valid``
 are low. Element ``k`` of a packet is beat ``k // lanes``, lane ``k % lanes``. Results that depend on reductions only
 come once a packet if all do, else in each beat. ``.latency`` is in cycles (for kernels that reduce: from the last beat
-in to the first beat out). The component of a kernel with loops is :class:`.nest_component.NestComponent`.
+in to the first beat out). The component of a kernel with loops is :class:`.nests.component.NestComponent`.
 
 **Regions.** ``@region`` on a function over ``Stream[T]`` (``Stream[A, B]`` has two parts): kernels, regions and the
 operators of rates called on streams: ``pair(*xs)``, ``widen(x, n)``, ``narrow(x)``, ``repeat(x, n, packets=False)``,

@@ -10,7 +10,7 @@ from typing import Any
 from rtlm.hw.hls.directives import Directives
 from rtlm.hw.hls.emit import KernelComponent
 from rtlm.hw.hls.evaluate import evaluate, evaluate_fields
-from rtlm.hw.hls.nest_component import NestComponent, NestPlan
+from rtlm.hw.hls.nests.component import NestComponent, NestPlan
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.regions.streams import Load, StreamValue, apply
 from rtlm.hw.hls.schedule import Schedule
@@ -108,7 +108,7 @@ class Kernel(TracedFunction):
         **changes: Any,
     ) -> KernelComponent | NestComponent:
         """Pipelined Amaranth component (:class:`.emit.KernelComponent`, of a kernel with loops
-        :class:`.nest_component.NestComponent`); directives as of `schedule`.
+        :class:`.nests.component.NestComponent`); directives as of `schedule`.
         """
         plan = self._scheduled(directives, changes)
         if isinstance(plan, NestPlan):

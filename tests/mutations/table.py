@@ -34,7 +34,7 @@ READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/h
 ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"
 SCORES, PIPELINE = "hw/attention/scores.py", "hw/hls/pipeline.py"
 ONE_PORT = "memory/one_port_two_beats"
-COUNTERS, LOOP_TESTS = "hw/hls/counters.py", "pytest tests/hw/hls/test_loops.py -k test_gates[gemv"
+COUNTERS, LOOP_TESTS = "hw/hls/nests/counters.py", "pytest tests/hw/hls/test_loops.py -k test_gates[gemv"
 FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
 ARRAY_TESTS = "pytest tests/hw/matmul/test_matmul.py -k array_variants"
 FORMAT_TESTS = "pytest tests/hw/formats/test_formats.py"
@@ -323,8 +323,8 @@ MUTATIONS = (
     Mutation(
         "half unit not added",
         "hw/hls/gates.py",
-        "(v + 1)[1 : width + 1]",
-        "v[1 : width + 1]",
+        "(v + k[-1])[: width + 1]",
+        "v[: width + 1]",
         "bench qmatmul/one-column",
     ),
     Mutation(

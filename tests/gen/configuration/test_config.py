@@ -114,9 +114,9 @@ def test_all_errors_are_reported_at_once():
         ("clock_gating=perhaps", "clock_gating must be one of off, on, got 'perhaps'."),
         (
             "clock_mhz=700",
-            "700 is too fast for technology = xilinx-us+: the F32 recip of kernel attention_norm takes 2.00",
+            "700 is too fast for technology = xilinx-us+: the UInt(63) clamp of kernel residual_norm takes 1.96",
         ),
-        ("clock_mhz=700", "the nearest valid value, and the highest clock, is 434.7."),
+        ("clock_mhz=700", "the nearest valid value, and the highest clock, is 443.2."),
         ("technology=ecp5", "clock_mhz = 300 is too fast for technology = ecp5: "),
         ("clock_margin=0.5", "clock_margin = 0.5 leaves that part of the period free; the nearest valid value, and"),
         ("name=Big One", "lower-case letters"),

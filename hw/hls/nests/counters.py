@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.hls.lowering import Counter, Lowered, command_arguments
+from rtlm.hw.hls.nests.lowering import Counter, Lowered, command_arguments
 from rtlm.hw.hls.technology import Technology
 
 

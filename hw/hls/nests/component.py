@@ -9,7 +9,9 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Shape, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.hls.counters import (
+from rtlm.hw.hls.directives import Directives
+from rtlm.hw.hls.emit import KernelComponent
+from rtlm.hw.hls.nests.counters import (
     LoopCounters,
     bound_names,
     counter_bits,
@@ -18,9 +20,7 @@ from rtlm.hw.hls.counters import (
     longest_packet,
     product_text,
 )
-from rtlm.hw.hls.directives import Directives
-from rtlm.hw.hls.emit import KernelComponent
-from rtlm.hw.hls.lowering import Lowered, command_arguments, lower, setup_kernel
+from rtlm.hw.hls.nests.lowering import Lowered, command_arguments, lower, setup_kernel
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.schedule import Loop, Schedule
 from rtlm.hw.hls.technology import ClockError, ClockLimit
