@@ -359,10 +359,11 @@ def shift(b: Builder, x: Net, k: Net, type_: Int, *, half_up: bool) -> Net:
     span = width + (1 << fine)
 
     def window(x, k):
-        wide = Cat(x, (x[-1] if x.shape().signed else Const(0, 1)).replicate(span + (1 << bits)))
+        x = x if x.shape().signed else Cat(x, Const(0, 1)).as_signed()
         skipped = range(0, 1 << bits, 1 << fine)
-        from_left = [Cat(Const(0, (1 << bits) - n), x, wide[-1].replicate(span))[:span] for n in skipped]
-        return mux_tree(~k[fine:], [*(wide[n : n + span] for n in skipped), *from_left])
+        from_left = [Cat(Const(0, min(span, (1 << bits) - n)), x)[:span].as_signed() for n in skipped]
+        from_right = [x.shift_right(n) | Const(0, signed(span)) for n in skipped]  # sign-extended
+        return mux_tree(~k[fine:], from_right + from_left)[:span].as_signed()
 
     found = b.step(window, x, k, delay=b.tech.shift(2 << bits - fine))
     moved = b.step(lambda v, k: (v >> ~k[:fine])[: width + 1], found, k, delay=b.tech.shift(1 << fine))

@@ -197,7 +197,7 @@ class Pipeline(wiring.Component):
             else:
                 assert net.function, "a net that is neither input nor table is computed"
                 value = Value.cast(net.function(*(self._value(a, net.stage) for a in net.args)))
-                if (net.time > 0 and net.uses > 1) or net.use_dsp:
+                if net.delay > 0 or (net.time > 0 and net.uses > 1):  # an expression would be repeated where it is read
                     attributes = {"use_dsp": net.use_dsp} if net.use_dsp else {}
                     signal = Signal(net.shape, name=f"{net.name}_{number}", attrs=attributes)
                     m.d.comb += signal.eq(value)
