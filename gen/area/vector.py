@@ -8,7 +8,7 @@ from rtlm.hw.vector.embed import SCALE_BYTES
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 
 FLOAT_BITS, BYTE_BITS = 32, 8
-SUM_BITS = 64 + 52
+SUM_BITS = 64 + FLOAT_BITS + ROWS_BITS
 """Sum of squares, and largest logit with its index."""
 
 

@@ -46,11 +46,11 @@ class KernelParams:
     lanes
         Elements in a cycle, from 1.
     max_length
-        Longest packet in beats, for kernels that reduce; None for others.
+        Longest packet in beats, for a kernel that uses elements again after a reduction; None for others.
     ii
         Cycles between beats, for which operators share units; None is as few as can be, with nothing shared.
     chain
-        Whether operators follow each other within a cycle where they fit; None where they leave a quarter of it.
+        Share of a cycle up to which operators follow each other within it; None is three quarters.
     bind
         What memories and products are made of, as ``name=style``.
     partition
@@ -60,7 +60,7 @@ class KernelParams:
     lanes: int = 1
     max_length: int | None = None
     ii: int | None = None
-    chain: bool | None = None
+    chain: float | None = None
     bind: tuple[str, ...] = ()
     partition: tuple[str, ...] = ()
 
@@ -191,7 +191,7 @@ PACKET_ELEMENTS: dict[str, Callable[[Configuration], int]] = {
     "quantise": lambda config: BLOCK,
     "argmax": lambda config: config.limits.vocabulary,
 }
-"""Elements of the longest packet, for kernels that reduce."""
+"""Elements of the longest packet, for kernels that use elements again after a reduction, and for `argmax`."""
 
 
 def _kernel_unit(kernel: Kernel) -> Unit:

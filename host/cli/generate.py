@@ -120,12 +120,17 @@ def accelerator(
     help="Clock that the pipeline is scheduled for.",
 )
 @click.option("--technology", default="generic", show_default=True, help="Operator delays; see rtlm list technologies.")
-@click.option("--max-length", type=Whole(1), help="Longest packet in beats, for a kernel that reduces.")
+@click.option(
+    "--max-length",
+    type=Whole(1),
+    help="Longest packet in beats, for a kernel that uses elements again after a reduction, or a region of packets.",
+)
 @click.option("--ii", type=Whole(1, 256), help="Cycles between beats: operators share units for it.")
 @click.option(
-    "--chain/--no-chain",
-    default=None,
-    help="Whether operators follow each other within a cycle where they fit.  [default: where they leave a quarter]",
+    "--chain",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Share of a cycle up to which operators follow each other within it, from 0 (never) to 1.  [default: 0.75]",
 )
 @click.option(
     "--bind",
@@ -150,7 +155,7 @@ def kernel(
     technology: str,
     max_length: int | None,
     ii: int | None,
-    chain: bool | None,
+    chain: float | None,
     bind: tuple[str, ...],
     partition: tuple[str, ...],
     folder: Path,

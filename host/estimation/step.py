@@ -369,7 +369,7 @@ class _Timer:
                 self._wait(Operator.SOFTMAX, max(self.words.time + times.scores, sums_free))
                 self._take(Operator.PV, row_words, cycles=word_cycles)
                 self._wait(Operator.PV, self.words.time + own * attention.beat_cycles)
-                output = max(self.words.time + 2, sums_free) + times.output_start
+                output = max(self.words.time + times.weight_sums, sums_free) + times.output_start
                 output += group * attention.head_dim / attention.vector_lanes
                 sums_free = output
         state.attention_end = output + times.output

@@ -10,7 +10,7 @@ from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.attention.scores import AttentionScores
-from rtlm.hw.kernels import argmax, norm_scalar, scale
+from rtlm.hw.kernels import argmax, norm_scalar, scale, weight_sums
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.result_order import ResultOrder
 from rtlm.hw.matmul.unit import MatrixUnit
@@ -46,8 +46,10 @@ class UnitTimes:
         Attention: from a query to its scaled scale.
     scores
         Attention: from a query group's last key to its first weights.
+    weight_sums
+        Attention: from a query group's last weights to their sums.
     output_start, output
-        Attention: from the last value's weights until the first sum is taken, and from there to its result.
+        Attention: from these until the first sum is taken, and from there to its result.
     """
 
     params: UnitParams
@@ -59,6 +61,7 @@ class UnitTimes:
     best: int
     query_scale: int
     scores: int
+    weight_sums: int
     output_start: int
     output: int
 
@@ -90,6 +93,7 @@ def _latencies(
         "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
         "query_scale": scale.schedule(**pipeline).latency,
         "scores": AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),
+        "weight_sums": weight_sums.schedule(lanes=attention.positions, **pipeline).latency,
         "output_start": output_start,
         "output": output,
     }

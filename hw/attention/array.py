@@ -19,16 +19,20 @@ FLIP = 0x80808080
 
 PRODUCT_BITS = 24
 
+CHAINED_SUMS = 0.6
+"""Share of a cycle for sums of products: of more than two sums in a row yosys makes carry-save adders, which take more
+tables (5,293 with three, 3,942 with two, for three queries and a key of 64 bytes at 300 MHz)."""
+
 
 class AttentionArray(wiring.Component):
     """`group` x `bytes_per_cycle` multipliers, used for query x key and for weight x value.
 
     Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys
-    (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has `beat_cycles` of
-    them. ``first`` marks the first cycle of a key beat, and all cycles of the first value beat of a sum; ``last`` the
-    last step of a key beat. ``calibrate`` marks a key beat of zeros that must precede the keys after each change of
-    queries: it measures the queries' offset. `shift` goes on to the next `vector_lanes` sums; it must not come
-    within `axpy_latency` cycles of a value step. Nothing stalls.
+    (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has
+    `beat_cycles` of them. ``first`` marks all cycles of the first value beat of a sum, ``last`` the last step of a
+    key beat. ``calibrate`` marks a key beat of zeros that must precede the keys after each change of queries: it
+    measures the queries' offset. `shift` goes on to the next `vector_lanes` sums; it must not come within
+    `axpy_latency` cycles of a value step. Nothing stalls.
 
     Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
 
@@ -210,8 +214,11 @@ class AttentionArray(wiring.Component):
                 # Every position measures the same.
                 with m.If(calibrated):
                     m.d.sync += [register.eq(sum_) for register, sum_ in zip(offset, sums, strict=True)]
-            with m.If(complete):
-                m.d.sync += [self.dot[g][p].eq(sum_ - offset[g]) for g, sum_ in enumerate(sums)]
+            for g, sum_ in enumerate(sums):
+                corrected = Signal(DOT_BITS, name=f"dot_{g}_{p}", reset_less=True)
+                with m.If(complete):
+                    m.d.sync += corrected.eq(sum_ - offset[g])
+                m.d.comb += self.dot[g][p].eq(corrected)
         m.d.sync += self.dot_valid.eq(complete)
         soon: Value = valid & last & ~calibrate
         for _ in range(kernel.schedule(**_pipeline(params)).latency - 1):
@@ -221,11 +228,6 @@ class AttentionArray(wiring.Component):
 
 def _kernel(params: AttentionParams) -> Kernel:
     return key_dots(params.group, params.bytes_per_cycle // params.positions, params.beat_cycles)
-
-
-CHAINED_SUMS = 0.6
-"""Share of a cycle for sums of products: of more than two sums in a row yosys makes carry-save adders, which take more
-tables (5,293 with three, 3,942 with two, for three queries and a key of 64 bytes at 300 MHz)."""
 
 
 def _pipeline(params: AttentionParams) -> dict[str, Any]:

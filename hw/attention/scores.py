@@ -22,7 +22,7 @@ class AttentionScores(wiring.Component):
     dot products (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local
     position. When the last score is known the weights start by themselves, beat by beat in the same order, on
     `w_valid`/`w_ready`; `w_last` says that those taken are the group's last. `done` pulses when `l` and `w_sum` are
-    complete; they hold until the next group's first weights are taken, `e` until its first scores. Scales of this
+    complete; they hold until the next group's are, `e` until the next group's last scores have come. Scales of this
     step's keys and values are written through `local_*` at any time before. Scores wait in two memories: those of the
     history, a beat in a row, and those of this step's positions, which would take a row for one score.
 
@@ -97,10 +97,10 @@ class AttentionScores(wiring.Component):
     @staticmethod
     def latency_of(params: AttentionParams) -> int:
         """Return `latency` without making the component."""
-        fetch = 2
+        weights_begin, fetch = 1, 2
         score, weight = (k.schedule(**params.pipeline).latency for k in (position_score, position_weight))
         maximum = largest_score.schedule(lanes=params.positions, **params.pipeline).latency
-        return score + maximum + fetch + weight
+        return score + maximum + weights_begin + fetch + weight
 
     def elaborate(self, platform) -> Module:
         """Build the pipelines around the score buffer."""
@@ -258,7 +258,10 @@ class AttentionScores(wiring.Component):
             m.d.comb += [pipe.i.payload.sv[p].eq(pair[16:]), pipe.i.payload.exists[p].eq(exists[p])]
 
     def _scores(self, m: Module, scale: list[Signal], exists: Signal, local: Signal, last: Signal) -> Value:
-        """Scores and their maxima; gives a flag that rises when these are known."""
+        """Scores and their maxima; gives a flag that rises when these are known.
+
+        A maximum holds until the next packet's: what follows a reduction moves once a packet.
+        """
         params = self._params
         pipe = self._score
         m.d.comb += [

@@ -198,7 +198,7 @@ class AttentionUnit(wiring.Component):
             array.valid.eq(fire | loader.calibrate),
             array.axpy.eq(values),
             array.calibrate.eq(loader.calibrate),
-            array.first.eq(Mux(values, first_value, Mux(loader.calibrate, loader.step, step) == 0)),
+            array.first.eq(first_value),
             array.last.eq(Mux(loader.calibrate, loader.step, step) == params.beat_cycles - 1),
             array.from_word.eq(in_history),
             array.chunk.eq(chunk),

@@ -45,7 +45,8 @@ class KernelComponent(wiring.Component):
         Whether there is an output ``busy``, by which a clock can be gated.
     keys
         Packets that interleave: with more than one each beat has a ``key``, ``last`` ends the packet of that key only,
-        and states and sums exist for each. For kernels that give one beat a packet.
+        and states and sums exist for each. For kernels that use no element again after a reduction. The multiplexer in
+        front of a sum or state is not in the planned delays.
 
     Attributes
     ----------
@@ -90,6 +91,8 @@ class KernelComponent(wiring.Component):
                 f"give max_length, the longest packet in beats, as a positive number, not {max_length}."
             )
         self.keys = keys
+        if keys < 1:
+            raise ValueError(f"keys must be at least 1, got {keys}.")
         if keys > 1:
             self._check_keys()
         extra: dict[str, Any] = (

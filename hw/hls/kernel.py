@@ -109,6 +109,9 @@ class Kernel(TracedFunction):
     ) -> KernelComponent | NestComponent:
         """Pipelined Amaranth component (:class:`.emit.KernelComponent`, of a kernel with loops
         :class:`.nests.component.NestComponent`); directives as of `schedule`.
+
+        Parameters and errors as of :class:`.emit.KernelComponent`; a kernel with loops takes neither `max_length` nor
+        `keys`.
         """
         plan = self._scheduled(directives, changes)
         if isinstance(plan, NestPlan):

@@ -90,6 +90,8 @@ def shift(x: Value, k: Value, type_: Int, rounding: str = "floor") -> Value:
     need_int(x, "shift")
     if not isinstance(k, Value) or not isinstance(k.type, SInt) or k.type.width > MAX_SHIFT_BITS:
         raise TypeError(f"shift goes by a signed value of at most {MAX_SHIFT_BITS} bits, not by {k!r}.")
+    if not isinstance(type_, Int):
+        raise TypeError(f"shift gives an integer type, not {type_!r}.")
     if max(x.type.width, type_.width) > MAX_SHIFT_WIDTH:
         raise TypeError(f"shift takes and gives at most {MAX_SHIFT_WIDTH} bits, not {x.type} and {type_}.")
     if rounding not in SHIFT_ROUNDINGS:
@@ -233,6 +235,8 @@ def stream_max(x: Value) -> Value:
 @elementwise
 def stream_last(x: Value) -> Value:
     """Value of a packet's last element, or of its last beat if all lanes share it."""
+    if not isinstance(x, Value):
+        raise TypeError(f"stream_last takes a value of the stream, not {x!r}.")
     return Value("reduce_last", (x,), x.type)
 
 

@@ -18,8 +18,7 @@ class Float:
     """Binary floating point: sign, ``exponent`` bits, ``mantissa`` fraction bits.
 
     Round to nearest even; subnormal inputs and results are signed zeros; infinities are kept; one NaN. Every value of
-    every
-    such format is a float32 value, so that float32 arrays hold them all.
+    every such format is a float32 value, so that float32 arrays hold them all.
     """
 
     exponent: int

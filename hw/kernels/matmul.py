@@ -138,7 +138,7 @@ def row_group(rows: int, columns: int) -> Kernel:
         eight: UInt(1),
         zero: UInt(1),
     ) -> Vec[Vec[SInt(ACC_BITS), rows], columns]:
-        columns = []
+        accumulators = []
         for nibble_sums, scale_, total in zip(sums, s, suma, strict=True):
             # Codes have an offset of 8 or 128, of which the sum of the activations makes so much.
             offset = select(zero, select(eight, total << 7, total << 3), 0)
@@ -148,7 +148,7 @@ def row_group(rows: int, columns: int) -> Kernel:
                 whole = row_sum if r % 2 else row_sum + select(eight, nibble_sums[r + 1] << 4, 0)
                 both = scaled(wrap(whole - offset, SInt(BLOCK_SUM_BITS)), d_, scale_) + scaled(wide, m_, scale_)
                 column.append(stream_sum(both, SInt(ACC_BITS)))
-            columns.append(Vector(column))
-        return Vector(columns)
+            accumulators.append(Vector(column))
+        return Vector(accumulators)
 
     return row_group

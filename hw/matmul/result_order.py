@@ -82,7 +82,7 @@ class ResultOrder(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the accumulators of a row group to its first result."""
-        return WRITTEN_FETCHED_PICKED + self._floats.latency
+        return self.latency_of(clock_mhz=self._floats.plan.clock_mhz, technology=self._floats.plan.tech.name)
 
     @staticmethod
     def latency_of(*, clock_mhz: float, technology: str) -> int:

@@ -65,7 +65,7 @@ class MatrixUnit(wiring.Component):
     params
         Size of the unit.
     clock_mhz, technology
-        Clock and operator delays that the float pipeline is scheduled for.
+        Clock and operator delays that the pipelines are scheduled for.
 
     Ports
     -----
@@ -86,7 +86,7 @@ class MatrixUnit(wiring.Component):
 
     def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
-        self._pipeline = _pipeline(clock_mhz, technology)
+        self._pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
         self._results = ResultOrder(params, clock_mhz=clock_mhz, technology=technology)
         super().__init__(
             {
@@ -105,19 +105,15 @@ class MatrixUnit(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last word of a row group to its first result."""
-        return self._results.latency + self._latency_to_results(self.params, self._pipeline)
+        return self.latency_of(self.params, **self._pipeline)
 
     @staticmethod
     def latency_of(params: MatmulParams, *, clock_mhz: float, technology: str) -> int:
         """Return `latency` of a unit without making it."""
-        front = MatrixUnit._latency_to_results(params, _pipeline(clock_mhz, technology))
-        return front + ResultOrder.latency_of(clock_mhz=clock_mhz, technology=technology)
-
-    @staticmethod
-    def _latency_to_results(params: MatmulParams, pipeline: dict[str, Any]) -> int:
+        pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
         word_register = 1
         array, accumulators = DotArray.latency_of(params, pipeline), _row_group(params).schedule(**pipeline).latency
-        return word_register + params.word_cycles - 1 + array + accumulators
+        return word_register + params.word_cycles - 1 + array + accumulators + ResultOrder.latency_of(**pipeline)
 
     @staticmethod
     def model(
@@ -379,7 +375,3 @@ def tile_layout(params: MatmulParams) -> data.StructLayout:
 
 def _row_group(params: MatmulParams) -> Kernel:
     return row_group(params.rows, params.columns)
-
-
-def _pipeline(clock_mhz: float, technology: str) -> dict[str, Any]:
-    return {"clock_mhz": clock_mhz, "technology": technology}

@@ -69,8 +69,12 @@ class RegionPlan:
                 f"Region {name} has an element a beat, and widen makes beats of several: lanes must be 1, got "
                 f"{directives.lanes}."
             )
-        if directives.bind:
-            raise ValueError(f"Region {name} has no memory {min(directives.bind)} to bind.")
+        for word, given in (("bind", directives.bind), ("partition", directives.partition)):
+            if given:
+                raise ValueError(
+                    f"Region {name} takes no {word}, got {min(given)}: memories and products of its kernels are left "
+                    "to synthesis."
+                )
         if graph.framed and (max_length is None or max_length < 1):
             raise ValueError(
                 f"Region {name} works on packets: give max_length, the longest packet of an input in beats, as a "

@@ -264,6 +264,8 @@ def load(x: StreamValue, packets: int = 1) -> Load:
 
 def apply(kernel: TracedFunction, args: Sequence[Any], named: dict[str, Any]) -> Any:
     """Call a kernel on streams: they are paired, beat by beat; numbers are constants."""
+    if kernel.nest.levels:
+        raise TypeError(f"Kernel {kernel.name} has loops and takes commands: a region calls kernels without loops.")
     bound = inspect.signature(kernel.function).bind(*args, **named)
     columns: list[Column | int] = []
     flow: Flow | None = None

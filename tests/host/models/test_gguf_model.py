@@ -71,6 +71,17 @@ CHANGES = {
     "qwen2": ("general.architecture", "qwen2", "not execute all that a qwen2 has: biases on query, key and value"),
     "qwen3": ("general.architecture", "qwen3", "not execute all that a qwen3 has: RMSNorm of each head's query and"),
     "gemma3": ("general.architecture", "gemma3", "gemma3 has: .*GELU instead of SiLU in the gate; sliding-window"),
+    "gpt2": (
+        "general.architecture",
+        "gpt2",
+        "no gate; GELU; LayerNorm .*; learned positions .*; biases on all matrices",
+    ),
+    "opt": ("general.architecture", "opt", "no gate; ReLU; LayerNorm .*; learned positions .*; biases on all matrices"),
+    "chatglm": (
+        "general.architecture",
+        "chatglm",
+        "no gate; GELU; LayerNorm .*; biases on all matrices of a layer; RoPE over",
+    ),
     "experts": ("llama.expert_count", 8, "8 experts"),
 }
 

@@ -49,6 +49,8 @@ def test_equal_to_model(function, lanes, keys):
 def test_what_cannot_interleave():
     with pytest.raises(ValueError, match="quantise uses elements again after a reduction"):
         quantise.component(keys=2, max_length=4)
+    with pytest.raises(ValueError, match="keys must be at least 1, got 0"):
+        extent.component(keys=0)
     with pytest.raises(ValueError, match="swiglu knows no packets"):
         swiglu.component(keys=2)
 

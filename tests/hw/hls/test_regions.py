@@ -335,7 +335,7 @@ def test_directives_that_cannot_be_met():
         library.gemv_tile.schedule(max_length=24)
     with pytest.raises(ValueError, match=r"Memory low of kernel looked_up has 8 words, but .* loads up to 12"):
         tables.schedule(max_length=12)
-    with pytest.raises(ValueError, match="Region block has no memory x to bind"):
+    with pytest.raises(ValueError, match="Region block takes no bind, got x"):
         block.schedule(bind={"x": "block"})
 
 

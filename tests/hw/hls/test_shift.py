@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rtlm.hw.hls import SInt, UInt, kernel, shift
+from rtlm.hw.hls import F32, SInt, UInt, kernel, shift
 
 from tests.hw.hls.simulate import check
 
@@ -21,6 +21,7 @@ CASES = [
     (UInt(20), SInt(8), UInt(9), "half_up"),
     (UInt(7), SInt(2), SInt(30), "floor"),
     (SInt(62), SInt(10), SInt(62), "half_up"),
+    (UInt(62), SInt(1), UInt(1), "floor"),
 ]
 
 
@@ -48,6 +49,7 @@ def test_gates_equal_model(operand, distance, result, rounding, clock_mhz):
     [
         (lambda x: shift(x, 3, SInt(8)), "signed value"),
         (lambda x: shift(x, x, UInt(63)), "at most 62 bits"),
+        (lambda x: shift(x, x, F32), "gives an integer type"),
         (lambda x: shift(x, x, SInt(8), rounding="even"), "rounds floor or half_up, not 'even'"),
     ],
 )
