@@ -1,5 +1,7 @@
 """Results wait here and leave in packets, column by column, as floats."""
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -11,9 +13,6 @@ from rtlm.hw.matmul.params import MatmulParams, accumulator_array
 
 MARGIN = 4
 """Half entries kept free beyond those reserved: `room` is a register, and a matrix may end in half an entry."""
-
-WRITTEN_FETCHED_PICKED = 3
-"""Cycles in front of the float pipeline."""
 
 
 def result_job_layout(columns: int) -> data.StructLayout:
@@ -60,9 +59,8 @@ class ResultOrder(wiring.Component):
 
     def __init__(self, params: MatmulParams, *, clock_mhz: float, technology: str = "generic"):
         self._params = params
-        self._floats = scaled_result.component(
-            lanes=params.vector_lanes, clock_mhz=clock_mhz, technology=technology, tag=unsigned(1)
-        )
+        self._pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
+        self._floats = scaled_result.component(lanes=params.vector_lanes, **self._pipeline, tag=unsigned(1))
         super().__init__(
             {
                 "room": Out(1),
@@ -82,12 +80,13 @@ class ResultOrder(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the accumulators of a row group to its first result."""
-        return self.latency_of(clock_mhz=self._floats.plan.clock_mhz, technology=self._floats.plan.tech.name)
+        return self.latency_of(**self._pipeline)
 
     @staticmethod
     def latency_of(*, clock_mhz: float, technology: str) -> int:
         """Return `latency` without making the component."""
-        return WRITTEN_FETCHED_PICKED + scaled_result.schedule(clock_mhz=clock_mhz, technology=technology).latency
+        written_fetched_picked = 3
+        return written_fetched_picked + scaled_result.schedule(clock_mhz=clock_mhz, technology=technology).latency
 
     def elaborate(self, platform) -> Module:
         """Build the memory, the reader and the float pipeline."""
