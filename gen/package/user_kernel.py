@@ -186,7 +186,7 @@ def kernel_package(
         "activities": [asdict(activity) for activity in schedule.activities],
     }
     if isinstance(schedule, RegionSchedule):
-        cost["region"] = schedule.to_json()
+        cost |= {"loops": [], "region": schedule.to_json()}
     else:
         cost |= {"loops": [asdict(loop) for loop in schedule.loops], "trip": schedule.trip}
     settings = {
