@@ -197,7 +197,7 @@ class AttentionArray(wiring.Component):
         group, positions = range(params.group), range(params.positions)
         span = params.bytes_per_cycle // params.positions
         kernel = _kernel(params)
-        offset = [Signal(DOT_BITS, name=f"offset_{g}", reset_less=True) for g in group]
+        offset = [Signal(signed(DOT_BITS), name=f"offset_{g}", reset_less=True) for g in group]
         for p in positions:
             dots = kernel.component(**_pipeline(params), tag=1 if p == 0 else None)
             m.submodules[f"dots_{p}"] = dots
@@ -207,7 +207,7 @@ class AttentionArray(wiring.Component):
             for i in range(span):
                 m.d.comb += dots.i.p[f"x_{i}"][0].eq(byte(x, p * span + i))
                 m.d.comb += [dots.i.p[f"products_{g}_{i}"][0].eq(product[g][p * span + i]) for g in group]
-            sums = [Value.cast(dots.o.p[f"result_{g}"]) for g in group]
+            sums = [Value.cast(dots.o.p[f"result_{g}"]).as_signed() for g in group]
             if p == 0:
                 m.d.comb += dots.i.p.tag.eq(calibrate)
                 calibrated, complete = dots.o.valid & dots.o.p.tag, dots.o.valid & ~dots.o.p.tag
@@ -215,7 +215,7 @@ class AttentionArray(wiring.Component):
                 with m.If(calibrated):
                     m.d.sync += [register.eq(sum_) for register, sum_ in zip(offset, sums, strict=True)]
             for g, sum_ in enumerate(sums):
-                corrected = Signal(DOT_BITS, name=f"dot_{g}_{p}", reset_less=True)
+                corrected = Signal(signed(DOT_BITS), name=f"dot_{g}_{p}", reset_less=True)
                 with m.If(complete):
                     m.d.sync += corrected.eq(sum_ - offset[g])
                 m.d.comb += self.dot[g][p].eq(corrected)

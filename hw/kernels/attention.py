@@ -55,10 +55,13 @@ def key_dots(heads: int, length: int, steps: int) -> Kernel:
         Beats of a key; more than one are a packet.
     """
 
+    # As wide as it needs: bits that repeat the sign would only look like a loop to who reads the Verilog.
+    dot = SInt(1 + (length * steps * 255 * BYTE_OFFSET).bit_length())
+
     @kernel
-    def key_dots(products: Vec[Vec[UInt(16), length], heads], x: Vec[UInt(8), length]) -> Vec[SInt(DOT_BITS), heads]:
+    def key_dots(products: Vec[Vec[UInt(16), length], heads], x: Vec[UInt(8), length]) -> Vec[dot, heads]:
         sums = products.map(lambda row: row.sum()) - BYTE_OFFSET * x.sum()
-        return stream_sum(sums, SInt(DOT_BITS)) if steps > 1 else wrap(sums, SInt(DOT_BITS))
+        return stream_sum(sums, dot) if steps > 1 else wrap(sums, dot)
 
     return key_dots
 

@@ -300,11 +300,11 @@ MUTATIONS = (
         STEP_TESTS,
     ),
     Mutation(
-        "maximum of scores loses one",
+        "maximum over scores of no position",
         SCORES,
         "largest.i.payload.exists[p].eq(pipe.o.payload.tag.exists[p])",
         "largest.i.payload.exists[p].eq(1)",
-        "bench attention/steps",
+        "bench attention/positions",
     ),
     Mutation(
         "sums of weights end late",
