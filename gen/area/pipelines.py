@@ -11,7 +11,7 @@ from rtlm.gen.area.reads import Reads
 from rtlm.gen.common.cache import remembered
 from rtlm.hw import hls, kernels
 from rtlm.hw.hls import Kernel
-from rtlm.hw.hls.phase import Phase
+from rtlm.hw.hls.phase import Phase, queue_words
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.report import RESULT_DEPTH
 from rtlm.hw.kernels.attention import key_dots
@@ -125,7 +125,7 @@ def _queues(plan: Plan, index: int, tag_bits: int, max_length: int) -> Pipeline:
     elements = sum(v.type.width * len(plan.lane_indices(v)) for v in phase.elements) + tag_bits + 1
     constants = sum(v.type.width for v in phase.constants)
     total = Pipeline()
-    for width, depth in ((elements, 2 * max_length + phase.stages + following.stages), (constants, RESULT_DEPTH)):
+    for width, depth in ((elements, queue_words(phase, following, max_length)), (constants, RESULT_DEPTH)):
         kept = memory(width, depth - 1)
         pointers = 4 * depth.bit_length()
         total += Pipeline(ffs=kept.ffs + pointers, memory_luts=kept.luts + pointers, brams=kept.brams)

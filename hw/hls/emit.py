@@ -8,8 +8,10 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.hls import graph
 from rtlm.hw.hls.banks import LoadedMemory
 from rtlm.hw.hls.partition import places
+from rtlm.hw.hls.phase import queue_words
 from rtlm.hw.hls.pipeline import Pipeline
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.report import RESULT_DEPTH
@@ -114,8 +116,8 @@ class KernelComponent(wiring.Component):
             if any(v.attrs["memory"].name == name for v in plan.graph.reads)
         }
         release = {"release": 1} if self.memories else {}
-        arguments = {v.attrs["name"]: self._field(v) for v in plan.graph.args}
-        results = {name: self._field(r) for name, r in zip(plan.kernel.results, plan.fields, strict=True)}
+        arguments = {v.attrs["name"]: field_shape(v, plan.lanes) for v in plan.graph.args}
+        results = {name: field_shape(r, plan.lanes) for name, r in zip(plan.kernel.results, plan.fields, strict=True)}
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout(arguments | extra | release))),
@@ -138,9 +140,6 @@ class KernelComponent(wiring.Component):
         if "key" in (*self.plan.kernel.arguments, *self.plan.kernel.results):
             raise ValueError(f"Kernel {name} has a field key, which names a beat's packet where packets interleave.")
 
-    def _field(self, v) -> Any:
-        return data.ArrayLayout(unsigned(v.type.width), self.plan.lanes) if v.per_lane else unsigned(v.type.width)
-
     def elaborate(self, platform) -> Module:
         """Connect the phases."""
         m = Module()
@@ -162,7 +161,10 @@ class KernelComponent(wiring.Component):
             for lane in plan.lane_indices(v):
                 source = self.i.payload[v.attrs["name"]]
                 m.d.comb += first.ports[id(v), lane].eq(source if lane is None else source[lane])
-        refused = self._count_beats(m) if self._limited else Const(0, 1)
+        refused: Value = Const(0, 1)
+        if self._limited:
+            watch_length(m, self.i, self._longest, self.too_long, "packet_beats")
+            refused = self.too_long
         if self.memories:
             refused = refused | self._load(m, first)
         m.d.comb += [first.i_valid.eq(self.i.valid & ~refused), self.i.ready.eq(first.i_ready & ~refused)]
@@ -201,18 +203,6 @@ class KernelComponent(wiring.Component):
                 ]
         return ~Cat(*(loaded.available for loaded in self.memories.values())).all()
 
-    def _count_beats(self, m: Module) -> Signal:
-        """Watch the length of packets: one that outgrew the FIFO would wait for its own end for ever."""
-        length = Signal(range(max(2, self._longest)), name="packet_beats")
-        with m.If(self.i.valid & self.i.ready):
-            with m.If(self.i.payload.last):
-                m.d.sync += length.eq(0)
-            with m.Elif(length == self._longest - 1):
-                m.d.sync += self.too_long.eq(1)
-            with m.Else():
-                m.d.sync += length.eq(length + 1)
-        return self.too_long
-
     def _join(self, m: Module, a: Pipeline, b: Pipeline) -> list[Value]:
         """Connect two phases, directly once a packet, or by FIFOs for the elements and for the reductions.
 
@@ -232,7 +222,7 @@ class KernelComponent(wiring.Component):
             return []
         tail = [getattr(a, f"o_{name}") for name in a.beside]
         into = Cat(*(a.result(key) for key in elements), *tail)
-        depth = 2 * self._longest + phase.stages + b.phase.stages
+        depth = queue_words(phase, b.phase, self._longest)
         index = plan.phases.index(phase)
         beats = m.submodules[f"elements{index}"] = fifo.SyncFIFOBuffered(width=len(into), depth=depth)
         packed = Cat(*(a.result(key) for key in constants))
@@ -252,3 +242,20 @@ class KernelComponent(wiring.Component):
             Cat(*(b.ports[key] for key in constants)).eq(results.r_data),
         ]
         return [results.level != 0]
+
+
+def field_shape(v: graph.Value, lanes: int) -> Any:
+    """Return the shape of an argument or result in a payload: an array, unless all lanes share it."""
+    return data.ArrayLayout(unsigned(v.type.width), lanes) if v.per_lane else unsigned(v.type.width)
+
+
+def watch_length(m: Module, beats: Any, longest: int, too_long: Signal, name: str) -> None:
+    """Raise `too_long` where a packet goes on after its longest length: in a FIFO it would wait for its own end."""
+    length = Signal(range(max(2, longest)), name=name)
+    with m.If(beats.valid & beats.ready):
+        with m.If(beats.payload.last):
+            m.d.sync += length.eq(0)
+        with m.Elif(length == longest - 1):
+            m.d.sync += too_long.eq(1)
+        with m.Else():
+            m.d.sync += length.eq(length + 1)

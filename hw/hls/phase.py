@@ -47,6 +47,11 @@ class Phase:
         return self.depth + bool(self.reductions)
 
 
+def queue_words(before: Phase, behind: Phase, max_length: int) -> int:
+    """Return the words of the FIFO between two phases: two longest packets, and what both pipelines hold."""
+    return 2 * max_length + before.stages + behind.stages
+
+
 def held(phase: Phase) -> dict[int, int]:
     """For results, and what states are read and written from, the last stage in which they are needed."""
     ends: dict[int, int] = {}

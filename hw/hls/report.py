@@ -9,7 +9,7 @@ from typing import Protocol
 from rtlm.hw.hls.builder import SharedUnit
 from rtlm.hw.hls.graph import Value
 from rtlm.hw.hls.partition import Partitioned, explained
-from rtlm.hw.hls.phase import Phase, last_uses
+from rtlm.hw.hls.phase import Phase, last_uses, queue_words
 from rtlm.hw.hls.schedule import Activity, Buffer, Schedule
 from rtlm.hw.hls.vectors import leaves
 
@@ -63,7 +63,7 @@ def _fifos(plan: Planned) -> Iterator[Buffer]:
             bits = sum(v.type.width * len(plan.lane_indices(v)) for v in phase.elements)
             yield Buffer(
                 name=f"elements{index}",
-                words=f"2 max_length + {phase.stages + plan.phases[index + 1].stages}",
+                words=f"2 max_length + {queue_words(phase, plan.phases[index + 1], 0)}",
                 bits=bits + 1,
                 reason="what is used again behind a reduction waits for its packet's end, while the next packet "
                 "comes in",

@@ -335,3 +335,22 @@ def _build(
             shutil.copy(path, folder / path.name)
     (folder / "obj" / "simulation").rename(folder / "simulation")
     shutil.rmtree(folder / "obj")
+
+
+def main_of_folder(folder: Path, top: str, arguments: Sequence[str]) -> int:
+    """Build the Verilog of a generated folder, run the `bench.py` beside it, and return the exit code.
+
+    Parameters
+    ----------
+    folder : Path
+        Has ``<top>.v`` and ``bench.py``; results go to ``bench-results`` in it.
+    top : str
+        Name of the module.
+    arguments : sequence of str
+        The seed, if it is not 1.
+    """
+    seed = int(arguments[0]) if arguments else 1
+    build = build_cocotb((folder / f"{top}.v").read_text(), top=top, progress=print)
+    run = run_cocotb(build, module="bench", folder=folder / "bench-results", seed=seed)
+    print(f"{top}, seed {seed}: {'gates and model agree' if run.passed else run.complaint}")
+    return 0 if run.passed else 1

@@ -228,18 +228,8 @@ async def gates_equal_model(dut):
     )
 
 
-def main():
-    """Build and run."""
-    from rtlm.sim.verilator.cocotb_runner import build_cocotb, run_cocotb
-
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    top = SETTINGS["top"]
-    build = build_cocotb((HERE / f"{top}.v").read_text(), top=top, progress=print)
-    run = run_cocotb(build, module="bench", folder=HERE / "bench-results", seed=seed)
-    print(f"{top}, seed {seed}: {'gates and model agree' if run.passed else run.complaint}")
-    return 0 if run.passed else 1
-
-
 if __name__ == "__main__":
+    from rtlm.sim.verilator.cocotb_runner import main_of_folder
+
     warnings.filterwarnings("ignore", module="amaranth")
-    sys.exit(main())
+    sys.exit(main_of_folder(HERE, SETTINGS["top"], sys.argv[1:]))

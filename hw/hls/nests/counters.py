@@ -8,6 +8,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.hls.emit import field_shape
 from rtlm.hw.hls.nests.lowering import Counter, Lowered, command_arguments
 from rtlm.hw.hls.technology import Technology
 
@@ -51,7 +52,7 @@ class LoopCounters(wiring.Component):
         setup = {name: v.type.shape for name, v in lowered.setup.items()}
         self.void = "_empty" in lowered.setup
         flags = {"last": unsigned(1), "_end": unsigned(1)} | ({"_void": unsigned(1)} if self.void else {})
-        arguments = {v.attrs["name"]: self._field(v) for v in lowered.body.graph.args}
+        arguments = {v.attrs["name"]: field_shape(v, lowered.lanes) for v in lowered.body.graph.args}
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout(held | setup | extra))),
@@ -66,9 +67,6 @@ class LoopCounters(wiring.Component):
         self._ends = [Signal(name=f"end{n}") for n in levels]  # a loop is in its last beat
         self._once = [Signal(name=f"once{n}") for n in levels]  # a loop of the command has one beat
         self._registers = {id(c): _registers(c, lowered.lanes) for c in lowered.counters if c.level is not None}
-
-    def _field(self, v: Any) -> Any:
-        return data.ArrayLayout(unsigned(v.type.width), self.lowered.lanes) if v.per_lane else unsigned(v.type.width)
 
     def _last(self, n: int) -> int:
         """Largest number of beats of a loop, less one."""

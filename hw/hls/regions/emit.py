@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.hls.emit import KernelComponent
+from rtlm.hw.hls.emit import KernelComponent, watch_length
 from rtlm.hw.hls.regions import rate_gates
 from rtlm.hw.hls.regions import streams as s
 from rtlm.hw.hls.regions.parts import SHALLOW
@@ -100,19 +100,15 @@ class RegionComponent(wiring.Component):
         return m
 
     def _guarded(self, m: Module, node: s.Input) -> Any:
-        """Stream of an input, of which no packet is too long; one that is would wait for its own end in a FIFO."""
+        """Stream of an input, of which no packet is too long."""
         port, longest = getattr(self, node.name), self.plan.lengths[node, 0]
         guarded = port.signature.create(path=(f"{node.name}_guarded",))
-        beats = Signal(range(max(2, longest)), name=f"{node.name}_beats")
         m.d.comb += [
             guarded.payload.eq(port.payload),
             guarded.valid.eq(port.valid & ~self.too_long),
             port.ready.eq(guarded.ready & ~self.too_long),
         ]
-        with m.If(port.valid & port.ready):
-            m.d.sync += beats.eq(Mux(port.payload.last, 0, beats + 1))
-            with m.If(~port.payload.last & (beats == longest - 1)):
-                m.d.sync += self.too_long.eq(1)
+        watch_length(m, port, longest, self.too_long, f"{node.name}_beats")
         return guarded
 
     def _source(self, m: Module, node: s.Node, port: int) -> tuple[Any, list[Value], Value]:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from rtlm.hw.hls.banks import BANKS
+from rtlm.hw.hls.phase import queue_words
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.regions import streams as s
 from rtlm.hw.hls.report import RESULT_DEPTH
@@ -212,7 +213,7 @@ def of_kernel(plan: Plan, max_length: int, memories: Sequence[str], uses: int) -
         else:
             parts.append(Pipe(phase.stages, phase.interval, packet_end=end))
         if not final and phase.every_beat:
-            parts.append(Hold(2 * max_length + phase.stages + plan.phases[index + 1].stages))
+            parts.append(Hold(queue_words(phase, plan.phases[index + 1], max_length)))
     return Chain(parts) if len(parts) > 1 else parts[0]
 
 

@@ -135,8 +135,12 @@ class RegionPlan:
         return found
 
     @staticmethod
-    def _rate_in(node: s.Node, number: int) -> Flow:
-        column = next(c for c in node.inputs[number] if isinstance(c, s.Column))
+    def _column(node: s.Node, number: int) -> s.Column:
+        """First column of an input of a node that is a stream's; all of an input have one rate."""
+        return next(c for c in node.inputs[number] if isinstance(c, s.Column))
+
+    def _rate_in(self, node: s.Node, number: int) -> Flow:
+        column = self._column(node, number)
         return column.node.flows[column.port]
 
     def packets(self, node: s.Node, port: int) -> Fraction:
@@ -154,7 +158,7 @@ class RegionPlan:
 
     def beats_in(self, node: s.Node, number: int) -> Fraction:
         """Beats into an input of a node for each of the first input."""
-        column = next(c for c in node.inputs[number] if isinstance(c, s.Column))
+        column = self._column(node, number)
         return self.beats(column.node, column.port)
 
     def _kernel(self, node: s.Call) -> Plan:
@@ -173,7 +177,7 @@ class RegionPlan:
 
     def length_in(self, node: s.Node, number: int = 0) -> int:
         """Longest packet of an input of a node."""
-        column = next(c for c in node.inputs[number] if isinstance(c, s.Column))
+        column = self._column(node, number)
         return self.lengths[column.node, column.port]
 
     def _edges(self) -> Iterator[Edge]:
