@@ -1,20 +1,15 @@
 """The whole accelerator, from one configuration."""
 
-from amaranth.hdl import (
-    ClockDomain,
-    Const,
-    Module,
-    Mux,
-    ResetInserter,
-    ResetSignal,
-    Shape,
-    Signal,
-    Value,
-)
-from amaranth.lib import data, wiring
+from collections.abc import Callable
+from functools import partial
+
+from amaranth.hdl import Cat, ClockDomain, Module, Mux, ResetInserter, ResetSignal, Shape, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.hw.common.clock_gate import add_unit
+from rtlm.hw.common.register_slice import Handover, RegisterSlice
+from rtlm.hw.common.stages import registered
 from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
 from rtlm.hw.control.errors import Error
 from rtlm.hw.control.legality import STEP_RULES, StepLimits
@@ -120,26 +115,25 @@ class Accelerator(wiring.Component):
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
         self._connect_ports(m, reader, writer)
-        beyond = self._beyond(units)
-        self._connect_streams(m, units, beyond)
-        start, error = self._control(m, registers, units, clear, beyond)
+        slices = self._connect_streams(m, units, clear)
+        start, error = self._control(m, registers, units, slices, clear)
         m.d.comb += [
             sequencer.start.eq(start),
             sequencer.columns_active.eq(registers.columns),
             sequencer.program_base.eq(registers.program_base),
             sequencer.program_words.eq(registers.program_words),
             sequencer.program_crc.eq(registers.program_crc),
-            sequencer.matmul_idle.eq(matmul.idle),
-            sequencer.matmul_blocked.eq(matmul.blocked_activation),
-            sequencer.vector_idle.eq(vector.idle),
-            sequencer.attention_idle.eq(attention.idle),
-            sequencer.attention_phase.eq(attention.phase),
-            sequencer.writer_idle.eq(writer.idle),
+            sequencer.matmul_idle.eq(registered(m, matmul.idle, "matmul_idle")),
+            sequencer.matmul_blocked.eq(registered(m, matmul.blocked_activation, "matmul_blocked")),
+            sequencer.vector_idle.eq(registered(m, vector.idle, "vector_idle")),
+            sequencer.attention_idle.eq(registered(m, attention.idle, "attention_idle")),
+            sequencer.attention_phase.eq(registered(m, attention.phase, "attention_phase")),
+            sequencer.writer_idle.eq(registered(m, writer.idle, "writer_idle")),
             banks.clear.eq(sequencer.clear_banks),
             vector.columns_active.eq(registers.columns),
             counters.clear.eq(start),
-            counters.running.eq(sequencer.busy & (error == Error.NONE)),
-            counters.operator.eq(sequencer.operator),
+            counters.running.eq(registered(m, sequencer.busy & (error == Error.NONE), "running")),
+            counters.operator.eq(registered(m, sequencer.operator, "operator")),
         ]
         for c in range(params.columns):
             m.d.comb += [
@@ -166,13 +160,14 @@ class Accelerator(wiring.Component):
             "reader_no_room": reader.starved_credit,
             "reader_no_request": reader.no_segment,
         }
-        m.d.comb += [counters.events[name].eq(events[name]) for name in EVENTS]
+        m.d.comb += [counters.events[name].eq(registered(m, events[name], f"{name}_event")) for name in EVENTS]
         activity = data.View(ACTIVITY, self.activity)
         m.d.comb += [activity.running.eq(counters.running), activity.operator.eq(counters.operator)]
-        with m.If(reader.starved_credit):
+        ended = registered(m, sequencer.ended, "ended")
+        with m.If(counters.events.reader_no_room):
             m.d.comb += activity.requests.eq(Requests.NO_ROOM)
-        with m.Elif(reader.no_segment):
-            m.d.comb += activity.requests.eq(Mux(sequencer.ended, Requests.ENDED, Requests.NOTHING))
+        with m.Elif(counters.events.reader_no_request):
+            m.d.comb += activity.requests.eq(Mux(ended, Requests.ENDED, Requests.NOTHING))
         for i, name in enumerate(COUNTERS):
             m.d.comb += getattr(registers, name.lower()).eq(counters.values[i])
         return m
@@ -204,64 +199,56 @@ class Accelerator(wiring.Component):
             with m.If(ResetSignal("sync")):
                 m.d.comb += [port.arvalid.eq(0), port.awvalid.eq(0), port.wvalid.eq(0)]
 
-    def _connect_streams(self, m: Module, units: dict[str, wiring.Component], beyond: tuple[Value, Value]) -> None:
-        """Connect what flows between the units; requests `beyond` the address space stop here."""
+    def _connect_streams(
+        self, m: Module, units: dict[str, wiring.Component], clear: Signal
+    ) -> dict[str, wiring.Component]:
+        """Connect what flows between the units, and return the register slices between them.
+
+        Words have theirs in the sequencer's router. What is always taken has its registers in the unit it comes from.
+        A command goes over in one cycle: the bank that it fills is cleared when its unit has it.
+        """
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         banks, matmul, attention, vector = units["banks"], units["matmul"], units["attention"], units["vector"]
+        between: dict[str, tuple[stream.Interface, stream.Interface, Callable[[object], wiring.Component]]] = {
+            "segments": (sequencer.o_segments, reader.i_segments, partial(RegisterSlice, entries=1)),
+            "matmul_command": (sequencer.o_matmul, matmul.i_command, Handover),
+            "vector_command": (sequencer.o_vector, vector.i_command, Handover),
+            "attention_command": (sequencer.o_attention, attention.i_command, Handover),
+            "results": (matmul.o, vector.i_results, RegisterSlice),
+            "attention_results": (attention.o, vector.i_attention, RegisterSlice),
+            "writes": (vector.o_writes, writer.i, partial(RegisterSlice, entries=1)),
+        }
+        slices = {}
+        for name, (source, sink, make) in between.items():
+            slices[name] = part = make(source.payload.shape())
+            m.submodules[f"{name}_slice"] = ResetInserter(clear)(part)
+            wiring.connect(m, source, part.i)
+            m.d.comb += [sink.valid.eq(part.o.valid), part.o.ready.eq(sink.ready)]
+            # Addresses may be wider on the bus's side.
+            m.d.comb += [sink.p[field].eq(part.o.p[field]) for field, _ in source.payload.shape()]
         wiring.connect(m, reader.o_words, sequencer.i_words)
         wiring.connect(m, reader.o_program, sequencer.i_program)
         wiring.connect(m, sequencer.o_matmul_words, matmul.i_words)
         wiring.connect(m, sequencer.o_attention_words, attention.i_words)
         wiring.connect(m, sequencer.o_vector_words, vector.i_words)
-        wiring.connect(m, sequencer.o_matmul, matmul.i_command)
-        wiring.connect(m, sequencer.o_vector, vector.i_command)
-        wiring.connect(m, sequencer.o_attention, attention.i_command)
         wiring.connect(m, matmul.read, banks.read)
-        wiring.connect(m, matmul.o, vector.i_results)
-        wiring.connect(m, attention.o, vector.i_attention)
         wiring.connect(m, vector.o_bank, banks.i_write)
         wiring.connect(m, vector.o_scale, banks.i_scale)
         wiring.connect(m, vector.o_local, attention.i_local)
-        # Beat addresses are as wide as the address space needs on one side and 32 bits on the other; what does not fit
-        # waits in front of the bus until the error it is has stopped the step.
-        segment, target = sequencer.o_segments, reader.i_segments
-        read_beyond, write_beyond = beyond
-        m.d.comb += [
-            target.valid.eq(segment.valid & ~read_beyond),
-            segment.ready.eq(target.ready & ~read_beyond),
-            target.payload.address.eq(segment.payload.address),
-            target.payload.words.eq(segment.payload.words),
-            target.payload.kind.eq(segment.payload.kind),
-            writer.i.valid.eq(vector.o_writes.valid & ~write_beyond),
-            vector.o_writes.ready.eq(writer.i.ready & ~write_beyond),
-            writer.i.payload.address.eq(vector.o_writes.payload.address),
-            writer.i.payload.data.eq(vector.o_writes.payload.data),
-            writer.i.payload.strobe.eq(vector.o_writes.payload.strobe),
-            writer.i.payload.last.eq(vector.o_writes.payload.last),
-        ]
-
-    def _beyond(self, units: dict[str, wiring.Component]) -> tuple[Value, Value]:
-        """Return whether a read and whether a write waits whose beat address lies behind the address space."""
-        bits = unit_params(self.params).reader.beat_bits
-        requests = (units["sequencer"].o_segments, units["vector"].o_writes)
-        read, write = (
-            request.valid & request.payload.address[bits:].any() if bits < len(request.payload.address) else Const(0)
-            for request in requests
-        )
-        return read, write
+        return slices
 
     def _control(
         self,
         m: Module,
         registers: RegisterFile,
         units: dict[str, wiring.Component],
+        slices: dict[str, wiring.Component],
         clear: Signal,
-        beyond: tuple[Value, Value],
     ) -> tuple[Signal, Signal]:
         """Start, end, errors and reset; give the start pulse and the error."""
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
         control, status = registers.control, registers.status
-        start, done, error = Signal(), Signal(), Signal(Error)
+        begins, start, done, error = Signal(), Signal(), Signal(), Signal(Error)
         m.submodules.step_check = check = StepCheck(
             StepLimits(columns=self.params.columns, context_limit=self.params.context_limit)
         )
@@ -272,63 +259,72 @@ class Accelerator(wiring.Component):
                 check.history[c].eq(registers.history[c]),
                 check.local_first[c].eq(registers.local_first[c]),
             ]
-        resetting = Signal()
-        reset_cycles = Signal(2)
+        resetting, busy = Signal(), Signal()
+        reset_cycles = Signal(range(RESET_CYCLES + 1))
         m.d.comb += [
             registers.id.eq(ID_VALUE),
             registers.version.eq(VERSION_VALUE),
             registers.config_hash_low.eq(self.params.config_hash & 0xFFFFFFFF),
             registers.config_hash_high.eq(self.params.config_hash >> 32),
             registers.error.eq(error),
-            status.busy.eq(sequencer.busy & (error == Error.NONE)),
+            status.busy.eq(registered(m, (begins | busy) & (error == Error.NONE), "status_busy")),
             status.done.eq(done),
-            status.error.eq(error != Error.NONE),
+            status.error.eq(registered(m, error != Error.NONE, "status_error")),
             status.resetting.eq(resetting),
             self.irq.eq(done | (error != Error.NONE)),
-            clear.eq(reset_cycles != 0),
             reader.drain.eq(clear),
             writer.drain.eq(clear),
             reader.limit.eq(registers.limit),
             writer.limit.eq(registers.limit),
-            # Also behind an error, until a reset: what still runs must not meet other registers.
-            registers.locked.eq(sequencer.busy | resetting),
-            start.eq(control.start & ~sequencer.busy & ~check.broken.any() & (error == Error.NONE) & ~resetting),
+            busy.eq(sequencer.busy | start),
+            begins.eq(control.start & ~busy & ~check.broken.any() & (error == Error.NONE) & ~resetting),
         ]
-        with m.If(start):
+        m.d.sync += [
+            start.eq(begins),
+            # Also behind an error, until a reset: what still runs must not meet other registers.
+            registers.locked.eq(begins | busy | resetting),
+        ]
+        with m.If(begins):
             m.d.sync += [
                 sequencer.no_logits.eq(control.no_logits),
                 sequencer.store_logits.eq(control.store_logits),
             ]
-        with m.If(sequencer.done):
+        with m.If(registered(m, sequencer.done, "step_done")):
             m.d.sync += done.eq(1)
-        with m.If(control.clear_done | start):
+        with m.If(control.clear_done | begins):
             m.d.sync += done.eq(0)
 
         idle_cycles = Signal(32)
-        progress = (reader.o_words.valid & reader.o_words.ready) | (writer.i.valid & writer.i.ready) | ~sequencer.busy
-        m.d.sync += idle_cycles.eq(Mux(progress, 0, idle_cycles + 1))
-        read_beyond, write_beyond = beyond
+        moves = [each.valid & each.ready for each in (reader.o_words, slices["writes"].i)]
+        m.d.sync += idle_cycles.eq(Mux(Cat(moves).any() | ~busy, 0, idle_cycles + 1))
         causes = [
             (sequencer.fault == Fault.ILLEGAL_INSTRUCTION, Error.ILLEGAL_INSTRUCTION),
             (sequencer.fault == Fault.PROGRAM_CHECKSUM, Error.PROGRAM_CHECKSUM),
             (reader.error == BusFault.RESPONSE, Error.READ_RESPONSE),
-            ((reader.error == BusFault.LIMIT) | read_beyond, Error.READ_LIMIT),
+            (reader.error == BusFault.LIMIT, Error.READ_LIMIT),
             (reader.error == BusFault.ALIGNMENT, Error.READ_ALIGNMENT),
             (writer.error == BusFault.RESPONSE, Error.WRITE_RESPONSE),
-            ((writer.error == BusFault.LIMIT) | write_beyond, Error.WRITE_LIMIT),
+            (writer.error == BusFault.LIMIT, Error.WRITE_LIMIT),
             (writer.error == BusFault.ALIGNMENT, Error.WRITE_ALIGNMENT),
             ((idle_cycles == registers.watchdog) & (registers.watchdog != 0), Error.WATCHDOG),
-            (control.start & sequencer.busy, Error.START_WHILE_BUSY),
+            (control.start & busy, Error.START_WHILE_BUSY),
             *((control.start & check.broken[i], rule.error) for i, rule in enumerate(STEP_RULES)),
         ]
         with m.If((error == Error.NONE) & ~resetting):
             for cause, code in reversed(causes):
                 with m.If(cause):
                     m.d.sync += error.eq(code)
-        with m.If(reset_cycles != 0):
-            m.d.sync += reset_cycles.eq(reset_cycles - 1)
-        with m.Elif(resetting & reader.idle & writer.idle):
+        quiet = [registered(m, unit.idle, f"{name}_quiet") for name, unit in (("reader", reader), ("writer", writer))]
+        with m.If(clear):
+            m.d.sync += [reset_cycles.eq(reset_cycles - 1), clear.eq(reset_cycles != 1)]
+        with m.Elif(resetting & Cat(quiet).all()):
             m.d.sync += resetting.eq(0)
         with m.If(control.reset):
-            m.d.sync += [resetting.eq(1), reset_cycles.eq(RESET_CYCLES), error.eq(Error.NONE), done.eq(0)]
+            m.d.sync += [
+                resetting.eq(1),
+                clear.eq(1),
+                reset_cycles.eq(RESET_CYCLES),
+                error.eq(Error.NONE),
+                done.eq(0),
+            ]
         return start, error

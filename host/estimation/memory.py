@@ -7,11 +7,11 @@ from rtlm.host.runtime.simulated_memory import simulated_memory
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim.memory.dram import Dram
 
-ADDRESS_CYCLES = 4
-"""From a segment to its address on the ports (`StreamReader`)."""
+ADDRESS_CYCLES = 5
+"""From a segment to its address on the ports (`StreamReader`, a register slice)."""
 
-WORD_CYCLES = 2
-"""From the last beat of a word to the word (`StreamReader`)."""
+WORD_CYCLES = 3
+"""From the last beat of a word to the word at its unit (`StreamReader`, `WordRouter`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

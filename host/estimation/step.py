@@ -24,11 +24,17 @@ from rtlm.hw.vector.epilogue import Epilogue
 DECODE_CYCLES = 4
 """From one instruction's segment to the next one's (`Sequencer`)."""
 
-DISPATCH_CYCLES = 2
+DISPATCH_CYCLES = 3
 """From an instruction's hand-over to the next one's (`Sequencer`)."""
 
 COMMAND_CYCLES = 2
 """From a command's hand-over to the first word or value that its unit takes."""
+
+SLICE_CYCLES = 1
+"""Of the register slice between two units (`RegisterSlice`)."""
+
+REST_CYCLES = 2
+"""From the cycle in which the last unit comes to rest to the hand-over of attention (`Sequencer`)."""
 
 BANK_CYCLES = 2
 """From a block's write to the word that is multiplied with it."""
@@ -320,8 +326,8 @@ class _Timer:
         state.complete = max(accepted, blocks, scalar) + 1
         # Results: behind the first row group, the description of the matrix, the results and the epilogue before it.
         first = max(
-            self.words.time + times.matmul,
-            state.complete + 2 + times.result_order,
+            self.words.time + times.matmul + SLICE_CYCLES,
+            state.complete + 2 + times.result_order + SLICE_CYCLES,
             state.results_end,
             begin + COMMAND_CYCLES,
         )
@@ -333,15 +339,15 @@ class _Timer:
         self._wait(operator, first + results - kept - times.matmul)
         state.front_end = self.words.time
         tail = (min(group_rows, instruction.rows) + (active - 1) * packet) / lanes
-        state.results_end = max(first + results, state.front_end + times.matmul + tail)
+        state.results_end = max(first + results, state.front_end + times.matmul + SLICE_CYCLES + tail)
         self._epilogue(instruction.epilogue, state.results_end)
 
     def _attention(self, instruction: Instruction) -> None:
         state, times = self.state, self.units
         attention = times.params.attention
         rest = max(state.dispatched, state.results_end, state.settled, state.stored, state.attention_end, state.loaded)
-        self._wait(Operator.ROPE, rest + 1)
-        state.dispatched = rest + 1 + DISPATCH_CYCLES
+        self._wait(Operator.ROPE, rest + REST_CYCLES)
+        state.dispatched = rest + REST_CYCLES + DISPATCH_CYCLES
         group = instruction.group
         prepare = max(group + attention.beat_cycles + QUERY_CYCLES, group + 2 + times.query_scale)
         sums_free = output = self.words.time
@@ -372,7 +378,7 @@ class _Timer:
                 output = max(self.words.time + times.weight_sums, sums_free) + times.output_start
                 output += group * attention.head_dim / attention.vector_lanes
                 sums_free = output
-        state.attention_end = output + times.output
+        state.attention_end = output + times.output + SLICE_CYCLES
         self._epilogue(instruction.epilogue, state.attention_end)
         # Until the last result the cycles count to the product with the values.
         self._wait(Operator.PV, state.attention_end)
@@ -380,4 +386,4 @@ class _Timer:
     def _end(self) -> None:
         state = self.state
         last = max(state.dispatched, state.results_end, state.settled, state.stored)
-        self._wait(self.operator, last + SETTLE_CYCLES + 1)
+        self._wait(self.operator, last + SETTLE_CYCLES + REST_CYCLES)

@@ -12,6 +12,13 @@ def held_flag(m: Module, flag: Value, name: str = "valid") -> Signal:
     return held
 
 
+def registered(m: Module, value: Any, name: str) -> Any:
+    """Return a value one cycle later: a register, without reset, of the value's shape."""
+    later = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += later.eq(value)
+    return later
+
+
 def held_value(m: Module, enable: Value, value: Any, name: str) -> Any:
     """Return a value as it was when `enable` was last high: a register, without reset, of the value's shape."""
     held = Signal(value.shape(), name=name, reset_less=True)

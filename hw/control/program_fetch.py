@@ -61,7 +61,8 @@ class ProgramFetch:
         checked_bits = min(INSTRUCTION.size, 8 * params.word_bytes // params.beats_per_word)
         per_instruction = INSTRUCTION.size // checked_bits
         left_to_check = Signal(range(per_word * per_instruction + 1), name="program_unpacked")
-        full = left_to_check != 0
+        empty = Signal(init=1, name="program_empty")
+        full = ~empty
         whole, moves = full, full & queue.w_rdy
         if per_instruction > 1:
             whole = full & (left_to_check[: exact_log2(per_instruction)] == 0)
@@ -69,7 +70,7 @@ class ProgramFetch:
         m.d.comb += [
             queue.w_data.eq(word[: INSTRUCTION.size]),
             queue.w_en.eq(whole),
-            ports.i_program.ready.eq(~full),
+            ports.i_program.ready.eq(empty),
         ]
         m.submodules.check = check = PROGRAM_CRC(data_width=checked_bits).create()
         m.d.comb += [
@@ -80,8 +81,12 @@ class ProgramFetch:
             self.wrong.eq((ports.program_crc != 0) & (check.crc != ports.program_crc)),
         ]
         with m.If(moves):
-            m.d.sync += left_to_check.eq(left_to_check - 1)
+            m.d.sync += [left_to_check.eq(left_to_check - 1), empty.eq(left_to_check == 1)]
             if len(word) > checked_bits:
                 m.d.sync += word.eq(word >> checked_bits)
-        with m.If(ports.i_program.valid & ports.i_program.ready):
-            m.d.sync += [word.eq(ports.i_program.payload), left_to_check.eq(per_word * per_instruction)]
+        with m.If(ports.i_program.valid & empty):
+            m.d.sync += [
+                word.eq(ports.i_program.payload),
+                left_to_check.eq(per_word * per_instruction),
+                empty.eq(0),
+            ]

@@ -1,8 +1,9 @@
 """Hands the words that come from memory, in order, to the units they were read for."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.control.isa import Operator
 
 
@@ -22,7 +23,8 @@ class WordRouter(wiring.Component):
     """Send runs of words to their destinations.
 
     Protocol: `i_route` lists the runs in the order of the words; words wait until their run is known.
-    Latency: none between `i_words` and an output. Throughput: one word a cycle, also across runs.
+    Words and all handshakes come from registers.
+    Latency: a cycle from `i_words` to an output. Throughput: one word a cycle, also across runs.
     `active` says that a run is known and not at its end, `operator` to which operator it (or the last one) belongs.
 
     Parameters
@@ -59,29 +61,32 @@ class WordRouter(wiring.Component):
         ]
         following = Signal(ROUTE)
         m.d.comb += following.as_value().eq(routes.r_data)
-        destination = Signal(Destination)
-        remaining = Signal(32)
         outputs = {
             Destination.MATMUL: self.o_matmul,
             Destination.ATTENTION: self.o_attention,
             Destination.VECTOR: self.o_vector,
         }
-        for code, output in outputs.items():
-            chosen = (destination == code) & (remaining != 0)
-            m.d.comb += [
-                output.payload.eq(self.i_words.payload),
-                output.valid.eq(self.i_words.valid & chosen),
-            ]
-            with m.If(chosen):
-                m.d.comb += self.i_words.ready.eq(output.ready)
+        word = data.StructLayout({"to": len(outputs), "word": len(self.i_words.payload)})
+        m.submodules.words = words = RegisterSlice(word)
+        destination = Signal(len(outputs))
+        remaining = Signal(32)
         moved = Signal()
-        m.d.comb += [moved.eq(self.i_words.valid & self.i_words.ready), self.active.eq(remaining != 0)]
-        with m.If((remaining == 0) | (moved & (remaining == 1))):
+        m.d.comb += [
+            words.i.valid.eq(self.i_words.valid & self.active),
+            words.i.p.to.eq(destination),
+            words.i.p.word.eq(self.i_words.payload),
+            self.i_words.ready.eq(words.i.ready & self.active),
+            moved.eq(self.i_words.valid & self.i_words.ready),
+            words.o.ready.eq(Cat(words.o.p.to[code.value] & output.ready for code, output in outputs.items()).any()),
+        ]
+        for code, output in outputs.items():
+            m.d.comb += [output.payload.eq(words.o.p.word), output.valid.eq(words.o.valid & words.o.p.to[code.value])]
+        with m.If(~self.active | (moved & (remaining == 1))):
             m.d.comb += routes.r_en.eq(1)
-            m.d.sync += remaining.eq(0)
+            m.d.sync += self.active.eq(routes.r_rdy & (following.words != 0))
             with m.If(routes.r_rdy):
                 m.d.sync += [
-                    destination.eq(following.destination),
+                    destination.eq(1 << following.destination.as_value()),
                     self.operator.eq(following.operator),
                     remaining.eq(following.words),
                 ]

@@ -179,7 +179,13 @@ class Sequencer(wiring.Component):
                 m.next = "compute the address"
             with m.State("compute the address"):
                 m.d.sync += base.eq(current.address + index * current.aux)
-                m.d.comb += [issued.w_data.eq(current), issued.w_en.eq(~illegal)]
+                passed_on = Signal(INSTRUCTION, name="passed_on")
+                m.d.comb += [
+                    passed_on.eq(current),
+                    passed_on.store.eq(current.store & self.store_logits),
+                    issued.w_data.eq(passed_on),
+                    issued.w_en.eq(~illegal),
+                ]
                 with m.Switch(current.opcode):
                     with m.Case(Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL):
                         m.next = "request words"
@@ -250,7 +256,7 @@ class Sequencer(wiring.Component):
             vector.column.eq(head.column),
             vector.imm0.eq(head.imm0),
             vector.imm1.eq(head.imm1),
-            vector.store.eq(head.store & self.store_logits),
+            vector.store.eq(head.store),
             vector.address.eq(head.aux),
             unit_done.eq(
                 sent_unit
@@ -271,7 +277,7 @@ class Sequencer(wiring.Component):
             with m.Case(Epilogue.SWIGLU, Epilogue.QUANTISE):
                 m.d.comb += fills.eq(0b10)
         started = Signal()
-        m.d.comb += self.clear_banks.eq(Mux(started, fills, 0))
+        m.d.sync += self.clear_banks.eq(Mux(started, fills, 0))
         with m.FSM(name="dispatch"):
             with m.State("next instruction"), m.If(issued.r_rdy), m.Switch(head.opcode):
                 with m.Case(Opcode.LOAD, Opcode.EMBED):

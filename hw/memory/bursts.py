@@ -7,7 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
-from rtlm.hw.common.layouts import SegmentKind, segment_layout
+from rtlm.hw.common.layouts import ADDRESS_BITS, SegmentKind, segment_layout
 from rtlm.hw.memory.axi import AXI4Read, Burst, BusFault
 from rtlm.hw.memory.striping import Striping
 
@@ -80,8 +80,8 @@ class ReaderParams:
 
     @property
     def segment(self) -> data.StructLayout:
-        """Payload of the segment stream."""
-        return segment_layout(self.beat_bits)
+        """Payload of the segment stream; an address beyond the address space is beyond the limit, too."""
+        return segment_layout(max(self.beat_bits, ADDRESS_BITS))
 
     @property
     def burst(self) -> data.StructLayout:

@@ -161,29 +161,26 @@ class StreamReader(wiring.Component):
             m.d.sync += room.eq(room + read - Mux(admit, burst.more + 1, 0))
 
         # The memories' output registers are the output register of the whole buffer.
-        valid = Signal()
-        program = Signal()
+        outputs = (self.o_words, self.o_program)
         passed = Signal(range(max(params.burst_words, 2)))
         matches = Signal()
         advance = Signal()
         m.d.comb += [
-            advance.eq(~valid | Mux(program, self.o_program.ready, self.o_words.ready)),
+            advance.eq(all_of([~output.valid | output.ready for output in outputs])),
             read.eq(advance & all_of(all_arrived)),
-            self.o_words.valid.eq(valid & ~program),
-            self.o_program.valid.eq(valid & program),
         ]
         word = Cat(port.beats[beat] for beat in range(params.beats_per_word) for port in ports)
-        m.d.comb += [self.o_words.payload.eq(word), self.o_program.payload.eq(word)]
+        m.d.comb += [output.payload.eq(word) for output in outputs]
         with m.If(read):
             m.d.comb += matches.eq(programs.r_rdy & ((found.first + passed)[: len(reserved)] == next_word[:-1]))
-            m.d.sync += [valid.eq(1), next_word.eq(next_word + 1), program.eq(matches)]
+            m.d.sync += [self.o_words.valid.eq(~matches), self.o_program.valid.eq(matches), next_word.eq(next_word + 1)]
             with m.If(matches):
                 m.d.sync += passed.eq(passed + 1)
                 with m.If(passed == found.more):
                     m.d.comb += programs.r_en.eq(1)
                     m.d.sync += passed.eq(0)
         with m.Elif(advance):
-            m.d.sync += valid.eq(0)
+            m.d.sync += [output.valid.eq(0) for output in outputs]
 
         busy, nothing = Signal(), Signal()
         m.d.comb += [
@@ -201,7 +198,7 @@ class StreamReader(wiring.Component):
             with m.Elif(splitter.fault != BusFault.NONE):
                 m.d.sync += self.error.eq(splitter.fault)
         with m.If(flush):
-            state = (queued, room, reserved, next_word, valid, program, passed)
+            state = (queued, room, reserved, next_word, passed, *(output.valid for output in outputs))
             m.d.sync += [register.eq(register.init) for register in state]
             m.d.sync += [self.error.eq(BusFault.NONE), draining.eq(self.drain | busy)]
         return m

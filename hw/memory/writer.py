@@ -7,7 +7,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
-from rtlm.hw.common.layouts import word_write_layout
+from rtlm.hw.common.layouts import ADDRESS_BITS, word_write_layout
 from rtlm.hw.memory.axi import AXI4Write, Burst, BusFault, forward
 from rtlm.hw.memory.striping import Striping
 
@@ -71,8 +71,8 @@ class WriterParams:
 
     @property
     def payload(self) -> data.StructLayout:
-        """Payload of the input stream."""
-        return word_write_layout(self.beat_bits, self.word_bytes)
+        """Payload of the input stream; an address beyond the address space is beyond the limit, too."""
+        return word_write_layout(max(self.beat_bits, ADDRESS_BITS), self.word_bytes)
 
     @property
     def axi(self) -> AXI4Write:

@@ -65,16 +65,18 @@ class PacketCollector(wiring.Component):
         scale = Signal(16, reset_less=True)
         tag = Signal(params.packet_tag, reset_less=True)
         first = Signal(init=1)
-        full, fresh = Signal(), Signal()
+        full = Signal()
         take = self.i.valid & self.i.ready
-        to_bank = (tag.destination == Destination.BANK_0) | (tag.destination == Destination.BANK_1)
-        to_row = Signal()
+        ends = take & self.i.p.last
+        to = self.i.p.tag.destination
+        to_bank = (to == Destination.BANK_0) | (to == Destination.BANK_1)
+        second, to_row = Signal(), Signal()
         m.d.comb += [
             to_row.eq((tag.destination == Destination.KEY) | (tag.destination == Destination.VALUE)),
             self.done.eq(full & (~to_row | self.o_row.ready)),
             self.i.ready.eq(~full | self.done),
         ]
-        m.d.sync += fresh.eq(take & self.i.p.last)
+        m.d.sync += [self.o_bank.valid.eq(ends & to_bank), self.o_local.valid.eq(ends & ~to_bank)]
         with m.If(take):
             lanes = [self.i.p.q[lane].as_signed() for lane in range(params.lanes)]
             incoming = Cat(self.i.p.q[lane] for lane in range(params.lanes))
@@ -83,10 +85,13 @@ class PacketCollector(wiring.Component):
                 suma.eq(sum_tree(lanes) + Mux(first, 0, suma)),
                 first.eq(self.i.p.last),
             ]
-            with m.If(self.i.p.last):
-                m.d.sync += [scale.eq(self.i.p.scale), tag.eq(self.i.p.tag)]
-        with m.If(take & self.i.p.last):
-            m.d.sync += full.eq(1)
+        with m.If(ends):
+            m.d.sync += [
+                scale.eq(self.i.p.scale),
+                tag.eq(self.i.p.tag),
+                second.eq(to == Destination.BANK_1),
+                full.eq(1),
+            ]
         with m.Elif(self.done):
             m.d.sync += full.eq(0)
 
@@ -95,15 +100,13 @@ class PacketCollector(wiring.Component):
         kind = Signal(unsigned(2))
         m.d.comb += [
             kind.eq(Value.cast(tag.destination)[:2]),
-            self.o_bank.valid.eq(fresh & to_bank),
-            bank.bank.eq(tag.destination == Destination.BANK_1),
+            bank.bank.eq(second),
             bank.column.eq(tag.column),
             bank.block.eq(tag.index),
             bank.last_column.eq(tag.last_column),
             bank.a.eq(codes[size - 8 * BLOCK :]),
             bank.s.eq(scale),
             bank.suma.eq(suma),
-            self.o_local.valid.eq(fresh & ~to_bank),
             Value.cast(local.kind).eq(kind),
             local.column.eq(tag.column),
             local.head.eq(tag.index),

@@ -112,7 +112,7 @@ class ReaderProof(Harness):
         m.submodules.reader = reader = StreamReader(params)
         self.constant(m, self.position)
         shift = params.beats_per_word.bit_length() - 1
-        segment, number = self.i.payload, Signal(params.beat_bits)
+        segment, number = self.i.payload, Signal(len(self.i.payload.address))
         m.d.comb += [
             reader.i_segments.valid.eq(self.i.valid),
             reader.i_segments.payload.eq(segment),

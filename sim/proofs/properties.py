@@ -9,7 +9,14 @@ from amaranth.lib import fifo
 from rtlm.sim.proofs.burst_proofs import LimitProof, PortProof, SplitterProof
 from rtlm.sim.proofs.memory_width_proofs import ReaderProof, WriterProof
 from rtlm.sim.proofs.prover import Property
-from rtlm.sim.proofs.stream_proofs import PipelineProof, PrefetchProof, QueueProof, RouterProof
+from rtlm.sim.proofs.stream_proofs import (
+    HandoverProof,
+    PipelineProof,
+    PrefetchProof,
+    QueueProof,
+    RouterProof,
+    SliceProof,
+)
 
 WIDTHS = {"width-1": (1, 1), "width-2": (1, 2), "width-4": (1, 4), "ports-2": (2, 1)}
 """Ports, and beats of a word, for which the converters of widths are proved."""
@@ -33,6 +40,26 @@ PROPERTIES = (
         claim="amaranth's SyncFIFOBuffered at depth 4 (sequencer, router): the same.",
         make=lambda: QueueProof(fifo.SyncFIFOBuffered, 4),
         depth=13,
+    ),
+    Property(
+        name="slice",
+        claim="A register slice holds its output while it waits; nothing is lost, repeated or reordered.",
+        make=lambda: SliceProof(2),
+        depth=16,
+    ),
+    Property(
+        name="slice-half",
+        claim="The same of a register slice of one entry.",
+        make=lambda: SliceProof(1),
+        depth=16,
+        induction=4,
+    ),
+    Property(
+        name="handover",
+        claim="A command goes over once, in the same cycle for both sides.",
+        make=HandoverProof,
+        depth=12,
+        induction=3,
     ),
     Property(
         name="router",

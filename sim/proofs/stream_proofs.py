@@ -4,6 +4,7 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In
 from rtlm.hw import hls
 from rtlm.hw.common.layouts import SegmentKind
+from rtlm.hw.common.register_slice import Handover, RegisterSlice
 from rtlm.hw.control.router import WordRouter
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
@@ -79,9 +80,11 @@ class RouterProof(Harness):
         self.held(m, self.route_valid, router.i_route.ready, self.route, Assume)
         outputs = (router.o_matmul, router.o_attention, router.o_vector)
         m.d.comb += [output.ready.eq(bit) for output, bit in zip(outputs, self.ready, strict=True)]
-        # A model of the runs that are waiting, the oldest first: three can be inside (one active, two queued).
+        # A model of the runs that are waiting, the oldest first: three can be inside (one active, two queued), and of
+        # the two words inside, the older one first.
         runs = [Signal(5, name=f"run{n}") for n in range(4)]
-        waiting, moved = Signal(3), Signal()
+        inside = [Signal(2, name=f"inside{n}") for n in range(2)]
+        waiting, held, moved, given = Signal(3), Signal(2), Signal(), Signal()
         accepted = router.i_route.valid & router.i_route.ready
         m.d.comb += moved.eq(router.i_words.valid & router.i_words.ready)
         finished = moved & (runs[0][2:] == 1)
@@ -95,14 +98,19 @@ class RouterProof(Harness):
         m.d.comb += Assert(waiting <= len(runs))
         with m.If(moved):
             m.d.sync += count.eq(count + 1)
-            m.d.comb += Assert(waiting != 0)
+            m.d.comb += [Assert(waiting != 0), Assert(held < len(inside))]
+        m.d.comb += given.eq(Cat(output.valid & output.ready for output in outputs).any())
+        m.d.sync += held.eq(held + moved - given)
+        with m.If(given):
+            m.d.sync += inside[0].eq(inside[1])
+        for n, destination in enumerate(inside):
+            with m.If(moved & (held == n + given)):
+                m.d.sync += destination.eq(runs[0][:2])
+        m.d.comb += Assert(Cat(output.valid for output in outputs).any() == (held != 0))
         for code, output in enumerate(outputs):
-            taken = output.valid & output.ready
+            self.held(m, output.valid, output.ready, output.payload, Assert)
             with m.If(output.valid):
-                m.d.comb += [Assert(runs[0][:2] == code), Assert(output.payload == count)]
-            with m.If(taken):
-                m.d.comb += Assert(moved)
-        m.d.comb += Assert(moved == Cat(output.valid & output.ready for output in outputs).any())
+                m.d.comb += [Assert(inside[0] == code), Assert(output.payload == (count - held)[:4])]
         return m
 
 
@@ -110,6 +118,68 @@ class RouterProof(Harness):
 def increment(x: UInt(3)) -> UInt(3):
     """A pipeline whose values can be counted."""
     return hls.wrap(x + 1, UInt(3))
+
+
+class SliceProof(Harness):
+    """A register slice loses, repeats and reorders nothing, holds its output, and has as many entries as it says."""
+
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+        super().__init__({"valid": In(1), "ready": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = self.base()
+        m.submodules.slice = part = RegisterSlice(3, entries=self._entries)
+        sent, received, inside = Signal(3), Signal(3), Signal(3)
+        m.d.comb += [
+            part.i.valid.eq(self.valid),
+            part.i.payload.eq(sent),
+            part.o.ready.eq(self.ready),
+            inside.eq(sent - received),
+            Assert(inside <= self._entries),
+            Assert(part.i.ready == (inside < self._entries)),
+            Assert(part.o.valid == (inside != 0)),
+        ]
+        self.held(m, self.valid, part.i.ready, sent, Assume)
+        self.held(m, part.o.valid, part.o.ready, part.o.payload, Assert)
+        with m.If(part.i.valid & part.i.ready):
+            m.d.sync += sent.eq(sent + 1)
+        with m.If(part.o.valid & part.o.ready):
+            m.d.sync += received.eq(received + 1)
+        with m.If(part.o.valid):
+            m.d.comb += Assert(part.o.payload == received)
+        return m
+
+
+class HandoverProof(Harness):
+    """What is offered goes over once, in one cycle for both sides, to a sink that is then ready."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": In(1), "payload": In(3), "ready": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = self.base()
+        m.submodules.handover = part = Handover(3)
+        m.d.comb += [part.i.valid.eq(self.valid), part.i.payload.eq(self.payload), part.o.ready.eq(self.ready)]
+        self.held(m, self.valid, part.i.ready, self.payload, Assume)
+        # The sink stays ready for what it was ready for.
+        waited = Signal()
+        m.d.sync += waited.eq(self.valid & self.ready & ~part.o.valid)
+        with m.If(self.past & waited):
+            m.d.comb += Assume(self.ready)
+        taken = part.o.valid & part.o.ready
+        m.d.comb += [
+            Assert(taken == (part.i.valid & part.i.ready)),
+            Assert(~part.o.valid | part.o.ready),
+            Assert(part.o.payload == self.payload),
+        ]
+        # An offer that the sink is ready for is gone two cycles later.
+        before = Signal()
+        m.d.sync += before.eq(waited & ~taken)
+        m.d.comb += Assert(~before)
+        return m
 
 
 class PipelineProof(Harness):

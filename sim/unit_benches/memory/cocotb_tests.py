@@ -15,6 +15,7 @@ from rtlm.hw.memory import BusFault
 from rtlm.hw.registers import Access
 from rtlm.sim.unit_benches.memory.bench import REGISTERS
 from rtlm.sim.unit_benches.memory.peers import (
+    ADDRESS,
     BEATS,
     DATA,
     READER,
@@ -225,8 +226,8 @@ async def faults_stop_and_drain_recovers(dut):
     await bench.drain()
 
     if BEATS > 1:
-        await bench.send("i_segments", 1 | 1 << READER.beat_bits)
-        await bench.send("i", 1 | (1 << WORD) - 1 << READER.beat_bits + 8 * WORD)
+        await bench.send("i_segments", 1 | 1 << ADDRESS)
+        await bench.send("i", 1 | (1 << WORD) - 1 << ADDRESS + 8 * WORD)
         await bench.until(lambda: reader_error() and writer_error())
         assert reader_error() == noted("reader", BusFault.ALIGNMENT)
         assert writer_error() == noted("writer", BusFault.ALIGNMENT)

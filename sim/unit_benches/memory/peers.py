@@ -17,6 +17,8 @@ READER, WRITER = PARAMS.reader, PARAMS.writer
 STRIPING = READER.striping
 WORD = READER.word_bytes
 BEATS = READER.beats_per_word
+ADDRESS = READER.segment["words"].offset
+"""Bits of the address of a request."""
 MEMORY_BYTES = 1 << READER.address_bits
 WORDS = MEMORY_BYTES // WORD
 STRIPE_WORDS = READER.burst_words
@@ -129,7 +131,7 @@ def pauses(rng, probability):
 
 def segment_payload(word, words, kind=DATA):
     """Return what asks for words of memory."""
-    return word * BEATS | words << READER.beat_bits | kind << (READER.beat_bits + 32)
+    return word * BEATS | words << ADDRESS | kind << (ADDRESS + 32)
 
 
 class Bench:
@@ -218,9 +220,8 @@ class Bench:
 
     async def write(self, word, data, strobe, last, gap=0.0):
         """Write a word."""
-        bits = READER.beat_bits
-        payload = word * BEATS | strobe << bits
-        payload |= (int.from_bytes(data, "little") | last << 8 * WORD) << (bits + WORD)
+        payload = word * BEATS | strobe << ADDRESS
+        payload |= (int.from_bytes(data, "little") | last << 8 * WORD) << (ADDRESS + WORD)
         await self.send("i", payload, gap=gap)
 
     def budget(self, words, *, transfers=0, gap=0.0):

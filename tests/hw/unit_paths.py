@@ -1,0 +1,127 @@
+"""Combinational paths of a netlist, by the units whose logic they go through."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rtlm.gen.synthesis import yosys
+
+COMMANDS = (
+    "read_rtlil netlist.il",
+    "hierarchy -top {top}",
+    "proc",
+    "opt_expr",
+    "opt_clean",
+    "flatten",
+    "opt_expr",
+    "opt_clean -purge",
+    "write_json netlist.json",
+)
+
+BITWISE = {"$not", "$pos", "$and", "$or", "$xor", "$xnor", "$mux"}
+"""Cells each of whose output bits depends on one bit of each operand."""
+
+Bit = int | str
+"""A net's number, or a constant."""
+
+BOUNDARY = "boundary"
+"""In place of a unit, for what lies between two."""
+
+
+class Crossing(NamedTuple):
+    """A signal that enters a unit's logic from another unit's, with no register between them."""
+
+    source: str
+    sink: str
+    signal: str
+
+
+def crossings(rtlil: str, top: str, boundaries: Collection[str], folder: Path) -> set[Crossing]:
+    """Return where a path from register to register goes through the logic of more than one unit.
+
+    Parameters
+    ----------
+    rtlil
+        Design.
+    top
+        Its module: the instances in it are the units, and its own logic is the unit ``""``.
+    boundaries
+        Instances that belong to no unit, as they are registers between two.
+    folder
+        Working directory.
+    """
+    (folder / "netlist.il").write_text(rtlil, encoding="utf-8")
+    yosys.run([command.format(top=top) for command in COMMANDS], folder)
+    module = json.loads((folder / "netlist.json").read_text(encoding="utf-8"))["modules"][top]
+    names = _names(module["netnames"])
+    units = {name.split(".")[0] for name in names.values() if "." in name}
+
+    nodes, ends = [], set()  # output bits that depend on the same input bits, these, and the unit; what is registered
+    for name, cell in module["cells"].items():
+        path = name.removeprefix("$flatten").replace("\\", "")
+        within = [part for part in boundaries if path.startswith(f"{part}.")]
+        first = path.split(".")[0]
+        unit = BOUNDARY if within else first if first in units else ""
+        follows = list(_dependences(cell))
+        nodes += [(out, into, unit) for out, into in follows]
+        if not follows:
+            ends.update(_bits(cell, "input"))
+    driver = {bit: number for number, (out, _, _) in enumerate(nodes) for bit in out}
+    before = [{driver[bit] for bit in into if bit in driver} for _, into, _ in nodes]
+    registered = _upstream({driver[bit] for bit in ends if bit in driver}, before)
+
+    found: set[Crossing] = set()
+    through: dict[int, set[str]] = {}  # units whose logic a path that ends here has been through
+    for number in TopologicalSorter({n: before[n] for n in registered}).static_order():
+        _, into, own = nodes[number]
+        earlier: set[str] = set()
+        for bit in into:
+            for unit in through.get(driver.get(bit, -1), ()):
+                earlier.add(unit)
+                if own not in (BOUNDARY, unit):
+                    found.add(Crossing(unit, own, names.get(bit, str(bit))))
+        through[number] = earlier if own == BOUNDARY else {own}
+    return found
+
+
+def _upstream(ends: set[int], before: list[set[int]]) -> set[int]:
+    """Return these nodes and all before them."""
+    seen, waiting = set(ends), list(ends)
+    while waiting:
+        new = before[waiting.pop()] - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
+def _names(netnames: Mapping[str, Any]) -> dict[Bit, str]:
+    """Return a name for each bit: the one nearest to the top."""
+    names: dict[Bit, str] = {}
+    for name, net in sorted(netnames.items(), key=lambda item: (item[1]["hide_name"], item[0].count("."), item[0])):
+        for bit in net["bits"]:
+            names.setdefault(bit, name)
+    return names
+
+
+def _bits(cell: Mapping[str, Any], direction: str) -> list[Bit]:
+    """Return the bits of a cell's ports of a direction."""
+    ports = cell["port_directions"].items()
+    return [bit for name, each in ports if each == direction for bit in cell["connections"][name]]
+
+
+def _dependences(cell: Mapping[str, Any]) -> Iterator[tuple[list[Bit], list[Bit]]]:
+    """Yield output bits of a cell with the input bits that they follow within a cycle: nothing for a register."""
+    kind, ports = cell["type"], cell["connections"]
+    if kind in ("$dff", "$memwr_v2", "$meminit_v2") or (
+        kind == "$memrd_v2" and int(cell["parameters"]["CLK_ENABLE"], 2)
+    ):
+        return
+    if kind not in BITWISE:
+        yield _bits(cell, "output"), _bits(cell, "input")
+        return
+    wide = [ports[name] for name in ("A", "B") if name in ports]
+    for place, bit in enumerate(ports["Y"]):
+        mine = [bits[min(place, len(bits) - 1)] for bits in wide]
+        yield [bit], mine + ports.get("S", [])
