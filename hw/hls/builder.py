@@ -209,7 +209,7 @@ class Builder:
         interval
             Cycles between beats: so many turns a unit has.
         args
-            Operands, none of them constant.
+            Operands, at least one of them not constant.
         build
             Makes the unit from the nets of its operands.
         """
@@ -220,7 +220,8 @@ class Builder:
         self.fixed.add(self.current)
         ports = [self.step(lambda x: x, a, delay=self.tech.levels(1)) for a in args]
         for port in ports:
-            port.stage, port.time = start, self.tech.levels(1)
+            if not port.is_const:
+                port.stage, port.time = start, self.tech.levels(1)
         if unit is None:
             unit = self._new_unit(start, args, build)
             pool.append(unit)

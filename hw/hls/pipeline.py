@@ -213,7 +213,7 @@ class Pipeline(wiring.Component):
         for unit, place, value in operands:
             with m.Switch(self.slot):
                 for turn, (stage, ports) in unit.turns.items():
-                    if id(ports[place]) not in ends:
+                    if not any(id(port) in ends for port in ports):
                         continue  # nobody reads the result of this turn
                     with m.Case(turn):
                         m.d.comb += value.eq(self._value(ports[place], stage))

@@ -161,25 +161,52 @@ class Plan:
         """Micro-steps of one operator in one lane."""
         if all(a.is_const for a in args):
             return b.const(folded(v, [a.source for a in args]), v.type.shape)
-        varying = [a for a in args if not a.is_const]
+        # Where an operand is constant in this lane only, the operator is another one.
+        alike = sum(a.is_const for a in args) == sum(a.op == "const" for a in v.args)
+        limit = self._units(v) if alike and not b.looping else 0
+        if not limit:
+            b.operator(operator_name(v), v.op)
+            return expand(b, v, args)
+        kind, constants = self._kind(v)
+        fixed = {n for n, value in enumerate(constants) if value is not None}
 
         def build(*operands: Net) -> Net:
             b.operator(operator_name(v), v.op)
             given = iter(operands)
-            return expand(b, v, [a if a.is_const else next(given) for a in args])
+            return expand(b, v, [a if n in fixed else next(given) for n, a in enumerate(args)])
 
-        # Where an operand is constant in this lane only, the operator is another one.
-        alike = len(varying) == sum(a.op != "const" for a in v.args)
-        limit = self._units(v) if alike and not b.looping else 0
-        if not limit:
-            return build(*varying)
         assert self.ii is not None, "operators are shared for an interval that was asked for"
-        return b.share(self._kind(v), limit, self.ii, varying, build)
+        operands = [a for n, a in enumerate(args) if n not in fixed]
+        return b.share((kind, constants), limit, self.ii, operands, build)
 
-    def _kind(self, v: Value) -> Hashable:
-        """What operators have in common that can share a unit: all but the values of their operands."""
+    def _kind(self, v: Value) -> tuple[Hashable, tuple[str | None, ...]]:
+        """What operators have in common that can share a unit: all but their operands, and the constants among these.
+
+        Units for varying operands serve constants in turns that are left.
+        """
+        alike = self._but_operands(v)
+        served = (self._computed_in(v), alike) in self._serving
+        return alike, tuple(None if served or a.op != "const" else repr(a.attrs["value"]) for a in v.args)
+
+    @staticmethod
+    def _but_operands(v: Value) -> Hashable:
         attrs = tuple(sorted((name, repr(a)) for name, a in v.attrs.items()))
-        return v.op, v.type, attrs, tuple((a.type, repr(a.attrs["value"]) if a.op == "const" else None) for a in v.args)
+        return v.op, v.type, attrs, tuple(a.type for a in v.args)
+
+    @cached_property
+    def _serving(self) -> set[tuple[int, Hashable]]:
+        """Kinds, by phase, whose units have turns for all of their operators that have constant operands."""
+        plain: Counter[tuple[int, Hashable]] = Counter()
+        fixed: Counter[tuple[int, Hashable]] = Counter()
+        for v in filter(is_shared, self.graph.order):
+            counts = fixed if any(a.op == "const" for a in v.args) else plain
+            counts[self._computed_in(v), self._but_operands(v)] += len(self.lane_indices(v))
+        return {kind for kind, count in plain.items() if self.ii is None or fixed[kind] <= -count % self.ii}
+
+    @property
+    def turns(self) -> int:
+        """Operators of the commonest kind that can share a unit: with a longer interval nothing more is shared."""
+        return max(self._alike.values(), default=1)
 
     def _units(self, v: Value) -> int:
         """Units for all operators of a kind in a phase; 0 where sharing gains nothing."""
