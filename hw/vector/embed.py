@@ -10,6 +10,7 @@ from rtlm.hw.formats import BLOCK
 from rtlm.hw.vector.params import VectorParams
 
 SCALE_BYTES = 2
+SCALE_BITS = 8 * SCALE_BYTES
 VALUE_BITS = 9
 """Bits of a signed code in `dequantise_half`."""
 
@@ -18,9 +19,10 @@ class EmbedUnpacker(wiring.Component):
     """Unpack an embedding row: fp16 scales in the first words, then int8 codes from a word's start.
 
     Protocol: `start` for one cycle with `rows` (a multiple of 32); then exactly the row's words are taken from
-    `i_words` and `rows` codes leave, each with the scale of its block.
-    Latency: 3 cycles from a word of codes to its first codes. Throughput: a word in ``word_bytes / lanes + 2`` cycles;
-    a word of scales in one.
+    `i_words` and `rows` codes leave, each with the scale of its block. A word is taken when its last part has been
+    read.
+    Latency: one cycle from a word of codes to its first codes. Throughput: a word of codes in
+    ``word_bytes / lanes + 1`` cycles, a scale a cycle.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ class EmbedUnpacker(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         codes = data.StructLayout(
-            {"q": data.ArrayLayout(VALUE_BITS, params.lanes), "d": data.ArrayLayout(16, params.lanes)}
+            {"q": data.ArrayLayout(VALUE_BITS, params.lanes), "d": data.ArrayLayout(SCALE_BITS, params.lanes)}
         )
         super().__init__(
             {
@@ -58,80 +60,62 @@ class EmbedUnpacker(wiring.Component):
         """Build the gates."""
         m = Module()
         params = self.params
-        lanes, word_bits = params.lanes, 8 * params.word_bytes
-        word_blocks = params.word_bytes // BLOCK
-        # Scales of one word of codes; a word of scales holds those of 16 words of codes.
-        group_bits = 8 * SCALE_BYTES * word_blocks
-        groups = word_bits // group_bits
-        scale_words = -(-params.max_dim * SCALE_BYTES // BLOCK // params.word_bytes)
-        m.submodules.scales = scales = Memory(shape=unsigned(word_bits), depth=max(2, scale_words), init=[])
+        beat_bits, blocks = 8 * params.lanes, max(2, params.max_dim // BLOCK)
+        m.submodules.scales = scales = Memory(shape=unsigned(SCALE_BITS), depth=blocks, init=[])
         write, read = scales.write_port(), scales.read_port()
 
-        row_scale_words = Signal(ROWS_BITS)
-        m.d.comb += row_scale_words.eq((self.rows * SCALE_BYTES // BLOCK + params.word_bytes - 1) // params.word_bytes)
-        address = Signal(range(max(2, scale_words)))
-        left = Signal(ROWS_BITS)
-        beats_left = Signal(ROWS_BITS - params.lane_shift)
-        group = Signal(exact_log2(groups))
-        codes = Signal(word_bits, reset_less=True)
-        block_scales = Signal(group_bits, reset_less=True)
-        word_beats = params.word_bytes // lanes
-        within = Signal(range(word_beats))
+        # A word is read in beats of codes or in scales, several of which are as wide as a beat.
+        beat_place_bits = exact_log2(params.word_bytes // params.lanes)
+        within_bits = exact_log2(params.lanes // SCALE_BYTES)
+        place = Signal(within_bits + beat_place_bits)
+        block, last_block = Signal(range(blocks)), Signal(range(blocks))
+        in_block = Signal(range(max(2, params.block_beats)))
+        scaling, taken, used = Signal(), Signal(), Signal()
+        block_end, row_end, word_end = Signal(), Signal(), Signal()
+        beat = Signal(beat_bits)
+        beat_place = Mux(scaling, place[within_bits:], place)[:beat_place_bits]
         m.d.comb += [
-            write.addr.eq(address),
-            write.data.eq(self.i_words.payload),
-            read.addr.eq(address),
-            self.o.payload.eq(0),
+            beat.eq(self.i_words.payload.word_select(beat_place, beat_bits)),
+            block_end.eq(scaling | (in_block == params.block_beats - 1)),
+            row_end.eq(block_end & (block == last_block)),
+            word_end.eq(row_end | Mux(scaling, place.all(), place[:beat_place_bits].all())),
+            self.i_words.ready.eq(used),
+            write.addr.eq(block),
+            write.data.eq(beat.word_select(place[:within_bits], SCALE_BITS) if within_bits else beat),
+            write.en.eq(taken & scaling),
+            read.addr.eq(block),
+            read.en.eq(taken & ~scaling),
         ]
-        for lane in range(lanes):
-            m.d.comb += [
-                self.o.p.q[lane].eq(codes[8 * lane : 8 * lane + 8].as_signed()),
-                self.o.p.d[lane].eq(block_scales[:16]),
+        m.d.sync += used.eq(taken & word_end)
+        with m.If(taken):
+            m.d.sync += [
+                place.eq(Mux(word_end, 0, place + 1)),
+                in_block.eq(Mux(block_end, 0, in_block + 1)),
+                block.eq(Mux(row_end, 0, block + block_end)),
             ]
 
+        codes = Signal(beat_bits, reset_less=True)
+        for lane in range(params.lanes):
+            m.d.comb += [
+                self.o.p.q[lane].eq(codes[8 * lane : 8 * lane + 8].as_signed()),
+                self.o.p.d[lane].eq(read.data),
+            ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(read.en):
+            m.d.sync += [codes.eq(beat), self.o.valid.eq(1)]
+
         with m.FSM() as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("between rows"))
+            m.d.comb += self.busy.eq(~fsm.ongoing("between rows") | self.o.valid | used)
             with m.State("between rows"), m.If(self.start):
-                m.d.sync += [
-                    left.eq(row_scale_words),
-                    beats_left.eq(self.rows >> params.lane_shift),
-                    address.eq(0),
-                    group.eq(0),
-                ]
+                m.d.sync += last_block.eq((self.rows >> exact_log2(BLOCK)) - 1)
                 m.next = "take scales"
             with m.State("take scales"):
-                m.d.comb += [self.i_words.ready.eq(1), write.en.eq(self.i_words.valid)]
-                with m.If(self.i_words.valid):
-                    m.d.sync += [left.eq(left - 1), address.eq(Mux(left == 1, 0, address + 1))]
-                    with m.If(left == 1):
-                        m.next = "take codes"
+                m.d.comb += [scaling.eq(1), taken.eq(self.i_words.valid & ~used)]
+                with m.If(taken & row_end):
+                    m.next = "take codes"
             with m.State("take codes"):
-                m.d.comb += [self.i_words.ready.eq(1), read.en.eq(self.i_words.valid)]
-                with m.If(self.i_words.valid):
-                    m.d.sync += codes.eq(self.i_words.payload)
-                    m.next = "select scales"
-            with m.State("select scales"):
-                m.d.sync += [
-                    block_scales.eq(read.data.word_select(group, group_bits)),
-                    group.eq(group + 1),
-                    within.eq(0),
-                ]
-                with m.If(group == groups - 1):
-                    m.d.sync += address.eq(address + 1)
-                m.next = "give codes"
-            with m.State("give codes"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.sync += [
-                        codes.eq(codes >> 8 * lanes),
-                        within.eq(within + 1),
-                        beats_left.eq(beats_left - 1),
-                    ]
-                    if word_blocks > 1:
-                        with m.If((within & (params.block_beats - 1)) == params.block_beats - 1):
-                            m.d.sync += block_scales.eq(block_scales >> 16)
-                    with m.If(beats_left == 1):
-                        m.next = "between rows"
-                    with m.Elif(within == word_beats - 1):
-                        m.next = "take codes"
+                m.d.comb += taken.eq(self.i_words.valid & ~used & (~self.o.valid | self.o.ready))
+                with m.If(taken & row_end):
+                    m.next = "between rows"
         return m
