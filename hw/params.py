@@ -37,6 +37,8 @@ class AcceleratorParams:
         Nibble rows that share a multiplier of the array, 1 or 2.
     vector_lanes
         Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
+    vector_interval
+        Cycles between so many values in the vector engine, a power of two.
     head_dim, group, heads, kv_heads
         Values in a head (exact, see `check_head_dim`), largest number of query heads for each KV head, largest numbers
         of heads.
@@ -63,6 +65,7 @@ class AcceleratorParams:
     columns: int = 1
     rows_per_multiplier: int = 2
     vector_lanes: int = 2
+    vector_interval: int = 1
     head_dim: int = 64
     group: int = 3
     heads: int = 9

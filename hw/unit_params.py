@@ -91,6 +91,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             context_limit=params.context_limit,
             word_bytes=params.word_bytes,
             beats_per_word=params.beats_per_word,
+            interval=params.vector_interval,
             clock_mhz=params.clock_mhz,
             technology=params.technology,
             clock_gating=params.clock_gating,

@@ -16,6 +16,8 @@ class KernelUse:
         Kernel of `rtlm.hw.kernels`, and its lanes.
     tag_bits, max_length, keys
         Bits that accompany each beat, beats of the longest packet, packets that interleave.
+    interval
+        Cycles between beats, for which operators are shared; with 1 they are not.
     chain
         Share of a cycle up to which operators follow each other within it, as of `rtlm.hw.hls.Directives`.
     copies
@@ -30,10 +32,16 @@ class KernelUse:
     tag_bits: int = 0
     max_length: int = 0
     keys: int = 1
+    interval: int = 1
     chain: float | None = None
     copies: int = 1
     arguments: tuple[int | None, ...] = ()
     term: str = ""
+
+    @property
+    def ii(self) -> int | None:
+        """The interval as a directive."""
+        return self.interval if self.interval > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from rtlm.gen.area import attention, control, matmul, vector
 from rtlm.gen.area.coefficients import coefficients
 from rtlm.gen.area.counts import Counts, KernelUse
 from rtlm.gen.area.pipelines import Pipeline, pipeline
+from rtlm.gen.area.sharing import Sharing, sharing
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.unit_params import unit_params
@@ -191,7 +192,11 @@ def unit_area(counts: Counts, known: Mapping[str, Any], unit: str, clock_mhz: fl
         luts=values["luts"],
         ffs=values["ffs"],
         dsps=counts.dsps
-        + sum(_multipliers(use, known["kernels"][use.name]) for use in counts.kernels if not use.arguments),
+        + sum(
+            _multipliers(use, known["kernels"][use.name], sharing(use, clock_mhz, technology))
+            for use in counts.kernels
+            if not use.arguments
+        ),
         brams=queues + sum(memory.brams for memory in counts.memories),
         urams=sum(memory.urams for memory in counts.memories),
     )
@@ -221,20 +226,22 @@ def terms(
         if use.arguments:
             own[use.term] += use.copies * (found.ffs if resource == "ffs" else found.shift_luts)
         else:
-            amount = kernel_amount(found, kernels[use.name], use.lanes, resource)
+            shared = sharing(use, clock_mhz, technology)
+            amount = kernel_amount(found, kernels[use.name], use.lanes, resource, shared)
             own[KERNELS] = own.get(KERNELS, 0) + use.copies * amount
     return own
 
 
-def kernel_amount(found: Pipeline, kernel: Mapping[str, float], lanes: int, resource: str) -> float:
+def kernel_amount(found: Pipeline, kernel: Mapping[str, float], lanes: int, resource: str, shared: Sharing) -> float:
     """Return what a kernel's pipeline takes: registers by its schedule, tables by its operators and its delays."""
     if resource == "ffs":
         return found.ffs * kernel["ffs"]
-    return kernel["fixed_luts"] + lanes * kernel["luts"] + found.shift_luts * kernel["shifts"] + found.memory_luts
+    operators = shared.logic * (kernel["fixed_luts"] + lanes * kernel["luts"]) + shared.select_luts
+    return operators + found.shift_luts * kernel["shifts"] + found.memory_luts
 
 
-def _multipliers(use: KernelUse, kernel: Mapping[str, float]) -> float:
-    return use.copies * (kernel["fixed_dsps"] + use.lanes * kernel["dsps"])
+def _multipliers(use: KernelUse, kernel: Mapping[str, float], shared: Sharing) -> float:
+    return use.copies * (kernel["fixed_dsps"] + use.lanes * kernel["dsps"] - shared.saved_dsps)
 
 
 @cache

@@ -56,7 +56,8 @@ class Pipeline:
 def pipeline(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
     """Return the registers of one copy of a kernel.
 
-    Lanes of a kernel that reduces nothing are copies: two are scheduled, and the difference counts for each further.
+    Lanes of a kernel that neither reduces nor shares are copies: two are scheduled, and the difference counts for each
+    further.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def pipeline(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
     clock_mhz, technology
         What it is scheduled for.
     """
-    if use.lanes <= 2 or _kernel(use).graph.reduces:
+    if use.lanes <= 2 or use.interval > 1 or kernel_of(use).graph.reduces:
         return _scheduled(use, clock_mhz, technology)
     one, two = (_scheduled(replace(use, lanes=n), clock_mhz, technology) for n in (1, 2))
     return one.scaled(2 - use.lanes) + two.scaled(use.lanes - 1)
@@ -81,12 +82,13 @@ def _scheduled(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
     )
 
 
-def _kernel(use: KernelUse) -> Kernel:
+def kernel_of(use: KernelUse) -> Kernel:
+    """Return the kernel itself."""
     return MADE[use.name](*use.arguments) if use.arguments else getattr(kernels, use.name)
 
 
 def _schedule(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
-    plan = _kernel(use).plan(lanes=use.lanes, clock_mhz=clock_mhz, technology=technology, chain=use.chain)
+    plan = kernel_of(use).plan(lanes=use.lanes, clock_mhz=clock_mhz, technology=technology, chain=use.chain, ii=use.ii)
     tag_bits = use.tag_bits + (use.keys - 1).bit_length()
     total = Pipeline()
     for index, phase in enumerate(plan.phases):
@@ -99,7 +101,8 @@ def _schedule(use: KernelUse, clock_mhz: float, technology: str) -> Pipeline:
 def _phase(phase: Phase, tag_bits: int, *, framing: bool, keys: int) -> Pipeline:
     """Return one pipeline's registers: delays, valid bits, `active`, accumulators."""
     accumulators = sum(value.type.width for value, _ in phase.reductions) * (1 if keys == 1 else 1 + keys)
-    ffs = phase.stages * (1 + framing) + 1 + accumulators
+    turns = (phase.interval - 1).bit_length()
+    ffs = phase.stages * (1 + framing) + 1 + accumulators + turns
     total = Pipeline(ffs=ffs) + _delay([phase.stages]).scaled(tag_bits)
     reads = Reads(phase)
     for bits, taps in reads.delays():

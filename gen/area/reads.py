@@ -26,6 +26,8 @@ class Reads:
 
     def __init__(self, phase: Phase):
         self._stage = {id(net): net.stage for net in phase.builder.nets}
+        # What comes once in an interval is held in one register for as long.
+        self._held = {id(net): 1 if net.flows else phase.interval for net in phase.builder.nets}
         self._same: dict[int, int] = {}
         self._roots: dict[Bit, Bit | None] = {}
         self._values: dict[int, tuple[Value, dict[int, Net]]] = {}
@@ -42,10 +44,11 @@ class Reads:
                 self._propagate(net)
 
     def delays(self) -> Iterator[tuple[int, list[int]]]:
-        """Yield numbers of bits, and after how many cycles these bits are read."""
+        """Yield numbers of bits, and behind how many registers these bits are read."""
         groups: Counter[tuple[int, ...]] = Counter()
         for (net, _), stages in self._read.items():
-            groups[tuple(sorted(stage - self._stage[net] for stage in stages))] += 1
+            start, held = self._stage[net], self._held[net]
+            groups[tuple(sorted({-(-(stage - start) // held) for stage in stages}))] += 1
         for taps, bits in groups.items():
             yield bits, list(taps)
 
@@ -83,9 +86,11 @@ class Reads:
         if not mask:
             return
         if id(net) not in self._values:
-            for argument in net.args:  # the index of a table
+            for argument in net.args:  # the index of a table, or operands of a shared unit
                 if not argument.is_const:
-                    self._use(argument, (1 << argument.width) - 1, net.stage)
+                    self._use(argument, (1 << argument.width) - 1, net.reads_at)
+            if net.taker:
+                self._use(net.taker.out, (1 << net.width) - 1, net.taker.out.stage)
             return
         value, sources = self._values[id(net)]
         found: dict[int, int] = {}

@@ -4,8 +4,10 @@ from rtlm.gen.area.counts import Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.vector.embed import SCALE_BYTES
+from rtlm.hw.hls import Kernel
+from rtlm.hw.kernels import dequantise_half, quantise, residual_norm, rope, swiglu
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
+from rtlm.hw.vector.routes import EpilogueRoutes
 
 FLOAT_BITS, BYTE_BITS = 32, 8
 SUM_BITS = 64 + FLOAT_BITS + ROWS_BITS
@@ -18,23 +20,21 @@ def vector_counts(params: VectorParams) -> Counts:
     word = BYTE_BITS * params.word_bytes
     beat = FLOAT_BITS * lanes
     tag, packet = params.beat_tag.size, params.packet_tag.size
-    pairs = lanes // 2
     packet_codes = BYTE_BITS * max(BLOCK, params.head_dim)
     gathered = BYTE_BITS * min(params.word_bytes, FLOAT_BYTES * BLOCK)
-    scale_words = -(-params.max_dim * SCALE_BYTES // BLOCK // params.word_bytes)
     row = BYTE_BITS * params.head_dim + SCALE_BITS
     address = params.address_bits
     strobes = params.word_bytes
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
         memory(word, max(2, params.table_words)),
-        memory(word, max(2, scale_words)),
+        memory(SCALE_BITS, max(2, params.max_dim // BLOCK)),
     )
     return Counts(
         luts={
             "operands": selection(beat, params.word_beats) + beat,
             "routes": selection(beat + tag, 4) + selection(beat, 3),
-            "words": 2 * word + selection(word, 2) + gathered,
+            "words": word + selection(word, 2) + gathered + selection(BYTE_BITS * lanes, params.word_bytes // lanes),
             "write": selection(word + strobes + address, 2) + word + 4 * strobes,
             "packets": BYTE_BITS * lanes + 2 * lanes,
             "sums": SUM_BITS * columns * (columns > 1),
@@ -44,7 +44,7 @@ def vector_counts(params: VectorParams) -> Counts:
         },
         ffs={
             "operands": 5 * beat + 3 * tag + beat // 2,
-            "words": word + gathered + word // BLOCK * 2 * SCALE_BYTES,
+            "words": gathered + BYTE_BITS * lanes,
             "write": word + strobes + address,
             "packets": packet_codes + row + 2 * packet,
             "columns": columns * (FLOAT_BITS + ROWS_BITS + address),
@@ -52,18 +52,25 @@ def vector_counts(params: VectorParams) -> Counts:
             "control": 1,
         },
         kernels=(
-            KernelUse(name="residual_norm", lanes=lanes, tag_bits=tag),
-            KernelUse(name="rope", lanes=pairs, tag_bits=tag),
-            KernelUse(name="swiglu", lanes=pairs, tag_bits=tag),
-            KernelUse(
-                name="quantise",
-                lanes=lanes,
-                tag_bits=packet,
-                max_length=max(params.head_beats, params.block_beats),
-            ),
+            _shared(residual_norm, params, tag_bits=tag),
+            _shared(rope, params, tag_bits=tag),
+            _shared(swiglu, params, tag_bits=tag),
+            _shared(quantise, params, tag_bits=packet, max_length=max(params.head_beats, params.block_beats)),
             KernelUse(name="norm_scalar", lanes=lanes, tag_bits=1, keys=columns),
             KernelUse(name="argmax", lanes=lanes, tag_bits=1, keys=columns),
-            KernelUse(name="dequantise_half", lanes=lanes),
+            _shared(dequantise_half, params),
         ),
         memories=memories,
+    )
+
+
+def _shared(kernel: Kernel, params: VectorParams, *, tag_bits: int = 0, max_length: int = 0) -> KernelUse:
+    """Return the use of a kernel as the engine's interval has it."""
+    directives = EpilogueRoutes.directives(params, kernel)
+    return KernelUse(
+        name=kernel.name,
+        lanes=directives.lanes,
+        tag_bits=tag_bits,
+        max_length=max_length,
+        interval=directives.ii or 1,
     )

@@ -61,6 +61,8 @@ class VectorConfig(Section):
 
     lanes: Annotated[int, Whole(low=2, high=32, power_of_two=True)]
     """Results processed in a cycle; at most half the array's nibble rows."""
+    interval: Annotated[int, Whole(low=1, high=64, power_of_two=True)] = 1
+    """Cycles for which a beat of a column may keep float operators, which are shared for it; columns divide them."""
 
 
 class AttentionConfig(Section):
@@ -164,6 +166,11 @@ class Configuration(Section):
         return self.rows * BLOCK // self.matmul.lanes
 
     @property
+    def vector_interval(self) -> int:
+        """Cycles between beats of the vector engine: those of a column, a power of two."""
+        return 1 << max(1, self.vector.interval // self.matmul.columns).bit_length() - 1
+
+    @property
     def beat_bytes(self) -> int:
         """Bytes that all ports deliver together."""
         return self.memory.ports * self.memory.port_bits // 8
@@ -198,6 +205,7 @@ class Configuration(Section):
             columns=self.matmul.columns,
             rows_per_multiplier=self.matmul.rows_per_multiplier,
             vector_lanes=self.vector.lanes,
+            vector_interval=self.vector_interval,
             head_dim=self.attention.head_dim,
             group=self.attention.group,
             heads=self.limits.heads,
@@ -237,7 +245,10 @@ def config_hash(config: Configuration) -> str:
     The name, the board and what answers in simulation do not.
     """
     values = config.model_dump(mode="json", exclude={"name": True, "board": True, "memory": {"dram"}})
+    # As in the time before there were these.
     if not config.clock_margin:
-        del values["clock_margin"]  # as in the time before there was one
+        del values["clock_margin"]
+    if config.vector.interval == 1:
+        del values["vector"]["interval"]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

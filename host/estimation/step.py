@@ -19,6 +19,7 @@ from rtlm.host.estimation.words import WordStream
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.control.isa import Index, Instruction, Opcode, Operator
 from rtlm.hw.control.sequencer import ISSUED_INSTRUCTIONS, SETTLE_CYCLES
+from rtlm.hw.formats import BLOCK
 from rtlm.hw.vector.epilogue import Epilogue
 
 DECODE_CYCLES = 4
@@ -270,13 +271,13 @@ class _Timer:
         state.dispatched = begin + DISPATCH_CYCLES
         self._wait(instruction.operator, begin + COMMAND_CYCLES)
         code_words = -(-instruction.rows // vector.word_bytes)
-        self._take(instruction.operator, instruction.words - code_words, cycles=1)
-        word_cycles = vector.word_bytes / vector.lanes + 2
-        self._take(instruction.operator, 1, cycles=1)
-        # The last word is taken when the one before it has come out.
-        self._take(instruction.operator, code_words - 1, cycles=word_cycles)
-        last = min(instruction.rows, vector.word_bytes) / vector.lanes
-        self._epilogue(instruction.epilogue, self.words.time + 3 + last)
+        scale_words = instruction.words - code_words
+        self._take(instruction.operator, scale_words, cycles=instruction.rows / BLOCK / scale_words + 1)
+        # A word is taken when its codes have come out.
+        beats = instruction.rows / code_words / vector.lanes
+        interval = self.units.interval[instruction.epilogue]
+        self._take(instruction.operator, code_words, cycles=max(beats + 1, interval * beats))
+        self._epilogue(instruction.epilogue, self.words.time)
 
     def _epilogue(self, epilogue: Epilogue, last: float) -> None:
         """Take the end of an epilogue from the time of its last value."""
@@ -332,14 +333,16 @@ class _Timer:
             begin + COMMAND_CYCLES,
         )
         lanes, packet = matmul.vector_lanes, min(instruction.rows, 1 << instruction.packet_shift)
-        results = instruction.rows * active / lanes + -(-instruction.rows // packet)
+        beats, interval = instruction.rows * active / lanes, times.interval[instruction.epilogue]
+        results = max(beats + -(-instruction.rows // packet), interval * beats)
         # So many wait at the output; then the array waits too.
-        kept = min(instruction.rows, matmul.ring_entries * matmul.rows) * active / lanes
+        kept = interval * min(instruction.rows, matmul.ring_entries * matmul.rows) * active / lanes
         self._take(operator, instruction.words - first_words, cycles=cycles)
         self._wait(operator, first + results - kept - times.matmul)
         state.front_end = self.words.time
         tail = (min(group_rows, instruction.rows) + (active - 1) * packet) / lanes
-        state.results_end = max(first + results, state.front_end + times.matmul + SLICE_CYCLES + tail)
+        last_results = 1 + interval * (tail - 1)
+        state.results_end = max(first + results, state.front_end + times.matmul + SLICE_CYCLES + last_results)
         self._epilogue(instruction.epilogue, state.results_end)
 
     def _attention(self, instruction: Instruction) -> None:
@@ -376,7 +379,8 @@ class _Timer:
                 self._take(Operator.PV, row_words, cycles=word_cycles)
                 self._wait(Operator.PV, self.words.time + own * attention.beat_cycles)
                 output = max(self.words.time + times.weight_sums, sums_free) + times.output_start
-                output += group * attention.head_dim / attention.vector_lanes
+                interval = times.interval[instruction.epilogue]
+                output += interval * group * attention.head_dim / attention.vector_lanes
                 sums_free = output
         state.attention_end = output + times.output + SLICE_CYCLES
         self._epilogue(instruction.epilogue, state.attention_end)

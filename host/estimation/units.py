@@ -38,6 +38,8 @@ class UnitTimes:
         By epilogue: from a beat at the vector engine to its way into the quantiser.
     block
         By epilogue: from a packet's last beat to its block in a bank or its head in attention's store.
+    interval
+        By epilogue: between beats at the vector engine.
     norm_scale
         From a column's last square to its scalar.
     best
@@ -57,6 +59,7 @@ class UnitTimes:
     result_order: int
     entry: dict[Epilogue, int]
     block: dict[Epilogue, int]
+    interval: dict[Epilogue, int]
     norm_scale: int
     best: int
     query_scale: int
@@ -74,7 +77,7 @@ def unit_times(params: AcceleratorParams) -> UnitTimes:
     arguments = (units.matmul, units.attention, units.vector, params.clock_mhz, params.technology)
     known = remembered("latencies", (hw,), *arguments, compute=lambda: _latencies(*arguments))
     values: dict[str, Any] = {**known}
-    for name in ("entry", "block"):
+    for name in ("entry", "block", "interval"):
         values[name] = {Epilogue[each]: cycles for each, cycles in known[name].items()}
     return UnitTimes(params=units, **values)
 
@@ -89,6 +92,7 @@ def _latencies(
         "result_order": ResultOrder.latency_of(**pipeline),
         "entry": {each.name: FETCH_CYCLES + cycles for each, cycles in EpilogueRoutes.entry_latency(vector).items()},
         "block": {each.name: cycles for each, cycles in VectorEngine.latency_of(vector).items()},
+        "interval": {each.name: cycles for each, cycles in VectorEngine.intervals_of(vector).items()},
         "norm_scale": norm_scalar.schedule(lanes=vector.lanes, **pipeline).latency,
         "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
         "query_scale": scale.schedule(**pipeline).latency,

@@ -1,6 +1,6 @@
 """Parameters and payload layouts of the vector engine, shared by its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.hdl import unsigned
@@ -10,6 +10,7 @@ from rtlm.hw.common.checks import check_multiple, check_power_of_two, check_rang
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
 from rtlm.hw.formats import BLOCK
+from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.params import check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue
 
@@ -17,6 +18,7 @@ PACKET_BITS = ROWS_BITS - exact_log2(BLOCK)
 """Bits of a packet's number within its column."""
 
 FLOAT_BYTES = 4
+LONGEST_INTERVAL = 64
 PAIR_ROWS = 2 * BLOCK
 """Rows (alternating gate and up) that SwiGLU turns into one block."""
 
@@ -68,6 +70,8 @@ class VectorParams:
         Beats that a word takes in memory, a power of two.
     address_bits
         Bits of a beat address, at most 32.
+    interval
+        Cycles between beats, a power of two: the kernels share operators as far as that allows.
     clock_mhz, technology
         Clock and operator delays for which the pipelines are scheduled.
     clock_gating
@@ -85,6 +89,7 @@ class VectorParams:
     word_bytes: int = 64
     beats_per_word: int = 1
     address_bits: int = 32
+    interval: int = 1
     clock_mhz: float = 300.0
     technology: str = "generic"
     clock_gating: bool = False
@@ -103,11 +108,33 @@ class VectorParams:
             check_range(name, getattr(self, name), 1)
         check_power_of_two("beats_per_word", self.beats_per_word)
         check_range("address_bits", self.address_bits, 1, 32)
+        check_power_of_two("interval", self.interval, 1, LONGEST_INTERVAL)
 
     @property
     def pipeline(self) -> dict[str, Any]:
         """What the kernels' pipelines are scheduled for."""
         return {"clock_mhz": self.clock_mhz, "technology": self.technology}
+
+    def directives(self, kernel: Kernel, *, lanes: int | None = None, longest: int = LONGEST_INTERVAL) -> Directives:
+        """Return what a kernel that shares operators is built for: the shortest interval that saves most.
+
+        Kernels behind each other have powers of two, so that beats of one meet the turns of the next.
+
+        Parameters
+        ----------
+        kernel
+            The kernel.
+        lanes
+            Its lanes; those of the engine if it is None.
+        longest
+            Longest interval that it may have, a power of two.
+        """
+        alone = Directives(lanes=self.lanes if lanes is None else lanes, **self.pipeline)
+        if self.interval == 1:
+            return alone
+        turns = kernel.plan(alone).turns
+        interval = min(self.interval, longest, 1 << (turns - 1).bit_length())
+        return replace(alone, ii=interval) if interval > 1 else alone
 
     @property
     def lane_shift(self) -> int:

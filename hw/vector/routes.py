@@ -1,11 +1,11 @@
 """The epilogues' kernels, side by side between the operands and the quantiser they share."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
+from rtlm.hw.hls import Directives, Kernel
+from rtlm.hw.hls.schedule import Schedule
 from rtlm.hw.kernels import quantise, residual_norm, rope, swiglu
 from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.vector.epilogue import Epilogue
@@ -31,13 +31,20 @@ KERNELS = {
 }
 """What happens to the beats of an epilogue before they are quantised; nothing in the others."""
 
+PAIRED = (rope, swiglu)
+"""Kernels of which an element takes two values."""
+
+QUANTISER_INTERVAL = 2
+"""Longest interval of the quantiser: attention's results come a beat a cycle, and its next head waits for them."""
+
 
 class EpilogueRoutes(wiring.Component):
     """Send beats through the kernels of the present epilogue, then all through one quantiser.
 
     Protocol: `kind` may change only when every beat of the earlier kind has entered the quantiser (`final`).
-    Latency: `latency`, by epilogue, from a packet's last beat to its first quantised beat.
-    Throughput: one beat a cycle; SWIGLU makes one beat of two.
+    Latency: `latency`, by epilogue, from a packet's last beat to its first quantised beat, if beats come `interval`
+    cycles apart.
+    Throughput: one beat in `interval` cycles; SWIGLU makes one beat of two.
     Numerics: those of the kernels.
 
     Parameters
@@ -62,12 +69,15 @@ class EpilogueRoutes(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         lanes = params.lanes
-        build: dict[str, Any] = {**params.pipeline, "busy": params.clock_gating}
-        self._residual = residual_norm.component(lanes=lanes, tag=params.beat_tag, **build)
-        self._rope = rope.component(lanes=lanes // 2, tag=params.beat_tag, **build)
-        self._swiglu = swiglu.component(lanes=lanes // 2, tag=params.beat_tag, **build)
+        self._residual, self._rope, self._swiglu = (
+            kernel.component(self.directives(params, kernel), tag=params.beat_tag, busy=params.clock_gating)
+            for kernel in (residual_norm, rope, swiglu)
+        )
         self._quantise = quantise.component(
-            lanes=lanes, max_length=max(params.head_beats, params.block_beats), tag=params.packet_tag, **build
+            self.directives(params, quantise),
+            max_length=max(params.head_beats, params.block_beats),
+            tag=params.packet_tag,
+            busy=params.clock_gating,
         )
         quantised = data.StructLayout(
             {"q": data.ArrayLayout(8, lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
@@ -87,16 +97,39 @@ class EpilogueRoutes(wiring.Component):
         )
 
     @staticmethod
+    def directives(params: VectorParams, kernel: Kernel) -> Directives:
+        """Return what one of the kernels is built for."""
+        if kernel is quantise:
+            return params.directives(kernel, longest=QUANTISER_INTERVAL)
+        return params.directives(kernel, lanes=params.lanes // 2 if kernel in PAIRED else params.lanes)
+
+    @staticmethod
+    def schedule(params: VectorParams, kernel: Kernel) -> Schedule:
+        """Return the schedule of one of the kernels."""
+        return kernel.schedule(EpilogueRoutes.directives(params, kernel))
+
+    @staticmethod
+    def intervals(params: VectorParams) -> dict[Epilogue, int]:
+        """Return the cycles between beats in."""
+        schedules = {kernel: EpilogueRoutes.schedule(params, kernel) for kernel in (quantise, *KERNELS.values())}
+        quantised = schedules[quantise].initiation_interval
+        found = dict.fromkeys(DESTINATIONS, quantised)
+        for epilogue, kernel in KERNELS.items():
+            beats = 2 if epilogue is Epilogue.SWIGLU else 1
+            found[epilogue] = max(schedules[kernel].initiation_interval, quantised // beats)
+        return found
+
+    @staticmethod
     def latency(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles from a packet's last beat in to its first quantised beat out."""
-        quantised = quantise.schedule(lanes=params.lanes, **params.pipeline).latency
+        quantised = EpilogueRoutes.schedule(params, quantise).latency
         return {epilogue: cycles + quantised for epilogue, cycles in EpilogueRoutes.entry_latency(params).items()}
 
     @staticmethod
     def entry_latency(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles from a beat in to its way into the quantiser."""
         return {
-            epilogue: KERNELS[epilogue].schedule(**params.pipeline).latency if epilogue in KERNELS else 0
+            epilogue: EpilogueRoutes.schedule(params, KERNELS[epilogue]).latency if epilogue in KERNELS else 0
             for epilogue in DESTINATIONS
         }
 

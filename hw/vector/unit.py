@@ -1,13 +1,11 @@
 """The vector engine: everything between the matrix unit's results and the next matrix product."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline, add_unit
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
-from rtlm.hw.kernels import dequantise_half, norm_scalar
+from rtlm.hw.kernels import dequantise_half, norm_scalar, quantise
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
 from rtlm.hw.vector.embed import EmbedUnpacker
@@ -55,8 +53,10 @@ class VectorEngine(wiring.Component):
     overtake; a load also begins beside a command that does not use what it loads. `columns_active`, `position` and
     `kv_base` hold still while `idle` is low. Only `o_writes` can stall the engine.
     Latency: from a packet's last beat to its write into a bank: 3 cycles for the operands, the epilogue's kernels, the
-    quantiser, and as many cycles as the quantised packet has beats (`latency`).
-    Throughput: one beat a cycle, one word of a load a cycle; about a dozen cycles between commands.
+    quantiser, and the quantised packet's beats as its kernel gives them (`latency`); of beats that come faster than
+    one in `params.interval` cycles, the last one waits for those before it.
+    Throughput: one beat in at most `params.interval` cycles, by epilogue as of `intervals_of`; one word of a load a
+    cycle; about a dozen cycles between commands.
     Numerics: docs/numerics.md; the kernels define every rounding. `hw/vector/model.py` is the model.
 
     Parameters
@@ -112,9 +112,11 @@ class VectorEngine(wiring.Component):
             }
         )
         self._routes = EpilogueRoutes(params)
-        build: dict[str, Any] = {"lanes": params.lanes, **params.pipeline, "busy": params.clock_gating}
-        self._dequantise = dequantise_half.component(**build)
-        self._scale = norm_scalar.component(**build, keys=params.columns, tag=unsigned(1))
+        self._dequantise = dequantise_half.component(params.directives(dequantise_half), busy=params.clock_gating)
+        # It takes squares as they come.
+        self._scale = norm_scalar.component(
+            lanes=params.lanes, **params.pipeline, busy=params.clock_gating, keys=params.columns, tag=unsigned(1)
+        )
 
     @property
     def latency(self) -> dict[Epilogue, int]:
@@ -125,10 +127,22 @@ class VectorEngine(wiring.Component):
     def latency_of(params: VectorParams) -> dict[Epilogue, int]:
         """Return `latency` of an engine without making it."""
         heads = (Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.VALUE)
+        interval = EpilogueRoutes.schedule(params, quantise).initiation_interval
         return {
-            epilogue: FETCH_CYCLES + cycles + (params.head_beats if epilogue in heads else params.block_beats)
+            epilogue: FETCH_CYCLES
+            + cycles
+            + 1
+            + ((params.head_beats if epilogue in heads else params.block_beats) - 1) * interval
             for epilogue, cycles in EpilogueRoutes.latency(params).items()
         }
+
+    @staticmethod
+    def intervals_of(params: VectorParams) -> dict[Epilogue, int]:
+        """Return the cycles between beats in, by epilogue that takes values."""
+        intervals = EpilogueRoutes.intervals(params)
+        dequantised = dequantise_half.schedule(params.directives(dequantise_half)).initiation_interval
+        embed = max(intervals[Epilogue.EMBED], dequantised)
+        return {**intervals, Epilogue.EMBED: embed, Epilogue.LOGITS: 1}
 
     def elaborate(self, platform: object) -> Module:
         """Build the gates."""

@@ -14,12 +14,12 @@ PROGRAMS = 12
 SMALL: dict[str, Any] = {"max_dim": 96, "max_hidden": 128, "heads": 4, "kv_heads": 2, "context_limit": 40}
 
 SETS = {
-    "narrow": VectorParams(lanes=2, columns=1, head_dim=32, word_bytes=64, **SMALL),
+    "narrow": VectorParams(lanes=2, columns=1, head_dim=32, word_bytes=64, interval=4, **SMALL),
     "short-heads": VectorParams(
         lanes=4, columns=2, head_dim=8, word_bytes=128, beats_per_word=2, clock_gating=True, **SMALL
     ),
-    "long-heads": VectorParams(lanes=2, columns=3, head_dim=256, word_bytes=64, beats_per_word=4, **SMALL),
-    "wide-words": VectorParams(lanes=4, columns=3, head_dim=64, word_bytes=256, **SMALL),
+    "long-heads": VectorParams(lanes=2, columns=3, head_dim=256, word_bytes=64, beats_per_word=4, interval=2, **SMALL),
+    "wide-words": VectorParams(lanes=4, columns=3, head_dim=64, word_bytes=256, interval=8, clock_gating=True, **SMALL),
 }
 
 

@@ -35,6 +35,17 @@ def test_multipliers_are_those_of_the_arrays_and_the_kernels():
     assert base.units["attention"].dsps - narrow.units["attention"].dsps == 3 * 32
 
 
+def test_shared_operators_take_less():
+    """Of two lanes' 4 products in the residual, 4 in the rotation and 3 in the gate one is left, of 3 in the
+    quantiser two, each of two multipliers; of two in the embedding's scaling, of one, one."""
+    plain, shared = (estimate_area(load_config("kv260", [f"vector.interval={n}"])).units["vector"] for n in (1, 4))
+    assert plain.dsps - shared.dsps == 2 * (3 + 3 + 2 + 1) + 1
+    assert shared.luts < 0.85 * plain.luts
+    assert shared.ffs < plain.ffs
+    columns = (estimate_area(load_config("kv260", ["matmul.columns=4", f"vector.interval={n}"])) for n in (1, 4))
+    assert len({area.units["vector"] for area in columns}) == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [

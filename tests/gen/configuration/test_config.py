@@ -71,7 +71,7 @@ def test_all_errors_are_reported_at_once():
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
         "attention.group x limits.kv_heads = 3 x 3 = 9",
-        "vector must be a mapping of lanes, got 3.",
+        "vector must be a mapping of lanes, interval, got 3.",
     ):
         assert part in text, part
 
@@ -291,6 +291,15 @@ def test_rows_that_share_a_multiplier_reach_the_array():
         assert unit_params(config.to_params()).matmul.rows_per_multiplier == rows
 
 
+def test_columns_divide_the_interval():
+    """It is that of a column's beats: with more columns there are as many more."""
+    for columns, interval, each in ((1, 4, 4), (2, 4, 2), (3, 4, 1), (3, 8, 2), (8, 4, 1)):
+        config = load_config("kv260", [f"matmul.columns={columns}", f"vector.interval={interval}"])
+        assert unit_params(config.to_params()).vector.interval == each
+    assert config_hash(load_config("tiny", ["vector.interval=1"])) == config_hash(load_config("tiny"))
+    assert "a power of two from 1 to 64, got 3" in problems("vector.interval=3", source="tiny")[0]
+
+
 def test_the_margin_makes_pipelines_for_a_faster_clock():
     """Figures are stated at the clock; a schedule with a margin is that of the shorter period, and another design."""
     plain, cautious = load_config("tiny"), load_config("tiny", ["clock_margin=0.5"])
@@ -314,6 +323,7 @@ def test_hash_covers_the_hardware_and_nothing_else():
     changes = (
         "matmul.columns=2",
         "matmul.rows_per_multiplier=1",
+        "vector.interval=2",
         "clock_mhz=299",
         "technology=generic",
         "memory.outstanding=5",

@@ -1,7 +1,9 @@
 """The vector engine's parameters; its gates: test_benches.py."""
 
 import pytest
+from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.unit import VectorEngine
 
 
 @pytest.mark.parametrize(
@@ -17,8 +19,22 @@ from rtlm.hw.vector.params import VectorParams
         ({"lanes": 2, "kv_heads": 0}, "kv_heads must be at least 1, got 0"),
         ({"lanes": 2, "beats_per_word": 3}, "beats_per_word must be a power of two, got 3"),
         ({"lanes": 2, "address_bits": 40}, "address_bits must be from 1 to 32, got 40"),
+        ({"lanes": 2, "interval": 3}, "interval must be a power of two from 1 to 64, got 3"),
     ],
 )
 def test_parameters_are_checked(values, sentence):
     with pytest.raises(ValueError, match=sentence):
         VectorParams(**values)
+
+
+def test_a_kernel_takes_what_it_can_use_of_the_interval():
+    """Products of two lanes: four in the norm and the rotation, three in the gate, and two turns for the quantiser."""
+    found = {n: VectorEngine.intervals_of(VectorParams(lanes=2, interval=n)) for n in (1, 2, 4, 64)}
+    assert set(found[1].values()) == {1}
+    assert set(found[2].values()) == {1, 2}
+    assert found[4] == found[64]
+    assert found[4] == {
+        **dict.fromkeys((Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.SWIGLU), 4),
+        **dict.fromkeys((Epilogue.VALUE, Epilogue.QUANTISE), 2),
+        Epilogue.LOGITS: 1,
+    }
