@@ -109,7 +109,7 @@ class Accelerator(wiring.Component):
             # Reader and writer finish what is on the bus; they have their own way back.
             part = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
             if name in wakes:
-                add_unit(m, name, part, ~unit.idle | clear | wakes[name], gated=params.clock_gating)
+                add_unit(m, name, part, params.clock_gating, wake=wakes[name] | clear, active=~unit.idle)
             else:
                 m.submodules[name] = part
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two
+from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.memory.axi import longest_burst
@@ -53,7 +54,7 @@ class AcceleratorParams:
     prefetch_words
         Words of the prefetch buffer.
     clock_gating
-        Whether units that rest most of the time have a gated clock.
+        What gates the clocks of units that rest most of the time.
     config_hash
         64-bit hash of the configuration, readable in a register.
     """
@@ -80,7 +81,7 @@ class AcceleratorParams:
     address_bits: int = 40
     outstanding: int = 8
     prefetch_words: int = 1024
-    clock_gating: bool = True
+    clock_gating: ClockGating = ClockGating.OFF
     config_hash: int = 0
 
     def __post_init__(self) -> None:

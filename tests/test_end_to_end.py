@@ -18,11 +18,13 @@ from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
 from rtlm.host.runtime.simulation import simulate
+from rtlm.hw.common.clock_gate import SIMULATION_MACRO
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Opcode
 from rtlm.hw.control.legality import RULES, broken_rules
 from rtlm.hw.formats import BlockFormat
 from rtlm.hw.unit_params import unit_params
 from rtlm.hw.vector.epilogue import Epilogue
+from rtlm.sim.verilator import build
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +108,24 @@ def test_every_configuration_gives_the_golden_bits(small_model, expected, name):
         tokens, logits = run(simulation.engine)
     assert tokens == expected[0]
     np.testing.assert_array_equal(logits.view(np.uint32), expected[1].view(np.uint32))
+
+
+def test_stopped_clocks_change_neither_bits_nor_cycles(small_model, monkeypatch):
+    """Clocks that the simulator stops, the one clock that all other tools see, and the model of a library's gates."""
+
+    def steps(gating):
+        config = load_config("tiny", [f"clock_gating={gating}"])
+        with simulate(config, small_model, context=CONTEXT, progress=SilentProgress()) as simulation:
+            columns = (
+                ColumnInput(token=token, position=n, history=n, local_first=0, slot=0) for n, token in enumerate(PROMPT)
+            )
+            results = [simulation.engine.step([column], read_logits=True) for column in columns]
+        return [(result.counters["CYCLES"], result.best, result.logits.tobytes()) for result in results]
+
+    stopped = steps("simulator")
+    assert steps("cells") == stopped
+    monkeypatch.setattr(build, "_VERILATE", [flag for flag in build._VERILATE if SIMULATION_MACRO not in flag])
+    assert steps("simulator") == stopped
 
 
 @pytest.mark.parametrize("name", OTHER_TYPES)

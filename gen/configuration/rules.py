@@ -10,6 +10,7 @@ from rtlm.gen.common.cache import remembered
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw import hls, kernels
 from rtlm.hw.attention.params import MOST_POSITIONS
+from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.layouts import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
@@ -56,6 +57,7 @@ RULES = (
     "`memory.prefetch_kib` holds at least two longest bursts of all ports.",
     "`clock_mhz / (1 - clock_margin)`, for which pipelines are scheduled, is at most what the slowest operator of the "
     "accelerator allows in `technology` (a unit that is generated alone has its own limit).",
+    "`clock_gating` is `cells` only where `technology` is not that of an FPGA, which has one clock.",
     "The smallest image (output matrix, KV cache of one layer) fits the address space: `memory.address_bits`, and at "
     "most 2^32 beats.",
 )
@@ -90,6 +92,7 @@ def violations(config: Configuration, *, unit_only: bool = False) -> Iterator[Vi
     """
     if not unit_only:
         yield from _clock_rules(config)
+    yield from _clock_gate_rules(config)
     yield from _word_rules(config)
     yield from _unit_rules(config)
     yield from _memory_rules(config)
@@ -131,6 +134,15 @@ def _clock_rules(config: Configuration) -> Iterator[Violation]:
             ("clock_mhz", "clock_margin", "technology"),
             f"clock_mhz = {config.clock_mhz:g} is too fast for technology = {config.technology}: "
             f"{limit.reason}{margin}; the nearest valid value, and the highest clock, is {fastest:g}.",
+        )
+
+
+def _clock_gate_rules(config: Configuration) -> Iterator[Violation]:
+    if config.clock_gating == ClockGating.CELLS and find(config.technology).fpga:
+        yield Violation(
+            ("clock_gating", "technology"),
+            f"clock_gating = cells is for standard cells, but technology = {config.technology} is that of an FPGA, "
+            "where every register is on one clock network; the nearest valid value is simulator.",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rtlm.gen.configuration.fields import Choice, DramValue, Real, Whole
+from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.memory.axi import longest_burst
@@ -137,8 +138,8 @@ class Configuration(Section):
     """Clock that figures are stated at, and with `clock_margin` the one that pipelines are scheduled for."""
     clock_margin: Annotated[float, Real(low=0, high=0.9, unit="of the period")] = 0.0
     """Part of the period that the scheduler leaves free, for the longer wires of a device that is rather full."""
-    clock_gating: Annotated[str, Choice(("off", "on"))] = "on"
-    """Whether units that mostly rest (attention, writers, float pipelines) have gated clocks, a clock buffer each."""
+    clock_gating: Annotated[str, Choice(tuple(ClockGating))] = "simulator"
+    """What stops clocks of units that rest: only rtlm's simulator (other tools see one clock), or a library's cells."""
     matmul: MatmulConfig
     vector: VectorConfig
     attention: AttentionConfig
@@ -220,7 +221,7 @@ class Configuration(Section):
             address_bits=self.memory.address_bits,
             outstanding=self.memory.outstanding,
             prefetch_words=self.prefetch_words,
-            clock_gating=self.clock_gating == "on",
+            clock_gating=ClockGating(self.clock_gating),
             config_hash=int(config_hash(self), 16),
         )
 

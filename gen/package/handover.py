@@ -17,6 +17,8 @@ from rtlm.gen.package.ipxact import component_xml
 from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
 from rtlm.gen.rtl.units import KernelParams, Unit
 from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
+from rtlm.hw.common import clock_gate
+from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.markdown import table
 from rtlm.hw.registers import RegisterFile, RegisterMap
 from rtlm.hw.registers.accelerator import register_map
@@ -94,7 +96,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "`mN_axi` (AXI4 memory port; all reach the same memory) and `irq` (level). Signals that AXI has beside these "
         "(lock, cache, prot, qos) are the integration's.\n\n"
     )
-    package.texts["README.md"] = head + files_table(package) + _clock_gate_note(verilog)
+    package.texts["README.md"] = head + files_table(package) + _clock_gate_note(config)
     return package
 
 
@@ -257,13 +259,17 @@ def files_table(package: Package) -> str:
     return f"## Files\n\n{table(('file', ''), rows)}"
 
 
-def _clock_gate_note(verilog: str) -> str:
-    from rtlm.hw.common import clock_gate
-
-    if clock_gate.MODULE not in verilog:
+def _clock_gate_note(config: Configuration) -> str:
+    gating = ClockGating(config.clock_gating)
+    if gating == ClockGating.OFF:
         return ""
+    module = f"\n## Clock\n\nThe module `{clock_gate.MODULES[gating]}` at the end of the Verilog "
+    if gating == ClockGating.SIMULATOR:
+        return (
+            f"{module}passes the clock on: all registers are on one clock. Only a simulator that defines "
+            f"`{clock_gate.SIMULATION_MACRO}` stops it where nothing would change, which is faster.\n"
+        )
     return (
-        f"\nThe module `{clock_gate.MODULE}` at the end of the Verilog is a clock gate in behavioural form. For AMD "
-        "FPGAs define `RTLM_BUFGCE`; for others put the technology's cell in its place, or generate with "
-        "`clock_gating=off`.\n"
+        f"{module}is the model of an integrated clock gate, a latch and an AND gate. Define "
+        f"`{clock_gate.CELL_MACRO}` as an instance of the library's cell on `clk`, `enable` and `gated`.\n"
     )

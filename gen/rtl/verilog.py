@@ -241,7 +241,7 @@ def _verilog(netlist: str) -> str:
     if run.returncode or not run.stdout:
         lines = run.stderr.strip().splitlines() or ["it gave no reason"]
         raise GenerateError(f"yosys could not write Verilog (exit code {run.returncode}): {lines[-1]}")
-    return run.stdout + (clock_gate.VERILOG if clock_gate.MODULE in run.stdout else "")
+    return run.stdout + "".join(text for module, text in clock_gate.VERILOG.items() if module in run.stdout)
 
 
 def _hardware(emitted: Emitted) -> dict[str, Any]:

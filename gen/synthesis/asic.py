@@ -19,7 +19,6 @@ from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.netlist import modules
-from rtlm.gen.synthesis.targets import UNGATED
 
 LIBERTY_PACKAGE = "qflow-tech-osu018"
 LIBERTY_FILE = "usr/share/qflow/tech/osu018/osu018_stdcells.lib"
@@ -174,7 +173,7 @@ def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Are
         Called with a short text when there is work to do.
     """
     library = liberty(progress)
-    commands = [*yosys.read_commands(UNGATED, folder), *keep, *(c.format(top=top) for c in SYNTHESIS)]
+    commands = [*yosys.read_commands(folder), *keep, *(c.format(top=top) for c in SYNTHESIS)]
     if library:
         shutil.copyfile(library, folder / "cells.lib")
         commands += ["dfflibmap -liberty cells.lib", "opt_clean", "abc -liberty cells.lib"]

@@ -5,19 +5,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rtlm.gen.boards.devices import DEVICES
-from rtlm.hw.common import clock_gate
 from rtlm.hw.hls.directives import PRODUCT_STYLES
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "uram", "carry")
 """Columns of a report on an FPGA, in order; `carry` counts carry-chain cells, which do not take tables of their own."""
-
-UNGATED = f"module {clock_gate.MODULE}(input clk, input enable, output gated); assign gated = clk; endmodule"
-"""A clock gate that never closes: the same results, and all registers in one clock domain."""
-
-BUFGCE = (
-    f"module {clock_gate.MODULE}(input clk, input enable, output gated); "
-    "BUFGCE gate(.I(clk), .CE(enable), .O(gated)); endmodule"
-)
 
 BOUND_PRODUCTS = tuple(
     f'setattr -set use_dsp "{value}" a:use_dsp={value} %ci t:$mul %i' for value in sorted(PRODUCT_STYLES.values())
@@ -82,8 +73,6 @@ class Target:
         Name for a reader.
     script
         Commands for yosys after the netlist is read; ``{top}`` and ``{netlist}`` are replaced.
-    gate
-        Verilog of the clock gate.
     cells
         For each cell type how much it takes of each resource; a type ending in ``*`` stands for all that begin so.
     technology
@@ -98,7 +87,6 @@ class Target:
     name: str
     title: str
     script: tuple[str, ...]
-    gate: str = UNGATED
     cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # No part of what a result is cached by: the netlist says how it was scheduled.
     technology: str = field(default="", repr=False)
@@ -142,7 +130,6 @@ TARGETS = {
             title="AMD UltraScale+",
             technology="xilinx-us+",
             script=XILINX_SCRIPT,
-            gate=BUFGCE,
             cells={
                 **_tables("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "INV", "SRL16E", "SRLC16E", "SRLC32E"),
                 # Distributed memories, by the tables of a slice that they occupy (UG574).

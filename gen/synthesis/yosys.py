@@ -8,8 +8,15 @@ from pathlib import Path
 
 from rtlm.gen.common.errors import RtlmError, ToolError
 from rtlm.gen.common.installation import install_command, package_version
+from rtlm.hw.common.clock_gate import MODULES
 
 PACKAGE = "pyosys"
+
+ONE_CLOCK = "".join(
+    f"module {module}(input clk, input enable, output gated); assign gated = clk; endmodule\n"
+    for module in MODULES.values()
+)
+"""Clock gates that never close: the same results, and all registers in one clock domain."""
 
 PREPARATION = (
     # Amaranth names the fields of a structure like bits of a bus, x[0] beside x; yosys 0.70's mapper gives both the
@@ -52,10 +59,10 @@ def version() -> str:
     return package_version(PACKAGE) or ""
 
 
-def read_commands(gate: str, folder: Path) -> list[str]:
-    """Return the commands that read ``netlist.il`` in a folder and the clock gate, whose Verilog is written there."""
-    (folder / "gate.v").write_text(gate + "\n", encoding="utf-8")
-    return ["read_rtlil netlist.il", "read_verilog gate.v", *PREPARATION]
+def read_commands(folder: Path) -> list[str]:
+    """Return the commands that read ``netlist.il`` in a folder, and clock gates that never close, written there."""
+    (folder / "gates.v").write_text(ONE_CLOCK, encoding="utf-8")
+    return ["read_rtlil netlist.il", "read_verilog gates.v", *PREPARATION]
 
 
 def run(commands: Sequence[str], folder: Path) -> str:

@@ -56,6 +56,8 @@ class Technology:
     """Each operand bit beyond that, averaged over the operands."""
     block: DspBlock | None = None
     """What multipliers are made of, if registers can be a part of them."""
+    fpga: bool = False
+    """Whether it is that of an FPGA, which has one clock."""
 
     def levels(self, n: float) -> float:
         """``n`` levels of logic."""
@@ -159,12 +161,21 @@ _ALL = [
         multiply_ns=2.0,
         multiply_bit_ns=0.08,
         block=DspBlock(operands=(27, 18), entry_ns=0.40, step_ns=1.25),
+        fpga=True,
     ),
     # Measured with `rtlm synth --place` (nextpnr, speed grade 6) on units alone: register 0.53 + 0.42; a table 0.24
     # with 0.2 to 1.1 of routing; carry 0.07 for two bits; a multiplier, which has no registers here, 3.9 with 3 to 4 of
     # routing on either side, and additions of 2.5 where several multipliers make a wider product. To that comes half
     # as much for tables and registers, and a fifth for multipliers: a whole accelerator fills two thirds of a device.
-    Technology(name="ecp5", register_ns=1.5, level_ns=1.80, carry_ns=0.060, multiply_ns=12.0, multiply_bit_ns=1.00),
+    Technology(
+        name="ecp5",
+        register_ns=1.5,
+        level_ns=1.80,
+        carry_ns=0.060,
+        multiply_ns=12.0,
+        multiply_bit_ns=1.00,
+        fpga=True,
+    ),
     Technology(name="asic", register_ns=0.6, level_ns=0.55, carry_ns=0.050, multiply_ns=4.2, multiply_bit_ns=0.06),
 ]
 TECHNOLOGIES = {technology.name: technology for technology in _ALL}

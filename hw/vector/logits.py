@@ -51,9 +51,9 @@ class ArgMax(wiring.Component):
         m = Module()
         params = self.params
         kernel = argmax.component(
-            lanes=params.lanes, **params.pipeline, busy=params.clock_gating, keys=params.columns, tag=unsigned(1)
+            lanes=params.lanes, **params.pipeline, busy=params.gated, keys=params.columns, tag=unsigned(1)
         )
-        add_pipeline(m, "kernel", kernel, gated=params.clock_gating)
+        add_pipeline(m, "kernel", kernel, params.clock_gating)
         tag = self.i.p.tag
         within = Signal(range(max(2, params.block_beats)))
         with m.If(self.i.valid & self.i.ready):

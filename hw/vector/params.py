@@ -7,6 +7,7 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_multiple, check_power_of_two, check_range
+from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
 from rtlm.hw.formats import BLOCK
@@ -75,7 +76,7 @@ class VectorParams:
     clock_mhz, technology
         Clock and operator delays for which the pipelines are scheduled.
     clock_gating
-        Whether each pipeline has a gated clock.
+        What gates the clocks of pipelines and writers.
     """
 
     lanes: int
@@ -92,7 +93,7 @@ class VectorParams:
     interval: int = 1
     clock_mhz: float = 300.0
     technology: str = "generic"
-    clock_gating: bool = False
+    clock_gating: ClockGating = ClockGating.OFF
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -109,6 +110,11 @@ class VectorParams:
         check_power_of_two("beats_per_word", self.beats_per_word)
         check_range("address_bits", self.address_bits, 1, 32)
         check_power_of_two("interval", self.interval, 1, LONGEST_INTERVAL)
+
+    @property
+    def gated(self) -> bool:
+        """Whether there are gated clocks."""
+        return self.clock_gating != ClockGating.OFF
 
     @property
     def pipeline(self) -> dict[str, Any]:

@@ -70,14 +70,14 @@ class EpilogueRoutes(wiring.Component):
         self.params = params
         lanes = params.lanes
         self._residual, self._rope, self._swiglu = (
-            kernel.component(self.directives(params, kernel), tag=params.beat_tag, busy=params.clock_gating)
+            kernel.component(self.directives(params, kernel), tag=params.beat_tag, busy=params.gated)
             for kernel in (residual_norm, rope, swiglu)
         )
         self._quantise = quantise.component(
             self.directives(params, quantise),
             max_length=max(params.head_beats, params.block_beats),
             tag=params.packet_tag,
-            busy=params.clock_gating,
+            busy=params.gated,
         )
         quantised = data.StructLayout(
             {"q": data.ArrayLayout(8, lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
@@ -138,11 +138,11 @@ class EpilogueRoutes(wiring.Component):
         m = Module()
         params = self.params
         lanes = params.lanes
-        gated = self.params.clock_gating
-        add = add_pipeline(m, "residual", self._residual, gated=gated)
-        rotate = add_pipeline(m, "rope", self._rope, gated=gated)
-        gate = add_pipeline(m, "swiglu", self._swiglu, gated=gated)
-        quantiser = add_pipeline(m, "quantise", self._quantise, gated=gated)
+        gating = self.params.clock_gating
+        add = add_pipeline(m, "residual", self._residual, gating)
+        rotate = add_pipeline(m, "rope", self._rope, gating)
+        gate = add_pipeline(m, "swiglu", self._swiglu, gating)
+        quantiser = add_pipeline(m, "quantise", self._quantise, gating)
         i = self.i
         entry = stream.Signature(data.StructLayout({"x": params.floats, "tag": params.beat_tag})).create()
         to_add, to_rotate, to_gate, direct = (Signal(name=f"to_{n}") for n in ("add", "rotate", "gate", "quantiser"))

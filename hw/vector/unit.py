@@ -112,10 +112,10 @@ class VectorEngine(wiring.Component):
             }
         )
         self._routes = EpilogueRoutes(params)
-        self._dequantise = dequantise_half.component(params.directives(dequantise_half), busy=params.clock_gating)
+        self._dequantise = dequantise_half.component(params.directives(dequantise_half), busy=params.gated)
         # It takes squares as they come.
         self._scale = norm_scalar.component(
-            lanes=params.lanes, **params.pipeline, busy=params.clock_gating, keys=params.columns, tag=unsigned(1)
+            lanes=params.lanes, **params.pipeline, busy=params.gated, keys=params.columns, tag=unsigned(1)
         )
 
     @property
@@ -152,19 +152,19 @@ class VectorEngine(wiring.Component):
         m.submodules.operands = operands = OperandFetch(params)
         m.submodules.routes = routes = self._routes
         m.submodules.collector = collector = PacketCollector(params)
-        scale = add_pipeline(m, "scale", self._scale, gated=params.clock_gating)
+        scale = add_pipeline(m, "scale", self._scale, params.clock_gating)
         kv, logits, unpacker = KvWriter(params), LogitWriter(params), EmbedUnpacker(params)
-        # Units that rest most of the time, each with what it has to be awake for.
-        rests = {
-            "kv": (kv, kv.i.valid | kv.busy),
-            "logits": (logits, logits.start | logits.i.valid | logits.busy),
-            "unpacker": (unpacker, unpacker.start | unpacker.busy),
+        # Units that rest most of the time, each with what wakes it.
+        rests: dict[str, tuple[Any, Value]] = {
+            "kv": (kv, kv.i.valid),
+            "logits": (logits, logits.start | logits.i.valid),
+            "unpacker": (unpacker, unpacker.start),
         }
-        for name, (unit, works) in rests.items():
-            add_unit(m, name, unit, works, gated=params.clock_gating)
+        for name, (unit, wake) in rests.items():
+            add_unit(m, name, unit, params.clock_gating, wake=wake, active=unit.busy)
         m.submodules.best = best = ArgMax(params)
         m.submodules.loader = loader = TableLoader(params)
-        dequantise = add_pipeline(m, "dequantise", self._dequantise, gated=params.clock_gating)
+        dequantise = add_pipeline(m, "dequantise", self._dequantise, params.clock_gating)
 
         command = self.i_command.p
         active, settled = Signal(), Signal()

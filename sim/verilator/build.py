@@ -11,6 +11,7 @@ from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.common.tool_runs import run_logged
+from rtlm.hw.common.clock_gate import SIMULATION_MACRO
 from rtlm.sim.verilator.find import (
     FST_SENTENCE,
     Verilator,
@@ -31,6 +32,8 @@ TRACES = (None, *WAVEFORMS, "saif")
 # triggers everywhere is off; other warnings go to the log.
 _VERILATE = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing", "-Wno-fatal"]
 _VERILATE += ["-Wno-CASEINCOMPLETE", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC"]
+# The generated design may stop clocks for the sake of speed.
+_VERILATE += [f"-D{SIMULATION_MACRO}"]
 _VERILATE += ["--output-split", "4000", "--output-split-cfuncs", "1000", "--output-split-ctrace", "1000"]
 _COMMON = ["-std=c++20", "-fPIC", "-march=native", "-DVL_TIME_CONTEXT", "-fno-strict-aliasing", "-Wno-unused"]
 # Nothing outside replaces the library's functions: calls between them need no table, which makes them 9 % faster.

@@ -17,12 +17,14 @@ from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.installation import install_command
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.common.tool_runs import run_logged
+from rtlm.hw.common.clock_gate import SIMULATION_MACRO
 from rtlm.sim.verilator.find import Verilator, compiler_identity, find_compiler, find_verilator
 from rtlm.sim.verilator.ports import BENCH
 
 # Only the ports of the top are visible to cocotb: all signals public would make the simulation several times slower.
 _VERILATE = ["--cc", "--exe", "--vpi", "--public-depth", "1", "--prefix", "Vtop", "-o", "simulation", "-O3"]
 _VERILATE += ["--x-assign", "fast", "--x-initial", "fast", "--no-timing", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O1"]
+_VERILATE += [f"-D{SIMULATION_MACRO}"]
 _COVERAGE = ["--coverage-line", "--coverage-toggle"]
 # Where Python has no shared library the simulation is one, see the file.
 _IN_PYTHON = ["-CFLAGS", "-fPIC", "-LDFLAGS", "-shared -Wl,-Bsymbolic", str(BENCH / "in_python.cpp")]

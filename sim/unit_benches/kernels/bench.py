@@ -11,7 +11,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw import hls
-from rtlm.hw.common.clock_gate import add_pipeline
+from rtlm.hw.common.clock_gate import ClockGating, add_pipeline
 from rtlm.hw.hls import BF16, F16, F32, Float, SInt, UInt
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
 from rtlm.sim.unit_benches.kernels.packets import bounded, model_of_beats
@@ -219,10 +219,10 @@ def make_case(name, kern, component, params):
 
 
 class Top(wiring.Component):
-    """Components side by side, with their streams as flat ports; each with a clock that rests, if they are `gated`."""
+    """Components side by side, with their streams as flat ports; each with a clock that rests, if there is a gate."""
 
-    def __init__(self, components, *, gated):
-        self.components, self.gated = components, gated
+    def __init__(self, components, gating):
+        self.components, self.gating = components, gating
         ports: dict[str, wiring.Member] = {}
         for name, c in components.items():
             ports |= {
@@ -241,7 +241,7 @@ class Top(wiring.Component):
         """Connect them."""
         m = Module()
         for name, c in self.components.items():
-            add_pipeline(m, name, c, gated=self.gated)
+            add_pipeline(m, name, c, self.gating)
             port = {
                 s: getattr(self, f"{name}_{s}")
                 for s in ("i_payload", "i_valid", "i_ready", "o_payload", "o_valid", "o_ready")
@@ -267,7 +267,7 @@ class KernelSet:
     technology: str = "generic"
     packet: int = PACKET
     beats: int = BEATS
-    gated: bool = False
+    gating: ClockGating = ClockGating.OFF
 
 
 SETS = {
@@ -276,10 +276,10 @@ SETS = {
     for lanes, clock_mhz in ((1, 100), (2, 300))
 }
 SETS |= {
-    f"depths-{'gated' if gated else 'ungated'}": KernelSet(
-        names=DEPTHS, lanes=1, clock_mhz=100, packet=LONG_PACKET, beats=4 * LONG_PACKET, gated=gated
+    f"depths-gating-{gating}": KernelSet(
+        names=DEPTHS, lanes=1, clock_mhz=100, packet=LONG_PACKET, beats=4 * LONG_PACKET, gating=gating
     )
-    for gated in (False, True)
+    for gating in ClockGating
 }
 
 
@@ -293,13 +293,13 @@ def prepare(params: KernelSet) -> Prepared:
             max_length=params.packet,
             tag=5,
             framing=True,
-            busy=params.gated,
+            busy=params.gating != ClockGating.OFF,
         )
         for name in params.names
     }
     cases = [make_case(name, ALL[name], component, params) for name, component in components.items()]
     return Prepared(
-        verilog=verilog_text(Top(components, gated=params.gated), "top"),
+        verilog=verilog_text(Top(components, params.gating), "top"),
         top="top",
         files={"cases.json": json.dumps(cases).encode()},
     )

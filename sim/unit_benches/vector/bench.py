@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.vector.params import VectorParams
 from rtlm.hw.vector.unit import VectorEngine
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
@@ -16,7 +17,7 @@ SMALL: dict[str, Any] = {"max_dim": 96, "max_hidden": 128, "heads": 4, "kv_heads
 SETS = {
     "narrow": VectorParams(lanes=2, columns=1, head_dim=32, word_bytes=64, interval=4, **SMALL),
     "short-heads": VectorParams(
-        lanes=4, columns=2, head_dim=8, word_bytes=128, beats_per_word=2, clock_gating=True, **SMALL
+        lanes=4, columns=2, head_dim=8, word_bytes=128, beats_per_word=2, clock_gating=ClockGating.CELLS, **SMALL
     ),
     "long-heads": VectorParams(lanes=2, columns=3, head_dim=256, word_bytes=64, beats_per_word=4, interval=2, **SMALL),
     "wide-words": VectorParams(lanes=4, columns=3, head_dim=64, word_bytes=256, interval=8, clock_gating=True, **SMALL),
