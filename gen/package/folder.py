@@ -30,7 +30,7 @@ class Package:
     manifest
         What is known; ``files``, ``generator`` and ``tools`` are added.
     texts
-        Content by file name.
+        Content by file name, which may have a folder before it.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Package:
             # The manifest makes the folder ours: it comes first, so that an interrupted run can be repeated.
             texts = {MANIFEST: to_json(manifest)} | dict(sorted(self.texts.items()))
             for name, text in texts.items():
+                (directory / name).parent.mkdir(exist_ok=True)
                 write_whole(directory / name, text)
             for name in stale:
                 (directory / name).unlink(missing_ok=True)
@@ -123,6 +124,12 @@ def port_table(ports: Iterable[Mapping[str, Any]]) -> str:
     return table(("port", "direction", "bits", ""), rows)
 
 
+def _is_inside(name: str) -> bool:
+    """Return whether a file name is one that `Package.write` writes: in the folder, or in a folder of that."""
+    path = Path(name)
+    return path.as_posix() == name and not path.is_absolute() and len(path.parts) <= 2 and ".." not in path.parts
+
+
 def _earlier_files(directory: Path, force: bool) -> set[str]:
     """Return the names of the files that an earlier run wrote, or refuse a folder that rtlm did not write."""
     if not directory.exists() or not any(directory.iterdir()):
@@ -131,7 +138,7 @@ def _earlier_files(directory: Path, force: bool) -> set[str]:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         if manifest["generator"] == GENERATOR:
             # A manifest that was tampered with must not name files outside the folder.
-            return {name for name in manifest["files"] if isinstance(name, str) and Path(name).name == name}
+            return {name for name in manifest["files"] if isinstance(name, str) and _is_inside(name)}
     except (OSError, ValueError, KeyError, TypeError):
         pass
     if not force:

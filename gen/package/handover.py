@@ -15,6 +15,7 @@ from rtlm.gen.package import describe, headers, pages
 from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
 from rtlm.gen.package.ipxact import component_xml
 from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
+from rtlm.gen.package.vivado import has_system, vivado_files
 from rtlm.gen.rtl.units import KernelParams, Unit
 from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
 from rtlm.hw.common import clock_gate
@@ -43,6 +44,9 @@ ABOUT = {
     "instructions.h": "instruction set as a C header",
     "memory-image.md": "what lies where in memory",
     CONFIGURATION: "the configuration; `--config` takes it, of `rtlm image` and others",
+    "vivado/build.tcl": "Vivado project: synthesis, implementation, reports; not run",
+    "vivado/clock.xdc": "the clock, for the script",
+    "vivado/accelerator_bd.v": "the accelerator with attributes for Vivado's block designs",
     "bench.py": "cocotb bench: random data, gaps and back-pressure against the golden model; `python bench.py` runs it",
     "bench.json": "what the bench needs to know",
     ".py": "the kernel, or what its file imports",
@@ -84,6 +88,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "instructions.md": pages.instructions_page(),
         "instructions.h": headers.instructions_header(),
         **board_constraints(config.board),
+        **vivado_files(config, rtl.manifest["top"], rtl.manifest["ports"], registers, f"{config.name}.v"),
         **documents,
     }
     head = (
@@ -96,7 +101,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "`mN_axi` (AXI4 memory port; all reach the same memory) and `irq` (level). Signals that AXI has beside these "
         "(lock, cache, prot, qos) are the integration's.\n\n"
     )
-    package.texts["README.md"] = head + files_table(package) + _clock_gate_note(config)
+    package.texts["README.md"] = head + files_table(package) + _vivado_note(package, config) + _clock_gate_note(config)
     return package
 
 
@@ -257,6 +262,26 @@ def files_table(package: Package) -> str:
         text = ABOUT[ends[-1]] if ends else "constraints of the board or process, with their sources"
         rows.append((f"`{name}`", text.format(name=package.name)))
     return f"## Files\n\n{table(('file', ''), rows)}"
+
+
+def _vivado_note(package: Package, config: Configuration) -> str:
+    if "vivado/build.tcl" not in package.texts:
+        return ""
+    text = (
+        "\n## Vivado\n\n`vivado -mode batch -source vivado/build.tcl` synthesises and implements the accelerator "
+        "alone, out of context, and writes timing, utilisation and power to `vivado/alone/`; its exit code is 1 if the "
+        "clock is missed. "
+    )
+    if has_system(config):
+        text += (
+            "With `-tclargs system` it builds a block design with the processing system (clock `pl_clk0`, registers at "
+            "the beginning of HPM0_FPD, memory over the HP ports, interrupt `pl_ps_irq0`) and a bitstream in "
+            "`vivado/system/`. "
+        )
+    return text + (
+        "The script was not run with Vivado, only with stand-ins for its commands. The board's constraints are for "
+        "designs that use its pins; the script does not read them.\n"
+    )
 
 
 def _clock_gate_note(config: Configuration) -> str:

@@ -47,12 +47,12 @@ def component_xml(
     root = Element(_tag("component"))
     for key, value in (("vendor", VENDOR), ("library", LIBRARY), ("name", name), ("version", VERSION)):
         _text(root, key, value)
-    buses = _buses(ports)
-    if buses:
+    found = buses(ports)
+    if found:
         parent = _child(root, "busInterfaces")
-        for bus, signals in buses.items():
+        for bus, signals in found.items():
             _bus_interface(parent, bus, signals, registers)
-        masters = {bus: signals for bus, signals in buses.items() if bus.startswith("m")}
+        masters = {bus: signals for bus, signals in found.items() if bus.startswith("m")}
         if masters:
             parent = _child(root, "addressSpaces")
             for bus, signals in masters.items():
@@ -60,7 +60,7 @@ def component_xml(
                 _text(space, "name", f"{bus}_space")
                 _text(space, "range", f"'h{1 << _address_bits(signals):x}")
                 _text(space, "width", str(next(p["bits"] for n, p in signals.items() if n.endswith("data"))))
-    if registers is not None and "s_axi" in buses:
+    if registers is not None and "s_axi" in found:
         _memory_map(_child(root, "memoryMaps"), registers)
     _model(root, module, ports)
     file_set = _child(_child(root, "fileSets"), "fileSet")
@@ -88,13 +88,24 @@ def _text(parent: Element, name: str, text: str) -> Element:
     return element
 
 
-def _buses(ports: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Group the ports of AXI buses: bus name, then signal name."""
-    buses: dict[str, dict[str, Mapping[str, Any]]] = {}
+def buses(ports: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Group the ports of AXI buses: bus name, then signal name.
+
+    Parameters
+    ----------
+    ports
+        Ports as in the manifest.
+    """
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for port in ports:
         if match := re.fullmatch(r"((?:m\d+|s)_axi)__(\w+)", port["name"]):
-            buses.setdefault(match[1], {})[match[2]] = port
-    return buses
+            found.setdefault(match[1], {})[match[2]] = port
+    return found
+
+
+def map_bytes(registers: RegisterMap) -> int:
+    """Return the bytes of address space that the registers take, a power of two."""
+    return 1 << (registers.size - 1).bit_length()
 
 
 def _address_bits(signals: Mapping[str, Mapping[str, Any]]) -> int:
@@ -130,7 +141,7 @@ def _memory_map(parent: Element, registers: RegisterMap) -> None:
     block = _child(memory, "addressBlock")
     _text(block, "name", "block")
     _text(block, "baseAddress", "'h0")
-    _text(block, "range", f"'h{1 << (registers.size - 1).bit_length():x}")
+    _text(block, "range", f"'h{map_bytes(registers):x}")
     _text(block, "width", "32")
     for register in registers.registers:
         for index, offset in enumerate(register.offsets):

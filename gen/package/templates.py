@@ -52,12 +52,12 @@ def verilog_template(module: str, wrapper: str, ports: Sequence[Port]) -> str:
     ports
         Ports as in the manifest.
     """
-    declarations = [f"    {p['direction']:<6} wire {_range(p):>9} {p['name']}" for p in ports]
+    declarations = [f"    {p['direction']:<6} wire {port_range(p):>9} {p['name']}" for p in ports]
     return (
         f"// Instantiates {module}; take what is between the parentheses, or the module as it is.\n"
         "// `default_nettype none makes a misspelt name an error.\n"
         "`default_nettype none\n\n"
-        f"module {wrapper} (\n" + ",\n".join(declarations) + "\n);\n\n" + _instance(module, ports) + "\nendmodule\n\n"
+        f"module {wrapper} (\n" + ",\n".join(declarations) + "\n);\n\n" + instance(module, ports) + "\nendmodule\n\n"
         "`default_nettype wire\n"
     )
 
@@ -80,20 +80,22 @@ def systemverilog_template(module: str, wrapper: str, ports: Sequence[Port]) -> 
         head += ".\n"
     declarations = []
     for p in ports:
-        kind = f"{package}::{p['name']}_t" if p["name"] in types else f"logic {_range(p)}".rstrip()
+        kind = f"{package}::{p['name']}_t" if p["name"] in types else f"logic {port_range(p)}".rstrip()
         declarations.append(f"    {p['direction']:<6} {kind} {p['name']}")
     return (
         f"{head}"
-        f"module {wrapper} (\n" + ",\n".join(declarations) + "\n);\n\n" + _instance(module, ports) + "\nendmodule\n"
+        f"module {wrapper} (\n" + ",\n".join(declarations) + "\n);\n\n" + instance(module, ports) + "\nendmodule\n"
     )
 
 
-def _instance(module: str, ports: Sequence[Port]) -> str:
+def instance(module: str, ports: Sequence[Port]) -> str:
+    """Instantiate a module, each port connected to the signal of its name."""
     connections = ",\n".join(f"        .{p['name']}({p['name']})" for p in ports)
     return f"    {module} {module}_i (\n{connections}\n    );\n"
 
 
-def _range(port: Port) -> str:
+def port_range(port: Port) -> str:
+    """Return the range of a port's bits, empty for a single one."""
     return f"[{port['bits'] - 1}:0]" if port["bits"] > 1 else ""
 
 

@@ -40,6 +40,10 @@ def lint(folder, *files, top):
     return done.returncode, done.stderr
 
 
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def check_lint(folder, name):
     """The RTL, inside either template."""
     top = f"{name}_example".replace("-", "_")
@@ -124,7 +128,7 @@ def test_ipxact_is_valid_and_names_buses_and_registers(accelerator):
 
 def test_manifest_says_what_there_is(accelerator):
     manifest = json.loads((accelerator / "manifest.json").read_text())
-    assert set(manifest["files"]) == {path.name for path in accelerator.iterdir()}
+    assert set(manifest["files"]) == {path.relative_to(accelerator).as_posix() for path in files(accelerator)}
     assert manifest["tools"]["amaranth"].startswith("0.5")
     assert manifest["latency"]["matmul"]["cycles"] > 0
     assert manifest["latency"]["vector"]["cycles"]["RESIDUAL"] > 0
@@ -152,7 +156,7 @@ def test_names_lead_from_verilog_to_source(accelerator):
 
 def test_nothing_tells_where_it_was_made(accelerator):
     own = str(ROOT)
-    for path in accelerator.iterdir():
+    for path in files(accelerator):
         assert own not in path.read_text(), path.name
         assert str(pathlib.Path.home()) not in path.read_text(), path.name
 
@@ -236,10 +240,13 @@ def test_folder_of_somebody_else_is_left_alone(tmp_path):
     # Now it is ours: files of the earlier run go, theirs stay.
     Package(name="y", texts={"y.v": ""}).write(theirs)
     assert {path.name for path in theirs.iterdir()} == {"notes.txt", "y.v", "manifest.json"}
-    (theirs / "manifest.json").write_text('{"generator": "rtlm", "files": ["../precious", 3]}')
     (tmp_path / "precious").write_text("")
+    for outside in ("../precious", str(tmp_path / "precious"), "../theirs/notes.txt", "below/../notes.txt"):
+        (theirs / "manifest.json").write_text(json.dumps({"generator": "rtlm", "files": [outside, 3]}))
+        Package(name="z", texts={"z.v": "", "below/z.v": ""}).write(theirs)
+        assert (tmp_path / "precious").exists() and (theirs / "notes.txt").exists()
     Package(name="z", texts={"z.v": ""}).write(theirs)
-    assert (tmp_path / "precious").exists()
+    assert not (theirs / "below" / "z.v").exists()
     (theirs / "manifest.json").write_text("[]")
     with pytest.raises(GenerateError):
         package.write(theirs)
