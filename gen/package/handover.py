@@ -18,7 +18,7 @@ from rtlm.gen.package.templates import lint_waivers, systemverilog_template, ver
 from rtlm.gen.package.vivado import has_system, vivado_files
 from rtlm.gen.rtl.units import KernelParams, Unit
 from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
-from rtlm.hw.common import clock_gate
+from rtlm.hw.common import clock_gate, mac
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.markdown import table
 from rtlm.hw.registers import RegisterFile, RegisterMap
@@ -102,6 +102,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "(lock, cache, prot, qos) are the integration's.\n\n"
     )
     package.texts["README.md"] = head + files_table(package) + _vivado_note(package, config) + _clock_gate_note(config)
+    package.texts["README.md"] += _mac_note(verilog)
     return package
 
 
@@ -297,4 +298,14 @@ def _clock_gate_note(config: Configuration) -> str:
     return (
         f"{module}is the model of an integrated clock gate, a latch and an AND gate. Define "
         f"`{clock_gate.CELL_MACRO}` as an instance of the library's cell on `clk`, `enable` and `gated`.\n"
+    )
+
+
+def _mac_note(verilog: str) -> str:
+    if mac.MODULE not in verilog:
+        return ""
+    return (
+        f"\n## Multipliers with sums\n\nThe module `{mac.MODULE}` at the end of the Verilog multiplies and adds up, in "
+        f"behavioural form. For AMD UltraScale and UltraScale+ define `{mac.BLOCK_MACRO}`: then each instance is one "
+        "DSP48E2.\n"
     )

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from rtlm.gen.area.coefficients import coefficients
 from rtlm.gen.area.memories import Memory, memory
 from rtlm.gen.area.pipelines import LONGEST_SHIFT, SHORTEST_SHIFT
+from rtlm.hw.common import mac
 
 LUT_INPUTS = 6
 ROM_DEPTH = 1 << LUT_INPUTS
@@ -180,6 +181,9 @@ class ModuleCounts:
                 self.memories[words[-1]] = (int(words[2]), int(words[4]))
             elif line.startswith("cell $"):
                 self._cell(line.split()[1], lines)
+            elif line.startswith(f"cell \\{mac.MODULE} "):
+                self.multipliers += 1
+                self.dsps += 1
             elif line.startswith("process "):
                 self._process(lines)
         self._count_choices()

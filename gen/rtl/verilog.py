@@ -24,7 +24,7 @@ from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.rtl import elements, names
 from rtlm.gen.rtl.elements import Elements
 from rtlm.gen.rtl.names import describe_objects, field_table
-from rtlm.hw.common import clock_gate
+from rtlm.hw.common import clock_gate, mac
 from rtlm.hw.hls.technology import ClockError
 
 TOP = "accelerator"
@@ -241,7 +241,8 @@ def _verilog(netlist: str) -> str:
     if run.returncode or not run.stdout:
         lines = run.stderr.strip().splitlines() or ["it gave no reason"]
         raise GenerateError(f"yosys could not write Verilog (exit code {run.returncode}): {lines[-1]}")
-    return run.stdout + "".join(text for module, text in clock_gate.VERILOG.items() if module in run.stdout)
+    written = {**clock_gate.VERILOG, mac.MODULE: mac.VERILOG}
+    return run.stdout + "".join(text for module, text in written.items() if module in run.stdout)
 
 
 def _hardware(emitted: Emitted) -> dict[str, Any]:

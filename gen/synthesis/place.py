@@ -219,7 +219,7 @@ def flatten(netlist: str, top: str, target: str, folder: Path, commands: Sequenc
     source = folder / "netlist.il"
     source.write_text(netlist, encoding="utf-8")
     scripts = [command.format(top=top) for command in PLACERS[target].flatten]
-    yosys.run([*yosys.read_commands(folder), *commands, *scripts], folder)
+    yosys.run([*yosys.read_commands(folder, TARGETS[target].macros), *commands, *scripts], folder)
     source.unlink()
 
 

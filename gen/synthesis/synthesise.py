@@ -230,7 +230,7 @@ def synthesise(
 def _key(target: str, netlist: str, how: int | Placement) -> str:
     """Hash everything that a result depends on."""
     script = repr(TARGETS[target]) if target in TARGETS else synth_asic.description()
-    parts = [RESULT_VERSION, target, script, yosys.version(), repr(how), yosys.PREPARATION, yosys.ONE_CLOCK]
+    parts = [RESULT_VERSION, target, script, yosys.version(), repr(how), yosys.PREPARATION, yosys.MODULES]
     if isinstance(how, Placement):
         parts += [repr(place.PLACERS[target]), place.version(target)]
     return result_key(parts, netlist)
@@ -248,7 +248,7 @@ def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, prog
         own = {name: area.own(name) for name in cells}
     else:
         kind = TARGETS[target]
-        read = [*yosys.read_commands(folder), *keep]
+        read = [*yosys.read_commands(folder, kind.macros), *keep]
         yosys.run([*read, *_script(kind, top), f"tee -q -o {STATISTICS} stat -json"], folder)
         cells = cells_by_module((folder / STATISTICS).read_text(encoding="utf-8"))
         own, notes, tools = {name: kind.resources(types) for name, types in cells.items()}, (kind.note,), {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rtlm.gen.boards.devices import DEVICES
+from rtlm.hw.common import mac
 from rtlm.hw.hls.directives import PRODUCT_STYLES
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "uram", "carry")
@@ -73,6 +74,8 @@ class Target:
         Name for a reader.
     script
         Commands for yosys after the netlist is read; ``{top}`` and ``{netlist}`` are replaced.
+    macros
+        Verilog macros that select the technology's bodies of modules.
     cells
         For each cell type how much it takes of each resource; a type ending in ``*`` stands for all that begin so.
     technology
@@ -87,6 +90,7 @@ class Target:
     name: str
     title: str
     script: tuple[str, ...]
+    macros: tuple[str, ...] = ()
     cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # No part of what a result is cached by: the netlist says how it was scheduled.
     technology: str = field(default="", repr=False)
@@ -130,6 +134,7 @@ TARGETS = {
             title="AMD UltraScale+",
             technology="xilinx-us+",
             script=XILINX_SCRIPT,
+            macros=(mac.BLOCK_MACRO,),
             cells={
                 **_tables("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "INV", "SRL16E", "SRLC16E", "SRLC32E"),
                 # Distributed memories, by the tables of a slice that they occupy (UG574).

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from rtlm.gen.common.errors import RtlmError, ToolError
 from rtlm.gen.common.installation import install_command, package_version
-from rtlm.hw.common.clock_gate import MODULES
+from rtlm.hw.common import clock_gate, mac
 
 PACKAGE = "pyosys"
 
-ONE_CLOCK = "".join(
-    f"module {module}(input clk, input enable, output gated); assign gated = clk; endmodule\n"
-    for module in MODULES.values()
+MODULES = (
+    "".join(
+        f"module {module}(input clk, input enable, output gated); assign gated = clk; endmodule\n"
+        for module in clock_gate.MODULES.values()
+    )
+    + mac.VERILOG
 )
-"""Clock gates that never close: the same results, and all registers in one clock domain."""
+"""Clock gates that never close: the same results, and all registers in one clock domain; multipliers with sums."""
 
 PREPARATION = (
     # Amaranth names the fields of a structure like bits of a bus, x[0] beside x; yosys 0.70's mapper gives both the
@@ -59,10 +62,19 @@ def version() -> str:
     return package_version(PACKAGE) or ""
 
 
-def read_commands(folder: Path) -> list[str]:
-    """Return the commands that read ``netlist.il`` in a folder, and clock gates that never close, written there."""
-    (folder / "gates.v").write_text(ONE_CLOCK, encoding="utf-8")
-    return ["read_rtlil netlist.il", "read_verilog gates.v", *PREPARATION]
+def read_commands(folder: Path, macros: Sequence[str] = ()) -> list[str]:
+    """Return the commands that read ``netlist.il`` in a folder, and the modules it uses, which are written there.
+
+    Parameters
+    ----------
+    folder
+        Working directory.
+    macros
+        Verilog macros that select bodies of these modules.
+    """
+    (folder / "modules.v").write_text(MODULES, encoding="utf-8")
+    defines = "".join(f" -D {macro}" for macro in macros)
+    return ["read_rtlil netlist.il", f"read_verilog{defines} modules.v", *PREPARATION]
 
 
 def run(commands: Sequence[str], folder: Path) -> str:

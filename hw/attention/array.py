@@ -1,12 +1,15 @@
 """The multiplier array of attention: dot products with the keys, weighted sums of the values."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import WEIGHT_BITS, AttentionParams
-from rtlm.hw.common.stages import held_flag
+from rtlm.hw.common.mac import mac
+from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.common.trees import mux_tree, sum_tree
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels.attention import DOT_BITS, key_dots
@@ -30,9 +33,15 @@ class AttentionArray(wiring.Component):
     Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys
     (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has
     `beat_cycles` of them. ``first`` marks all cycles of the first value beat of a sum, ``last`` the last step of a
-    key beat. ``calibrate`` marks a key beat of zeros that must precede the keys after each change of queries: it
-    measures the queries' offset. `shift` goes on to the next `vector_lanes` sums; it must not come within
-    `axpy_latency` cycles of a value step. Nothing stalls.
+    key beat or of a sum; between these two steps of a sum come no keys. ``calibrate`` marks a key beat of zeros that
+    must precede the keys after each change of queries: it measures the queries' offset. `shift` goes on to the next
+    `vector_lanes` sums; it must not come within `axpy_latency` cycles of a value step. Nothing stalls.
+
+    Structure: where the technology has multipliers with registers and an adder inside (`rtlm.hw.common.mac`) and a beat
+    takes a cycle, operands and products lie in them. With one position in a beat each multiplier also holds a sum,
+    which moves to a register of its own with the last value, because dot products take its place. Otherwise sums are
+    registers behind adders: those of several positions are one sum, and one multiplier has several sums where a beat
+    takes several cycles.
 
     Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
 
@@ -87,89 +96,138 @@ class AttentionArray(wiring.Component):
             }
         )
 
-    axpy_latency = 4
-    """Operand, product, sum, selection."""
+    @staticmethod
+    def axpy_latency(params: AttentionParams) -> int:
+        """Return the cycles from a value step to the sums: operand, product, sum, selection; with blocks one more."""
+        return 4 + params.product_blocks
 
     @staticmethod
     def dot_latency(params: AttentionParams) -> int:
-        """Cycles from the last step of a key beat to its dot products."""
-        operand_product, correction = 2, 1
+        """Return the cycles from the last step of a key beat to its dot products."""
+        operand_product, correction = 2 + params.product_blocks, 1
         return operand_product + _kernel(params).schedule(**_pipeline(params)).latency + correction
 
     def elaborate(self, platform) -> Module:
         """Build the array."""
         m = Module()
         params = self._params
-        group, positions = range(params.group), range(params.positions)
-        taken = params.bytes_per_cycle
-        span = taken // params.positions
-
-        def data_register(shape, name: str) -> Signal:
-            return Signal(shape, name=name, reset_less=True)
-
         # Operands in pieces of 32 bits: the same wires in hardware, but a simulator reads a byte of a short register
         # faster.
-        x = [data_register(32, f"x_{i}") for i in range(taken // PIECE)]
-        w = [[data_register(WEIGHT_BITS, f"w_{g}_{p}") for p in positions] for g in group]
-        first, last, calibrate = (Signal(name=f"operand_{n}") for n in ("first", "last", "calibrate"))
-        dot_valid = held_flag(m, self.valid & ~self.axpy, "x_dot")
-        axpy_valid = held_flag(m, self.valid & self.axpy, "x_axpy")
-        with m.If(self.valid):
-            m.d.sync += [first.eq(self.first), last.eq(self.last), calibrate.eq(self.calibrate)]
-            with m.If(self.calibrate):
-                m.d.sync += [piece.eq(FLIP) for piece in x]
-            with m.Elif(self.from_word):
-                choose(m, self.chunk, params.chunks, self.word, x, taken)
-            with m.Else():
-                choose(m, self.step, params.beat_cycles, self.row, x, taken)
-        with m.If(self.valid & self.axpy):
-            m.d.sync += [w[g][p].eq(self.w[g][p]) for g in group for p in positions]
-        # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
-        pieces = params.head_dim // PIECE
-        q = [[data_register(32, f"q_{g}_{i}") for i in range(pieces)] for g in group]
-        if params.beat_cycles > 1:
-            with m.If(dot_valid):
-                m.d.sync += [row[i].eq(row[(i + taken // PIECE) % pieces]) for row in q for i in range(pieces)]
-        with m.If(self.q_valid), m.Switch(self.q_head):
-            for g in group:
-                with m.Case(g):
-                    choose(m, None, 1, self.row, q[g], params.head_dim)
-
-        # Products, unsigned: 16 x 8 bits.
-        product = [[data_register(PRODUCT_BITS, f"product_{g}_{a}") for a in range(taken)] for g in group]
-        with m.If(dot_valid | axpy_valid):
-            for g in group:
-                for a in range(taken):
-                    p, i = divmod(a, span)
-                    operand = Mux(axpy_valid, w[g][p], byte(q[g], i))
-                    m.d.sync += product[g][a].eq(operand * byte(x, a))
-        # The sum of the bytes, for the correction, keeps pace with the products.
-        x_late = [data_register(32, f"x_late_{i}") for i in range(len(x))]
-        with m.If(dot_valid):
-            m.d.sync += [late.eq(piece) for late, piece in zip(x_late, x, strict=True)]
-        product_dot, product_axpy = held_flag(m, dot_valid, "product_dot"), held_flag(m, axpy_valid, "product_axpy")
-        product_first, product_last, product_calibrate = (
-            held_flag(m, flag, f"product_{n}")
-            for flag, n in ((first, "first"), (last & dot_valid, "last"), (calibrate, "calibrate"))
+        taken = [Signal(32, name=f"taken_{i}") for i in range(params.bytes_per_cycle // PIECE)]
+        with m.If(self.calibrate):
+            m.d.comb += [piece.eq(FLIP) for piece in taken]
+        with m.Elif(self.from_word):
+            choose(m, self.chunk, params.chunks, self.word, taken, params.bytes_per_cycle)
+        with m.Else():
+            choose(m, self.step, params.beat_cycles, self.row, taken, params.bytes_per_cycle)
+        query = [Signal(32, name=f"query_{i}") for i in range(params.head_dim // PIECE)]
+        choose(m, None, 1, self.row, query, params.head_dim)
+        operand = _Step(
+            dot=held_flag(m, self.valid & ~self.axpy, "operand_dot"),
+            axpy=held_flag(m, self.valid & self.axpy, "operand_axpy"),
+            first=held_value(m, self.valid, self.first, "operand_first"),
+            last=held_value(m, self.valid, self.last, "operand_last"),
+            calibrate=held_value(m, self.valid, self.calibrate, "operand_calibrate"),
         )
-        self._sums(m, product, product_axpy, product_first)
-        self._dots(m, product, x_late, product_dot, product_last, product_calibrate)
+        x = _held_pieces(m, self.valid, taken, "x")
+        if params.product_blocks:
+            self._in_blocks(m, operand, taken, query, x)
+        else:
+            self._in_registers(m, operand, query, x)
         return m
 
-    def _sums(self, m: Module, product: list, valid: Signal, first: Signal) -> None:
-        """Accumulators of the weighted values, and the selection of those that leave.
+    def _loads_query(self, group: int) -> Value:
+        return self.q_valid & (self.q_head == group)
 
-        Selecting costs a third of the tables that shifting the accumulators along a chain would: a chain needs a
-        multiplexer behind every adder.
+    def _in_registers(self, m: Module, operand: "_Step", query: list[Signal], x: list[Signal]) -> None:
+        """Multipliers between registers of the array."""
+        params = self._params
+        group = range(params.group)
+        pieces, step_pieces = len(query), len(x)
+        loads_weight = self.valid & self.axpy
+        w = [
+            [held_value(m, loads_weight, self.w[g][p], f"w_{g}_{p}") for p in range(params.positions)] for g in group
+        ]
+        # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
+        q = [[Signal(32, name=f"q_{g}_{i}", reset_less=True) for i in range(pieces)] for g in group]
+        if params.beat_cycles > 1:
+            with m.If(operand.dot):
+                m.d.sync += [row[i].eq(row[(i + step_pieces) % pieces]) for row in q for i in range(pieces)]
+        for g, row in enumerate(q):
+            with m.If(self._loads_query(g)):
+                m.d.sync += [held.eq(piece) for held, piece in zip(row, query, strict=True)]
+        product = [
+            [
+                held_value(
+                    m,
+                    operand.dot | operand.axpy,
+                    (Mux(operand.axpy, w[g][p], byte(q[g], i)) * byte(x, a))[:PRODUCT_BITS],
+                    f"product_{g}_{a}",
+                )
+                for a, p, i in self._multipliers()
+            ]
+            for g in group
+        ]
+        step = operand.moved(m, "product")
+        self._select(m, self._sums(m, product, step), step.axpy)
+        self._dots(m, product, _held_pieces(m, operand.dot, x, "x_late"), step)
+
+    def _in_blocks(
+        self, m: Module, operand: "_Step", taken: list[Signal], query: list[Signal], x: list[Signal]
+    ) -> None:
+        """Multipliers with all registers inside, and the sums too where each of them is one multiplier's.
+
+        Sums that are complete move out of the way of the next dot products.
         """
         params = self._params
-        dim, lanes, taken = params.head_dim, params.vector_lanes, params.bytes_per_cycle
+        product = operand.moved(m, "product")
+        step = product.moved(m, "sum")
+        add = operand.axpy & ~operand.first if params.sum_blocks else Const(0)
+        bits = params.acc_bits if params.sum_blocks else PRODUCT_BITS
+        sums = [[Signal(bits, name=f"p_{g}_{a}") for a in range(params.bytes_per_cycle)] for g in range(params.group)]
+        for g, row in enumerate(sums):
+            for a, p, i in self._multipliers():
+                m.submodules[f"mac_{g}_{a}"] = mac(
+                    a=byte(query, i),
+                    load_a=self._loads_query(g),
+                    d=self.w[g][p],
+                    load_d=self.valid & self.axpy,
+                    b=byte(taken, a),
+                    load_b=self.valid,
+                    use_d=self.axpy,
+                    multiply=operand.dot | operand.axpy,
+                    add=add,
+                    take=product.dot | product.axpy,
+                    p=row[a],
+                )
+        if params.sum_blocks:
+            complete = step.axpy & step.last
+            left = [
+                [held_value(m, complete, sum_, f"sum_{g}_{d}") for d, sum_ in enumerate(row)]
+                for g, row in enumerate(sums)
+            ]
+            self._select(m, left, complete)
+        else:
+            self._select(m, self._sums(m, sums, step), step.axpy)
+        x_late = _held_pieces(m, operand.dot, x, "x_late")
+        self._dots(m, sums, _held_pieces(m, product.dot, x_late, "x_later"), step)
+
+    def _multipliers(self) -> Iterator[tuple[int, int, int]]:
+        """Yield for each multiplier of a query head its number, its position of the beat, and its byte of the query."""
+        span = self._params.bytes_per_cycle // self._params.positions
+        for a in range(self._params.bytes_per_cycle):
+            yield a, *divmod(a, span)
+
+    def _sums(self, m: Module, product: list, step: "_Step") -> list:
+        """Return accumulators of the weighted values."""
+        params = self._params
+        dim, taken = params.head_dim, params.bytes_per_cycle
         acc = [
             [Signal(params.acc_bits, name=f"sum_{g}_{d}", reset_less=True) for d in range(dim)]
             for g in range(params.group)
         ]
         for g, row in enumerate(acc):
-            kept = [Mux(first, 0, register) for register in row]
+            kept = [Mux(step.first, 0, register) for register in row]
             if params.beat_cycles == 1:
                 terms = [[product[g][p * dim + d] for p in range(params.positions)] for d in range(dim)]
                 # The register stands second: the first operand also enters the carry chain beside the tables.
@@ -177,21 +235,29 @@ class AttentionArray(wiring.Component):
             else:
                 # Turns like the queries: a step always adds to the lowest.
                 added = [*row[taken:], *(product[g][a] + kept[a] for a in range(taken))]
-            with m.If(valid):
+            with m.If(step.axpy):
                 m.d.sync += [register.eq(sum_) for register, sum_ in zip(row, added, strict=True)]
+        return acc
 
+    def _select(self, m: Module, acc: list, change: Value) -> None:
+        """Select the sums that leave, the first ones after the cycle in which they `change`.
+
+        Selecting costs a third of the tables that shifting the sums along a chain would: a chain needs a multiplexer
+        in front of every register.
+        """
+        lanes = self._params.vector_lanes
         sums = [register for row in acc for register in row]
         beats = [Cat(sums[i : i + lanes]) for i in range(0, len(sums), lanes)]
         beat = Signal(range(len(beats)))
         following = Signal.like(beat)
         stale = Signal()
         m.d.comb += following.eq(beat + self.shift)
-        with m.If(valid):
+        with m.If(change):
             m.d.sync += [beat.eq(0), stale.eq(1)]
         with m.Elif(stale | self.shift):
             m.d.sync += [beat.eq(following), stale.eq(0), self.acc.as_value().eq(mux_tree(following, beats))]
 
-    def _dots(self, m: Module, product: list, x: list, valid: Signal, last: Signal, calibrate: Signal) -> None:
+    def _dots(self, m: Module, product: list, x: list[Signal], step: "_Step") -> None:
         """Sums of the products with each position's key, and the correction by the calibration."""
         params = self._params
         group, positions = range(params.group), range(params.positions)
@@ -201,15 +267,15 @@ class AttentionArray(wiring.Component):
         for p in positions:
             dots = kernel.component(**_pipeline(params), tag=1 if p == 0 else None)
             m.submodules[f"dots_{p}"] = dots
-            m.d.comb += [dots.i.valid.eq(valid), dots.o.ready.eq(1)]
+            m.d.comb += [dots.i.valid.eq(step.dot), dots.o.ready.eq(1)]
             if params.beat_cycles > 1:
-                m.d.comb += dots.i.p.last.eq(last)
+                m.d.comb += dots.i.p.last.eq(step.last)
             for i in range(span):
                 m.d.comb += dots.i.p[f"x_{i}"][0].eq(byte(x, p * span + i))
                 m.d.comb += [dots.i.p[f"products_{g}_{i}"][0].eq(product[g][p * span + i]) for g in group]
             sums = [Value.cast(dots.o.p[f"result_{g}"]).as_signed() for g in group]
             if p == 0:
-                m.d.comb += dots.i.p.tag.eq(calibrate)
+                m.d.comb += dots.i.p.tag.eq(step.calibrate)
                 calibrated, complete = dots.o.valid & dots.o.p.tag, dots.o.valid & ~dots.o.p.tag
                 # Every position measures the same.
                 with m.If(calibrated):
@@ -220,10 +286,29 @@ class AttentionArray(wiring.Component):
                     m.d.sync += corrected.eq(sum_ - offset[g])
                 m.d.comb += self.dot[g][p].eq(corrected)
         m.d.sync += self.dot_valid.eq(complete)
-        soon: Value = valid & last & ~calibrate
+        soon: Value = step.dot & step.last & ~step.calibrate
         for _ in range(kernel.schedule(**_pipeline(params)).latency - 1):
             soon = held_flag(m, soon, "soon")
         m.d.comb += self.dot_soon.eq(soon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What is done with the operands in a stage: flags that move along with them."""
+
+    dot: Signal
+    axpy: Signal
+    first: Signal
+    last: Signal
+    calibrate: Signal
+
+    def moved(self, m: Module, stage: str) -> "_Step":
+        """Return the flags in the next stage."""
+        return _Step(**{f.name: held_flag(m, getattr(self, f.name), f"{stage}_{f.name}") for f in fields(self)})
+
+
+def _held_pieces(m: Module, enable: Value, pieces: list[Signal], name: str) -> list[Signal]:
+    return [held_value(m, enable, piece, f"{name}_{i}") for i, piece in enumerate(pieces)]
 
 
 def _kernel(params: AttentionParams) -> Kernel:
@@ -241,12 +326,12 @@ def byte(pieces: list[Signal], index: int) -> Value:
 
 
 def choose(m: Module, select: Value | None, count: int, source: Value, pieces: list[Signal], size: int) -> None:
-    """Load an operand with one of the source's `count` parts of `size` bytes."""
+    """Set an operand to one of the source's `count` parts of `size` bytes."""
 
     def load(part: int) -> None:
         for i, piece in enumerate(pieces):
             start = 8 * (part * size + PIECE * i)
-            m.d.sync += piece.eq(source[start : start + 32] ^ FLIP if start < len(source) else 0)
+            m.d.comb += piece.eq(source[start : start + 32] ^ FLIP if start < len(source) else 0)
 
     if count == 1:
         load(0)

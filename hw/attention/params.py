@@ -9,6 +9,7 @@ from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, local_write_layout
+from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.params import check_head_dim
 
 POSITION_BITS = 20
@@ -95,6 +96,20 @@ class AttentionParams:
     def lanes(self) -> int:
         """Scores in a beat."""
         return self.group * self.positions
+
+    @property
+    def product_blocks(self) -> bool:
+        """Whether the array is of multipliers with all registers inside (`rtlm.hw.common.mac`).
+
+        The technology has such blocks, and queries rest: where a beat has several cycles, they turn in front of the
+        multipliers.
+        """
+        return TECHNOLOGIES[self.technology].block is not None and self.beat_cycles == 1
+
+    @property
+    def sum_blocks(self) -> bool:
+        """Whether these multipliers also hold the sums: each then belongs to a single one."""
+        return self.product_blocks and self.positions == 1
 
     @property
     def chunks(self) -> int:

@@ -62,6 +62,28 @@ SETS = {
         bytes_per_cycle=32,
         clock_mhz=150,
     ),
+    # Multipliers with registers and sums inside.
+    "blocks": AttentionParams(
+        head_dim=16,
+        group=3,
+        kv_heads=2,
+        columns=2,
+        context_limit=45,
+        word_bytes=32,
+        bytes_per_cycle=16,
+        technology="xilinx-us+",
+    ),
+    # The same multipliers, but several of them have one sum.
+    "blocks-of-positions": AttentionParams(
+        head_dim=8,
+        group=2,
+        kv_heads=2,
+        columns=2,
+        context_limit=50,
+        word_bytes=32,
+        bytes_per_cycle=32,
+        technology="xilinx-us+",
+    ),
 }
 
 
@@ -87,4 +109,4 @@ def _latency(params: AttentionParams) -> int:
         cycles = sum(part.latency for part in parts)
         del parts
         gc.collect()
-    return AttentionArray.dot_latency(params) + AttentionArray.axpy_latency + cycles
+    return AttentionArray.dot_latency(params) + AttentionArray.axpy_latency(params) + cycles
