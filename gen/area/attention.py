@@ -34,10 +34,10 @@ def attention_counts(params: AttentionParams) -> Counts:
     )
     return Counts(
         luts={
-            "products": group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
+            "products": 0 if params.product_blocks else group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
             "operands": selection(BYTE_BITS * taken, params.chunks + params.beat_cycles + 1)
             + (BYTE_BITS * sums if params.beat_cycles > 1 else 0),
-            "sums": added * params.acc_bits + added * over_positions,
+            "sums": 0 if params.sum_blocks else added * params.acc_bits + added * over_positions,
             "selection": selection(sums * params.acc_bits, 2),
             "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,
             "scores": lanes * 2 * FLOAT_BITS,
@@ -47,8 +47,10 @@ def attention_counts(params: AttentionParams) -> Counts:
             "control": 1,
         },
         ffs={
-            "products": group * taken * PRODUCT_BITS,
-            "operands": 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + BYTE_BITS * sums,
+            "products": 0 if params.product_blocks else group * taken * PRODUCT_BITS,
+            "operands": 3 * BYTE_BITS * taken
+            if params.product_blocks
+            else 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + BYTE_BITS * sums,
             "sums": sums * params.acc_bits + results * params.acc_bits,
             "dots": lanes * DOT_BITS + group * DOT_BITS,
             "scores": positions * FLOAT_BITS + lanes * FLOAT_BITS,

@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rtlm.gen.configuration.load import load_config, preset_names
+from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.model import attention
+from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.scores import AttentionScores
+from rtlm.hw.kernels import weight_sums
 from rtlm.hw.unit_params import unit_params
 from rtlm.sim.unit_benches.attention.bench import SETS
 
@@ -44,6 +47,23 @@ def test_scores_of_the_history_fill_their_memory(name):
     parts = AttentionScores(params).elaborate(None).submodules
     assert parts.scores.depth * params.positions == params.context_limit
     assert parts.local_scores.depth == max(2, params.columns)
+
+
+@pytest.mark.parametrize("clock_mhz", [1, 10, 300])
+@pytest.mark.parametrize("name", SETS)
+def test_sums_are_there_when_the_first_leave(name, clock_mhz):
+    """Between the last value and the first sums that leave are the sums of the weights and the norm."""
+    params = replace(SETS[name], clock_mhz=min(clock_mhz, SETS[name].clock_mhz))
+    weights = weight_sums.schedule(lanes=params.positions, **params.pipeline).latency
+    assert AttentionArray.axpy_latency(params) <= weights + AttentionOutput.latency_of(params)[0]
+
+
+def test_sums_are_in_blocks_where_a_block_has_one_sum():
+    blocks, shared = SETS["blocks"], SETS["blocks-of-positions"]
+    assert (blocks.product_blocks, blocks.sum_blocks) == (True, True)
+    assert (shared.product_blocks, shared.sum_blocks) == (True, False)
+    assert not replace(blocks, technology="ecp5", clock_mhz=25).product_blocks
+    assert not replace(blocks, bytes_per_cycle=8).product_blocks
 
 
 @pytest.mark.parametrize(
