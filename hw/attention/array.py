@@ -145,9 +145,7 @@ class AttentionArray(wiring.Component):
         group = range(params.group)
         pieces, step_pieces = len(query), len(x)
         loads_weight = self.valid & self.axpy
-        w = [
-            [held_value(m, loads_weight, self.w[g][p], f"w_{g}_{p}") for p in range(params.positions)] for g in group
-        ]
+        w = [[held_value(m, loads_weight, self.w[g][p], f"w_{g}_{p}") for p in range(params.positions)] for g in group]
         # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
         q = [[Signal(32, name=f"q_{g}_{i}", reset_less=True) for i in range(pieces)] for g in group]
         if params.beat_cycles > 1:

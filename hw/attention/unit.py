@@ -199,9 +199,7 @@ class AttentionUnit(wiring.Component):
             array.axpy.eq(values),
             array.calibrate.eq(loader.calibrate),
             array.first.eq(first_value),
-            array.last.eq(
-                Mux(values, group_end, Mux(loader.calibrate, loader.step, step) == params.beat_cycles - 1)
-            ),
+            array.last.eq(Mux(values, group_end, Mux(loader.calibrate, loader.step, step) == params.beat_cycles - 1)),
             array.from_word.eq(in_history),
             array.chunk.eq(chunk),
             array.step.eq(step),

@@ -38,7 +38,8 @@ module {MODULE} #(
     .CEINMODE(ce_b), .INMODE({{2'b00, use_d, use_d, 1'b0}}),
     .CEM(ce_m), .CECTRL(ce_m), .OPMODE({{3'b000, add, 5'b00101}}),
     .CEP(ce_p), .P(sum),
-    .C({{48{{1'b1}}}}), .CEC(1'b0), .ALUMODE(4'd0), .CEALUMODE(1'b0), .CARRYIN(1'b0), .CECARRYIN(1'b0), .CARRYINSEL(3'd0),
+    .C({{48{{1'b1}}}}), .CEC(1'b0), .ALUMODE(4'd0), .CEALUMODE(1'b0),
+    .CARRYIN(1'b0), .CECARRYIN(1'b0), .CARRYINSEL(3'd0),
     .ACIN(30'd0), .BCIN(18'd0), .PCIN(48'd0), .CARRYCASCIN(1'b0), .MULTSIGNIN(1'b0),
     .RSTA(1'b0), .RSTALLCARRYIN(1'b0), .RSTALUMODE(1'b0), .RSTB(1'b0), .RSTC(1'b0), .RSTCTRL(1'b0), .RSTD(1'b0),
     .RSTINMODE(1'b0), .RSTM(1'b0), .RSTP(1'b0)
@@ -64,10 +65,7 @@ module {MODULE} #(
 `endif
 endmodule
 """
-"""Verilog of the module, once for all instances; docs/synthesis.md says what its two bodies are proved on."""
-
-P_BITS = 48
-"""Most bits of a sum."""
+"""Verilog of the module, once for all instances; docs/synthesis.md says on what its two bodies are compared."""
 
 
 def mac(
@@ -101,7 +99,7 @@ def mac(
     take
         The product goes into the sum: it is added, or replaces it.
     p
-        The sum, modulo its width, which is at most `P_BITS`.
+        The sum, modulo its width, which is at most 48 bits.
     """
     widths = {"A": len(a), "B": len(b), "D": len(d), "P": len(p)}
     return Instance(

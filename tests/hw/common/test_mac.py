@@ -21,13 +21,13 @@ SAME_REGISTERS = ("ACASCREG", "ADREG", "ALUMODEREG", "AREG", "BCASCREG", "BREG",
 SAME_REGISTERS += ("DREG", "INMODEREG", "MREG", "OPMODEREG", "PREG")
 NARROWER = {"D": "D[24:0]", "OPMODE": "OPMODE[6:0]"}
 """Ports that are narrower on a DSP48E1; the two upper bits of OPMODE select zero for an operand that it lacks."""
-INPUTS = {"A": 30, "ACIN": 30, "ALUMODE": 4, "B": 18, "BCIN": 18, "C": 48, "CARRYINSEL": 3, "D": 27, "INMODE": 5}
-INPUTS |= {"OPMODE": 9, "PCIN": 48}
-INPUTS |= dict.fromkeys(
-    "CARRYCASCIN CARRYIN CEA1 CEA2 CEAD CEALUMODE CEB1 CEB2 CEC CECARRYIN CECTRL CED CEINMODE CEM CEP CLK MULTSIGNIN "
-    "RSTA RSTALLCARRYIN RSTALUMODE RSTB RSTC RSTCTRL RSTD RSTINMODE RSTM RSTP".split(),
-    1,
-)
+WIDE = {"A": 30, "ACIN": 30, "ALUMODE": 4, "B": 18, "BCIN": 18, "C": 48, "CARRYINSEL": 3, "D": 27, "INMODE": 5}
+WIDE |= {"OPMODE": 9, "PCIN": 48}
+ENABLES = [
+    f"CE{name}" for name in ("A1", "A2", "AD", "ALUMODE", "B1", "B2", "C", "CARRYIN", "CTRL", "D", "INMODE", "M")
+]
+RESETS = [f"RST{name}" for name in ("A", "ALLCARRYIN", "ALUMODE", "B", "C", "CTRL", "D", "INMODE", "M", "P")]
+INPUTS = WIDE | dict.fromkeys(("CLK", "CARRYIN", "CARRYCASCIN", "MULTSIGNIN", "CEP", *ENABLES, *RESETS), 1)
 REFUSED = 'AMULTSEL != "AD" || PREADDINSEL != "A"'
 
 
