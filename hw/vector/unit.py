@@ -1,5 +1,7 @@
 """The vector engine: everything between the matrix unit's results and the next matrix product."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out

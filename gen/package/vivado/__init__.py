@@ -9,6 +9,7 @@ from rtlm.gen.boards.devices import DEVICES, Device
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package.ipxact import buses, map_bytes
 from rtlm.gen.package.templates import instance, port_range
+from rtlm.hw.common import mac
 from rtlm.hw.registers import RegisterMap
 
 FOLDER = "vivado"
@@ -79,6 +80,7 @@ def vivado_files(
         "CLOCK_MHZ": f"{config.clock_mhz:g}",
         "MODULE": module,
         "VERILOG": verilog,
+        "BLOCK_MACRO": mac.BLOCK_MACRO,
         **(_system_values(device, ports, registers) if system else {}),
     }
     script = _template("build.tcl")

@@ -44,6 +44,8 @@ proc implement {output} {
 @SYSTEM@
 create_project -force @NAME@ $output -part @PART@
 add_files [file join $folder .. @VERILOG@]
+# Multipliers with sums are DSP48E2 blocks.
+set_property verilog_define @BLOCK_MACRO@ [current_fileset]
 if {$mode eq "alone"} {
     # All registers are on one clock and the reset is synchronous to it: there are no false paths. Ports have no delays outside, so
     # paths from and to them are not checked.

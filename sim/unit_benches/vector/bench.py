@@ -20,7 +20,9 @@ SETS = {
         lanes=4, columns=2, head_dim=8, word_bytes=128, beats_per_word=2, clock_gating=ClockGating.CELLS, **SMALL
     ),
     "long-heads": VectorParams(lanes=2, columns=3, head_dim=256, word_bytes=64, beats_per_word=4, interval=2, **SMALL),
-    "wide-words": VectorParams(lanes=4, columns=3, head_dim=64, word_bytes=256, interval=8, clock_gating=True, **SMALL),
+    "wide-words": VectorParams(
+        lanes=4, columns=3, head_dim=64, word_bytes=256, interval=8, clock_gating=ClockGating.SIMULATOR, **SMALL
+    ),
 }
 
 
