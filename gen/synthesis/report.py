@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rtlm.gen.synthesis.synthesise import SynthResult
 from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.gen.synthesis.timing.static import StaticTiming
 from rtlm.hw.common.markdown import table
 
 TITLES = {
@@ -51,6 +52,8 @@ def markdown(result: SynthResult) -> str:
     lines += ["Each row counts everything below it; what has no row is flattened into the part above."]
     if result.timing:
         lines += ["", *_timing(result)]
+    if result.static:
+        lines += ["", *_static(result.static)]
     tools = ", ".join(f"{name} {version}" for name, version in result.tools.items())
     lines += ["", *result.notes, "", f"Tools: {tools}; {result.seconds:.0f} s."]
     return "\n".join(lines) + "\n"
@@ -71,4 +74,34 @@ def _timing(result: SynthResult) -> list[str]:
         "",
         table(("part", "logic ns", "routing ns", "cells"), parts, numbers=True),
         table(("step", "ns", "signal"), steps),
+    ]
+
+
+def clock(static: StaticTiming) -> str:
+    """Return the sentence that says which clock static timing gives."""
+    verdict = "met" if static.met else "MISSED"
+    return (
+        f"Static timing on {static.device}, {static.cells:,} cells, not placed: {static.fmax_mhz:.0f} MHz, "
+        f"{static.low_mhz:.0f} MHz at the pessimistic end of the model; {static.clock_mhz:g} MHz {verdict}."
+    )
+
+
+def _static(static: StaticTiming) -> list[str]:
+    rows = [
+        (
+            f"{path.period_ns:.2f}",
+            f"{1000 / path.period_ns:.0f}",
+            str(path.levels),
+            f"{sum(part.routing_ns for part in path.parts) / path.period_ns:.0%}",
+            str(path.ends[0]),
+            str(path.ends[1]),
+        )
+        for path in static.paths
+    ]
+    return [
+        clock(static),
+        "",
+        "The slowest path of each pair of instances:",
+        "",
+        table(("ns", "MHz", "cells of logic", "wires", "from", "to"), rows),
     ]

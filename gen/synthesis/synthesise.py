@@ -26,6 +26,8 @@ from rtlm.gen.synthesis.path_names import Owner, Share, owner, shares
 from rtlm.gen.synthesis.place import Placement, Timing
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import ASIC, TARGET_NAMES, TARGETS, Target, technology
+from rtlm.gen.synthesis.timing.static import StaticTiming, analyse, flat_netlist
+from rtlm.gen.synthesis.timing.technology import check_timed
 
 RESULT_VERSION = 2
 """Changes when the stored results change."""
@@ -76,6 +78,8 @@ class SynthResult:
         Registers at the two ends of its critical path, in terms of our source.
     path
         What each operator or unit takes of that path, in its order.
+    static
+        Result of static timing, or None.
     folder
         Cache folder, with the logs.
     cached
@@ -91,6 +95,7 @@ class SynthResult:
     timing: Timing | None = None
     ends: tuple[Owner, ...] = ()
     path: tuple[Share, ...] = ()
+    static: StaticTiming | None = None
     folder: Path = field(default_factory=Path)
     cached: bool = False
 
@@ -159,6 +164,7 @@ def synthesise(
     unit: str = "",
     depth: int = DEFAULT_DEPTH,
     placement: Placement | None = None,
+    timing_mhz: float | None = None,
     objects: Mapping[str, Any] | None = None,
     progress: Stage = no_stage,
 ) -> SynthResult:
@@ -177,6 +183,8 @@ def synthesise(
         and optimise less.
     placement
         How to place and route; None does not.
+    timing_mhz
+        Clock that static timing holds the mapped netlist against (`rtlm.gen.synthesis.timing`); None does not.
     objects
         What each module is (`rtlm.gen.rtl.verilog.Rtl.objects`), to name the critical path by; without it there are
         only the names of the netlist.
@@ -186,7 +194,9 @@ def synthesise(
     Raises
     ------
     GenerateError
-        If the target or unit is not known, or the target has no place and route.
+        If the target or unit is not known, the target has no place and route, or no delays for static timing.
+    LoopError
+        If static timing finds a combinational loop.
     YosysError, PlaceError
         If a tool refuses the design.
     ToolError
@@ -199,6 +209,8 @@ def synthesise(
             reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"
             raise GenerateError(f"Target {target} cannot be placed and routed ({reason}); leave out --place.")
         place.check(target, placement)
+    if timing_mhz is not None:
+        check_timed(target)
     text, top = cut(netlist, unit)
     use = stored(
         "synth", _key(target, text, depth), lambda folder: _measure(text, top, target, depth, folder, progress)
@@ -211,6 +223,10 @@ def synthesise(
             lambda folder: place.place(text, top, target, placement, folder, progress),
         )
         timing = Timing.from_json(found.values)
+    static = None
+    if timing_mhz is not None:
+        flat = flat_netlist(text, top, target, _key(target, text, "flat"), progress)
+        static = analyse(flat, target, timing_mhz, top, objects or {})
     values = use.values
     return SynthResult(
         target=target,
@@ -222,12 +238,13 @@ def synthesise(
         timing=timing,
         ends=tuple(owner(signal, top, objects or {}) for signal in (timing.source, timing.target)) if timing else (),
         path=tuple(shares(timing.steps, top, objects or {})) if timing else (),
+        static=static,
         folder=use.folder,
         cached=use.cached,
     )
 
 
-def _key(target: str, netlist: str, how: int | Placement) -> str:
+def _key(target: str, netlist: str, how: int | str | Placement) -> str:
     """Hash everything that a result depends on."""
     script = repr(TARGETS[target]) if target in TARGETS else synth_asic.description()
     parts = [RESULT_VERSION, target, script, yosys.version(), repr(how), yosys.PREPARATION, yosys.MODULES]

@@ -9,6 +9,7 @@ from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
 from rtlm.gen.synthesis.place import PLACERS, ROUTERS, Placement
 from rtlm.gen.synthesis.targets import TARGET_NAMES, TARGETS
+from rtlm.gen.synthesis.timing.technology import TIMED
 from rtlm.host.cli.options import Whole, check_writable, config_option, make_folder, seed_option, set_option
 
 router_option = click.option(
@@ -22,7 +23,7 @@ router_option = click.option(
 
 @click.command(
     epilog=f"Needs the extra synth: {install_command('synth')}. Results are cached by content in ~/.cache/rtlm. "
-    "The exit code is 1 when --place does not reach the clock."
+    "The exit code is 1 when --place or --timing does not reach the clock."
 )
 @config_option
 @set_option
@@ -37,6 +38,11 @@ router_option = click.option(
     "--target", "-t", type=click.Choice(TARGET_NAMES), default=TARGET_NAMES[0], show_default=True, help="Technology."
 )
 @click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(PLACERS)}).")
+@click.option(
+    "--timing",
+    is_flag=True,
+    help=f"Static timing of the mapped netlist with the delays in constraints/ ({', '.join(TIMED)}).",
+)
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
 @seed_option
 @router_option
@@ -50,6 +56,7 @@ def synth(
     unit: str,
     target: str,
     place: bool,
+    timing: bool,
     speed: str,
     seed: int,
     router: str,
@@ -62,7 +69,8 @@ def synth(
 
     LUT, FF, DSP, BRAM, URAM and carry cells of each module; gate equivalents and area on an ASIC. With --place the
     clock that is reached after place and route, in a harness of registers, and the critical path by instance, kernel,
-    operator and signal.
+    operator and signal. With --timing the clock that the delays of cells and a model of wires allow, its pessimistic
+    end, and the worst path of each pair of instances: evidence where there is no open place and route.
 
     The target brings its technology, for which pipelines are scheduled: --set technology=NAME keeps another. There are
     no delays for ice40 and gowin, which take the configuration's.
@@ -72,6 +80,7 @@ def synth(
       rtlm synth --config kv260 --json kv260.json
       rtlm synth --config kv260 --unit matmul.array --set matmul.lanes=256
       rtlm synth --config ecp5-85k --unit matmul --target ecp5 --place
+      rtlm synth --config kv260 --timing --json kv260.json
       rtlm synth --config tiny --target asic
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
@@ -92,7 +101,8 @@ def synth(
             unit=unit,
             depth=depth,
             placement=how if place else None,
-            objects=build_rtl(settings, progress.stage).objects if place else None,
+            timing_mhz=settings.clock_mhz if timing else None,
+            objects=build_rtl(settings, progress.stage).objects if place or timing else None,
             progress=progress.stage,
         )
         result = replace(result, notes=(schedule, *result.notes))
@@ -104,7 +114,7 @@ def synth(
         markdown_path.write_text(markdown(result), encoding="utf-8")
     if not quiet:
         show(result)
-    return NEGATIVE if result.timing and not result.timing.met else OK
+    return OK if all(found is None or found.met for found in (result.timing, result.static)) else NEGATIVE
 
 
 def as_json(values: dict[str, Any]) -> str:
@@ -126,7 +136,7 @@ def show(result: Any) -> None:
     """Print a result as tables."""
     from rich.console import Console
     from rich.table import Table
-    from rtlm.gen.synthesis.report import TITLES, columns, number, share
+    from rtlm.gen.synthesis.report import TITLES, clock, columns, number, share
 
     names = columns(result)
     table = Table("module", title=f"{result.top} on {result.target}")
@@ -153,5 +163,12 @@ def show(result: Any) -> None:
         print("Step by step:")
         for step in timing.steps:
             print(f"  {step.delay_ns:6.2f} ns  {step.kind:9} {step.signal}")
+    if static := result.static:
+        print(clock(static))
+        for path in static.paths:
+            print(f"{path.period_ns:6.2f} ns, {path.levels} cells of logic, from {path.ends[0]} to {path.ends[1]}.")
+            for part in path.parts:
+                times = f"{part.logic_ns:6.2f} ns logic {part.routing_ns:6.2f} ns routing"
+                print(f"  {times} {part.cells:3} cells  {part.operator}")
     for note in result.notes:
         print(note)

@@ -1,0 +1,132 @@
+"""Static timing of a unit: its flat netlist in a harness, mapped by yosys, and the clock that the delays allow."""
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtlm.gen.common.progress import Stage
+from rtlm.gen.synthesis import yosys
+from rtlm.gen.synthesis.harness import UNIT, harness
+from rtlm.gen.synthesis.results import stored
+from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.gen.synthesis.timing.graph import arrive, build
+from rtlm.gen.synthesis.timing.mapped import Mapped, read_mapped
+from rtlm.gen.synthesis.timing.paths import Path as WorstPath
+from rtlm.gen.synthesis.timing.paths import worst
+from rtlm.gen.synthesis.timing.technology import load_delays
+
+MAPPED = "mapped.json.gz"
+PATHS = 10
+"""Paths in a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticTiming:
+    """What static timing found.
+
+    Parameters
+    ----------
+    device
+        Device and speed grade whose delays were taken.
+    clock_mhz
+        Clock that was asked for.
+    fmax_mhz
+        Clock that the nominal delays allow.
+    low_mhz
+        The same less the largest error of the model on designs that it was not fitted to.
+    cells
+        Cells of the netlist.
+    paths
+        The slowest path of each pair of instances, the slowest first.
+    """
+
+    device: str
+    clock_mhz: float
+    fmax_mhz: float
+    low_mhz: float
+    cells: int
+    paths: tuple[WorstPath, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether the clock is reached at the pessimistic end of the model."""
+        return self.low_mhz >= self.clock_mhz
+
+
+def analyse(
+    netlist: Mapped, target: str, clock_mhz: float, top: str, objects: Mapping[str, Any], paths: int = PATHS
+) -> StaticTiming:
+    """Return the clock of a mapped netlist.
+
+    Parameters
+    ----------
+    netlist
+        It.
+    target
+        Whose delays are taken.
+    clock_mhz
+        Clock that is asked for.
+    top, objects
+        Hierarchical name of the unit, and what each module is, to name paths by.
+    paths
+        How many paths.
+
+    Raises
+    ------
+    GenerateError, LoopError
+        As `rtlm.gen.synthesis.timing.graph.build` does, and if the target has no delays.
+    """
+    delays = load_delays(target)
+    graph = build(netlist, delays)
+    times = arrive(graph, delays.wires)
+    fmax = 1000 / times.period_ns
+    return StaticTiming(
+        device=delays.device,
+        clock_mhz=clock_mhz,
+        fmax_mhz=round(fmax, 1),
+        low_mhz=round(fmax * (1 - delays.error), 1),
+        cells=len(netlist.cells),
+        paths=tuple(worst(graph, times, delays.wires, objects, top, paths)),
+    )
+
+
+def flat_netlist(text: str, top: str, target: str, key: str, progress: Stage) -> Mapped:
+    """Return the flat, mapped netlist of a unit in a harness; it is made once.
+
+    Parameters
+    ----------
+    text, top
+        RTLIL and the name of its top module.
+    target
+        A key of `rtlm.gen.synthesis.targets.TARGETS`.
+    key
+        Hash of everything that the netlist depends on.
+    progress
+        Called with a short text when there is work to do.
+
+    Raises
+    ------
+    YosysError
+        If yosys refuses the design.
+    """
+
+    def make(folder: Path) -> dict[str, Any]:
+        progress(f"flat synthesis of {top} for {target}")
+        (folder / "harness.v").write_text(harness(text, top).verilog, encoding="utf-8")
+        (folder / "netlist.il").write_text(text, encoding="utf-8")
+        script = [command.format(top="top") for command in TARGETS[target].script]
+        inside = [f"rename {top} {UNIT}", "read_verilog harness.v"]
+        read = yosys.read_commands(TARGETS[target].gate, folder)
+        yosys.run([*read, *inside, *script, "write_json mapped.json"], folder)
+        (folder / "netlist.il").unlink()
+        written = folder / "mapped.json"
+        with gzip.open(folder / MAPPED, "wb", compresslevel=3) as packed:
+            packed.write(written.read_bytes())
+        written.unlink()
+        return {"top": top}
+
+    folder = stored("flat", key, make).folder
+    progress(f"static timing of {top}")
+    return read_mapped(folder / MAPPED, "top")

@@ -1,0 +1,157 @@
+"""Static timing: the longest path of hand-made netlists, loops, and the model's error on designs that it was not fitted to."""
+
+import json
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from rtlm.gen.common.errors import GenerateError
+from rtlm.gen.synthesis.timing import technology
+from rtlm.gen.synthesis.timing.graph import LoopError, arrive, build
+from rtlm.gen.synthesis.timing.mapped import mapped
+from rtlm.gen.synthesis.timing.paths import worst
+from rtlm.gen.synthesis.timing.static import analyse
+from rtlm.gen.synthesis.timing.technology import TIMED, Wires, load_delays, parse_delays
+
+TABLE, REGISTER, SETUP, DIRECT, WIRE, DOUBLING = 0.25, 0.5, 0.375, 0.125, 1.0, 0.5
+"""Exact in binary, so that sums are exact too."""
+
+DEVICE = f"""
+device: a device
+cells:
+  lut: {{types: [LUT], through: {{A: {{Z: {TABLE}}}, B: {{Z: {TABLE}}}}}}}
+  register: {{types: [FF], clocks: [C], clock_to_output: {{Q: {REGISTER}}}, setup: {{D: {SETUP}}}}}
+  multiplier: {{types: [MUL], through: {{A: {{P: 2.0}}}}}}
+dedicated:
+  - {{from: lut.Z, to: register.D, ns: {DIRECT}, alone: true}}
+wires: {{fixed_ns: {WIRE}, fanout_ns: {DOUBLING}, size_ns: 0.0}}
+error: 0.2
+"""
+
+
+class Netlist:
+    """Writes what ``write_json`` writes."""
+
+    def __init__(self):
+        self.cells, self.nets, self.numbers = {}, {}, count(2)
+
+    def net(self, name: str) -> int:
+        return self.nets.setdefault(name, next(self.numbers))
+
+    def cell(self, kind: str, name: str, outputs: dict[str, str], **inputs: str) -> None:
+        pins = outputs | inputs
+        self.cells[name] = {
+            "type": kind,
+            "port_directions": {pin: "output" if pin in outputs else "input" for pin in pins},
+            "connections": {pin: [self.net(net)] for pin, net in pins.items()},
+        }
+
+    def table(self, z: str, a: str, b: str = "") -> None:
+        self.cell("LUT", f"{z}_LUT", {"Z": z}, A=a, **({"B": b} if b else {}))
+
+    def register(self, q: str, d: str) -> None:
+        self.cell("FF", f"{q}_FF", {"Q": q}, D=d, C="clk")
+
+    def read(self):
+        names = {name: {"bits": [bit], "hide_name": 0} for name, bit in self.nets.items()}
+        return mapped({"cells": self.cells, "ports": {}, "netnames": names}, "top")
+
+
+@pytest.fixture
+def device():
+    return parse_delays(yaml.safe_load(DEVICE))
+
+
+def two_paths() -> Netlist:
+    """From ``a`` over two tables to ``q``, and over one, which drives three others, to ``r``."""
+    netlist = Netlist()
+    netlist.register("unit.a", "unit.q")
+    netlist.table("unit.x", "unit.a")
+    netlist.table("unit.y", "unit.x", "unit.b")
+    netlist.register("unit.q", "unit.y")
+    netlist.register("unit.b", "unit.r")
+    netlist.table("unit.z", "unit.b")
+    for name in ("unit.r", "unit.s", "unit.t"):
+        netlist.register(name, "unit.z")
+    netlist.table("unit.w", "unit.z")
+    netlist.register("unit.v", "unit.w")
+    return netlist
+
+
+def test_longest_path_is_that_of_the_hand_made_netlist(device):
+    graph = build(two_paths().read(), device)
+    times = arrive(graph, device.wires)
+    names = {name: net for net, name in graph.netlist.names.items()}
+    # unit.b drives two tables, unit.z three registers and a table.
+    at_z = REGISTER + (WIRE + DOUBLING) + TABLE
+    assert times.arrival_ns[names["unit.z"]] == at_z
+    assert times.period_ns == at_z + (WIRE + 2 * DOUBLING) + TABLE + DIRECT + SETUP
+    (path,) = worst(graph, times, device.wires, {}, "top", 1)
+    assert [step.signal for step in path.steps if step.kind == "logic"] == ["z", "w"]
+    assert path.levels == 2 and path.period_ns == times.period_ns
+    assert sum(step.delay_ns for step in path.steps) == path.period_ns
+
+
+def test_a_table_is_next_to_its_register_only_if_it_drives_nothing_else(device):
+    graph = build(two_paths().read(), device)
+    names = {name: net for net, name in graph.netlist.names.items()}
+    direct = {int(net): wire for net, wire in zip(graph.ends.source, graph.ends.dedicated_ns, strict=True)}
+    assert direct[names["unit.y"]] == DIRECT
+    assert np.isnan(direct[names["unit.z"]])
+
+
+def test_wires_grow_with_sinks_and_cells():
+    wires = Wires(fixed_ns=1.0, fanout_ns=0.5, size_ns=0.25)
+    assert wires.delay(1, 10) == wires.delay(1, 1000) == 1.0
+    assert wires.delay(8, 4000) == 1.0 + 3 * 0.5 + 2 * 0.25
+
+
+def test_the_clock_is_missed_at_the_pessimistic_end_first(device, monkeypatch):
+    monkeypatch.setattr("rtlm.gen.synthesis.timing.static.load_delays", lambda target: device)
+    netlist = two_paths().read()
+    nominal = analyse(netlist, "ecp5", 1.0, "top", {}).fmax_mhz
+    assert analyse(netlist, "ecp5", 0.75 * nominal, "top", {}).met
+    between = analyse(netlist, "ecp5", 0.85 * nominal, "top", {})
+    assert not between.met and between.low_mhz == pytest.approx(0.8 * nominal, rel=1e-3)
+
+
+def test_a_loop_is_named(device):
+    netlist = two_paths()
+    netlist.table("unit.p", "unit.s", "unit.o")
+    netlist.table("unit.o", "unit.p")
+    with pytest.raises(LoopError, match=r"combinational loop.* runs through unit\.(p, unit\.o|o, unit\.p)\.$"):
+        build(netlist.read(), device)
+
+
+def test_a_cell_without_delays_is_refused(device):
+    netlist = two_paths()
+    netlist.cell("PLL", "unit.pll", {"O": "unit.clock"}, I="clk")
+    with pytest.raises(GenerateError, match="no delays for cells of type PLL"):
+        build(netlist.read(), device)
+
+
+def test_a_target_without_delays_is_refused():
+    with pytest.raises(GenerateError, match="no delays for target gowin; static timing knows xilinx-us"):
+        load_delays("gowin")
+
+
+def test_a_pin_stands_for_the_bits_of_its_bus(device):
+    netlist = Netlist()
+    netlist.register("a", "q")
+    netlist.cell("MUL", "m", {"P17": "p"}, A3="a")
+    netlist.register("q", "p")
+    assert arrive(build(netlist.read(), device), device.wires).period_ns == REGISTER + WIRE + 2.0 + WIRE + SETUP
+
+
+@pytest.mark.parametrize("target", TIMED)
+def test_rules_of_a_device_name_kinds_and_pins_that_it_has(target):
+    values = yaml.safe_load((technology.FOLDER / f"timing-{target}.yaml").read_text())
+    delays = load_delays(target)
+    kinds = {kind.name: kind for kind in delays.kinds.values()}
+    for rule in delays.dedicated:
+        (source, output), (sink, pin) = rule.source, rule.sink
+        drives = {o for outputs in kinds[source].through.values() for o in outputs} | set(kinds[source].clock_to_output)
+        assert output in drives and (pin in kinds[sink].setup or pin in kinds[sink].through)
+    assert 0 < values["error"] < 1
