@@ -225,7 +225,7 @@ def synthesise(
         timing = Timing.from_json(found.values)
     static = None
     if timing_mhz is not None:
-        flat = flat_netlist(text, top, target, _key(target, text, "flat"), progress)
+        flat = flat_netlist(text, top, target, progress)
         static = analyse(flat, target, timing_mhz, top, objects or {})
     values = use.values
     return SynthResult(
@@ -244,7 +244,7 @@ def synthesise(
     )
 
 
-def _key(target: str, netlist: str, how: int | str | Placement) -> str:
+def _key(target: str, netlist: str, how: int | Placement) -> str:
     """Hash everything that a result depends on."""
     script = repr(TARGETS[target]) if target in TARGETS else synth_asic.description()
     parts = [RESULT_VERSION, target, script, yosys.version(), repr(how), yosys.PREPARATION, yosys.MODULES]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.gen.common.errors import NEGATIVE, GenerateError, RtlmError
 from rtlm.gen.synthesis.timing.mapped import Mapped
-from rtlm.gen.synthesis.timing.technology import Dedicated, Delays, Kind, Wires
+from rtlm.gen.synthesis.timing.technology import Dedicated, Delays, Kind, Wires, spread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -91,9 +91,7 @@ class Graph:
 
     def wire_ns(self, arcs: Arcs, wires: Wires) -> Floats:
         """Return the delay of the wire of each arc."""
-        doublings = np.log2(np.maximum(self.sinks[arcs.source], 1))
-        cells = len(self.netlist.cells)
-        routed = wires.delay(1, cells) + wires.fanout_ns * doublings
+        routed = wires.delay(1, len(self.netlist.cells)) + wires.fanout_ns * spread(self.sinks[arcs.source])
         return np.where(np.isnan(arcs.dedicated_ns), routed, arcs.dedicated_ns)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlm.gen.common.progress import Stage
+from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.harness import UNIT, harness
-from rtlm.gen.synthesis.results import stored
+from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import TARGETS
 from rtlm.gen.synthesis.timing.graph import arrive, build
 from rtlm.gen.synthesis.timing.mapped import Mapped, read_mapped
@@ -35,7 +35,7 @@ class StaticTiming:
     fmax_mhz
         Clock that the nominal delays allow.
     low_mhz
-        The same less the largest error of the model on designs that it was not fitted to.
+        What is left of it if the model is too fast by the error that its file states.
     cells
         Cells of the netlist.
     paths
@@ -86,13 +86,13 @@ def analyse(
         device=delays.device,
         clock_mhz=clock_mhz,
         fmax_mhz=round(fmax, 1),
-        low_mhz=round(fmax * (1 - delays.error), 1),
+        low_mhz=round(fmax / (1 + delays.error), 1),
         cells=len(netlist.cells),
         paths=tuple(worst(graph, times, delays.wires, objects, top, paths)),
     )
 
 
-def flat_netlist(text: str, top: str, target: str, key: str, progress: Stage) -> Mapped:
+def flat_netlist(text: str, top: str, target: str, progress: Stage = no_stage) -> Mapped:
     """Return the flat, mapped netlist of a unit in a harness; it is made once.
 
     Parameters
@@ -101,8 +101,6 @@ def flat_netlist(text: str, top: str, target: str, key: str, progress: Stage) ->
         RTLIL and the name of its top module.
     target
         A key of `rtlm.gen.synthesis.targets.TARGETS`.
-    key
-        Hash of everything that the netlist depends on.
     progress
         Called with a short text when there is work to do.
 
@@ -111,10 +109,11 @@ def flat_netlist(text: str, top: str, target: str, key: str, progress: Stage) ->
     YosysError
         If yosys refuses the design.
     """
+    around = harness(text, top).verilog
 
     def make(folder: Path) -> dict[str, Any]:
         progress(f"flat synthesis of {top} for {target}")
-        (folder / "harness.v").write_text(harness(text, top).verilog, encoding="utf-8")
+        (folder / "harness.v").write_text(around, encoding="utf-8")
         (folder / "netlist.il").write_text(text, encoding="utf-8")
         script = [command.format(top="top") for command in TARGETS[target].script]
         inside = [f"rename {top} {UNIT}", "read_verilog harness.v"]
@@ -127,6 +126,7 @@ def flat_netlist(text: str, top: str, target: str, key: str, progress: Stage) ->
         written.unlink()
         return {"top": top}
 
-    folder = stored("flat", key, make).folder
+    parts = [target, repr(TARGETS[target]), yosys.version(), yosys.PREPARATION, around]
+    folder = stored("flat", result_key(parts, text), make).folder
     progress(f"static timing of {top}")
     return read_mapped(folder / MAPPED, "top")
