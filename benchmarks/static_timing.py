@@ -47,9 +47,10 @@ UNITS = (
     "vector.scale",
 )
 """Places below the top; the second, fourth and so on are held out."""
-FANOUT_NS = 0.16
-"""Slope of a net's mean delay over the cube root of its sinks: 0.166 and 0.150 in the first two units of the list."""
-FIXED_NS, SIZE_NS = [n / 50 for n in range(10, 61)], [n / 50 for n in range(0, 16)]
+FANOUT_NS, BLOCK_NS = 0.16, 0.55
+"""Slopes of the mean delay of routed nets (nextpnr's --sdf): 0.166 and 0.150 in the first two units; out of and into a
+multiplier 0.818 and 0.344 in `vector.routes.rope`, 0.698 and 0.413 in `vector.routes.swiglu`."""
+FIXED_NS, PATH_NS = [n / 50 for n in range(10, 61)], [n / 10 for n in range(0, 41)]
 """What the fit tries."""
 
 
@@ -67,7 +68,10 @@ def fit(graphs: Mapping[str, Graph], routed: Mapping[str, float]) -> Wires:
         Netlists, and their routed clocks in MHz.
     """
     return min(
-        (Wires(fixed_ns=a, fanout_ns=FANOUT_NS, size_ns=c) for a, c in product(FIXED_NS, SIZE_NS)),
+        (
+            Wires(fixed_ns=fixed, fanout_ns=FANOUT_NS, block_ns=BLOCK_NS, path_ns=path)
+            for fixed, path in product(FIXED_NS, PATH_NS)
+        ),
         key=lambda wires: sum(math.log(clock(graph, wires) / routed[unit]) ** 2 for unit, graph in graphs.items()),
     )
 

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.gen.common.errors import NEGATIVE, GenerateError, RtlmError
 from rtlm.gen.synthesis.timing.mapped import Mapped
-from rtlm.gen.synthesis.timing.technology import Dedicated, Delays, Kind, Wires, spread
+from rtlm.gen.synthesis.timing.technology import Dedicated, Delays, Kind, Wires
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+Row = tuple[int, int, int, float, float, int]
+"""What `Arcs` has of an arc."""
 
 
 class LoopError(RtlmError):
@@ -40,6 +44,8 @@ class Arcs:
         Delay in the cell, or its set-up time.
     dedicated_ns
         Delay of the wire if it is a dedicated one, else NaN.
+    blocks
+        How many of the wire's ends are at a block that stands in a column of its own.
     """
 
     source: Ints
@@ -47,6 +53,7 @@ class Arcs:
     cell: Ints
     cell_ns: Floats
     dedicated_ns: Floats
+    blocks: Ints
 
     def take(self, index: Ints) -> "Arcs":
         """Return some of them."""
@@ -56,6 +63,7 @@ class Arcs:
             cell=self.cell[index],
             cell_ns=self.cell_ns[index],
             dedicated_ns=self.dedicated_ns[index],
+            blocks=self.blocks[index],
         )
 
 
@@ -91,7 +99,7 @@ class Graph:
 
     def wire_ns(self, arcs: Arcs, wires: Wires) -> Floats:
         """Return the delay of the wire of each arc."""
-        routed = wires.delay(1, len(self.netlist.cells)) + wires.fanout_ns * spread(self.sinks[arcs.source])
+        routed = wires.delay(self.sinks[arcs.source], arcs.blocks)
         return np.where(np.isnan(arcs.dedicated_ns), routed, arcs.dedicated_ns)
 
 
@@ -133,8 +141,8 @@ def build(netlist: Mapped, delays: Delays) -> Graph:
     wire = _Wiring(netlist, kinds, delays.dedicated)
     size = wire.nets
     start_ns, drivers = np.full(size, -np.inf), np.full(size, -1, dtype=np.int64)
-    through: list[tuple[int, int, int, float, float]] = []
-    ends: list[tuple[int, int, int, float, float]] = []
+    through: list[Row] = []
+    ends: list[Row] = []
     for bits in netlist.inputs.values():
         for bit in bits:
             start_ns[bit] = 0.0
@@ -155,13 +163,13 @@ def build(netlist: Mapped, delays: Delays) -> Graph:
             for bit in bits:
                 if not isinstance(bit, int):
                     continue
-                direct = wire.dedicated_ns(bit, kind.name, pin)
+                direct = wire.dedicated_ns(bit, kind.name, pin), wire.at_block(bit) + kind.block
                 if setup is not None:
-                    ends.append((bit, -1, number, setup, direct))
+                    ends.append((bit, -1, number, setup, *direct))
                 for output, ns in targets.items():
-                    through += [(bit, net, number, ns, direct) for net in outputs.get(output, ())]
+                    through += [(bit, net, number, ns, *direct) for net in outputs.get(output, ())]
     for bits in netlist.outputs.values():
-        ends += [(bit, -1, -1, 0.0, np.nan) for bit in bits if isinstance(bit, int)]
+        ends += [(bit, -1, -1, 0.0, np.nan, wire.at_block(bit)) for bit in bits if isinstance(bit, int)]
     if not ends:
         raise GenerateError(f"{netlist.top} has no register, memory or port that a path could end at.")
     arcs, levels = _in_order(_arcs(through), start_ns, netlist)
@@ -184,13 +192,14 @@ def arrive(graph: Graph, wires: Wires) -> Times:
         here = slice(first, last)
         np.maximum.at(arrival, graph.arcs.target[here], arrival[graph.arcs.source[here]] + cost[here])
     ends = arrival[graph.ends.source] + graph.wire_ns(graph.ends, wires) + graph.ends.cell_ns
-    return Times(arrival_ns=arrival, end_ns=ends)
+    return Times(arrival_ns=arrival, end_ns=ends + wires.path_ns)
 
 
 class _Wiring:
     """Who drives a net, and what hangs on it."""
 
     def __init__(self, netlist: Mapped, kinds: list[Kind], rules: tuple[Dedicated, ...]):
+        self._blocks: set[int] = set()
         self._known: dict[tuple[str, str], str] = {}
         driver: dict[int, tuple[str, str]] = {}
         sinks: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -204,6 +213,8 @@ class _Wiring:
                         continue
                     if port in cell.outputs:
                         driver[bit] = (kind.name, pin)
+                        if kind.block:
+                            self._blocks.add(bit)
                     else:
                         sinks[bit].append((kind.name, pin))
         for bits in netlist.outputs.values():
@@ -227,6 +238,10 @@ class _Wiring:
             self._known[key] = kind.pin(port)
         return self._known[key]
 
+    def at_block(self, bit: int) -> bool:
+        """Return whether a block drives a net."""
+        return bit in self._blocks
+
     def dedicated_ns(self, bit: int, kind: str, pin: str) -> float:
         """Return the delay of the connection of a net with a pin if it is a dedicated one, else NaN."""
         source = self._driver.get(bit)
@@ -236,14 +251,15 @@ class _Wiring:
         return rule.ns
 
 
-def _arcs(rows: list[tuple[int, int, int, float, float]]) -> Arcs:
-    source, target, cell, cell_ns, dedicated = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+def _arcs(rows: list[Row]) -> Arcs:
+    source, target, cell, cell_ns, dedicated, blocks = zip(*rows, strict=True) if rows else ((), (), (), (), (), ())
     return Arcs(
         source=np.array(source, dtype=np.int64),
         target=np.array(target, dtype=np.int64),
         cell=np.array(cell, dtype=np.int64),
         cell_ns=np.array(cell_ns, dtype=np.float64),
         dedicated_ns=np.array(dedicated, dtype=np.float64),
+        blocks=np.array(blocks, dtype=np.int64),
     )
 
 

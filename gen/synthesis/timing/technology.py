@@ -1,6 +1,5 @@
 """Delays of a device's primitives and wires, read from a file in ``constraints`` that names the source of each."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +27,8 @@ class Kind:
         Of the pins that are clocked.
     clocks
         Pins that are a clock and no data.
+    block
+        Whether it stands in a column of its own.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Kind:
     clock_to_output: Mapping[str, float] = field(default_factory=dict)
     setup: Mapping[str, float] = field(default_factory=dict)
     clocks: frozenset[str] = frozenset()
+    block: bool = False
 
     def pin(self, name: str) -> str:
         """Return the pin under which the delays of a port stand: ``A`` for ``A17`` where there is none for ``A17``."""
@@ -65,25 +67,28 @@ class Dedicated:
 
 @dataclass(frozen=True, kw_only=True)
 class Wires:
-    """Delay of a routed connection, which grows with the sinks of its net and the cells of the design.
+    """Delay of a routed connection.
 
     Parameters
     ----------
     fixed_ns
-        Of a net with one sink in a design of a thousand cells.
+        Between two tables, of a net with one sink.
     fanout_ns
         Times the cube root of the number of sinks, less one: what routed nets follow best.
-    size_ns
-        Added for each doubling of the cells.
+    block_ns
+        Added for each end at a multiplier or a block memory, which stand in columns of their own.
+    path_ns
+        Added to each path once: the slowest of many has longer wires than the mean.
     """
 
     fixed_ns: float
     fanout_ns: float
-    size_ns: float = 0.0
+    block_ns: float
+    path_ns: float
 
-    def delay(self, sinks: int, cells: int) -> float:
-        """Return the delay to a sink of a net."""
-        return self.fixed_ns + self.fanout_ns * spread(sinks) + self.size_ns * math.log2(max(cells, 1000) / 1000)
+    def delay(self, sinks: Any, blocks: Any) -> Any:
+        """Return the delay to a pin on a net with so many sinks, where so many of both ends are at blocks."""
+        return self.fixed_ns + self.fanout_ns * spread(sinks) + self.block_ns * blocks
 
 
 def spread(sinks: Any) -> Any:
@@ -155,6 +160,7 @@ def parse_delays(values: Mapping[str, Any]) -> Delays:
             clock_to_output=_scaled(cell.get("clock_to_output", {}), scale),
             setup=_scaled(cell.get("setup", {}), scale),
             clocks=frozenset(cell.get("clocks", ())),
+            block=cell.get("block", False),
         )
         kinds |= dict.fromkeys(cell["types"], kind)
     return Delays(
@@ -166,7 +172,7 @@ def parse_delays(values: Mapping[str, Any]) -> Delays:
             )
             for rule in values["dedicated"]
         ),
-        wires=Wires(**{name: values["wires"][name] for name in ("fixed_ns", "fanout_ns", "size_ns")}),
+        wires=Wires(**values["wires"]),
         error=values["error"],
     )
 
