@@ -24,7 +24,7 @@ import click
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.synthesis.netlist import cut
 from rtlm.gen.synthesis.place import Placement
-from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
+from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, place_unit
 from rtlm.gen.synthesis.timing.graph import Graph, arrive, build
 from rtlm.gen.synthesis.timing.static import flat_netlist
 from rtlm.gen.synthesis.timing.technology import Wires, load_delays
@@ -41,16 +41,12 @@ UNITS = (
     "vector.routes.quantise",
     "sequencer.queue",
     "registers",
-    "vector.operands",
-    "matmul.results",
-    "vector.dequantise",
-    "vector.scale",
 )
 """Places below the top; the second, fourth and so on are held out."""
 FANOUT_NS, BLOCK_NS = 0.16, 0.55
 """Slopes of the mean delay of routed nets (nextpnr's --sdf): 0.166 and 0.150 in the first two units; out of and into a
 multiplier 0.818 and 0.344 in `vector.routes.rope`, 0.698 and 0.413 in `vector.routes.swiglu`."""
-FIXED_NS, PATH_NS = [n / 50 for n in range(10, 61)], [n / 10 for n in range(0, 41)]
+FIXED_NS, PATH_NS = [n / 20 for n in range(4, 25)], [n / 4 for n in range(0, 13)]
 """What the fit tries."""
 
 
@@ -112,12 +108,10 @@ def main(fitting: bool, record: bool) -> None:
         for unit in UNITS:
             if fitting and held_out(unit):
                 continue
-            placed = synthesise(
-                netlist, target=TARGET, unit=unit, depth=0, placement=Placement(clock_mhz=config.clock_mhz),
-                progress=progress.stage,
-            )  # fmt: skip
-            routed[unit] = placed.timing.fmax_mhz
-            graphs[unit] = build(flat_netlist(*cut(netlist, unit), TARGET, progress.stage), delays)
+            text, top = cut(netlist, unit)
+            how = Placement(clock_mhz=config.clock_mhz)
+            routed[unit] = place_unit(text, top, TARGET, how, progress.stage).fmax_mhz
+            graphs[unit] = build(flat_netlist(text, top, TARGET, progress.stage), delays)
     finally:
         progress.close()
     if fitting:

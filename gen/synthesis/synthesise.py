@@ -217,12 +217,7 @@ def synthesise(
     )
     timing = None
     if placement is not None:
-        found = stored(
-            "place",
-            _key(target, text, placement),
-            lambda folder: place.place(text, top, target, placement, folder, progress),
-        )
-        timing = Timing.from_json(found.values)
+        timing = place_unit(text, top, target, placement, progress)
     static = None
     if timing_mhz is not None:
         flat = flat_netlist(text, top, target, progress)
@@ -242,6 +237,29 @@ def synthesise(
         folder=use.folder,
         cached=use.cached,
     )
+
+
+def place_unit(netlist: str, top: str, target: str, how: Placement, progress: Stage = no_stage) -> Timing:
+    """Place and route a netlist of its own, or return what that has given before.
+
+    Parameters
+    ----------
+    netlist, top
+        RTLIL and the name of its top module.
+    target, how
+        A key of `rtlm.gen.synthesis.place.PLACERS`, and what `rtlm.gen.synthesis.place.check` accepts.
+    progress
+        Called with a short text when there is work to do.
+
+    Raises
+    ------
+    YosysError, PlaceError
+        If a tool refuses the design.
+    """
+    found = stored(
+        "place", _key(target, netlist, how), lambda folder: place.place(netlist, top, target, how, folder, progress)
+    )
+    return Timing.from_json(found.values)
 
 
 def _key(target: str, netlist: str, how: int | Placement) -> str:
