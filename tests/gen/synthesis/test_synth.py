@@ -20,6 +20,7 @@ from rtlm.gen.synthesis.place import Placement, signal_name
 from rtlm.gen.synthesis.report import markdown
 from rtlm.gen.synthesis.synthesise import cells_by_module, configuration_for, synthesise
 from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.gen.synthesis.timing.technology import TIMED
 
 WORDS, WORD_BITS = 1024, 18
 """Exactly one block memory of 18 Kbit."""
@@ -263,3 +264,12 @@ def test_a_download_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
         ToolError, match=r"apt-get did not fetch qflow-tech-osu018, .* within 0\.2 s; check the network"
     ):
         synth_asic.liberty()
+
+
+@pytest.mark.synthesis
+@pytest.mark.parametrize("target", TIMED)
+def test_static_timing_goes_through_the_multiplier_and_misses_a_clock_that_is_too_fast(netlist, target):
+    static = synthesise(netlist, target=target, timing_mhz=10_000.0).static
+    multiplier = 2.0 if target == "xilinx-us+" else 3.9
+    assert max(step.delay_ns for path in static.paths for step in path.steps if step.kind == "logic") > multiplier
+    assert not static.met and 20 < static.low_mhz < static.fmax_mhz < 500
