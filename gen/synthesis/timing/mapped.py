@@ -17,6 +17,10 @@ NO_CELLS = ("$scopeinfo",)
 """What yosys keeps among the cells to remember the hierarchy by."""
 
 
+REGISTERED = {"DSP48E2": "PREG"}
+"""Parameter of a primitive that says whether its output is a register; its kind then has the parameter's name behind."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """An instance of a primitive.
@@ -87,7 +91,7 @@ def mapped(module: Mapping[str, Any], top: str) -> Mapped:
     cells = [
         Cell(
             name=name,
-            kind=cell["type"],
+            kind=_kind(cell),
             pins=cell["connections"],
             outputs=frozenset(pin for pin, way in cell["port_directions"].items() if way == "output"),
         )
@@ -102,6 +106,12 @@ def mapped(module: Mapping[str, Any], top: str) -> Mapped:
         outputs={name: port["bits"] for name, port in ports.items() if port["direction"] == "output"},
         names=_names(module["netnames"]),
     )
+
+
+def _kind(cell: Mapping[str, Any]) -> str:
+    parameter = REGISTERED.get(cell["type"], "")
+    registered = int(str(cell.get("parameters", {}).get(parameter, "0")), 2)
+    return f"{cell['type']}.{parameter}" if registered else cell["type"]
 
 
 def _names(nets: Mapping[str, Mapping[str, Any]]) -> dict[int, str]:

@@ -149,6 +149,13 @@ def test_a_pin_stands_for_the_bits_of_its_bus(device):
     )
 
 
+@pytest.mark.parametrize(("preg", "kind"), [("0", "dsp"), ("1", "dsp_registered")])
+def test_a_block_with_output_registers_is_no_logic(preg, kind):
+    cell = {"type": "DSP48E2", "parameters": {"PREG": preg.zfill(32)}, "port_directions": {}, "connections": {}}
+    (block,) = mapped({"cells": {"block": cell}, "ports": {}, "netnames": {}}, "top").cells
+    assert load_delays("xilinx-us+").kinds[block.kind].name == kind
+
+
 @pytest.mark.parametrize("target", TIMED)
 def test_rules_of_a_device_name_kinds_and_pins_that_it_has(target):
     values = yaml.safe_load((technology.FOLDER / f"timing-{target}.yaml").read_text())
