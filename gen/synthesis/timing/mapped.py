@@ -18,7 +18,7 @@ NO_CELLS = ("$scopeinfo",)
 
 
 REGISTERED = {"DSP48E2": "PREG"}
-"""Parameter of a primitive that says whether its output is a register; its kind then has the parameter's name behind."""
+"""Parameter of a primitive that says whether its output is a register; its kind then ends in the parameter's name."""
 
 
 @dataclass(frozen=True, kw_only=True)

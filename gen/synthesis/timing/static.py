@@ -117,7 +117,7 @@ def flat_netlist(text: str, top: str, target: str, progress: Stage = no_stage) -
         (folder / "netlist.il").write_text(text, encoding="utf-8")
         script = [command.format(top="top") for command in TARGETS[target].script]
         inside = [f"rename {top} {UNIT}", "read_verilog harness.v"]
-        read = yosys.read_commands(TARGETS[target].gate, folder)
+        read = yosys.read_commands(folder, TARGETS[target].macros)
         yosys.run([*read, *inside, *script, "write_json mapped.json"], folder)
         (folder / "netlist.il").unlink()
         written = folder / "mapped.json"
@@ -126,7 +126,7 @@ def flat_netlist(text: str, top: str, target: str, progress: Stage = no_stage) -
         written.unlink()
         return {"top": top}
 
-    parts = [target, repr(TARGETS[target]), yosys.version(), yosys.PREPARATION, around]
+    parts = [target, repr(TARGETS[target]), yosys.version(), yosys.PREPARATION, yosys.MODULES, around]
     folder = stored("flat", result_key(parts, text), make).folder
     progress(f"static timing of {top}")
     return read_mapped(folder / MAPPED, "top")
