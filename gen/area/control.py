@@ -1,9 +1,10 @@
 """Contents of everything that is neither matrix unit, attention nor vector engine."""
 
 from amaranth.utils import exact_log2
+from rtlm.gen.area.attention import FLOAT_BITS
 from rtlm.gen.area.counts import Counts, selection
 from rtlm.gen.area.memories import memory
-from rtlm.hw.common.layouts import ADDRESS_BITS, REGISTER_BITS, WORDS_BITS
+from rtlm.hw.common.layouts import ADDRESS_BITS, REGISTER_BITS, WORDS_BITS, segment_layout, word_write_layout
 from rtlm.hw.control.counters import COUNTER_BITS, COUNTERS
 from rtlm.hw.control.isa import INSTRUCTION
 from rtlm.hw.control.router import ROUTE
@@ -79,10 +80,11 @@ def sequencer_counts(params: SequencerParams) -> Counts:
         luts={
             "columns": selection(4 * REGISTER_BITS, columns),
             "word": 2 * word if word > checked else word,
+            "router": word,
             "check": 3 * checked + 32,
             "control": 1,
         },
-        ffs={"word": word, "control": 1},
+        ffs={"word": word, "router": 2 * word, "control": 1},
         dsps=ADDRESS_DSPS,
         memories=(
             memory(INSTRUCTION.size, params.queue_depth - 1),
@@ -115,6 +117,15 @@ def counters_counts() -> Counts:
     return Counts(luts={"counters": 2 * len(COUNTERS)}, ffs={"counters": COUNTER_BITS * len(COUNTERS)})
 
 
-def top_counts(columns: int, address_bits: int) -> Counts:
-    """Return what lies in the accelerator itself, between its units."""
-    return Counts(luts={"control": 1, "address": ADDRESS_BITS + address_bits}, ffs={"control": 1})
+def top_counts(lanes: int, word_bytes: int) -> Counts:
+    """Return what lies in the accelerator itself, between its units: register slices of one entry and of two.
+
+    Parameters
+    ----------
+    lanes
+        Results in a beat.
+    word_bytes
+        Bytes of a word.
+    """
+    one, two = segment_layout().size + word_write_layout(ADDRESS_BITS, word_bytes).size, 2 * FLOAT_BITS * lanes
+    return Counts(luts={"control": 1, "slices": two}, ffs={"control": 1, "slices": one + 2 * two})

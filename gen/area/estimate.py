@@ -162,7 +162,7 @@ def unit_counts(params: AcceleratorParams) -> dict[str, Counts]:
         "registers": control.registers_counts(params.columns),
         "counters": control.counters_counts(),
         "step_check": control.step_check_counts(params.columns, params.context_limit),
-        "top": control.top_counts(params.columns, params.address_bits),
+        "top": control.top_counts(params.vector_lanes, params.word_bytes),
     }
 
 
