@@ -156,7 +156,7 @@ def draw(rows: list[Row], path: Path) -> None:
                 rate, [max(getattr(row, label.lower()), 0.5) for row in rows], marker, ls="-", color=colour, label=label
             )
         for row, x in zip(rows, rate, strict=True):
-            axes.annotate(f"{row.lanes}", (x, row.lut), (0, 7), textcoords="offset points", ha="center")
+            axes.annotate(f"{row.lanes}", (x, row.lut), (0, -14), textcoords="offset points", ha="center")
         axes.set_xlabel("10⁹ multiply-accumulates a second at 300 MHz")
         axes.set_ylabel("LUT, FF, DSP (yosys, UltraScale+)")
         axes.set_title("The same GEMV at 1, 4, 16 and 64 lanes", loc="left")

@@ -102,7 +102,7 @@ def _key(netlist: str, top: str, target: str, pins: str, placement: Placement) -
     """Hash everything that a bitstream depends on."""
     parts = [RESULT_VERSION, top, target, pins, repr(TARGETS[target]), repr(PLACERS[target]), repr(placement)]
     return result_key(
-        [*parts, yosys.version(), place.version(target), yosys.PREPARATION, PACKERS[target]],
+        [*parts, yosys.version(), place.version(target), yosys.PREPARATION, yosys.MODULES, PACKERS[target]],
         netlist,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rtlm.gen.synthesis import yosys
+from rtlm.hw.common import mac
 
 COMMANDS = (
     "read_rtlil netlist.il",
@@ -22,6 +23,9 @@ COMMANDS = (
 
 BITWISE = {"$not", "$pos", "$and", "$or", "$xor", "$xnor", "$mux"}
 """Cells each of whose output bits depends on one bit of each operand."""
+
+REGISTERS = {"$dff", "$memwr_v2", "$meminit_v2", mac.MODULE}
+"""Cells whose outputs follow no input within a cycle; read ports of memories say it themselves."""
 
 Bit = int | str
 """A net's number, or a constant."""
@@ -114,9 +118,7 @@ def _bits(cell: Mapping[str, Any], direction: str) -> list[Bit]:
 def _dependences(cell: Mapping[str, Any]) -> Iterator[tuple[list[Bit], list[Bit]]]:
     """Yield output bits of a cell with the input bits that they follow within a cycle: nothing for a register."""
     kind, ports = cell["type"], cell["connections"]
-    if kind in ("$dff", "$memwr_v2", "$meminit_v2") or (
-        kind == "$memrd_v2" and int(cell["parameters"]["CLK_ENABLE"], 2)
-    ):
+    if kind in REGISTERS or (kind == "$memrd_v2" and int(cell["parameters"]["CLK_ENABLE"], 2)):
         return
     if kind not in BITWISE:
         yield _bits(cell, "output"), _bits(cell, "input")

@@ -16,6 +16,7 @@ from rtlm.gen.common.errors import (
 )
 from rtlm.gen.synthesis.asic import _FetchError
 from rtlm.gen.synthesis.place import PlaceError
+from rtlm.gen.synthesis.timing.graph import LoopError
 from rtlm.gen.synthesis.yosys import YosysError
 from rtlm.host.errors import AcceleratorError, ImageError, ImageMismatchError, ModelError
 from rtlm.host.exploration.store import StoreError
@@ -34,6 +35,7 @@ CODES = {
     AcceleratorError: USER_ERROR,
     SimulationError: USER_ERROR,
     PlaceError: NEGATIVE,
+    LoopError: NEGATIVE,
     ToolError: ENVIRONMENT_ERROR,
     _FetchError: ENVIRONMENT_ERROR,
 }
