@@ -42,16 +42,20 @@ def cluster(tmp_path):
     workers = [start(*one, "--host", "127.0.0.1", folder=tmp_path) for _ in range(2)]
 
     def address():
-        return json.loads(file.read_text())["address"]
+        # There is a moment in which the file is there and empty.
+        text = file.read_text() if file.exists() else ""
+        return json.loads(text)["address"] if text.endswith("}") else ""
 
     ended = time.monotonic() + PATIENCE
-    while not file.exists():
-        assert scheduler.poll() is None and time.monotonic() < ended
-        time.sleep(0.1)
-    yield address(), workers
-    for process in (*workers, scheduler):
-        process.kill()
-        process.wait()
+    try:
+        while not address():
+            assert scheduler.poll() is None and time.monotonic() < ended
+            time.sleep(0.1)
+        yield address(), workers
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait()
 
 
 def all_there(address, count):
