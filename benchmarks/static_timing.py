@@ -1,7 +1,7 @@
 """Fit of the wire model of static timing to routed ECP5 designs, and its error on those that nothing is fitted to.
 
 Units of `ecp5-85k` are placed and routed by nextpnr (speed grade 6, seed 1, the preset's clock), each in its harness
-of registers. Every other one in the list, which was written before any was routed, is held out. For each the clock of
+of registers. Every other one in the list is held out. For each the clock of
 the mapped netlist is computed with the delays of ``constraints/timing-ecp5.yaml``; `--fit` finds the wires that come
 closest to the routed clocks of the others.
 

@@ -11,6 +11,8 @@ from rtlm.hw.memory.axi import longest_burst
 
 MIN_HEAD_DIM, MAX_HEAD_DIM = 8, 256
 """Fewest and most values in a head, a power of two: the benches of attention and vector engine run at both ends."""
+MAX_VECTOR_INTERVAL = 64
+"""Most cycles between beats of the vector engine, a power of two."""
 
 
 def check_head_dim(head_dim: int) -> None:

@@ -1,14 +1,12 @@
 """Contents of the attention unit."""
 
-from rtlm.gen.area.counts import Counts, KernelUse, selection, tree
+from rtlm.gen.area.counts import BYTE_BITS, FLOAT_BITS, Counts, KernelUse, selection, tree
 from rtlm.gen.area.memories import memory
 from rtlm.hw.attention.array import CHAINED_SUMS, PRODUCT_BITS
 from rtlm.hw.attention.output import SUM_BITS
 from rtlm.hw.attention.params import POSITION_BITS, WEIGHT_BITS, AttentionParams
 from rtlm.hw.common.layouts import SCALE_BITS
 from rtlm.hw.kernels.attention import DOT_BITS
-
-BYTE_BITS, FLOAT_BITS = 8, 32
 
 
 def attention_counts(params: AttentionParams) -> Counts:

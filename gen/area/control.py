@@ -1,8 +1,7 @@
 """Contents of everything that is neither matrix unit, attention nor vector engine."""
 
 from amaranth.utils import exact_log2
-from rtlm.gen.area.attention import FLOAT_BITS
-from rtlm.gen.area.counts import Counts, selection
+from rtlm.gen.area.counts import FLOAT_BITS, Counts, selection
 from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ADDRESS_BITS, REGISTER_BITS, WORDS_BITS, segment_layout, word_write_layout
 from rtlm.hw.control.counters import COUNTER_BITS, COUNTERS

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rtlm.gen.area.memories import TABLE_MUX, Memory
 
+BYTE_BITS, FLOAT_BITS = 8, 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class KernelUse:

@@ -1,6 +1,6 @@
 """Contents of the vector engine."""
 
-from rtlm.gen.area.counts import Counts, KernelUse, selection
+from rtlm.gen.area.counts import BYTE_BITS, FLOAT_BITS, Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
@@ -9,7 +9,6 @@ from rtlm.hw.kernels import dequantise_half, quantise, residual_norm, rope, swig
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 from rtlm.hw.vector.routes import EpilogueRoutes
 
-FLOAT_BITS, BYTE_BITS = 32, 8
 SUM_BITS = 64 + FLOAT_BITS + ROWS_BITS
 """Sum of squares, and largest logit with its index."""
 

@@ -10,7 +10,7 @@ from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.formats import BLOCK, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.memory.axi import longest_burst
-from rtlm.hw.params import MAX_HEAD_DIM, MIN_HEAD_DIM, AcceleratorParams
+from rtlm.hw.params import MAX_HEAD_DIM, MAX_VECTOR_INTERVAL, MIN_HEAD_DIM, AcceleratorParams
 
 HASH_VERSION = 2
 """Changes when the same values come to mean other hardware."""
@@ -62,7 +62,7 @@ class VectorConfig(Section):
 
     lanes: Annotated[int, Whole(low=2, high=32, power_of_two=True)]
     """Results processed in a cycle; at most half the array's nibble rows."""
-    interval: Annotated[int, Whole(low=1, high=64, power_of_two=True)] = 1
+    interval: Annotated[int, Whole(low=1, high=MAX_VECTOR_INTERVAL, power_of_two=True)] = 1
     """Cycles for which a beat of a column may keep float operators, which are shared for it; columns divide them."""
 
 

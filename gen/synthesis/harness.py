@@ -8,6 +8,7 @@ are no copies of each other one cycle later, as those of a plain shift register 
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from rtlm.gen.synthesis.netlist import modules
 
@@ -26,14 +27,22 @@ class Harness:
 
     Parameters
     ----------
+    unit
+        Name of the unit's module.
     verilog
         Module ``top`` with the ports ``clk``, ``rst``, ``si``, ``so`` and an instance of module `UNIT`.
     registers
         Flip-flops that it adds, before synthesis removes those of ports that are constant.
     """
 
+    unit: str
     verilog: str
     registers: int
+
+    def commands(self, folder: Path) -> list[str]:
+        """Return the commands for yosys that put the unit into it, whose Verilog is written to a folder."""
+        (folder / "harness.v").write_text(self.verilog, encoding="utf-8")
+        return [f"rename {self.unit} {UNIT}", "read_verilog harness.v"]
 
 
 def harness(netlist: str, unit: str) -> Harness:
@@ -67,7 +76,7 @@ module top(input clk, input rst, input si, output so);
   {UNIT} {UNIT}({", ".join(pins)});
 endmodule
 """
-    return Harness(verilog=verilog, registers=2 * (RESET in known) + n_in * bool(inputs) + 2 * n_out)
+    return Harness(unit=unit, verilog=verilog, registers=2 * (RESET in known) + n_in * bool(inputs) + 2 * n_out)
 
 
 def _slices(ports: list[tuple[int, str]], bus: str) -> list[str]:

@@ -191,8 +191,7 @@ def place(netlist: str, top: str, target: str, how: Placement, folder: Path, pro
     """
     start = time.monotonic()
     progress(f"flat synthesis of {top} for {target}")
-    (folder / "harness.v").write_text(harness(netlist, top).verilog, encoding="utf-8")
-    flatten(netlist, "top", target, folder, [f"rename {top} {UNIT}", "read_verilog harness.v"])
+    flatten(netlist, "top", target, folder, harness(netlist, top).commands(folder))
     timing = run_placer(top, target, how, folder, PLACERS[target].unit_options, progress)
     return timing | {"seconds": round(time.monotonic() - start, 1)}
 
@@ -216,11 +215,8 @@ def flatten(netlist: str, top: str, target: str, folder: Path, commands: Sequenc
     YosysError
         If yosys refuses the design.
     """
-    source = folder / "netlist.il"
-    source.write_text(netlist, encoding="utf-8")
     scripts = [command.format(top=top) for command in PLACERS[target].flatten]
-    yosys.run([*yosys.read_commands(folder, TARGETS[target].macros), *commands, *scripts], folder)
-    source.unlink()
+    yosys.run_on(netlist, [*commands, *scripts], folder, TARGETS[target].macros)
 
 
 def check(target: str, how: Placement) -> None:

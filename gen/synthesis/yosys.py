@@ -77,6 +77,24 @@ def read_commands(folder: Path, macros: Sequence[str] = ()) -> list[str]:
     return ["read_rtlil netlist.il", f"read_verilog{defines} modules.v", *PREPARATION]
 
 
+def run_on(netlist: str, commands: Sequence[str], folder: Path, macros: Sequence[str] = ()) -> None:
+    """Run commands on a netlist in RTLIL, of which no copy stays in the folder.
+
+    Parameters
+    ----------
+    netlist
+        It.
+    commands
+        As of `run`, which also says what is raised.
+    folder, macros
+        As of `read_commands`.
+    """
+    source = folder / "netlist.il"
+    source.write_text(netlist, encoding="utf-8")
+    run([*read_commands(folder, macros), *commands], folder)
+    source.unlink()
+
+
 def run(commands: Sequence[str], folder: Path) -> str:
     """Run commands in a folder and return yosys' log.
 

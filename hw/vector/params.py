@@ -12,14 +12,13 @@ from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Directives, Kernel
-from rtlm.hw.params import check_head_dim
+from rtlm.hw.params import MAX_VECTOR_INTERVAL, check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue
 
 PACKET_BITS = ROWS_BITS - exact_log2(BLOCK)
 """Bits of a packet's number within its column."""
 
 FLOAT_BYTES = 4
-LONGEST_INTERVAL = 64
 PAIR_ROWS = 2 * BLOCK
 """Rows (alternating gate and up) that SwiGLU turns into one block."""
 
@@ -109,7 +108,7 @@ class VectorParams:
             check_range(name, getattr(self, name), 1)
         check_power_of_two("beats_per_word", self.beats_per_word)
         check_range("address_bits", self.address_bits, 1, 32)
-        check_power_of_two("interval", self.interval, 1, LONGEST_INTERVAL)
+        check_power_of_two("interval", self.interval, 1, MAX_VECTOR_INTERVAL)
 
     @property
     def gated(self) -> bool:
@@ -121,7 +120,7 @@ class VectorParams:
         """What the kernels' pipelines are scheduled for."""
         return {"clock_mhz": self.clock_mhz, "technology": self.technology}
 
-    def directives(self, kernel: Kernel, *, lanes: int | None = None, longest: int = LONGEST_INTERVAL) -> Directives:
+    def directives(self, kernel: Kernel, *, lanes: int | None = None, longest: int = MAX_VECTOR_INTERVAL) -> Directives:
         """Return what a kernel that shares operators is built for: the shortest interval that saves most.
 
         Kernels behind each other have powers of two, so that beats of one meet the turns of the next.

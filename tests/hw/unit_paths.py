@@ -4,9 +4,10 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rtlm.gen.synthesis import yosys
+from rtlm.gen.synthesis.timing.mapped import Bit, Cell, mapped
 from rtlm.hw.common import mac
 
 COMMANDS = (
@@ -26,9 +27,6 @@ BITWISE = {"$not", "$pos", "$and", "$or", "$xor", "$xnor", "$mux"}
 
 REGISTERS = {"$dff", "$memwr_v2", "$meminit_v2", mac.MODULE}
 """Cells whose outputs follow no input within a cycle; read ports of memories say it themselves."""
-
-Bit = int | str
-"""A net's number, or a constant."""
 
 BOUNDARY = "boundary"
 """In place of a unit, for what lies between two."""
@@ -59,19 +57,20 @@ def crossings(rtlil: str, top: str, boundaries: Collection[str], folder: Path) -
     (folder / "netlist.il").write_text(rtlil, encoding="utf-8")
     yosys.run([command.format(top=top) for command in COMMANDS], folder)
     module = json.loads((folder / "netlist.json").read_text(encoding="utf-8"))["modules"][top]
-    names = _names(module["netnames"])
+    netlist = mapped(module, top)
+    names = netlist.names
     units = {name.split(".")[0] for name in names.values() if "." in name}
 
     nodes, ends = [], set()  # output bits that depend on the same input bits, these, and the unit; what is registered
-    for name, cell in module["cells"].items():
-        path = name.removeprefix("$flatten").replace("\\", "")
+    for cell in netlist.cells:
+        path = cell.name.removeprefix("$flatten").replace("\\", "")
         within = [part for part in boundaries if path.startswith(f"{part}.")]
         first = path.split(".")[0]
         unit = BOUNDARY if within else first if first in units else ""
-        follows = list(_dependences(cell))
+        follows = list(_dependences(cell, module["cells"][cell.name]["parameters"]))
         nodes += [(out, into, unit) for out, into in follows]
         if not follows:
-            ends.update(_bits(cell, "input"))
+            ends.update(_inputs(cell))
     driver = {bit: number for number, (out, _, _) in enumerate(nodes) for bit in out}
     before = [{driver[bit] for bit in into if bit in driver} for _, into, _ in nodes]
     registered = _upstream({driver[bit] for bit in ends if bit in driver}, before)
@@ -100,30 +99,18 @@ def _upstream(ends: set[int], before: list[set[int]]) -> set[int]:
     return seen
 
 
-def _names(netnames: Mapping[str, Any]) -> dict[Bit, str]:
-    """Return a name for each bit: the one nearest to the top."""
-    names: dict[Bit, str] = {}
-    for name, net in sorted(netnames.items(), key=lambda item: (item[1]["hide_name"], item[0].count("."), item[0])):
-        for bit in net["bits"]:
-            names.setdefault(bit, name)
-    return names
+def _inputs(cell: Cell) -> list[Bit]:
+    return [bit for pin, bits in cell.pins.items() if pin not in cell.outputs for bit in bits]
 
 
-def _bits(cell: Mapping[str, Any], direction: str) -> list[Bit]:
-    """Return the bits of a cell's ports of a direction."""
-    ports = cell["port_directions"].items()
-    return [bit for name, each in ports if each == direction for bit in cell["connections"][name]]
-
-
-def _dependences(cell: Mapping[str, Any]) -> Iterator[tuple[list[Bit], list[Bit]]]:
+def _dependences(cell: Cell, parameters: Mapping[str, str]) -> Iterator[tuple[list[Bit], list[Bit]]]:
     """Yield output bits of a cell with the input bits that they follow within a cycle: nothing for a register."""
-    kind, ports = cell["type"], cell["connections"]
-    if kind in REGISTERS or (kind == "$memrd_v2" and int(cell["parameters"]["CLK_ENABLE"], 2)):
+    if cell.kind in REGISTERS or (cell.kind == "$memrd_v2" and int(parameters["CLK_ENABLE"], 2)):
         return
-    if kind not in BITWISE:
-        yield _bits(cell, "output"), _bits(cell, "input")
+    if cell.kind not in BITWISE:
+        yield [bit for pin in cell.outputs for bit in cell.pins[pin]], _inputs(cell)
         return
-    wide = [ports[name] for name in ("A", "B") if name in ports]
-    for place, bit in enumerate(ports["Y"]):
+    wide = [cell.pins[pin] for pin in ("A", "B") if pin in cell.pins]
+    for place, bit in enumerate(cell.pins["Y"]):
         mine = [bits[min(place, len(bits) - 1)] for bits in wide]
-        yield [bit], mine + ports.get("S", [])
+        yield [bit], mine + list(cell.pins.get("S", ()))

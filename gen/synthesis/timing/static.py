@@ -8,7 +8,7 @@ from typing import Any
 
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
-from rtlm.gen.synthesis.harness import UNIT, harness
+from rtlm.gen.synthesis.harness import harness
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import TARGETS
 from rtlm.gen.synthesis.timing.graph import arrive, build
@@ -109,24 +109,20 @@ def flat_netlist(text: str, top: str, target: str, progress: Stage = no_stage) -
     YosysError
         If yosys refuses the design.
     """
-    around = harness(text, top).verilog
+    around = harness(text, top)
 
     def make(folder: Path) -> dict[str, Any]:
         progress(f"flat synthesis of {top} for {target}")
-        (folder / "harness.v").write_text(around, encoding="utf-8")
-        (folder / "netlist.il").write_text(text, encoding="utf-8")
         script = [command.format(top="top") for command in TARGETS[target].script]
-        inside = [f"rename {top} {UNIT}", "read_verilog harness.v"]
-        read = yosys.read_commands(folder, TARGETS[target].macros)
-        yosys.run([*read, *inside, *script, "write_json mapped.json"], folder)
-        (folder / "netlist.il").unlink()
+        commands = [*around.commands(folder), *script, "write_json mapped.json"]
+        yosys.run_on(text, commands, folder, TARGETS[target].macros)
         written = folder / "mapped.json"
         with gzip.open(folder / MAPPED, "wb", compresslevel=3) as packed:
             packed.write(written.read_bytes())
         written.unlink()
         return {"top": top}
 
-    parts = [target, repr(TARGETS[target]), yosys.version(), yosys.PREPARATION, yosys.MODULES, around]
+    parts = [target, repr(TARGETS[target]), yosys.version(), yosys.PREPARATION, yosys.MODULES, around.verilog]
     folder = stored("flat", result_key(parts, text), make).folder
     progress(f"static timing of {top}")
     return read_mapped(folder / MAPPED, "top")
