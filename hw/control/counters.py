@@ -14,7 +14,7 @@ EVENTS = {
     "matmul_blocked_output": "the matrix array waited for its results to leave",
     "attention_busy": "the attention array worked",
     "attention_starved": "the attention array waited for a word",
-    "vector_busy": "the vector engine held data",
+    "vector_busy": "operators of the vector engine worked on a beat",
     "words": "a word left the prefetch buffer",
     "reader_no_room": "the reader waited for room in the prefetch buffer",
     "reader_no_request": "the reader had nothing left to request",

@@ -84,8 +84,8 @@ class VectorEngine(wiring.Component):
         Arg-max of each column, from the end of LOGITS to the next.
     idle
         No command waits and nothing is in flight.
-    busy, current
-        A command (other than a load) is in progress, and which epilogue.
+    busy
+        Operators work: a beat comes out of the operand fetch, or its kernel still takes turns with it.
     """
 
     def __init__(self, params: VectorParams):
@@ -110,7 +110,6 @@ class VectorEngine(wiring.Component):
                 "best_value": Out(data.ArrayLayout(32, params.columns)),
                 "idle": Out(1),
                 "busy": Out(1),
-                "current": Out(Epilogue),
             }
         )
         self._routes = EpilogueRoutes(params)
@@ -174,7 +173,6 @@ class VectorEngine(wiring.Component):
         store = Signal()
         inv_n, eps = Signal(32), Signal(32)
         key_address, value_address = Signal(params.address_bits), Signal(params.address_bits)
-        m.d.comb += [self.busy.eq(active), self.current.eq(kind)]
 
         def is_kind(*kinds: Epilogue) -> Value:
             return Cat(kind == k for k in kinds).any()
@@ -253,6 +251,7 @@ class VectorEngine(wiring.Component):
         for unit in (best, logits):
             m.d.comb += [unit.i.p.y.eq(beat.p.y), unit.i.p.tag.eq(beat.p.tag)]
         m.d.comb += [self.best_index.eq(best.best_index), self.best_value.eq(best.best_value)]
+        self._count_turns(m, kind, beat.valid & beat.ready)
 
         # New residual values and their squares.
         m.d.comb += [
@@ -339,6 +338,19 @@ class VectorEngine(wiring.Component):
             loader.column.eq(command.column),
         ]
         return begin
+
+    def _count_turns(self, m: Module, kind: Signal, takes: Value) -> None:
+        """Say in which cycles operators work on what was taken."""
+        intervals = self.intervals_of(self.params)
+        left = Signal(range(max(intervals.values())))
+        m.d.comb += self.busy.eq(takes | (left != 0))
+        with m.If(takes):
+            with m.Switch(kind):
+                for epilogue, cycles in intervals.items():
+                    with m.Case(epilogue):
+                        m.d.sync += left.eq(cycles - 1)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
 
     def _write(self, m, kv: KvWriter, logits: LogitWriter) -> None:
         """Merge both writers; a register holds what is offered, so that one never displaces the other's word."""

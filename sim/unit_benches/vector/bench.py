@@ -29,6 +29,7 @@ SETS = {
 def prepare(params: VectorParams) -> Prepared:
     """Return the unit as Verilog and what its cocotb side has to know."""
     engine = VectorEngine(params)
+    intervals = VectorEngine.intervals_of(params)
     return Prepared(
         verilog=verilog_text(engine, "vector_engine"),
         top="vector_engine",
@@ -36,5 +37,6 @@ def prepare(params: VectorParams) -> Prepared:
             "BENCH_PARAMS": json.dumps(asdict(params)),
             "BENCH_COUNT": str(PROGRAMS),
             "BENCH_LATENCY": json.dumps({epilogue.name: cycles for epilogue, cycles in engine.latency.items()}),
+            "BENCH_INTERVALS": json.dumps({epilogue.name: cycles for epilogue, cycles in intervals.items()}),
         },
     )

@@ -20,6 +20,8 @@ from rtlm.sim.unit_benches.vector.points import VectorPoints
 
 LATENCY = json.loads(os.environ["BENCH_LATENCY"])
 """Cycles from a packet's last beat to its write, by name of the epilogue."""
+INTERVALS = json.loads(os.environ["BENCH_INTERVALS"])
+"""Cycles between beats, by name of the epilogue."""
 COMMAND_CYCLES = 12
 """Between two commands."""
 GAPS = (1.0, 0.6, 0.15)
@@ -292,7 +294,7 @@ async def begin(dut):
 
 @cocotb.test()
 async def latency(dut):
-    """From the last beat of a packet to its write, of beats that come as fast as they are taken."""
+    """From the last beat of a packet to its write, of beats that come as fast as they are taken; cycles at work."""
     params, rng, engine = await begin(dut)
     rows = {"RESIDUAL": 32, "SWIGLU": 64, "QUANTISE": 32, "ROPE_Q": params.head_dim, "VALUE": params.head_dim}
     for name, count in rows.items():
@@ -301,13 +303,16 @@ async def latency(dut):
         began = engine.cycles
         source = engine.sources["i_attention" if name == "QUANTISE" else "i_results"]
         waiting = [floats(beat) for beat in step.values(count)[0].reshape(-1, params.lanes)]
+        turns, worked = len(waiting) * INTERVALS[name], 0
         engine.sources["i_command"].push(step.commands)
         seen, last_in, last_out = Seen(), None, None
         most = budget(params.interval * len(waiting), 1.0) + UNIT_MARGIN * LATENCY[name]
         while last_out is None:
+            begun = not engine.sources["i_command"].queue
             await RisingEdge(dut.clk)
             engine.edge(seen)
-            if waiting and dut.busy.value and engine.cycles % params.interval == 0:
+            worked += int(dut.busy.value)
+            if waiting and begun and engine.cycles % params.interval == 0:
                 source.push([waiting.pop(0)])
             if last_in is None and not waiting and not source.queue:
                 last_in = engine.cycles
@@ -315,6 +320,7 @@ async def latency(dut):
                 last_out = engine.cycles
             assert engine.cycles < began + most, f"{name}: nothing came within {most} cycles"
         assert last_out - last_in == LATENCY[name], f"{name}: {last_out - last_in} cycles instead of {LATENCY[name]}"
+        assert worked == turns, f"{name}: operators worked for {worked} cycles instead of {turns}"
         while not dut.idle.value:
             await RisingEdge(dut.clk)
             engine.edge(seen)
