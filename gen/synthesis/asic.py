@@ -34,18 +34,20 @@ SMALL_MEMORY_WORDS = 64
 
 SYNTHESIS = (
     "synth -flatten -noabc -top {top} -run :fine",
-    # Cells have no initial values: reset brings the state.
-    "setattr -unset init w:*",
     "memory_map -rom-only",
     f"memory_map t:$mem_v2 r:SIZE<={SMALL_MEMORY_WORDS} %i",
+    # Cells have no initial values: reset brings the state, and no memory is read before it is written.
+    "setattr -unset init w:*",
     "opt -undriven -fine",
     "techmap -map +/techmap.v -map +/choices/kogge-stone.v",
     "opt",
     "simplemap",
     "dfflegalize -cell $_DFF_P_ x",
-    "opt",
+    "opt -nodffe -nosdff",
 )
 """yosys' generic synthesis, but with memories kept and fast adders."""
+MAPPER = "+strash;dc2;dc2;dretime;strash;&get,-n;&nf,{D};&put"
+"""ABC's script with a liberty file: yosys' own without SAT sweeping, which does not end for multipliers."""
 
 _CELL = re.compile(r"^\s*cell\s*\(\s*(\w+)\s*\)\s*\{[^{}]*?\barea\s*:\s*([\d.]+)", re.MULTILINE | re.DOTALL)
 
@@ -155,7 +157,7 @@ def _written(module: str) -> str:
 
 def description() -> list[Any]:
     """Return what a result depends on besides the netlist."""
-    return [SYNTHESIS, LIBERTY_PACKAGE, TRANSISTORS_PER_GE]
+    return [SYNTHESIS, MAPPER, LIBERTY_PACKAGE, TRANSISTORS_PER_GE]
 
 
 def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Area:
@@ -176,7 +178,7 @@ def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Are
     commands = [*yosys.read_commands(folder), *keep, *(c.format(top=top) for c in SYNTHESIS)]
     if library:
         shutil.copyfile(library, folder / "cells.lib")
-        commands += ["dfflibmap -liberty cells.lib", "opt_clean", "abc -liberty cells.lib"]
+        commands += ["dfflibmap -liberty cells.lib", "opt_clean", f"abc -liberty cells.lib -script {MAPPER}"]
         commands += ["opt_clean", "tee -q -o statistics.json stat -json -liberty cells.lib"]
     else:
         commands += ["abc", "opt_clean", "tee -q -o statistics.json stat -json -tech cmos"]

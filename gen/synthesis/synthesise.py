@@ -7,7 +7,6 @@
     print(result.modules[0].total["lut"], result.timing.fmax_mhz)
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,8 +25,7 @@ from rtlm.gen.synthesis.path_names import Owner, Share, owner, shares
 from rtlm.gen.synthesis.place import Placement, Timing
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import ASIC, TARGET_NAMES, TARGETS, Target, technology
-from rtlm.gen.synthesis.timing.static import StaticTiming, analyse, flat_netlist
-from rtlm.gen.synthesis.timing.technology import check_timed
+from rtlm.gen.synthesis.timing.static import StaticTiming, check_timed, time_unit
 
 RESULT_VERSION = 2
 """Changes when the stored results change."""
@@ -220,8 +218,7 @@ def synthesise(
         timing = place_unit(text, top, target, placement, progress)
     static = None
     if timing_mhz is not None:
-        flat = flat_netlist(text, top, target, progress)
-        static = analyse(flat, target, timing_mhz, top, objects or {})
+        static = time_unit(text, top, target, timing_mhz, objects or {}, progress)
     values = use.values
     return SynthResult(
         target=target,
@@ -285,7 +282,7 @@ def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, prog
         kind = TARGETS[target]
         read = [*yosys.read_commands(folder, kind.macros), *keep]
         yosys.run([*read, *_script(kind, top), f"tee -q -o {STATISTICS} stat -json"], folder)
-        cells = cells_by_module((folder / STATISTICS).read_text(encoding="utf-8"))
+        cells = yosys.cells_by_module((folder / STATISTICS).read_text(encoding="utf-8"))
         own, notes, tools = {name: kind.resources(types) for name, types in cells.items()}, (kind.note,), {}
     (folder / "netlist.il").unlink()
     return {
@@ -298,12 +295,6 @@ def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, prog
 
 def _script(target: Target, top: str) -> list[str]:
     return [command.format(top=top) for command in target.script]
-
-
-def cells_by_module(statistics: str) -> dict[str, dict[str, int]]:
-    """Read what ``stat -json`` wrote: for each module the number of cells of each type."""
-    modules = json.loads(statistics)["modules"]
-    return {name.lstrip("\\"): module.get("num_cells_by_type", {}) for name, module in modules.items()}
 
 
 def _tree(

@@ -1,5 +1,6 @@
 """Runs yosys as a native library (package pyosys), in a process of its own: an error in yosys ends its process."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,12 @@ def run_on(netlist: str, commands: Sequence[str], folder: Path, macros: Sequence
     source.write_text(netlist, encoding="utf-8")
     run([*read_commands(folder, macros), *commands], folder)
     source.unlink()
+
+
+def cells_by_module(statistics: str) -> dict[str, dict[str, int]]:
+    """Read what ``stat -json`` wrote: for each module the number of cells of each type."""
+    modules = json.loads(statistics)["modules"]
+    return {name.lstrip("\\"): module.get("num_cells_by_type", {}) for name, module in modules.items()}
 
 
 def run(commands: Sequence[str], folder: Path) -> str:

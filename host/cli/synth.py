@@ -9,7 +9,7 @@ from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
 from rtlm.gen.synthesis.place import PLACERS, ROUTERS, Placement
 from rtlm.gen.synthesis.targets import TARGET_NAMES, TARGETS
-from rtlm.gen.synthesis.timing.technology import TIMED
+from rtlm.gen.synthesis.timing.static import TIMED_TARGETS
 from rtlm.host.cli.options import Whole, check_writable, config_option, make_folder, seed_option, set_option
 
 router_option = click.option(
@@ -41,7 +41,8 @@ router_option = click.option(
 @click.option(
     "--timing",
     is_flag=True,
-    help=f"Static timing of the mapped netlist with the delays in constraints/ ({', '.join(TIMED)}).",
+    help="Static timing of the mapped netlist, with the delays in constraints/ or by OpenSTA "
+    f"({', '.join(TIMED_TARGETS)}).",
 )
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
 @seed_option
@@ -82,6 +83,7 @@ def synth(
       rtlm synth --config ecp5-85k --unit matmul --target ecp5 --place
       rtlm synth --config kv260 --timing --json kv260.json
       rtlm synth --config tiny --target asic
+      rtlm synth --config asic --unit vector --target asic --timing
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.rtl.verilog import build_rtl

@@ -1,4 +1,4 @@
-"""Static timing of a unit: its flat netlist in a harness, mapped by yosys, and the clock that the delays allow."""
+"""Static timing of a unit: its flat netlist, mapped by yosys, and the clock that the delays allow."""
 
 import gzip
 from collections.abc import Mapping
@@ -6,20 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.harness import harness
 from rtlm.gen.synthesis.results import result_key, stored
-from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.gen.synthesis.targets import ASIC, TARGETS
+from rtlm.gen.synthesis.timing import cells
 from rtlm.gen.synthesis.timing.graph import arrive, build
 from rtlm.gen.synthesis.timing.mapped import Mapped, read_mapped
 from rtlm.gen.synthesis.timing.paths import Path as WorstPath
 from rtlm.gen.synthesis.timing.paths import worst
-from rtlm.gen.synthesis.timing.technology import load_delays
+from rtlm.gen.synthesis.timing.technology import TIMED, load_delays
 
 MAPPED = "mapped.json.gz"
 PATHS = 10
 """Paths in a report."""
+
+
+TIMED_TARGETS = (*TIMED, ASIC)
+"""Targets that can be timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class StaticTiming:
     Parameters
     ----------
     device
-        Device and speed grade whose delays were taken.
+        Device and speed grade, or cells, whose delays were taken.
     clock_mhz
         Clock that was asked for.
     fmax_mhz
@@ -55,6 +61,61 @@ class StaticTiming:
         return self.low_mhz >= self.clock_mhz
 
 
+def check_timed(target: str) -> None:
+    """Refuse a target that cannot be timed.
+
+    Raises
+    ------
+    GenerateError
+        If there are no delays for it.
+    ToolError
+        If it needs a tool that is not installed.
+    """
+    if target not in TIMED_TARGETS:
+        known = ", ".join(TIMED_TARGETS)
+        raise GenerateError(f"There are no delays for target {target}; static timing knows {known}.")
+    if target == ASIC:
+        cells.check_installed()
+
+
+def time_unit(
+    text: str, top: str, target: str, clock_mhz: float, objects: Mapping[str, Any], progress: Stage = no_stage
+) -> StaticTiming:
+    """Map a unit and return its clock.
+
+    Parameters
+    ----------
+    text, top
+        RTLIL and the name of its top module.
+    target, clock_mhz
+        One of `TIMED_TARGETS`, and the clock that is asked for.
+    objects
+        What each module is, to name paths by.
+    progress
+        Called with a short text when there is work to do.
+
+    Raises
+    ------
+    LoopError
+        If there is a combinational loop.
+    YosysError, ToolError
+        If a tool refuses the design.
+    """
+    if target != ASIC:
+        return analyse(flat_netlist(text, top, target, progress), target, clock_mhz, top, objects)
+    conditions = cells.load_conditions()
+    count, paths = cells.time_cells(text, top, clock_mhz, objects, PATHS, progress)
+    fmax = 1000 / paths[0].period_ns
+    return StaticTiming(
+        device=conditions.device,
+        clock_mhz=clock_mhz,
+        fmax_mhz=round(fmax, 1),
+        low_mhz=round(fmax / (1 + conditions.error), 1),
+        cells=count,
+        paths=tuple(paths),
+    )
+
+
 def analyse(
     netlist: Mapped, target: str, clock_mhz: float, top: str, objects: Mapping[str, Any], paths: int = PATHS
 ) -> StaticTiming:
@@ -76,7 +137,7 @@ def analyse(
     Raises
     ------
     GenerateError, LoopError
-        As `rtlm.gen.synthesis.timing.graph.build` does, and if the target has no delays.
+        As `rtlm.gen.synthesis.timing.graph.build` does.
     """
     delays = load_delays(target)
     graph = build(netlist, delays)

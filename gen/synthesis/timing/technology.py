@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import yaml
 from rtlm.gen.boards.constraints import FOLDER
-from rtlm.gen.common.errors import GenerateError
 
 TIMED = ("xilinx-us+", "ecp5")
 """Targets with a file ``timing-TARGET.yaml``."""
@@ -125,27 +124,8 @@ class Delays:
         return replace(self, wires=wires)
 
 
-def check_timed(target: str) -> None:
-    """Refuse a target without delays.
-
-    Raises
-    ------
-    GenerateError
-        If there are none for it.
-    """
-    if target not in TIMED:
-        raise GenerateError(f"There are no delays for target {target}; static timing knows {', '.join(TIMED)}.")
-
-
 def load_delays(target: str) -> Delays:
-    """Read the delays of a target.
-
-    Raises
-    ------
-    GenerateError
-        If there are none for it.
-    """
-    check_timed(target)
+    """Read the delays of a target, one of `TIMED`."""
     return parse_delays(yaml.safe_load((FOLDER / f"timing-{target}.yaml").read_text(encoding="utf-8")))
 
 

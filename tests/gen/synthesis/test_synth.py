@@ -2,6 +2,7 @@
 
 import json
 import os
+from shutil import which
 
 import pytest
 from amaranth.back import rtlil
@@ -18,8 +19,9 @@ from rtlm.gen.synthesis.harness import harness
 from rtlm.gen.synthesis.netlist import cut, down_to
 from rtlm.gen.synthesis.place import Placement, signal_name
 from rtlm.gen.synthesis.report import markdown
-from rtlm.gen.synthesis.synthesise import cells_by_module, configuration_for, synthesise
+from rtlm.gen.synthesis.synthesise import configuration_for, synthesise
 from rtlm.gen.synthesis.targets import TARGETS
+from rtlm.gen.synthesis.timing.cells import STA, read_paths
 from rtlm.gen.synthesis.timing.technology import TIMED
 
 WORDS, WORD_BITS = 1024, 18
@@ -225,7 +227,7 @@ def test_names_of_cells_become_module_and_signal(name, signal):
 
 def test_statistics_and_liberty_are_read():
     text = json.dumps({"modules": {"\\top.a": {"num_cells_by_type": {"LUT4": 2}}, "\\top": {}}})
-    assert cells_by_module(text) == {"top.a": {"LUT4": 2}, "top": {}}
+    assert yosys.cells_by_module(text) == {"top.a": {"LUT4": 2}, "top": {}}
     assert read_areas("cell (NAND2X1) {\n  cell_footprint : x;\n  area : 24;\n  pin(A) {} }") == {"NAND2X1": 24.0}
 
 
@@ -264,6 +266,42 @@ def test_a_download_that_does_not_end_is_a_sentence(tmp_path, monkeypatch):
         ToolError, match=r"apt-get did not fetch qflow-tech-osu018, .* within 0\.2 s; check the network"
     ):
         synth_asic.liberty()
+
+
+@pytest.mark.synthesis
+@pytest.mark.skipif(not which(STA), reason="OpenSTA is not installed (Debian: opensta)")
+def test_standard_cells_are_timed_between_registers_and_memories(netlist):
+    result = synthesise(netlist, target="asic", timing_mhz=50.0)
+    static = result.static
+    assert static.cells > result.total["ff"] and 50 < static.low_mhz < static.fmax_mhz < 500
+    slowest = static.paths[0]
+    assert slowest.levels > 5 and sum(step.delay_ns for step in slowest.steps) == pytest.approx(
+        slowest.period_ns, abs=0.01
+    )
+    assert not synthesise(netlist, target="asic", timing_mhz=5_000.0).static.met
+
+
+def test_the_cells_cannot_be_timed_without_opensta(netlist, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"OpenSTA \(the command sta\) is missing; on Debian: apt-get install opensta"):
+        synthesise(netlist, target="asic", timing_mhz=50.0)
+
+
+def test_paths_are_read_as_opensta_prints_them():
+    output = """Warning: something
+path -4.0e-01
+1.7e-01 \\x.y[3]$_DFF_P_/Q
+1.7e-01 _12_/A
+3.9e-01 _12_/Y
+3.9e-01 mem.RD_ADDR[0]
+path 1.0
+2.0 mem.RD_DATA[1]
+2.5 z$_DFF_P_/D
+"""
+    first, second = read_paths(output)
+    assert first["slack_ns"] == -0.4 and first["points"][0] == [0.17, "x.y[3]$_DFF_P_/Q"]
+    assert [pin for _, pin in first["points"]] == ["x.y[3]$_DFF_P_/Q", "_12_/A", "_12_/Y", "mem.RD_ADDR[0]"]
+    assert second == {"slack_ns": 1.0, "points": [[2.0, "mem.RD_DATA[1]"], [2.5, "z$_DFF_P_/D"]]}
 
 
 @pytest.mark.synthesis
