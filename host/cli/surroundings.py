@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rtlm.gen.common.cache import cache_folder
 from rtlm.gen.common.installation import install_command, package_version
+from rtlm.gen.synthesis.timing import cells
 from rtlm.sim.verilator.find import checks as simulation_checks
 
 OLDEST_PYTHON = (3, 11)
@@ -60,6 +61,7 @@ def checks() -> Iterator[Check]:
     yield _cache()
     for name, purpose, extra in PACKAGES:
         yield _package(name, purpose, extra)
+    yield _opensta()
 
 
 def lines(found: Sequence[Check], width: int | None) -> Iterator[str]:
@@ -123,6 +125,14 @@ def _cache() -> Check:
     if free < NEEDED_BYTES:
         return Check(name="cache", ok=False, sentence=f"{sentence}; about {NEEDED_BYTES / 1e9:.0f} GB are needed.")
     return Check(name="cache", ok=True, sentence=f"{sentence}.")
+
+
+def _opensta() -> Check:
+    purpose = "rtlm synth --target asic --timing"
+    if path := shutil.which(cells.STA):
+        return Check(name=cells.PACKAGE, ok=True, sentence=f"{path} ({purpose}).", required=False)
+    sentence = f"The command {cells.STA} is missing ({purpose}); on Debian: apt-get install {cells.PACKAGE}."
+    return Check(name=cells.PACKAGE, ok=False, sentence=sentence, required=False)
 
 
 def _package(name: str, purpose: str, extra: str) -> Check:
