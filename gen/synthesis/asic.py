@@ -29,13 +29,13 @@ REFERENCE_CELL = "NAND2X1"
 TRANSISTORS_PER_GE = 4
 """Of a two-input NAND in CMOS."""
 
-SMALL_MEMORY_WORDS = 64
-"""Memories of up to this many words, and constant tables, become cells; larger ones are counted as SRAM bits."""
+SMALL_MEMORY_WORDS, SMALL_MEMORY_WIDTH = 64, 64
+"""Memories of up to so many words of up to so many bits, and constant tables, become cells; others are SRAM."""
 
 SYNTHESIS = (
     "synth -flatten -noabc -top {top} -run :fine",
     "memory_map -rom-only",
-    f"memory_map t:$mem_v2 r:SIZE<={SMALL_MEMORY_WORDS} %i",
+    f"memory_map t:$mem_v2 r:SIZE<={SMALL_MEMORY_WORDS} %i r:WIDTH<={SMALL_MEMORY_WIDTH} %i",
     # Cells have no initial values: reset brings the state, and no memory is read before it is written.
     "setattr -unset init w:*",
     "opt -undriven -fine",
@@ -145,7 +145,8 @@ def memory_bits(netlist: str, kept: Iterable[str]) -> dict[str, int]:
         while above and above not in bits:
             above = above.rpartition(".")[0]
         for width, words, name in _MEMORY.findall(text):
-            if int(words) > SMALL_MEMORY_WORDS and f'MEMID "{name}"' in _written(text):
+            small = int(words) <= SMALL_MEMORY_WORDS and int(width) <= SMALL_MEMORY_WIDTH
+            if not small and f'MEMID "{name}"' in _written(text):
                 bits[above] += int(width) * int(words)
     return bits
 
@@ -186,8 +187,8 @@ def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Are
     statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))["modules"]
     found = {name.lstrip("\\"): module for name, module in statistics.items()}
     notes = [
-        "Constant tables and memories of up to "
-        f"{SMALL_MEMORY_WORDS} words are cells; larger memories are not in the area but given as bits. "
+        f"Constant tables and memories of up to {SMALL_MEMORY_WORDS} words of {SMALL_MEMORY_WIDTH} bits are cells; "
+        "larger memories are not in the area but given as bits. "
         "Clock gates are not counted; no placement, so no wires."
     ]
     if library:
