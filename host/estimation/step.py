@@ -37,7 +37,7 @@ SLICE_CYCLES = 1
 REST_CYCLES = 2
 """From the cycle in which the last unit comes to rest to the hand-over of attention (`Sequencer`)."""
 
-BANK_CYCLES = 2
+BANK_CYCLES = 3
 """From a block's write to the word that is multiplied with it."""
 
 KV_ROW_CYCLES = 6
