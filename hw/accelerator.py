@@ -107,9 +107,11 @@ class Accelerator(wiring.Component):
         }
         for name, unit in units.items():
             # Reader and writer finish what is on the bus; they have their own way back.
-            part = unit if name in ("reader", "writer") else ResetInserter(clear)(unit)
+            drains = name in ("reader", "writer")
+            own = clear if drains else _copy(m, clear, name)
+            part = unit if drains else ResetInserter(own)(unit)
             if name in wakes:
-                add_unit(m, name, part, params.clock_gating, wake=wakes[name] | clear, active=~unit.idle)
+                add_unit(m, name, part, params.clock_gating, wake=wakes[name] | own, active=~unit.idle)
             else:
                 m.submodules[name] = part
         reader, writer, sequencer = units["reader"], units["writer"], units["sequencer"]
@@ -218,10 +220,10 @@ class Accelerator(wiring.Component):
             "attention_results": (attention.o, vector.i_attention, RegisterSlice),
             "writes": (vector.o_writes, writer.i, partial(RegisterSlice, entries=1)),
         }
-        slices = {}
+        slices, own = {}, _copy(m, clear, "slices")
         for name, (source, sink, make) in between.items():
             slices[name] = part = make(source.payload.shape())
-            m.submodules[f"{name}_slice"] = ResetInserter(clear)(part)
+            m.submodules[f"{name}_slice"] = ResetInserter(own)(part)
             wiring.connect(m, source, part.i)
             m.d.comb += [sink.valid.eq(part.o.valid), part.o.ready.eq(sink.ready)]
             # Addresses may be wider on the bus's side.
@@ -328,3 +330,10 @@ class Accelerator(wiring.Component):
                 done.eq(0),
             ]
         return start, error
+
+
+def _copy(m: Module, clear: Signal, name: str) -> Signal:
+    """Return a unit's own register of the reset, a cycle later; a tool must not merge it with those of the others."""
+    copy = Signal(name=f"{name}_clear", attrs={"keep": "true"})
+    m.d.sync += copy.eq(clear)
+    return copy

@@ -83,7 +83,8 @@ def sequencer_counts(params: SequencerParams) -> Counts:
             "check": 3 * checked + 32,
             "control": 1,
         },
-        ffs={"word": word, "router": 2 * word, "control": 1},
+        # Products of an index, and the words of a column's segments.
+        ffs={"word": word, "router": 2 * word, "address": 5 * ADDRESS_BITS, "control": 1},
         dsps=ADDRESS_DSPS,
         memories=(
             memory(INSTRUCTION.size, params.queue_depth - 1),

@@ -24,6 +24,9 @@ def vector_counts(params: VectorParams) -> Counts:
     row = BYTE_BITS * params.head_dim + SCALE_BITS
     address = params.address_bits
     strobes = params.word_bytes
+    # Of the slices' second entries each bit has a multiplexer; the operands' first one is their last stage.
+    entries, operands = params.slice_entries, 3 * beat + tag
+    slices = 2 * beat + packet
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
         memory(word, max(2, params.table_words)),
@@ -36,6 +39,7 @@ def vector_counts(params: VectorParams) -> Counts:
             "words": word + selection(word, 2) + gathered + selection(BYTE_BITS * lanes, params.word_bytes // lanes),
             "write": selection(word + strobes + address, 2) + word + 4 * strobes,
             "packets": BYTE_BITS * lanes + 2 * lanes,
+            "slices": (entries - 1) * (slices + operands),
             "sums": SUM_BITS * columns * (columns > 1),
             "columns": selection(3 * FLOAT_BITS, columns) + columns * 2 * address,
             "address": 6 * address + 4 * ROWS_BITS + 4 * tag,
@@ -46,6 +50,7 @@ def vector_counts(params: VectorParams) -> Counts:
             "words": gathered + BYTE_BITS * lanes,
             "write": word + strobes + address,
             "packets": packet_codes + row + 2 * packet,
+            "slices": entries * slices + (entries - 1) * operands,
             "columns": columns * (FLOAT_BITS + ROWS_BITS + address),
             "address": 8 * address + 6 * ROWS_BITS + 2 * FLOAT_BITS + 2 * tag,
             "control": 1,

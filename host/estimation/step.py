@@ -18,7 +18,7 @@ from rtlm.host.estimation.units import UnitTimes
 from rtlm.host.estimation.words import WordStream
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.control.isa import Index, Instruction, Opcode, Operator
-from rtlm.hw.control.sequencer import ISSUED_INSTRUCTIONS, SETTLE_CYCLES
+from rtlm.hw.control.sequencer import INDEX_CYCLES, ISSUED_INSTRUCTIONS, SETTLE_CYCLES
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.vector.epilogue import Epilogue
 
@@ -37,7 +37,7 @@ SLICE_CYCLES = 1
 REST_CYCLES = 2
 """From the cycle in which the last unit comes to rest to the hand-over of attention (`Sequencer`)."""
 
-BANK_CYCLES = 2
+BANK_CYCLES = 3
 """From a block's write to the word that is multiplied with it."""
 
 KV_ROW_CYCLES = 6
@@ -192,6 +192,8 @@ class _Timer:
                 if len(handed_out) >= ISSUED_INSTRUCTIONS:
                     self.state.decoded = max(self.state.decoded, handed_out[-ISSUED_INSTRUCTIONS])
                 self.state.decoded += DECODE_CYCLES
+                if instructions[index].index is not Index.NONE:
+                    self.state.decoded += INDEX_CYCLES
                 if not handed_out:
                     self._wait(Operator.CONTROL, self.state.decoded)
                 self._request(self.plan.instructions[index])

@@ -241,19 +241,19 @@ class AttentionArray(wiring.Component):
         """Select the sums that leave, the first ones after the cycle in which they `change`.
 
         Selecting costs a third of the tables that shifting the sums along a chain would: a chain needs a multiplexer
-        in front of every register.
+        in front of every register. The selection is a register, so that `shift` is no more than an enable.
         """
         lanes = self._params.vector_lanes
         sums = [register for row in acc for register in row]
         beats = [Cat(sums[i : i + lanes]) for i in range(0, len(sums), lanes)]
-        beat = Signal(range(len(beats)))
-        following = Signal.like(beat)
+        following = Signal(range(len(beats)))
         stale = Signal()
-        m.d.comb += following.eq(beat + self.shift)
+        selected = Signal(len(beats[0]), reset_less=True)
+        m.d.comb += self.acc.as_value().eq(selected)
         with m.If(change):
-            m.d.sync += [beat.eq(0), stale.eq(1)]
+            m.d.sync += [following.eq(0), stale.eq(1)]
         with m.Elif(stale | self.shift):
-            m.d.sync += [beat.eq(following), stale.eq(0), self.acc.as_value().eq(mux_tree(following, beats))]
+            m.d.sync += [following.eq(following + 1), stale.eq(0), selected.eq(mux_tree(following, beats))]
 
     def _dots(self, m: Module, product: list, x: list[Signal], step: "_Step") -> None:
         """Sums of the products with each position's key, and the correction by the calibration."""

@@ -90,13 +90,14 @@ class AttentionUnit(wiring.Component):
         m.submodules.scores = scores = AttentionScores(params)
         m.submodules.output = output = AttentionOutput(params)
         store = _LocalStore(m, params, self.i_local)
-        command = Signal(ATTENTION_COMMAND)
+        command = Signal(ATTENTION_COMMAND, reset_less=True)
         column, kv_head = Signal(COLUMN_BITS), Signal.like(command.kv_heads)
         active = Signal()  # between a command and its last value
 
         # What the current column and KV head ask for.
         history, beats, locals_ = Signal(POSITION_BITS), Signal(POSITION_BITS), Signal(COLUMN_BITS)
         scale_words = Signal(range(params.kv.scale_words + 1))
+        last_head, last_column = Signal(), Signal()
         local_index, query = Signal(range(max(2, params.columns * params.kv_heads))), Signal(range(store.depth))
         column_query = Signal.like(query)
         past, first = Array(self.history)[column], Array(self.local_first)[column]
@@ -105,15 +106,17 @@ class AttentionUnit(wiring.Component):
         step, chunk = Signal(range(max(2, params.beat_cycles))), Signal(range(max(2, params.chunks)))
         beats_left, locals_left = Signal.like(beats), Signal.like(locals_)
         in_history = Signal()
-        keys, values, first_value = Signal(), Signal(), Signal()
+        keys, values, first_value, sums_free = Signal(), Signal(), Signal(), Signal()
         last_step, can_step, fire, group_end, word_end = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             last_step.eq(step == params.beat_cycles - 1),
-            can_step.eq(keys | (values & scores.w_valid & ~(first_value & output.busy))),
+            can_step.eq(keys | (values & sums_free & scores.w_valid)),
             fire.eq(can_step & (self.i_words.valid | ~in_history)),
             group_end.eq(fire & last_step & ~in_history & (locals_left == 1)),
             word_end.eq((chunk == params.chunks - 1) | (last_step & (beats_left == 1))),
         ]
+        # Before the first value the earlier sums must have left; weights come long after the phase has begun.
+        m.d.sync += sums_free.eq(values & ~(first_value & output.busy))
         loader = _QueryLoader(m, params, store, query, command)
         with m.If(fire):
             m.d.sync += step.eq(0 if params.beat_cycles == 1 else step + 1)
@@ -152,6 +155,8 @@ class AttentionUnit(wiring.Component):
                     scales_left.eq((past * SCALE_PAIR_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)),
                     locals_.eq(column - first + 1),
                     local_index.eq(first * params.kv_heads + kv_head),
+                    last_head.eq(kv_head + 1 == command.kv_heads),
+                    last_column.eq(column + 1 == command.columns_active),
                     begin.eq(1),
                 ]
                 m.next = "prepare"
@@ -169,14 +174,14 @@ class AttentionUnit(wiring.Component):
                 with m.If(group_end):
                     m.d.sync += [values.eq(0), kv_head.eq(kv_head + 1), query.eq(query + command.group)]
                     m.next = "read sizes"
-                    with m.If(kv_head + 1 == command.kv_heads):
+                    with m.If(last_head):
                         m.d.sync += [
                             kv_head.eq(0),
                             column.eq(column + 1),
                             query.eq(column_query + params.heads),
                             column_query.eq(column_query + params.heads),
                         ]
-                        with m.If(column + 1 == command.columns_active):
+                        with m.If(last_column):
                             m.d.sync += active.eq(0)
                             m.next = "idle"
 

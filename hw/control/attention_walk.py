@@ -12,7 +12,12 @@ class AttentionWalk:
     """The segments of one ATTENTION instruction: for each active column and KV head scales, keys, values.
 
     Protocol: `begin` for one cycle while `current` is the instruction and every column's history and KV slot stand;
-    from then until `finished` each segment, of `words` at `address`, is offered while `valid` and left with `advance`.
+    from then until `finished` each segment, of `words` at `address`, is offered while `valid` and left with `advance`;
+    `empty` says that it has no words, as none of its column has. All of these come from registers.
+
+    Latency: two cycles from `begin`, and from a column's last segment, to the first of the column.
+
+    Throughput: a segment a cycle.
 
     Parameters
     ----------
@@ -31,44 +36,40 @@ class AttentionWalk:
         self.advance = Signal(name="walk_advance")
         self.valid = Signal(name="walk_valid")
         self.finished = Signal(name="walk_finished")
-        self.address = Signal(ADDRESS_BITS, name="walk_address")
+        self.address = Signal(ADDRESS_BITS, name="walk_address", reset_less=True)
         self.words = Signal(32, name="walk_words")
+        self.empty = Signal(name="walk_empty")
         column = Signal(4, name="walk_column")
         head = Signal(8, name="walk_head")
         region = Signal(2, name="walk_region")
-        column_base = Signal(ADDRESS_BITS, name="walk_column_base")
+        sizing = Signal(name="walk_sizing")  # the first cycle of a column
         columns = range(params.columns)
         history = Array(ports.history[c] for c in columns)[column]
-        slot = Array(ports.kv_base[c] for c in columns)
+        slot = Array(ports.kv_base[c] for c in columns)[column]
         beats = params.beats_per_word
         word_shift = exact_log2(params.word_bytes)
-        scale_words = Signal(32, name="walk_scale_words")
-        row_words = Signal(32, name="walk_row_words")
-        m.d.comb += [
-            scale_words.eq(((history << exact_log2(SCALE_PAIR_BYTES)) + params.word_bytes - 1) >> word_shift),
-            row_words.eq(((history << exact_log2(params.head_dim)) + params.word_bytes - 1) >> word_shift),
-            self.words.eq(Mux(region == 0, scale_words, row_words)),
-            self.address.eq(column_base),
-        ]
+        scale_words = Signal(32, name="walk_scale_words", reset_less=True)
+        row_words = Signal(32, name="walk_row_words", reset_less=True)
+        m.d.comb += self.words.eq(Mux(region == 0, scale_words, row_words))
+        m.d.sync += sizing.eq(0)
         with m.If(self.begin):
+            m.d.sync += [column.eq(0), head.eq(0), region.eq(0), sizing.eq(1), self.valid.eq(0), self.finished.eq(0)]
+        with m.If(sizing):
             m.d.sync += [
-                column.eq(0),
-                head.eq(0),
-                region.eq(0),
+                scale_words.eq(((history << exact_log2(SCALE_PAIR_BYTES)) + params.word_bytes - 1) >> word_shift),
+                row_words.eq(((history << exact_log2(params.head_dim)) + params.word_bytes - 1) >> word_shift),
+                self.empty.eq(history == 0),
+                self.address.eq(slot + current.address),
                 self.valid.eq(1),
-                self.finished.eq(0),
-                column_base.eq(slot[0] + current.address),
             ]
         with m.If(self.advance):
             step = Mux(region == 0, params.scale_words, params.row_words) * beats
-            m.d.sync += [column_base.eq(column_base + step), region.eq(region + 1)]
+            m.d.sync += [self.address.eq(self.address + step), region.eq(region + 1)]
             with m.If(region == 2):
                 m.d.sync += [region.eq(0), head.eq(head + 1)]
                 with m.If(head + 1 == current.kv_heads):
-                    m.d.sync += [
-                        head.eq(0),
-                        column.eq(column + 1),
-                        column_base.eq(slot[column + 1] + current.address),
-                    ]
+                    m.d.sync += [head.eq(0), column.eq(column + 1), self.valid.eq(0)]
                     with m.If(column + 1 == ports.columns_active):
-                        m.d.sync += [self.valid.eq(0), self.finished.eq(1)]
+                        m.d.sync += self.finished.eq(1)
+                    with m.Else():
+                        m.d.sync += sizing.eq(1)

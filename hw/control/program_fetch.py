@@ -16,7 +16,7 @@ class ProgramFetch:
 
     Protocol: while `wanted`, the read request `segment` asks for the next program word; `granted` says that it was
     taken. `passed`: all words of the program have left the queue and are checked. `wrong`: what passed has not the
-    program's CRC; it is to be read when all has passed.
+    program's CRC; it is to be read a cycle after all has passed.
 
     Throughput: a beat of the memory a cycle, at most an instruction.
 
@@ -40,7 +40,7 @@ class ProgramFetch:
         left = Signal(16, name="program_left")
         room = Signal(range(params.queue_depth + 1), init=params.queue_depth, name="queue_room")
         self.passed, self.wrong = Signal(name="program_passed"), Signal(name="program_wrong")
-        address = Signal(ADDRESS_BITS, name="program_address")
+        address = Signal(ADDRESS_BITS, name="program_address", reset_less=True)
         m.d.comb += [
             wanted.eq((left != 0) & (room >= per_word)),
             segment.address.eq(address),
@@ -55,7 +55,7 @@ class ProgramFetch:
         with m.If(granted | taken):
             m.d.sync += room.eq(room - Mux(granted, per_word, 0) + taken)
 
-        word = Signal(8 * params.word_bytes, name="program_word")
+        word = Signal(8 * params.word_bytes, name="program_word", reset_less=True)
         # The check takes as many bits a cycle as the memory gives: over 256 bits it is 32 sums of some 128 bits each,
         # which no small device can wire.
         checked_bits = min(INSTRUCTION.size, 8 * params.word_bytes // params.beats_per_word)
@@ -78,8 +78,8 @@ class ProgramFetch:
             check.data.eq(word[:checked_bits]),
             check.valid.eq(moves),
             self.passed.eq((left == 0) & (room == params.queue_depth) & ~full),
-            self.wrong.eq((ports.program_crc != 0) & (check.crc != ports.program_crc)),
         ]
+        m.d.sync += self.wrong.eq((ports.program_crc != 0) & (check.crc != ports.program_crc))
         with m.If(moves):
             m.d.sync += [left_to_check.eq(left_to_check - 1), empty.eq(left_to_check == 1)]
             if len(word) > checked_bits:

@@ -69,7 +69,7 @@ class WordRouter(wiring.Component):
         word = data.StructLayout({"to": len(outputs), "word": len(self.i_words.payload)})
         m.submodules.words = words = RegisterSlice(word)
         destination = Signal(len(outputs))
-        remaining = Signal(32)
+        remaining = Signal(32, reset_less=True)
         moved = Signal()
         m.d.comb += [
             words.i.valid.eq(self.i_words.valid & self.active),

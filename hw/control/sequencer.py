@@ -19,6 +19,12 @@ from rtlm.hw.vector.params import VECTOR_COMMAND
 ISSUED_INSTRUCTIONS = 8
 """Instructions that wait between decoding and hand-over."""
 
+INDEX_CYCLES = 2
+"""Cycles that an address takes longer if it follows the token or the position of a column."""
+
+FACTOR_BITS = 17
+"""Bits of a factor that one multiplier of 18 signed bits takes."""
+
 SETTLE_CYCLES = 7
 """Cycles that all units must have been idle before a step counts as done: more than a hand-over between two takes."""
 
@@ -38,8 +44,10 @@ class Sequencer(wiring.Component):
     (at once, bounded by the reader's credit) and, when the units take them, commands. `done` pulses when END has been
     reached, every unit is idle and all words of the program have been fetched; if `program_crc` is not zero and not
     their CRC, there is a fault instead. `fault` holds its value until reset.
-    Latency: an instruction's first segment leaves 3 cycles after the instruction heads the queue.
-    Throughput: one instruction in 4 cycles (one that is skipped in 1), one attention segment a cycle.
+    Latency: an instruction's first segment leaves 3 cycles after the instruction heads the queue, `INDEX_CYCLES` more
+    where its address follows a register.
+    Throughput: one instruction in 4 cycles (one that is skipped in 1; as many more as its latency), one attention
+    segment a cycle, and two cycles between columns.
 
     Parameters
     ----------
@@ -121,11 +129,12 @@ class Sequencer(wiring.Component):
     ) -> None:
         """Turn instructions into read segments, ahead of their execution."""
         params = self.params
-        current = Signal(INSTRUCTION, name="decoded")
+        current = Signal(INSTRUCTION, name="decoded", reset_less=True)
         head = Signal(INSTRUCTION, name="queue_head")
         m.d.comb += head.as_value().eq(queue.r_data)
-        index = Signal(32, name="index_value")
-        base = Signal(ADDRESS_BITS, name="segment_base")
+        index = Signal(32, name="index_value", reset_less=True)
+        offset = Signal(ADDRESS_BITS, name="index_offset", reset_less=True)
+        base = Signal(ADDRESS_BITS, name="segment_base", reset_less=True)
         segment = Signal(segment_layout(), name="data_segment")
         offered = Signal(name="data_offered")
         accepted = Signal(name="data_accepted")
@@ -152,6 +161,11 @@ class Sequencer(wiring.Component):
         )
         for_column = (head.epilogue == Epilogue.LOAD_ROPE) | (head.epilogue == Epilogue.EMBED)
         skipped = (head.logits & self.no_logits) | (for_column & (head.column >= self.columns_active))
+        index_low, index_high = index[:FACTOR_BITS], index[FACTOR_BITS:]
+        beats_low, beats_high = current.aux[:FACTOR_BITS], current.aux[FACTOR_BITS:]
+        low = Signal(ADDRESS_BITS, name="product_low", reset_less=True)
+        cross_bits = ADDRESS_BITS - FACTOR_BITS
+        cross = [Signal(cross_bits, name=f"product_cross_{n}", reset_less=True) for n in range(2)]
         walk = AttentionWalk(m, params, self, current)
         illegal = Signal(name="instruction_illegal")
         with m.FSM(name="decode"):
@@ -175,10 +189,22 @@ class Sequencer(wiring.Component):
                     with m.Default():
                         m.d.sync += index.eq(0)
                 m.d.comb += walk.begin.eq(1)
-                m.d.sync += illegal.eq(self._is_illegal(m, current))
+                m.d.sync += [offset.eq(0), illegal.eq(self._is_illegal(m, current))]
+                m.next = "multiply the index"
+                with m.If(current.index == Index.NONE):
+                    m.next = "compute the address"
+            with m.State("multiply the index"):
+                m.d.sync += [
+                    low.eq(index_low * beats_low),
+                    cross[0].eq(index_low * beats_high),
+                    cross[1].eq(index_high * beats_low),
+                ]
+                m.next = "add the products"
+            with m.State("add the products"):
+                m.d.sync += offset.eq(low + ((cross[0] + cross[1]) << FACTOR_BITS))
                 m.next = "compute the address"
             with m.State("compute the address"):
-                m.d.sync += base.eq(current.address + index * current.aux)
+                m.d.sync += base.eq(current.address + offset)
                 passed_on = Signal(INSTRUCTION, name="passed_on")
                 m.d.comb += [
                     passed_on.eq(current),
@@ -202,10 +228,10 @@ class Sequencer(wiring.Component):
                     m.next = "wait for an instruction"
             with m.State("request keys and values"):
                 m.d.comb += [
-                    offered.eq(walk.valid & (walk.words != 0)),
+                    offered.eq(walk.valid & ~walk.empty),
                     segment.address.eq(walk.address),
                     segment.words.eq(walk.words),
-                    walk.advance.eq(walk.valid & (accepted | (walk.words == 0))),
+                    walk.advance.eq(walk.valid & (accepted | walk.empty)),
                 ]
                 with m.If(walk.finished):
                     m.next = "wait for an instruction"

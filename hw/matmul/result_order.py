@@ -142,17 +142,34 @@ class ResultOrder(wiring.Component):
             read.append(Cat(halves))
 
         # The reader walks over the matrix: packets, their columns, their rows.
-        job = Signal(result_job_layout(columns))
+        job = Signal(result_job_layout(columns), reset_less=True)
         count_bits = params.max_packet_rows.bit_length()
         active, loaded = Signal(), Signal()
         packet, position = Signal(count_bits), Signal(count_bits)
         column = Signal(4)
-        m.d.comb += [self.i_jobs.ready.eq(~active), address.eq(base + position)]
+        # Of the packet: a column of it is one beat, it is the matrix's last; column and position: they are the last.
+        short, last_packet, last_column, column_end = Signal(), Signal(), Signal(), Signal()
+        following = Signal(row_pointer)  # where the next packet begins
+        m.d.comb += self.i_jobs.ready.eq(~active)
+        with m.If(~active):
+            # A matrix starts with a whole entry.
+            m.d.sync += base.eq(base + (-base)[: half_bits + 1])
         with m.If(~active & self.i_jobs.valid):
             m.d.sync += [job.eq(self.i_jobs.payload), active.eq(1)]
         with m.If(active & ~loaded):
             full_packet = (Const(1, 1) << job.packet_shift)[:count_bits]
-            m.d.sync += [packet.eq(Mux(job.rows < full_packet, job.rows, full_packet)), loaded.eq(1)]
+            one_beat = (job.rows == lanes) | (full_packet == lanes)
+            size = Mux(job.rows < full_packet, job.rows, full_packet)
+            m.d.sync += [
+                packet.eq(size),
+                following.eq(base + size),
+                address.eq(base),
+                short.eq(one_beat),
+                column_end.eq(one_beat),
+                last_packet.eq(job.rows <= full_packet),
+                last_column.eq(job.columns_active == 1),
+                loaded.eq(1),
+            ]
 
         # One register in the memory, one behind the selection of column and lanes.
         m.submodules.floats = floats = self._floats
@@ -163,10 +180,9 @@ class ResultOrder(wiring.Component):
             move_fetched.eq(~fetched | move_picked),
         ]
         packet_end, job_end = Signal(), Signal()
-        column_end = position + lanes == packet
         m.d.comb += [
-            packet_end.eq(column_end & (column + 1 == job.columns_active)),
-            job_end.eq(packet_end & (job.rows == packet)),
+            packet_end.eq(column_end & last_column),
+            job_end.eq(packet_end & last_packet),
         ]
         fetched_column, fetched_part, fetched_last = Signal(4), Signal(max(1, exact_log2(rows // lanes))), Signal()
         fetched_r = Signal(32, reset_less=True)
@@ -180,16 +196,16 @@ class ResultOrder(wiring.Component):
                 fetched_r.eq(job.r[column] if columns > 1 else job.r[0]),
                 fetched_last.eq(job_end),
                 position.eq(position + lanes),
+                column_end.eq(position + 2 * lanes == packet),
+                address.eq(address + lanes),
             ]
             with m.If(column_end):
-                m.d.sync += [position.eq(0), column.eq(column + 1)]
+                m.d.sync += [position.eq(0), column_end.eq(short), address.eq(base), column.eq(column + 1)]
+                m.d.sync += last_column.eq(column + 2 == job.columns_active)
             with m.If(packet_end):
-                following = Signal(row_pointer)
-                m.d.comb += following.eq(base + packet)
                 m.d.sync += [column.eq(0), job.rows.eq(job.rows - packet), loaded.eq(0), base.eq(following)]
                 with m.If(job_end):
-                    # The next matrix starts with a whole entry.
-                    m.d.sync += [active.eq(0), base.eq(following + (-following)[: half_bits + 1])]
+                    m.d.sync += active.eq(0)
 
         picked_acc = Signal(lanes * ACC_BITS, reset_less=True)
         picked_r = Signal(32, reset_less=True)

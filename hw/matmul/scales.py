@@ -67,6 +67,8 @@ class TileScales(wiring.Component):
         def half(index: int) -> Value:
             return quarters[0][index * HALF_BITS : (index + 1) * HALF_BITS]
 
+        scales, minima = (Signal(self.d.shape(), name=name, reset_less=True) for name in ("scales", "minima"))
+        m.d.comb += [self.d.eq(scales), self.m.eq(minima)]
         with m.If(self.take):
             for r in range(rows):
                 d = Mux(self.minimum, half(2 * r), Mux(self.part[0], half(rows + r), half(r)))
@@ -74,5 +76,5 @@ class TileScales(wiring.Component):
                     low = Mux(self.part[0], half(rows // 2 + r // 2), half(r // 2))
                     high = Mux(self.part[0], half(3 * rows // 2 + r // 2), half(rows + r // 2))
                     d = Mux(self.eight, Mux(self.part[1], high, low), d)
-                m.d.sync += [self.d[r].eq(d), self.m[r].eq(Mux(self.minimum, half(2 * r + 1), 0))]
+                m.d.sync += [scales[r].eq(d), minima[r].eq(Mux(self.minimum, half(2 * r + 1), 0))]
         return m

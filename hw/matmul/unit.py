@@ -159,12 +159,13 @@ class MatrixUnit(wiring.Component):
         wiring.connect(m, results.o, wiring.flipped(self.o))
 
         # Commands: one in progress, one that follows, one of them perhaps still without its scalars.
-        following, current = Signal(MATMUL_COMMAND), Signal(MATMUL_COMMAND)
+        following, current, newest = (
+            Signal(MATMUL_COMMAND, name=name, reset_less=True) for name in ("following", "current", "newest")
+        )
         following_valid, current_valid = Signal(), Signal()
         in_flight = Signal(range(MAX_IN_FLIGHT + 1))
         incomplete = Signal()
-        newest = Signal(MATMUL_COMMAND)
-        jobs = [Signal(result_job_layout(params.columns), name=f"job_{i}") for i in range(JOBS)]
+        jobs = [Signal(result_job_layout(params.columns), name=f"job_{i}", reset_less=True) for i in range(JOBS)]
         job_count = Signal(range(JOBS + 1))
         accepted = Signal()
         m.d.comb += [
@@ -233,10 +234,13 @@ class MatrixUnit(wiring.Component):
         word_valid, step, last_step = Signal(), Signal.like(array.i_step), Signal()
         take_scales, take_tile = Signal(), Signal()
         tile_ready, block_there, room = Signal(), Signal(), Signal()
+        # Whether the bank has the block, a cycle late; a command begins with a scale word, which needs none.
+        written, load_command = Signal(), Signal()
+        m.d.sync += written.eq((count[current.bank] > Mux(take_tile, block + 1, block)) & ~load_command)
         m.d.comb += [
             last_step.eq(step == params.word_cycles - 1),
             # Of a command that is complete, the bank may already be empty again for the next writer.
-            block_there.eq(~first_group | following_valid | ~incomplete | (count[current.bank] > block)),
+            block_there.eq(~first_group | following_valid | ~incomplete | written),
             room.eq(~last_block | results.room),
             tile_ready.eq(current_valid & ~want_scales & (~word_valid | last_step)),
             self.i_words.ready.eq((current_valid & want_scales) | (tile_ready & block_there & room)),
@@ -249,7 +253,6 @@ class MatrixUnit(wiring.Component):
         ]
         with m.If(take_scales):
             m.d.sync += want_scales.eq(0)
-        load_command = Signal()
         with m.If(take_tile):
             m.d.sync += [block.eq(block + 1), last_block.eq(block + 2 == current.k_blocks), in_group.eq(in_group + 1)]
             run_end = Mux(eight, tile == 15, Mux(minimum, tile[:2] == 3, tile[:3] == 7))
@@ -319,10 +322,11 @@ class MatrixUnit(wiring.Component):
 
         # A word's scales and sums accompany it from the operand registers on.
         tile_in = array.i_tag
+        beside = Signal(tile_layout(params), reset_less=True)
         with m.If(word_valid):
-            m.d.sync += tile_in.control.eq(control)
+            m.d.sync += beside.control.eq(control)
             for c in range(params.columns):
-                m.d.sync += [tile_in.s[c].eq(self.read.data[c].s), tile_in.suma[c].eq(self.read.data[c].suma)]
+                m.d.sync += [beside.s[c].eq(self.read.data[c].s), beside.suma[c].eq(self.read.data[c].suma)]
         m.d.comb += [
             scales.load.eq(take_scales),
             scales.word.eq(self.i_words.payload),
@@ -334,6 +338,9 @@ class MatrixUnit(wiring.Component):
             array.i_valid.eq(word_valid),
             array.i_step.eq(step),
             array.word.eq(word),
+            tile_in.control.eq(beside.control),
+            tile_in.s.eq(beside.s),
+            tile_in.suma.eq(beside.suma),
             tile_in.d.eq(scales.d),
             tile_in.m.eq(scales.m),
         ]

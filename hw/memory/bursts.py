@@ -128,13 +128,15 @@ class BurstSplitter(wiring.Component):
         offset_bits = exact_log2(params.burst_words)
 
         # A segment is kept as its next and its final word: its last burst is the one in the final word's stripe.
-        address = Signal(params.word_address_bits)
-        final = Signal(max(params.word_address_bits, 32) + 1)
-        kind = Signal(SegmentKind)
+        address = Signal(params.word_address_bits, reset_less=True)
+        final = Signal(max(params.word_address_bits, 32) + 1, reset_less=True)
+        kind = Signal(SegmentKind, reset_less=True)
+        burst = Signal(params.burst, reset_less=True)
         misaligned = Signal()
         split = Signal()
         last = Signal()
         m.d.comb += [
+            self.o.payload.eq(burst),
             last.eq(address[offset_bits:] == final[offset_bits:]),
             split.eq(self.active & ~self.stop & (~self.o.valid | self.o.ready)),
             self.i.ready.eq((~self.active | (split & last)) & ~self.stop),
@@ -151,9 +153,9 @@ class BurstSplitter(wiring.Component):
                 m.d.sync += self.o.valid.eq(1)
             end = Mux(last, final[:offset_bits], params.burst_words - 1)
             m.d.sync += [
-                self.o.payload.address.eq(address),
-                self.o.payload.more.eq(end - address[:offset_bits]),
-                self.o.payload.kind.eq(kind),
+                burst.address.eq(address),
+                burst.more.eq(end - address[:offset_bits]),
+                burst.kind.eq(kind),
                 address.eq(Cat(Const(0, offset_bits), address[offset_bits:] + 1)),
             ]
             with m.If(last):
@@ -220,12 +222,14 @@ class ReadPort(wiring.Component):
             finished.eq(axi.rvalid & axi.rlast),
             self.failed.eq(axi.rvalid & (axi.rresp != 0)),
         ]
+        address, length = Signal(params.address_bits, reset_less=True), Signal(len(axi.arlen), reset_less=True)
+        m.d.comb += [axi.araddr.eq(address), axi.arlen.eq(length)]
         with m.If(self.take):
             beat = Cat(Const(0, beat_shift), self.burst.address)
             m.d.sync += [
                 axi.arvalid.eq(1),
-                axi.araddr.eq(params.striping.byte_address_value(beat, self._index)),
-                axi.arlen.eq(Cat(Const((1 << beat_shift) - 1, beat_shift), self.burst.more)),
+                address.eq(params.striping.byte_address_value(beat, self._index)),
+                length.eq(Cat(Const((1 << beat_shift) - 1, beat_shift), self.burst.more)),
             ]
         with m.Elif(axi.arready):
             m.d.sync += axi.arvalid.eq(0)

@@ -83,8 +83,10 @@ class WriterParams:
 class _WritePort(wiring.Component):
     """One port: collects beats to bursts, sends them and counts the responses.
 
-    A beat is on `offer`; it is taken by `push`, which is allowed while `ready`. A beat without strobes is not
-    written, but its `last` closes the burst all the same. `flush` closes an open burst.
+    A beat is on `offer`; it is taken by `push`, which is allowed while `ready`. A beat that does not `write` is not
+    written, but its `last` closes the burst all the same. `flush` closes an open burst. Whether a beat follows the
+    open burst is found out a cycle before it is offered: then it `comes`, at address `coming`, which `continues`, the
+    address after that of the beat on offer, or does not.
     """
 
     def __init__(self, params: WriterParams, index: int):
@@ -97,9 +99,14 @@ class _WritePort(wiring.Component):
                 "ready": Out(1),
                 "push": In(1),
                 "address": In(params.beat_bits),
+                "next_address": In(params.beat_bits),
                 "data": In(params.port_bits),
                 "strobe": In(params.port_bits // 8),
+                "writes": In(1),
                 "last": In(1),
+                "comes": In(1),
+                "coming": In(params.beat_bits),
+                "continues": In(1),
                 "flush": In(1),
                 "busy": Out(1),
                 "failed": Out(1),
@@ -141,21 +148,23 @@ class _WritePort(wiring.Component):
 
         # A burst is closed by `last`, at a multiple of the longest burst (hence before a stripe ends) and by a beat
         # that does not follow. That beat waits for a cycle, as only one burst is closed in a cycle.
-        start = Signal(params.beat_bits)
+        start, following = (Signal(params.beat_bits, name=n, reset_less=True) for n in ("start", "following"))
         count = Signal(range(params.burst_beats + 1))
-        writes, follows, early = Signal(), Signal(), Signal()
+        follows, early = Signal(), Signal()
         at_end = self.address[:offset_bits].all()
         m.d.comb += [
-            writes.eq(self.strobe.any()),
-            follows.eq(self.address == start + count),
-            early.eq((count != 0) & ((self.offer & writes & ~follows) | self.flush)),
+            early.eq((count != 0) & ((self.offer & self.writes & ~follows) | self.flush)),
             self.ready.eq(((stored ^ fetched) != depth) & bursts.w_rdy & ~early),
-            store.eq(self.push & writes),
+            store.eq(self.push & self.writes),
             burst.address.eq(Mux(count == 0, self.address, start)),
-            burst.more.eq(count + store - 1),
+            burst.more.eq(Mux(store, count, count - 1)),
             bursts.w_data.eq(burst),
-            bursts.w_en.eq(early | (self.push & Mux(writes, self.last | at_end, self.last & (count != 0)))),
+            bursts.w_en.eq(early | (self.push & Mux(self.writes, self.last | at_end, self.last & (count != 0)))),
         ]
+        with m.If(store):
+            m.d.sync += following.eq(self.next_address)
+        with m.If(self.comes):
+            m.d.sync += follows.eq(Mux(store, self.continues, self.coming == following))
         with m.If(bursts.w_en & bursts.w_rdy):
             m.d.sync += count.eq(0)
         with m.Elif(store):
@@ -179,11 +188,14 @@ class _WritePort(wiring.Component):
             self.failed.eq(axi.bvalid & (axi.bresp != 0)),
         ]
         closed = data.View(burst.shape(), bursts.r_data)
+        address = Signal(params.address_bits, reset_less=True)
+        length = Signal(len(axi.awlen), reset_less=True)
+        m.d.comb += [axi.awaddr.eq(address), axi.awlen.eq(length)]
         with m.If(send):
             m.d.sync += [
                 axi.awvalid.eq(1),
-                axi.awaddr.eq(params.striping.byte_address_value(closed.address, self._index)),
-                axi.awlen.eq(closed.more),
+                address.eq(params.striping.byte_address_value(closed.address, self._index)),
+                length.eq(closed.more),
             ]
         with m.Elif(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
@@ -268,9 +280,17 @@ class WordWriter(wiring.Component):
 
         # The word being split; its lowest beat is the next to go.
         held = Signal(params.payload, reset_less=True)
+        writes = Signal(params.beats_per_word * params.ports, reset_less=True)
         valid = Signal()
         left = Signal(range(params.beats_per_word))
         go = Signal()
+        word = self.i.payload
+        next_address, coming, within = Signal(params.beat_bits), Signal(params.beat_bits), Signal()
+        m.d.comb += [
+            next_address.eq(held.address + 1),
+            within.eq(valid & (left != 0)),
+            coming.eq(Mux(within, next_address, word.address)),
+        ]
 
         ports = []
         for index in range(params.ports):
@@ -280,9 +300,14 @@ class WordWriter(wiring.Component):
                 port.offer.eq(valid),
                 port.push.eq(go),
                 port.address.eq(held.address),
+                port.next_address.eq(next_address),
                 port.data.eq(held.data.word_select(index, params.port_bits)),
                 port.strobe.eq(held.strobe.word_select(index, params.port_bits // 8)),
+                port.writes.eq(writes[index]),
                 port.last.eq(held.last & (left == 0)),
+                port.comes.eq(~valid | go),
+                port.coming.eq(coming),
+                port.continues.eq(coming == next_address),
                 port.flush.eq(flush),
             ]
             forward(m, port.axi, getattr(self, f"m{index}_axi"))
@@ -292,7 +317,6 @@ class WordWriter(wiring.Component):
             self.i.ready.eq(~flush & (~valid | (go & (left == 0)))),
             self.idle.eq(~valid & ~Cat(port.busy for port in ports).any()),
         ]
-        word = self.i.payload
         misaligned, outside, load = Signal(), Signal(), Signal()
         m.d.comb += [
             misaligned.eq(word.address[:beat_shift].any()),
@@ -301,14 +325,23 @@ class WordWriter(wiring.Component):
         ]
         # One flat condition for the wide registers: a simulator then leaves them alone while nothing is written.
         with m.If(load):
-            m.d.sync += [held.eq(word), left.eq(params.beats_per_word - 1)]
+            strobes = [
+                word.strobe.word_select(beat, params.port_bits // 8)
+                for beat in range(params.beats_per_word * params.ports)
+            ]
+            m.d.sync += [
+                held.eq(word),
+                left.eq(params.beats_per_word - 1),
+                writes.eq(Cat(strobe.any() for strobe in strobes)),
+            ]
         if params.beats_per_word > 1:
             with m.Elif(go):
                 m.d.sync += [
                     left.eq(left - 1),
-                    held.address.eq(held.address + 1),
+                    held.address.eq(next_address),
                     held.data.eq(held.data >> (8 * beat_bytes)),
                     held.strobe.eq(held.strobe >> beat_bytes),
+                    writes.eq(writes >> params.ports),
                 ]
         with m.If(load):
             m.d.sync += valid.eq(1)

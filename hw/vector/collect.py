@@ -14,7 +14,8 @@ class PacketCollector(wiring.Component):
     """Gather the quantiser's beats into whole packets and hand each to its destination.
 
     Protocol: a packet ends with `last`; its tag and scale are those of the last beat. Banks and local buffers always
-    take; a key or value also goes to the KV writer, and the next packet waits until that has taken it.
+    take; a key or value also goes to the KV writer, and the next packet waits until that has taken it. `i.ready` is a
+    register.
     Latency: one cycle from the last beat. Throughput: one beat a cycle.
 
     Parameters
@@ -64,18 +65,23 @@ class PacketCollector(wiring.Component):
         suma = Signal(signed(SUM_BITS), reset_less=True)
         scale = Signal(16, reset_less=True)
         tag = Signal(params.packet_tag, reset_less=True)
-        first = Signal(init=1)
+        first, ready = Signal(init=1), Signal(init=1)
         full = Signal()
         take = self.i.valid & self.i.ready
         ends = take & self.i.p.last
         to = self.i.p.tag.destination
         to_bank = (to == Destination.BANK_0) | (to == Destination.BANK_1)
+        becomes_row = (to == Destination.KEY) | (to == Destination.VALUE)
         second, to_row = Signal(), Signal()
         m.d.comb += [
             to_row.eq((tag.destination == Destination.KEY) | (tag.destination == Destination.VALUE)),
             self.done.eq(full & (~to_row | self.o_row.ready)),
-            self.i.ready.eq(~full | self.done),
+            self.i.ready.eq(ready),
         ]
+        with m.If(ends & becomes_row):
+            m.d.sync += ready.eq(0)
+        with m.Elif(self.done):
+            m.d.sync += ready.eq(1)
         m.d.sync += [self.o_bank.valid.eq(ends & to_bank), self.o_local.valid.eq(ends & ~to_bank)]
         with m.If(take):
             lanes = [self.i.p.q[lane].as_signed() for lane in range(params.lanes)]

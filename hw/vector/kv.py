@@ -74,9 +74,10 @@ class KvWriter(wiring.Component):
 
         row = Signal(params.local_write, reset_less=True)
         is_value = row.kind == LocalKind.VALUE
-        base, place, address = (Signal(bits, name=name) for name in ("base", "place", "address"))
-        head_offset = Signal(bits)
-        position = Signal(params.position_bits)
+        base, place, address, head_offset = (
+            Signal(bits, name=name, reset_less=True) for name in ("base", "place", "address", "head_offset")
+        )
+        position = Signal(params.position_bits, reset_less=True)
         words_left = Signal(range(row_words + 1))
         in_row, in_scale = Signal(), Signal()
         columns = range(params.columns)

@@ -136,8 +136,10 @@ class LogitWriter(wiring.Component):
         # The start addresses of the columns, one a cycle.
         setup = Signal()
         setup_column = Signal(range(params.columns + 1))
-        next_address, step = Signal(params.address_bits), Signal(params.address_bits)
-        addresses = [Signal(params.address_bits, name=f"address_{c}") for c in columns]
+        next_address, step = (
+            Signal(params.address_bits, name=name, reset_less=True) for name in ("next_address", "step")
+        )
+        addresses = [Signal(params.address_bits, name=f"address_{c}", reset_less=True) for c in columns]
         with m.If(setup):
             m.d.sync += [next_address.eq(next_address + step), setup_column.eq(setup_column + 1)]
             for c in columns:

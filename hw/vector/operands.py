@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.vector.params import VectorParams
 
 
@@ -16,8 +17,8 @@ class OperandFetch(wiring.Component):
 
     Protocol: beats and tags are taken in pairs; writes are always taken and may not hit an entry that a beat in flight
     reads. `uses_x` and `uses_table` may change only while no beat is in flight; an unused `x` is zero, an unused `w` is
-    anything.
-    Latency: 3 cycles. Throughput: one beat a cycle.
+    anything. The last stage is a register slice: `ready` comes from registers, but for whether there is a tag.
+    Latency: 3 cycles. Throughput: one beat in `params.slice_interval` cycles.
 
     Parameters
     ----------
@@ -76,8 +77,17 @@ class OperandFetch(wiring.Component):
         valid = [Signal(name=f"valid_{stage}") for stage in (1, 2)]
         y = [Signal(params.floats, name=f"y_{stage}", reset_less=True) for stage in (1, 2)]
         tag = [Signal(params.operand_tag, name=f"tag_{stage}", reset_less=True) for stage in (1, 2)]
+        m.submodules.slice = slice_ = RegisterSlice(params.operands, entries=params.slice_entries)
+        wiring.connect(m, slice_.o, wiring.flipped(self.o))
+        out = slice_.i.p
+        whole = params.word_beats == 1
         m.d.comb += [
-            enable.eq(~self.o.valid | self.o.ready),
+            slice_.i.valid.eq(valid[1]),
+            out.y.eq(y[1]),
+            out.x.eq(Mux(self.uses_x, x_out.data, 0)),
+            out.w.eq(table_out.data if whole else table_out.data.word_select(tag[1].table_beat, beat_bits)),
+            out.tag.eq(tag[1].tag),
+            enable.eq(~valid[1] | slice_.i.ready),
             take.eq(enable & self.i.valid & self.i_tags.valid),
             self.i.ready.eq(enable & self.i_tags.valid),
             self.i_tags.ready.eq(enable & self.i.valid),
@@ -87,20 +97,9 @@ class OperandFetch(wiring.Component):
             table_out.addr.eq(tag[0].table_word),
         ]
         with m.If(enable):
-            m.d.sync += [valid[0].eq(take), valid[1].eq(valid[0]), self.o.valid.eq(valid[1])]
+            m.d.sync += [valid[0].eq(take), valid[1].eq(valid[0])]
         with m.If(take):
             m.d.sync += [y[0].eq(self.i.payload), tag[0].eq(self.i_tags.payload)]
         with m.If(enable & valid[0]):
             m.d.sync += [y[1].eq(y[0]), tag[1].eq(tag[0])]
-        with m.If(enable & valid[1]):
-            out = self.o.p
-            m.d.sync += [
-                out.y.eq(y[1]),
-                out.x.eq(Mux(self.uses_x, x_out.data, 0)),
-                out.tag.eq(tag[1].tag),
-            ]
-            with m.If(self.uses_table):
-                whole = params.word_beats == 1
-                w = table_out.data if whole else table_out.data.word_select(tag[1].table_beat, beat_bits)
-                m.d.sync += out.w.eq(w)
         return m

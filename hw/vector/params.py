@@ -142,6 +142,16 @@ class VectorParams:
         return replace(alone, ii=interval) if interval > 1 else alone
 
     @property
+    def slice_entries(self) -> int:
+        """Entries of the register slices between parts of the engine: one is enough where beats are apart."""
+        return 1 if self.interval > 1 else 2
+
+    @property
+    def slice_interval(self) -> int:
+        """Cycles between beats in such a slice."""
+        return 3 - self.slice_entries
+
+    @property
     def lane_shift(self) -> int:
         """log2 of the lanes."""
         return exact_log2(self.lanes)

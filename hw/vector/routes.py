@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
+from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.hls.schedule import Schedule
 from rtlm.hw.kernels import quantise, residual_norm, rope, swiglu
@@ -34,14 +35,18 @@ KERNELS = {
 PAIRED = (rope, swiglu)
 """Kernels of which an element takes two values."""
 
+SLICE_CYCLES = 1
+"""Of the register slice in front of the quantiser."""
+
 QUANTISER_INTERVAL = 2
 """Longest interval of the quantiser: attention's results come a beat a cycle, and its next head waits for them."""
 
 
 class EpilogueRoutes(wiring.Component):
-    """Send beats through the kernels of the present epilogue, then all through one quantiser.
+    """Send beats through the kernels of the present epilogue, then all through one quantiser behind a register slice.
 
-    Protocol: `kind` may change only when every beat of the earlier kind has entered the quantiser (`final`).
+    Protocol: `kind` may change only when every beat of the earlier kind is on its way to the quantiser (`final`), and
+    stands for two cycles before the first beat; it is decoded into registers.
     Latency: `latency`, by epilogue, from a packet's last beat to its first quantised beat, if beats come `interval`
     cycles apart.
     Throughput: one beat in `interval` cycles; SWIGLU makes one beat of two.
@@ -61,9 +66,9 @@ class EpilogueRoutes(wiring.Component):
     o
         Quantised beats.
     o_x
-        RESIDUAL and EMBED: new residual values and squares, in the cycle in which they enter the quantiser.
+        RESIDUAL and EMBED: new residual values and squares, in the cycle in which their beat leaves for the quantiser.
     packet, final
-        A packet's, and the command's, last beat enters the quantiser.
+        A packet's, and the command's, last beat leaves for the quantiser.
     """
 
     def __init__(self, params: VectorParams):
@@ -117,17 +122,20 @@ class EpilogueRoutes(wiring.Component):
         for epilogue, kernel in KERNELS.items():
             beats = 2 if epilogue is Epilogue.SWIGLU else 1
             found[epilogue] = max(schedules[kernel].initiation_interval, quantised // beats)
-        return found
+        return {epilogue: max(interval, params.slice_interval) for epilogue, interval in found.items()}
 
     @staticmethod
     def latency(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles from a packet's last beat in to its first quantised beat out."""
         quantised = EpilogueRoutes.schedule(params, quantise).latency
-        return {epilogue: cycles + quantised for epilogue, cycles in EpilogueRoutes.entry_latency(params).items()}
+        return {
+            epilogue: cycles + SLICE_CYCLES + quantised
+            for epilogue, cycles in EpilogueRoutes.entry_latency(params).items()
+        }
 
     @staticmethod
     def entry_latency(params: VectorParams) -> dict[Epilogue, int]:
-        """Return the cycles from a beat in to its way into the quantiser."""
+        """Return the cycles from a beat in to its departure for the quantiser."""
         return {
             epilogue: EpilogueRoutes.schedule(params, KERNELS[epilogue]).latency if epilogue in KERNELS else 0
             for epilogue in DESTINATIONS
@@ -145,17 +153,22 @@ class EpilogueRoutes(wiring.Component):
         quantiser = add_pipeline(m, "quantise", self._quantise, gating)
         i = self.i
         entry = stream.Signature(data.StructLayout({"x": params.floats, "tag": params.beat_tag})).create()
+        m.submodules.slice = slice_ = RegisterSlice(
+            data.StructLayout({"x": params.floats, "last": 1, "tag": params.packet_tag}), entries=params.slice_entries
+        )
         to_add, to_rotate, to_gate, direct = (Signal(name=f"to_{n}") for n in ("add", "rotate", "gate", "quantiser"))
         destination = Signal(Destination)
         with m.Switch(self.kind):
             for epilogue, target in DESTINATIONS.items():
                 with m.Case(epilogue):
-                    m.d.comb += destination.eq(target)
-        m.d.comb += [
+                    m.d.sync += destination.eq(target)
+        m.d.sync += [
             to_add.eq((self.kind == Epilogue.RESIDUAL) | (self.kind == Epilogue.EMBED)),
             to_rotate.eq((self.kind == Epilogue.ROPE_Q) | (self.kind == Epilogue.ROPE_K)),
             to_gate.eq(self.kind == Epilogue.SWIGLU),
             direct.eq((self.kind == Epilogue.VALUE) | (self.kind == Epilogue.QUANTISE)),
+        ]
+        m.d.comb += [
             add.i.valid.eq(i.valid & to_add),
             add.i.p.x.eq(i.p.x),
             add.i.p.y.eq(i.p.y),
@@ -209,14 +222,19 @@ class EpilogueRoutes(wiring.Component):
         enters = entry.valid & entry.ready
         tag = entry.p.tag
         m.d.comb += [
-            quantiser.i.valid.eq(entry.valid),
-            entry.ready.eq(quantiser.i.ready),
-            quantiser.i.p.x.eq(entry.p.x),
-            quantiser.i.p.last.eq(tag.packet_last),
-            quantiser.i.p.tag.destination.eq(destination),
-            quantiser.i.p.tag.index.eq(tag.index),
-            quantiser.i.p.tag.column.eq(tag.column),
-            quantiser.i.p.tag.last_column.eq(tag.last_column),
+            slice_.i.valid.eq(entry.valid),
+            entry.ready.eq(slice_.i.ready),
+            slice_.i.p.x.eq(entry.p.x),
+            slice_.i.p.last.eq(tag.packet_last),
+            slice_.i.p.tag.destination.eq(destination),
+            slice_.i.p.tag.index.eq(tag.index),
+            slice_.i.p.tag.column.eq(tag.column),
+            slice_.i.p.tag.last_column.eq(tag.last_column),
+            quantiser.i.valid.eq(slice_.o.valid),
+            slice_.o.ready.eq(quantiser.i.ready),
+            quantiser.i.p.x.eq(slice_.o.p.x),
+            quantiser.i.p.last.eq(slice_.o.p.last),
+            quantiser.i.p.tag.eq(slice_.o.p.tag),
             self.packet.eq(enters & tag.packet_last),
             self.final.eq(enters & tag.final),
             self.o_x.valid.eq(enters & to_add),

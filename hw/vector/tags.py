@@ -53,7 +53,7 @@ class BeatTagger(wiring.Component):
         active = Signal()
         single, whole_columns, rotation = Signal(), Signal(), Signal()
         last_within = Signal(range(longest))
-        last_beat = Signal(beat_bits)
+        last_beat, last_but_one = Signal(beat_bits), Signal(beat_bits)
         last_active = Signal(params.column_bits)
         within = Signal(range(longest))
         beat, packet_start = Signal(beat_bits), Signal(beat_bits)
@@ -62,21 +62,21 @@ class BeatTagger(wiring.Component):
         index = Signal(PACKET_BITS)
         column = Signal(params.column_bits)
 
+        # Whether a beat is its column's last is known a cycle before the beat.
         column_last, packet_last, last_column, turn_over = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            column_last.eq(beat == last_beat),
             packet_last.eq(column_last | (within == last_within)),
             last_column.eq(column == last_active),
             # After the last column's packet the next packet begins; elsewhere the same packet of the next column.
             turn_over.eq(single | Mux(whole_columns, ~column_last, last_column)),
         ]
 
-        advance = Signal()
-        m.d.comb += advance.eq(active & (~self.o.valid | self.o.ready))
+        advance, out = Signal(), Signal(params.operand_tag, reset_less=True)
+        m.d.comb += [advance.eq(active & (~self.o.valid | self.o.ready)), self.o.payload.eq(out)]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(advance):
-            tag = self.o.p.tag
+            tag = out.tag
             final = column_last & (single | last_column)
             table = Mux(rotation, within, beat)
             m.d.sync += [
@@ -88,10 +88,11 @@ class BeatTagger(wiring.Component):
                 tag.packet_last.eq(packet_last),
                 tag.column_last.eq(column_last),
                 tag.final.eq(final),
-                self.o.p.table_word.eq(Mux(rotation, rope_start, 0) + (table >> params.word_beat_shift)),
-                self.o.p.table_beat.eq(table[: params.word_beat_shift]),
+                out.table_word.eq(Mux(rotation, rope_start, 0) + (table >> params.word_beat_shift)),
+                out.table_beat.eq(table[: params.word_beat_shift]),
                 within.eq(Mux(packet_last, 0, within + 1)),
                 beat.eq(beat + 1),
+                column_last.eq(beat == last_but_one),
                 x_address.eq(x_address + 1),
             ]
             with m.If(final):
@@ -110,22 +111,26 @@ class BeatTagger(wiring.Component):
                 m.d.sync += [
                     column.eq(column + 1),
                     beat.eq(packet_start),
+                    column_last.eq(packet_start == last_beat),
                     x_address.eq(x_start + params.x_stride),
                     x_start.eq(x_start + params.x_stride),
                     rope_start.eq(rope_start + params.rope_words),
                 ]
                 with m.If(whole_columns):
-                    m.d.sync += [beat.eq(0), index.eq(0)]
+                    m.d.sync += [beat.eq(0), column_last.eq(last_beat == 0), index.eq(0)]
 
         with m.If(self.start):
             embed = self.epilogue == Epilogue.EMBED
+            beats = self.rows[params.lane_shift :]
             first_x = Mux(embed, self.column[: params.column_bits] * params.x_stride, 0)
             m.d.sync += [
                 active.eq(1),
                 single.eq(embed),
                 whole_columns.eq(self.epilogue == Epilogue.QUANTISE),
                 rotation.eq((self.epilogue == Epilogue.ROPE_Q) | (self.epilogue == Epilogue.ROPE_K)),
-                last_beat.eq(self.rows[params.lane_shift :] - 1),
+                last_beat.eq(beats - 1),
+                last_but_one.eq(beats - 2),
+                column_last.eq(beats == 1),
                 last_active.eq(self.columns_active - 1),
                 within.eq(0),
                 beat.eq(0),

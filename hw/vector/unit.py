@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline, add_unit
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
+from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.kernels import dequantise_half, norm_scalar, quantise
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
@@ -54,9 +55,12 @@ class VectorEngine(wiring.Component):
     Protocol: a command begins when the pipelines before the quantiser are empty and nothing is in flight that it would
     overtake; a load also begins beside a command that does not use what it loads. `columns_active`, `position` and
     `kv_base` hold still while `idle` is low. Only `o_writes` can stall the engine.
-    Latency: from a packet's last beat to its write into a bank: 3 cycles for the operands, the epilogue's kernels, the
-    quantiser, and the quantised packet's beats as its kernel gives them (`latency`); of beats that come faster than
-    one in `params.interval` cycles, the last one waits for those before it.
+    Latency: from a packet's last beat to its write into a bank: 3 cycles for the operands, the epilogue's kernels, a
+    register slice, the quantiser, and the quantised packet's beats as its kernel gives them (`latency`); of beats that
+    come faster than one in `params.interval` cycles, the last one waits for those before it.
+
+    Handshakes: `ready` comes from registers between embedding and operands, operands and kernels, kernels and
+    quantiser, quantiser and collector, so that no stall runs through more than one of them in a cycle.
     Throughput: one beat in at most `params.interval` cycles, by epilogue as of `intervals_of`; one word of a load a
     cycle; about a dozen cycles between commands.
     Numerics: docs/numerics.md; the kernels define every rounding. `hw/vector/model.py` is the model.
@@ -143,7 +147,7 @@ class VectorEngine(wiring.Component):
         intervals = EpilogueRoutes.intervals(params)
         dequantised = dequantise_half.schedule(params.directives(dequantise_half)).initiation_interval
         embed = max(intervals[Epilogue.EMBED], dequantised)
-        return {**intervals, Epilogue.EMBED: embed, Epilogue.LOGITS: 1}
+        return {**intervals, Epilogue.EMBED: embed, Epilogue.LOGITS: params.slice_interval}
 
     def elaborate(self, platform: object) -> Module:
         """Build the gates."""
@@ -166,16 +170,16 @@ class VectorEngine(wiring.Component):
         m.submodules.best = best = ArgMax(params)
         m.submodules.loader = loader = TableLoader(params)
         dequantise = add_pipeline(m, "dequantise", self._dequantise, params.clock_gating)
+        m.submodules.embedded = embedded = RegisterSlice(params.floats, entries=params.slice_entries)
 
         command = self.i_command.p
         active, settled = Signal(), Signal()
         kind = Signal(Epilogue)
         store = Signal()
-        inv_n, eps = Signal(32), Signal(32)
-        key_address, value_address = Signal(params.address_bits), Signal(params.address_bits)
-
-        def is_kind(*kinds: Epilogue) -> Value:
-            return Cat(kind == k for k in kinds).any()
+        inv_n, eps = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        key_address, value_address = (
+            Signal(params.address_bits, name=f"{n}_address", reset_less=True) for n in ("key", "value")
+        )
 
         self._scalars_awaited = Signal(range(params.columns + 1))
         begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, logits=logits, routes=routes)
@@ -190,6 +194,14 @@ class VectorEngine(wiring.Component):
                     m.d.sync += value_address.eq(command.address)
         with m.Elif(active & settled):
             m.d.sync += active.eq(0)
+
+        def is_kind(*kinds: Epilogue) -> Signal:
+            """Return a register that says whether the command in progress is one of these."""
+            flag = Signal(name="is_" + "_or_".join(each.name.lower() for each in kinds))
+            with m.If(begin):
+                m.d.sync += flag.eq(Cat(command.epilogue == each for each in kinds).any())
+            return flag
+
         for unit in (tagger, unpacker, logits):
             m.d.comb += unit.rows.eq(command.rows)
         m.d.comb += [
@@ -217,6 +229,9 @@ class VectorEngine(wiring.Component):
             dequantise.i.valid.eq(unpacker.o.valid),
             unpacker.o.ready.eq(dequantise.i.ready),
             Value.cast(dequantise.i.p).eq(unpacker.o.payload),
+            embedded.i.valid.eq(dequantise.o.valid),
+            dequantise.o.ready.eq(embedded.i.ready),
+            embedded.i.payload.eq(dequantise.o.p.result),
         ]
 
         # The present command's source.
@@ -224,12 +239,12 @@ class VectorEngine(wiring.Component):
         value = operands.i
         m.d.comb += [
             value.valid.eq(
-                (results & self.i_results.valid) | (attend & self.i_attention.valid) | (embed & dequantise.o.valid)
+                (results & self.i_results.valid) | (attend & self.i_attention.valid) | (embed & embedded.o.valid)
             ),
-            value.payload.eq(Mux(embed, dequantise.o.p.result, Mux(attend, self.i_attention.p.y, self.i_results.p.y))),
+            value.payload.eq(Mux(embed, embedded.o.payload, Mux(attend, self.i_attention.p.y, self.i_results.p.y))),
             self.i_results.ready.eq(active & results & value.ready),
             self.i_attention.ready.eq(active & attend & value.ready),
-            dequantise.o.ready.eq(active & embed & value.ready),
+            embedded.o.ready.eq(active & embed & value.ready),
             operands.uses_x.eq(is_kind(Epilogue.RESIDUAL)),
             operands.uses_table.eq(is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ROPE_Q, Epilogue.ROPE_K)),
         ]
@@ -355,13 +370,14 @@ class VectorEngine(wiring.Component):
     def _write(self, m, kv: KvWriter, logits: LogitWriter) -> None:
         """Merge both writers; a register holds what is offered, so that one never displaces the other's word."""
         room = ~self.o_writes.valid | self.o_writes.ready
-        m.d.comb += [kv.o.ready.eq(room), logits.o.ready.eq(room & ~kv.o.valid)]
+        word = Signal(self.params.word_write, reset_less=True)
+        m.d.comb += [self.o_writes.payload.eq(word), kv.o.ready.eq(room), logits.o.ready.eq(room & ~kv.o.valid)]
         with m.If(room):
             m.d.sync += self.o_writes.valid.eq(kv.o.valid | logits.o.valid)
         with m.If(room & kv.o.valid):
-            m.d.sync += self.o_writes.payload.eq(kv.o.payload)
+            m.d.sync += word.eq(kv.o.payload)
         with m.Elif(room & logits.o.valid):
-            m.d.sync += self.o_writes.payload.eq(logits.o.payload)
+            m.d.sync += word.eq(logits.o.payload)
 
 
 def _count(m: Module, counter: Signal, up: Value, down: Value) -> None:

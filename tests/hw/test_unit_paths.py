@@ -1,8 +1,9 @@
-"""No combinational path of the accelerator goes through more than one unit, in data or `ready`."""
+"""No combinational path goes through more than one unit, nor through more than one part of the vector engine."""
 
 import pytest
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.rtl.verilog import TOP
+from rtlm.gen.synthesis.netlist import cut
 from rtlm.gen.synthesis.synthesise import accelerator_netlist
 
 from tests.hw.unit_paths import crossings
@@ -24,6 +25,17 @@ BOUNDARIES = (
 )
 """Register slices, and the router of words, which has one; by the paths themselves they are registers."""
 
+PARTS = (
+    "dequantise",
+    "operands",
+    *(f"routes.{kernel}" for kernel in ("residual", "rope", "swiglu", "quantise")),
+    "collector",
+)
+"""Parts of the vector engine through which a beat goes, with a register slice between each and the next."""
+
+SLICES = ("embedded", "operands.slice", "routes.slice")
+"""Those slices; the collector is ready by a register."""
+
 
 @pytest.mark.synthesis
 @pytest.mark.parametrize("changes", [(), ("matmul.columns=2", "memory.ports=1")], ids=["tiny", "columns"])
@@ -39,3 +51,27 @@ def test_a_path_through_two_units_is_found(tmp_path):
     found = crossings(netlist, TOP, ("sequencer.router", "results_slice"), tmp_path)
     pairs = {(crossing.source, crossing.sink) for crossing in found}
     assert {("sequencer", "segments_slice"), ("attention", "attention_command_slice")} <= pairs
+
+
+@pytest.mark.slow
+@pytest.mark.synthesis
+def test_paths_stay_in_a_part_of_a_large_vector_engine(tmp_path):
+    netlist = accelerator_netlist(load_config("kv260", ["clock_gating=off"]))
+    assert crossings(*cut(netlist, "vector"), SLICES, tmp_path, PARTS) == set()
+
+
+@pytest.mark.synthesis
+@pytest.mark.parametrize("interval", [1, 4])
+def test_paths_stay_in_a_part_of_the_vector_engine(interval, tmp_path):
+    """Also where slices have two entries, for a beat a cycle."""
+    netlist = accelerator_netlist(load_config("tiny", ["clock_gating=off", f"vector.interval={interval}"]))
+    assert crossings(*cut(netlist, "vector"), SLICES, tmp_path, PARTS) == set()
+
+
+@pytest.mark.synthesis
+def test_a_path_through_two_parts_is_found(tmp_path):
+    """Without the knowledge of what a slice is, the operands' one hangs on the kernels."""
+    netlist = accelerator_netlist(load_config("tiny", ["clock_gating=off"]))
+    found = crossings(*cut(netlist, "vector"), ("embedded", "routes.slice"), tmp_path, PARTS)
+    pairs = {(crossing.source, crossing.sink) for crossing in found}
+    assert pairs == {(f"routes.{kernel}", "operands") for kernel in ("residual", "rope", "swiglu")}

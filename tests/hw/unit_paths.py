@@ -40,7 +40,9 @@ class Crossing(NamedTuple):
     signal: str
 
 
-def crossings(rtlil: str, top: str, boundaries: Collection[str], folder: Path) -> set[Crossing]:
+def crossings(
+    rtlil: str, top: str, boundaries: Collection[str], folder: Path, parts: Collection[str] = ()
+) -> set[Crossing]:
     """Return where a path from register to register goes through the logic of more than one unit.
 
     Parameters
@@ -53,6 +55,8 @@ def crossings(rtlil: str, top: str, boundaries: Collection[str], folder: Path) -
         Instances that belong to no unit, as they are registers between two.
     folder
         Working directory.
+    parts
+        Instances at any depth that are told apart instead of the units; what is in none of them is no unit either.
     """
     (folder / "netlist.il").write_text(rtlil, encoding="utf-8")
     yosys.run([command.format(top=top) for command in COMMANDS], folder)
@@ -64,9 +68,12 @@ def crossings(rtlil: str, top: str, boundaries: Collection[str], folder: Path) -
     nodes, ends = [], set()  # output bits that depend on the same input bits, these, and the unit; what is registered
     for cell in netlist.cells:
         path = cell.name.removeprefix("$flatten").replace("\\", "")
-        within = [part for part in boundaries if path.startswith(f"{part}.")]
         first = path.split(".")[0]
-        unit = BOUNDARY if within else first if first in units else ""
+        unit = first if first in units else ""
+        if parts:
+            unit = next((part for part in parts if path.startswith(f"{part}.")), BOUNDARY)
+        if any(path.startswith(f"{part}.") for part in boundaries):
+            unit = BOUNDARY
         follows = list(_dependences(cell, module["cells"][cell.name]["parameters"]))
         nodes += [(out, into, unit) for out, into in follows]
         if not follows:

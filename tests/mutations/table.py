@@ -266,8 +266,8 @@ MUTATIONS = (
     Mutation(
         "write burst one beat long",
         WRITER,
-        "axi.awlen.eq(closed.more)",
-        "axi.awlen.eq(closed.more + 1)",
+        "length.eq(closed.more)",
+        "length.eq(closed.more + 1)",
         f"bench {ONE_PORT}",
     ),
     Mutation(
@@ -442,6 +442,27 @@ MUTATIONS = (
         "low = min(first // count, source_rows - 1)",
         "low = 0",
         "pytest tests/host/compiler/test_image_folder.py -k simulator_loads",
+    ),
+    Mutation(
+        "stall goes through a register slice",
+        "hw/common/register_slice.py",
+        "i.ready.eq(ready), Value",
+        "i.ready.eq(ready & free), Value",
+        "pytest tests/hw/test_unit_paths.py -k part_of",
+    ),
+    Mutation(
+        "beat joins a burst that it does not follow",
+        WRITER,
+        "Mux(store, self.continues, self.coming == following)",
+        "Mux(store, 1, self.coming == following)",
+        "bench memory/one_port_two_beats",
+    ),
+    Mutation(
+        "index without the upper bits of its beats",
+        "hw/control/sequencer.py",
+        "cross[0].eq(index_low * beats_high)",
+        "cross[0].eq(0)",
+        "bench sequencer/one-column",
     ),
 )
 """All mutations; proofs and tests of models first, as they are the quickest."""
