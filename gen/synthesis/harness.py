@@ -33,11 +33,14 @@ class Harness:
         Module ``top`` with the ports ``clk``, ``rst``, ``si``, ``so`` and an instance of module `UNIT`.
     registers
         Flip-flops that it adds, before synthesis removes those of ports that are constant.
+    tables
+        Tables that it adds, likewise.
     """
 
     unit: str
     verilog: str
     registers: int
+    tables: int
 
     def commands(self, folder: Path) -> list[str]:
         """Return the commands for yosys that put the unit into it, whose Verilog is written to a folder."""
@@ -76,7 +79,12 @@ module top(input clk, input rst, input si, output so);
   {UNIT} {UNIT}({", ".join(pins)});
 endmodule
 """
-    return Harness(unit=unit, verilog=verilog, registers=2 * (RESET in known) + n_in * bool(inputs) + 2 * n_out)
+    return Harness(
+        unit=unit,
+        verilog=verilog,
+        registers=2 * (RESET in known) + n_in * bool(inputs) + 2 * n_out,
+        tables=n_in * bool(inputs) + n_out,
+    )
 
 
 def _slices(ports: list[tuple[int, str]], bus: str) -> list[str]:

@@ -329,7 +329,7 @@ class Builder:
 
     def rom(self, index: Net, values: list[int], shape: Shape) -> Net:
         """``values[index]``: a read-only memory in logic."""
-        net = self.step(lambda i: Const(0, shape), index, delay=self.tech.levels(1 + max(0, index.width - 6)))
+        net = self.step(lambda i: Const(0, shape), index, delay=self.tech.table(index.width, shape.width))
         net.function, net.rom = None, list(values)
         return net
 

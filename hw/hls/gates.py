@@ -66,7 +66,7 @@ def finish(b: Builder, type_: Float, sign: Net, packed: Net, zero: Net, inf: Net
         number = Mux(o, Const(type_.inf_bits, m + e), Mux(u, Const(0, m + e), p[: m + e]))
         return Mux(n, Const(type_.nan_bits, type_.width), Cat(number, s))
 
-    return b.step(choose, packed, sign, over, under, nan, delay=b.tech.levels(1))
+    return b.step(choose, packed, sign, over, under, nan, delay=b.tech.levels(1 + b.tech.reset_levels))
 
 
 def round_pack(b: Builder, type_: Float, exponent: Net, significand: Net) -> Net:
@@ -259,7 +259,7 @@ def to_int(b: Builder, x: Net, type_: Float, result, frac: int) -> Net:
     shift = b.step(lambda f: Const(offset) - f, p.field, delay=tech.add(e + 2))
     over = b.step(lambda c, s: (c < 0) | s, shift, p.special, delay=tech.levels(1))
     bits = width.bit_length()
-    far = b.step(lambda c: c >= width, shift, delay=tech.levels(2))
+    far = b.step(lambda c: c >= width, shift, delay=max(tech.levels(2), tech.add(shift.width)))
     small = b.wire(lambda s: Cat(Const(0, width - m - 1), s), p.significand)
     moved = shift_right_sticky(b, small, b.wire(lambda c: c[:bits] if len(c) >= bits else c.as_unsigned(), shift), far)
     extra = width - magnitude
@@ -295,7 +295,7 @@ def to_float(b: Builder, x: Net, type_: Float, frac: int) -> Net:
     width, tech = x.width, b.tech
     if x.shape.signed:
         sign = b.wire(lambda v: v[-1], x)
-        x = b.step(lambda v: Mux(v < 0, -v, v)[:width], x, delay=tech.add(width) + tech.levels(1))
+        x = b.step(lambda v: Mux(v < 0, -v, v)[:width], x, delay=tech.add(width) + tech.select(width))
     else:
         sign = b.const(0, unsigned(1))
     if width < type_.mantissa + 2:

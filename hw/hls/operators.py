@@ -92,6 +92,10 @@ def _carry(tech, v, args):
     return tech.add(max(a.width for a in args) + 1)
 
 
+def _sum(tech, v, args):
+    return tech.sum(max(a.width for a in args) + 1)
+
+
 def _shifter(tech, v, args):
     return tech.shift(1 << args[1].width)
 
@@ -144,7 +148,7 @@ _EXPANSIONS = {
     "recip": lambda b, v, a, ty: gates_functions.recip(b, *a, ty),
     "recip_exact": lambda b, v, a, ty: gates_functions.recip_exact(b, *a),
     "rsqrt": lambda b, v, a, ty: gates_functions.rsqrt(b, *a, ty),
-    "iadd": _integer(lambda v, x, y: x + y, _carry),
+    "iadd": _integer(lambda v, x, y: x + y, _sum),
     "isub": _integer(lambda v, x, y: x - y, _carry),
     "imul": lambda b, v, a, ty: b.wire(lambda x: fit(x, v.type), products.multiply(b, *a)),
     "ineg": _integer(lambda v, x: -x, _carry),

@@ -1,7 +1,8 @@
 """Delays of combinational micro-steps, per technology: what the scheduler places registers by.
 
-Figures are estimates by the authors, typical routing included, rounded to the cautious side: not data-sheet values
-and not checked against a vendor's timing analysis; those of ECP5 are read off paths that were placed and routed.
+Figures are estimates, typical routing included, rounded to the cautious side, and not checked against a vendor's timing
+analysis. Those of UltraScale+ are sums of the cells and wires in ``constraints/timing-xilinx-us+.yaml``, which static
+timing adds up; those of ECP5 are read off paths that were placed and routed; the others are by the authors.
 Their purpose is to cut pipelines at sensible places; whether a clock is met, only a synthesis report of the generated
 RTL can say.
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from amaranth.hdl import Shape
+SUMMED = 2
+"""Bits of an operand up to which a product is a sum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +34,9 @@ class DspBlock:
     entry_ns: float
     step_ns: float
 
-    def holds(self, a: Shape, b: Shape) -> bool:
-        """Return whether one block multiplies operands of these shapes."""
-        narrow, wide = sorted(x.width + (not x.signed) for x in (a, b))
+    def holds(self, a: int, b: int) -> bool:
+        """Return whether one block multiplies operands of these bits, the sign included."""
+        narrow, wide = sorted((a, b))
         return wide <= self.operands[0] and narrow <= self.operands[1]
 
 
@@ -45,15 +47,25 @@ class Technology:
     name: str
     """What ``technology=`` selects."""
     register_ns: float
-    """Clock to output plus set-up, taken from every period."""
+    """Clock to output plus set-up and the wire to it, taken from every period."""
     level_ns: float
     """One level of logic: a six-input function (four on ECP5) and its routing."""
     carry_ns: float
     """Each bit of a carry chain."""
     multiply_ns: float
-    """An 18 x 18 multiplier; of a `block`, from its input to its output registers."""
-    multiply_bit_ns: float
-    """Each operand bit beyond that, averaged over the operands."""
+    """An 18 x 18 multiplier; of a `block`, from its input to its output."""
+    multiply_bit_ns: float = 0.0
+    """Each operand bit beyond that, averaged over the operands; several blocks have a sum behind them instead."""
+    chain_ns: float = 0.0
+    """The way into a carry chain and out of it, beyond a level."""
+    sum_ns: float = 0.0
+    """The same of a sum of integers: mappers merge those of a tree, and a register at its end is beside the chain."""
+    fanout_ns: float = 0.0
+    """Times the cube root of the inputs on a net, beyond the one or few of a level."""
+    table_levels: int = 1
+    """Levels that a read-only memory has at least: more than one where mappers share the decoding of its address."""
+    reset_levels: int = 0
+    """Levels in front of a choice among a result and special values, of which mappers make a register's reset."""
     block: DspBlock | None = None
     """What multipliers are made of, if registers can be a part of them."""
     fpga: bool = False
@@ -65,7 +77,20 @@ class Technology:
 
     def add(self, width: int) -> float:
         """Addition, subtraction or comparison of ``width`` bits."""
-        return self.level_ns + width * self.carry_ns
+        return self.level_ns + self.chain_ns + width * self.carry_ns
+
+    def sum(self, width: int) -> float:
+        """Sum of integers, behind which others or a register stand."""
+        return self.level_ns + self.sum_ns + width * self.carry_ns
+
+    def select(self, width: int) -> float:
+        """Choice between two values of ``width`` bits, which one signal makes for all of them."""
+        return self.level_ns + self.fanout_ns * (math.cbrt(width) - 1)
+
+    def table(self, index_bits: int, word_bits: int) -> float:
+        """Read-only memory in logic, whose address goes to every bit of the words."""
+        beyond = max(0, index_bits - 6)
+        return self.levels(max(self.table_levels, 1 + beyond)) + self.fanout_ns * (math.cbrt(word_bits << beyond) - 1)
 
     def gather(self, inputs: int) -> float:
         """Function such as AND or OR of many bits."""
@@ -76,16 +101,18 @@ class Technology:
         return self.level_ns * max(1, math.ceil(math.log2(max(positions, 2)) / 2))
 
     def multiply(self, a: int, b: int) -> float:
-        """Integer product."""
-        narrow, wide = sorted((a, b))
-        if narrow <= 2:
+        """Integer product; operands of a block have a sign."""
+        if min(a, b) <= SUMMED:
             return self.add(a + b)
-        one = self.block and wide <= self.block.operands[0] and narrow <= self.block.operands[1]
-        return self.multiply_ns + (0.0 if one else max(0, (a + b) / 2 - 18) * self.multiply_bit_ns)
+        if self.block is None:
+            return self.multiply_ns + max(0, (a + b) / 2 - 18) * self.multiply_bit_ns
+        if self.block.holds(a, b):
+            return self.multiply_ns
+        return self.multiply_ns + self.block.entry_ns + self.add(a + b - self.block.operands[1])
 
     def multiply_among_logic(self, a: int, b: int) -> float:
         """Integer product whose operands come from logic or whose result goes into some."""
-        entry = self.block.entry_ns if self.block and min(a, b) > 2 else 0.0
+        entry = self.block.entry_ns if self.block and min(a, b) > SUMMED else 0.0
         return self.multiply(a, b) + 2 * entry
 
     def multiply_in_tables(self, a: int, b: int) -> float:
@@ -151,16 +178,26 @@ class ClockError(ValueError):
 
 _ALL = [
     Technology(name="generic", register_ns=0.5, level_ns=0.45, carry_ns=0.020, multiply_ns=2.2, multiply_bit_ns=0.08),
-    # A DSP48E2 of speed grade -1 at 0.85 V runs at 456 MHz without the register between product and sum, and at 645 MHz
-    # with it (DS925, DSP48 slice switching characteristics, FMAX_MULT_NOMREG and FMAX); the way in and out is a guess.
+    # Sums of ``constraints/timing-xilinx-us+.yaml``, scaled to the KV260's part as there:
+    # register: clock to output 0.10, a wire to the input 0.20 and set-up 0.09, what the slowest path has besides 0.23;
+    # level: a table 0.11, a wire 0.20, and 0.04 for 32 inputs on it; table_levels: read off paths into the tables
+    # of ``exp2`` and ``recip``; reset_levels: off those out of ``finish``;
+    # chain: from a table into CARRY4 0.02, to its carry output 0.23, on to the next 0.03, to a sum 0.14; each four bits
+    # 0.04; sum: three sums in a row of ``key_dots``, 8 terms, take 1.7 where three chains would take 2.9;
+    # block: from input to output 2.22; the wire in takes 0.28 with a few inputs on it, that out 0.08 more than between
+    # tables. With all its registers a block runs at 644 MHz.
     Technology(
         name="xilinx-us+",
-        register_ns=0.3,
-        level_ns=0.40,
-        carry_ns=0.012,
-        multiply_ns=2.0,
-        multiply_bit_ns=0.08,
-        block=DspBlock(operands=(27, 18), entry_ns=0.40, step_ns=1.25),
+        register_ns=0.62,
+        level_ns=0.35,
+        carry_ns=0.011,
+        chain_ns=0.42,
+        sum_ns=0.05,
+        fanout_ns=0.018,
+        table_levels=4,
+        reset_levels=1,
+        multiply_ns=2.22,
+        block=DspBlock(operands=(27, 18), entry_ns=0.18, step_ns=0.93),
         fpga=True,
     ),
     # Measured with `rtlm synth --place` (nextpnr, speed grade 6) on units alone: register 0.53 + 0.42; a table 0.24

@@ -120,9 +120,9 @@ def test_all_errors_are_reported_at_once():
         ),
         (
             "clock_mhz=700",
-            "700 is too fast for technology = xilinx-us+: the UInt(63) clamp of kernel residual_norm takes 1.96",
+            "700 is too fast for technology = xilinx-us+: the UInt(63) clamp of kernel residual_norm takes 2.16",
         ),
-        ("clock_mhz=700", "the nearest valid value, and the highest clock, is 443.2."),
+        ("clock_mhz=700", "the nearest valid value, and the highest clock, is 359.3."),
         ("technology=ecp5", "clock_mhz = 300 is too fast for technology = ecp5: "),
         ("clock_margin=0.5", "clock_margin = 0.5 leaves that part of the period free; the nearest valid value, and"),
         ("name=Big One", "lower-case letters"),

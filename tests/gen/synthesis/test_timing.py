@@ -14,6 +14,7 @@ from rtlm.gen.synthesis.timing.mapped import mapped
 from rtlm.gen.synthesis.timing.paths import worst
 from rtlm.gen.synthesis.timing.static import analyse, check_timed
 from rtlm.gen.synthesis.timing.technology import TIMED, Wires, load_delays, parse_delays
+from rtlm.hw.hls.technology import find
 
 ROOT = Path(__file__).parents[3]
 RECORD = ROOT / "benchmarks" / "data" / "static_timing.json"
@@ -175,6 +176,24 @@ def test_the_stated_error_is_that_of_the_held_out_units():
     assert load_delays("ecp5").error == pytest.approx(max(map(abs, off)), abs=0.005)
     # Of a device without place and route nothing can be held out.
     assert load_delays("xilinx-us+").error > load_delays("ecp5").error
+
+
+def test_pipelines_are_scheduled_with_the_same_delays():
+    """What `rtlm.hw.hls.technology` has of UltraScale+ is sums of these, rounded."""
+    delays, tech = load_delays("xilinx-us+"), find("xilinx-us+")
+    table, register, carry, block = (delays.kinds[cell] for cell in ("LUT6", "FDRE", "CARRY4", "DSP48E2"))
+    direct = {(rule.source, rule.sink): rule.ns for rule in delays.dedicated}
+    into_chain, along = direct[("lut", "O"), ("carry", "S")], direct[("carry", "CO"), ("carry", "CI")]
+    wire = delays.wires.delay
+    path = register.clock_to_output["Q"] + wire(1, 0) + register.setup["D"] + delays.wires.path_ns
+    chain = into_chain + carry.through["S"]["CO"] + along + carry.through["CI"]["O"]
+    assert tech.register_ns == pytest.approx(path, abs=0.01)
+    assert tech.level_ns == pytest.approx(table.through["I0"]["O"] + wire(32, 0), abs=0.01)
+    assert tech.chain_ns == pytest.approx(chain, abs=0.01)
+    assert tech.carry_ns == pytest.approx((carry.through["CI"]["CO"] + along) / 4, abs=0.001)
+    assert tech.fanout_ns == delays.wires.fanout_ns
+    assert tech.multiply_ns == pytest.approx(block.through["A"]["P"], abs=0.01)
+    assert 2 * tech.block.entry_ns == pytest.approx(wire(5, 1) + wire(5, 1) - wire(1, 0), abs=0.02)
 
 
 def test_the_page_has_the_recorded_clocks():
