@@ -59,8 +59,12 @@ class OperandFetch(wiring.Component):
         m.submodules.residuals = residuals = Memory(
             shape=unsigned(beat_bits), depth=max(2, params.columns * params.x_stride), init=[]
         )
+        # Wide and short: a tool that counts bits would take tables, twice as many as a slice of them can hold.
         m.submodules.tables = tables = Memory(
-            shape=unsigned(8 * params.word_bytes), depth=max(2, params.table_words), init=[]
+            shape=unsigned(8 * params.word_bytes),
+            depth=max(2, params.table_words),
+            init=[],
+            attrs={"ram_style": "block"},
         )
         x_in, x_out = residuals.write_port(), residuals.read_port()
         table_in, table_out = tables.write_port(), tables.read_port()
