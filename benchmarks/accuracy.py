@@ -26,7 +26,7 @@ from rtlm.host.models.tokenizer import Tokenizer
 
 HERE = Path(__file__).resolve().parent
 TEXT = HERE / "data" / "english.txt"
-LLAMA_CPP = HERE.parent / "tests" / "host" / "data" / "llamacpp_greedy.json"
+LLAMA_CPP = HERE.parent / "tests" / "data" / "llamacpp_greedy.json"
 CLEAR_MARGIN = 1.5
 """Above this margin between llama.cpp's best two logits another arg-max is an error; below, its own builds differ."""
 

@@ -6,7 +6,7 @@ from rtlm.hw.attention.array import CHAINED_SUMS, PRODUCT_BITS
 from rtlm.hw.attention.output import SUM_BITS
 from rtlm.hw.attention.params import POSITION_BITS, WEIGHT_BITS, AttentionParams
 from rtlm.hw.common.layouts import SCALE_BITS
-from rtlm.hw.kernels.attention import DOT_BITS
+from rtlm.hw.kernels.attention import DOT_BITS, SCORE_BITS
 
 
 def attention_counts(params: AttentionParams) -> Counts:
@@ -24,8 +24,8 @@ def attention_counts(params: AttentionParams) -> Counts:
     local_rows = params.columns * (params.heads + 2 * params.kv_heads)
     memories = (
         memory(word, params.kv.scale_words),
-        memory(FLOAT_BITS * lanes, params.history_rows),
-        memory(FLOAT_BITS * group, max(2, params.columns)),
+        memory(SCORE_BITS * lanes, params.history_rows),
+        memory(SCORE_BITS * group, max(2, params.columns)),
         *(memory(SCALE_BITS, key_columns),) * 2,
         memory(BYTE_BITS * dim, local_rows),
         memory(SCALE_BITS, max(2, params.columns * params.heads)),
@@ -38,7 +38,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             "sums": 0 if params.sum_blocks else added * params.acc_bits + added * over_positions,
             "selection": selection(sums * params.acc_bits, 2),
             "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,
-            "scores": lanes * 2 * FLOAT_BITS,
+            "scores": lanes * 2 * SCORE_BITS,
             "scale_words": selection(FLOAT_BITS * positions, word / (FLOAT_BITS * positions)),
             "output": selection(results * SUM_BITS + FLOAT_BITS, group) + results * SUM_BITS,
             "columns": selection(2 * POSITION_BITS, params.columns),
@@ -51,7 +51,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             else 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + BYTE_BITS * sums,
             "sums": sums * params.acc_bits + results * params.acc_bits,
             "dots": lanes * DOT_BITS + group * DOT_BITS,
-            "scores": positions * FLOAT_BITS + lanes * FLOAT_BITS,
+            "scores": positions * FLOAT_BITS + lanes * SCORE_BITS,
             "output": group * FLOAT_BITS + results * SUM_BITS + FLOAT_BITS,
             "control": 1,
         },

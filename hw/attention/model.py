@@ -2,11 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.hw.hls import F32, to_bits
-from rtlm.hw.kernels import attention_norm, attention_output, scale, score, score_scale, softmax_weight
+from rtlm.hw.hls import BF16, F32, to_bits
+from rtlm.hw.kernels import attention_norm, attention_output, position_score, position_weight, scale
+from rtlm.hw.kernels.attention import SCORE
 
-BF16_EXPONENT = 23
-"""Position of the exponent field in the bits of an F32 that holds a BF16."""
+BF16_EXPONENT = 7
+"""Position of the exponent field in the bits of a BF16."""
 
 
 def attention(
@@ -41,17 +42,13 @@ def attention(
     """
     # Sums of products of bytes, and of weights and values, stay below 2^53: float64 products are exact and fast.
     dot = np.matmul(q.astype(np.float64), np.swapaxes(k, -1, -2).astype(np.float64)).astype(np.int64)
-    sq_c0 = scale.model(np.asarray(sq, np.float32), np.float32(c0))
-    s = score.model(dot, score_scale.model(sq_c0[..., :, None], sk[..., None, :]))
-    exponent = (to_bits(np.asarray(sv, np.float32), F32).astype(np.int64) >> BF16_EXPONENT & 255)[..., None, :]
-    exponent = np.broadcast_to(exponent, s.shape)
-    if mask is not None:
-        s = np.where(mask, s, np.float32(-np.inf))
-        exponent = np.where(mask, exponent, 0)
-    e = np.maximum(exponent.max(axis=-1, keepdims=True), 1)
-    p, w = softmax_weight.model(s, s.max(axis=-1, keepdims=True), np.broadcast_to(sv[..., None, :], s.shape), e)
-    if mask is not None:
-        p, w = np.where(mask, p, 0), np.where(mask, w, 0)
+    sq_c0 = to_bits(scale.model(np.asarray(sq, np.float32), np.float32(c0)), F32)[..., :, None]
+    key_scale, value_scale = (to_bits(each, BF16)[..., None, :] for each in (sk, sv))
+    s = position_score.model(dot, sq_c0, key_scale)
+    exists = np.ones(s.shape, bool) if mask is None else np.broadcast_to(mask, s.shape)
+    e = np.maximum(np.where(exists, value_scale >> BF16_EXPONENT, 0).max(axis=-1, keepdims=True), 1)
+    m = np.where(exists, s, SCORE.low).max(axis=-1, keepdims=True)
+    p, w = position_weight.model(s, m, value_scale, e, exists)
     acc = np.matmul(w.astype(np.float64), v.astype(np.float64)).astype(np.int64)
     factor = attention_norm.model(p.sum(axis=-1, keepdims=True), e)
     return attention_output.model(acc, np.broadcast_to(factor, acc.shape))

@@ -49,7 +49,7 @@ class AttentionParams:
     vector_lanes
         Results in a cycle, a power of two.
     clock_mhz, technology
-        Target for which the float32 pipelines are scheduled.
+        Target for which the pipelines are scheduled.
     """
 
     head_dim: int

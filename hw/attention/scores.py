@@ -12,7 +12,7 @@ from rtlm.hw.attention.params import (
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, SCALE_BITS, LocalKind
 from rtlm.hw.kernels import largest_score, position_score, position_weight, value_exponent, weight_sums
-from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_SUM_BITS, WEIGHT_SUM_BITS
+from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_SUM_BITS, SCORE_BITS, WEIGHT_SUM_BITS
 
 
 class AttentionScores(wiring.Component):
@@ -112,9 +112,11 @@ class AttentionScores(wiring.Component):
         m.submodules.weight = self._weight = position_weight.component(**build)
         positions, group = range(params.positions), range(params.group)
         scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.kv.scale_words, init=[])
-        scores = m.submodules.scores = memory.Memory(shape=32 * params.lanes, depth=params.history_rows, init=[])
+        scores = m.submodules.scores = memory.Memory(
+            shape=SCORE_BITS * params.lanes, depth=params.history_rows, init=[]
+        )
         local_scores = m.submodules.local_scores = memory.Memory(
-            shape=32 * params.group, depth=max(2, params.columns), init=[]
+            shape=SCORE_BITS * params.group, depth=max(2, params.columns), init=[]
         )
         local_port = self._local_scales(m)
         scale_write, scale_read = scales.write_port(), scales.read_port()
@@ -175,7 +177,7 @@ class AttentionScores(wiring.Component):
                 m.d.sync += row.eq(row + 1)
                 m.d.sync += history.eq(Mux(history > params.positions, history - params.positions, 0))
         scale = [Signal(32, name=f"scale_{p}", reset_less=True) for p in positions]
-        s = [Signal(32, name=f"s_{i}", reset_less=True) for i in range(params.lanes)]
+        s = [Signal(SCORE_BITS, name=f"s_{i}", reset_less=True) for i in range(params.lanes)]
         mask2, local2, last2 = Signal.like(mask), Signal(), Signal()
         pairs = 32 * params.positions
         with m.If(advance):
@@ -217,7 +219,7 @@ class AttentionScores(wiring.Component):
                 lane = g * params.positions + p
                 m.d.comb += [
                     pipe.i.payload.m[lane].eq(self._largest[g]),
-                    pipe.i.payload.sv[lane].eq(scale[p][16:]),
+                    pipe.i.payload.sv[lane].eq(scale[p][16:][:SCALE_BITS]),
                     pipe.i.payload.exists[lane].eq(mask2[p]),
                 ]
         self._weights(m)
@@ -285,7 +287,7 @@ class AttentionScores(wiring.Component):
                 m.d.comb += [
                     pipe.i.payload.dot[lane].eq(self.dot[g][p]),
                     pipe.i.payload.sq_c0[lane].eq(self.sq_c0[g]),
-                    pipe.i.payload.sk[lane].eq(scale[p][:16]),
+                    pipe.i.payload.sk[lane].eq(scale[p][:SCALE_BITS]),
                     largest.i.payload.s[p].eq(pipe.o.payload.result[lane]),
                     largest.i.payload.exists[p].eq(pipe.o.payload.tag.exists[p]),
                 ]

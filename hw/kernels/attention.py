@@ -1,9 +1,9 @@
-"""The float32 side of attention over an int8 KV cache; docs/numerics.md has the whole."""
+"""Scores, softmax and output of attention over an int8 KV cache; docs/numerics.md has the whole."""
 
-import math
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from rtlm.hw.common.layouts import SCALE_BITS
 from rtlm.hw.hls import (
     BF16,
     F32,
@@ -11,24 +11,47 @@ from rtlm.hw.hls import (
     Shared,
     SInt,
     UInt,
+    Value,
     Vec,
-    convert,
-    exp2,
+    Vector,
+    bits,
+    clamp,
+    constant,
     exponent_field,
     kernel,
     ldexp,
     maximum,
+    pack,
     recip,
     select,
     stream_max,
     stream_sum,
+    table,
     to_float,
-    to_int,
     wrap,
 )
 
 FRACTION = 24  # probabilities count in units of 2**-24
 WEIGHT_BIAS = 141  # a weight p * sv * 2**(141 - e) is at most 2**15
+
+SCORE_BITS = 18
+"""Signed width of a score; a block memory of 2,048 rows has as many bits."""
+SCORE_FRACTION = 9
+"""Scores are exponents of two, in units of 2^-9."""
+SCORE = SInt(SCORE_BITS)
+
+SCORE_DROPPED = 8
+"""Bits that products of significands lose, to 17 bits: with a sign they fill a DSP block's port."""
+SCALE_FRACTION = 2
+"""A value's scale beside the largest one has 17 bits too, two of them below the unit of the weights."""
+MOST_PLACES = 31
+"""Places of the longest shift."""
+SCORE_BIAS = 2 * 127 + 16 + 7 - 8 - SCORE_FRACTION - SCORE_DROPPED
+"""Places to the right, plus both exponents: significands of 17 and 8 bits, and what both products have lost."""
+
+POWER_FRACTION = 12
+POWERS = tuple(round(2.0 ** (POWER_FRACTION - n / (1 << SCORE_FRACTION))) for n in range(1 << SCORE_FRACTION))
+"""Two to the power of minus a score's fraction, in units of 2^-12."""
 
 PROBABILITY_SUM_BITS = 40
 """Width of the sum of 2^16 probabilities."""
@@ -39,6 +62,11 @@ DOT_BITS = 24
 """Signed width of a query's product with a key."""
 BYTE_OFFSET = 128
 """Queries, keys and values enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
+
+
+def _significand(fraction: Value) -> Any:
+    """Significand with its leading one. There is none of zero: what has a scale of 0 consists of zeros."""
+    return pack(Vector([fraction, constant(1, UInt(1))]))
 
 
 @cache
@@ -81,25 +109,6 @@ class WeightSums(NamedTuple):
 
 
 @kernel
-def score(dot: SInt(DOT_BITS), kq: F32) -> F32:
-    """Score of one position from the integer product of query and key."""
-    return to_float(dot) * kq
-
-
-@kernel
-def score_scale(sq_c0: F32, sk: BF16) -> F32:
-    """Scale of a score: the query's (with log2(e)/sqrt(D)) times the key's."""
-    return sq_c0 * convert(sk, F32)
-
-
-@kernel
-def softmax_weight(s: F32, m: F32, sv: BF16, e: UInt(8)) -> Weight:
-    """``p = 2**(s - m)`` and the value weight ``p * sv * 2**(141 - e)``, both as integers."""
-    p = exp2(s - m)
-    return Weight(to_int(p, UInt(25), FRACTION), to_int(ldexp(p * convert(sv, F32), WEIGHT_BIAS - e), UInt(16)))
-
-
-@kernel
 def attention_norm(l: UInt(40), e: UInt(8)) -> F32:  # noqa: E741
     """Factor of the output: reciprocal of the denominator, and the scaling of the weights undone."""
     return ldexp(recip(to_float(l, F32, FRACTION)), e - WEIGHT_BIAS)
@@ -112,15 +121,17 @@ def attention_output(acc: SInt(40), k: F32) -> F32:
 
 
 @kernel
-def position_score(dot: SInt(DOT_BITS), sq_c0: F32, sk: BF16) -> F32:
-    """Score of one position for one query head."""
-    return score(dot, score_scale(sq_c0, sk))
+def position_score(dot: SInt(DOT_BITS), sq_c0: UInt(32), sk: UInt(SCALE_BITS)) -> SCORE:
+    """Score of one position for one query head; ``sq_c0`` as bits of an F32, ``sk`` as those of a BF16."""
+    significand = (_significand(bits(sq_c0, 7, 23)) * _significand(bits(sk, 0, 7))) >> SCORE_DROPPED
+    places = clamp(SCORE_BIAS - bits(sq_c0, 23, 31) - bits(sk, 7, 15), 0, MOST_PLACES)
+    return clamp((dot * significand >> SCORE_DROPPED) >> places, SCORE.low, SCORE.high)
 
 
 @kernel
-def largest_score(s: F32, exists: UInt(1)) -> F32:
+def largest_score(s: SCORE, exists: UInt(1)) -> SCORE:
     """Largest score of a packet's positions."""
-    return stream_max(select(exists, s, -math.inf))
+    return stream_max(select(exists, s, SCORE.low))
 
 
 @kernel
@@ -130,10 +141,15 @@ def value_exponent(sv: BF16, exists: UInt(1)) -> UInt(8):
 
 
 @kernel
-def position_weight(s: F32, m: F32, sv: BF16, e: Shared[UInt(8)], exists: UInt(1)) -> Weight:
+def position_weight(s: SCORE, m: SCORE, sv: UInt(SCALE_BITS), e: Shared[UInt(8)], exists: UInt(1)) -> Weight:
     """Probability and value weight of one position for one query head; none of a position that does not exist."""
-    weight = softmax_weight(s, m, sv, e)
-    return Weight(select(exists, weight.p, 0), select(exists, weight.w, 0))
+    below = wrap(m - s, UInt(SCORE_BITS))
+    power = table(bits(below, 0, SCORE_FRACTION), POWERS, UInt(POWER_FRACTION + 1)) << (FRACTION - POWER_FRACTION)
+    places = clamp(bits(below, SCORE_FRACTION, SCORE_BITS), 0, MOST_PLACES)
+    p = power >> select(exists, places, MOST_PLACES)
+    scale = (_significand(bits(sv, 0, 7)) << SCALE_FRACTION + 7) >> clamp(e - bits(sv, 7, 15), 0, MOST_PLACES)
+    w = (p * scale + (1 << FRACTION + SCALE_FRACTION - 1)) >> (FRACTION + SCALE_FRACTION)
+    return Weight(p, wrap(w, UInt(16)))
 
 
 @kernel

@@ -189,24 +189,27 @@ def draw_dequantise_half(rng):
     return [(rng.integers(-256, 256, 1 << 16), np.arange(1 << 16)), (np.full(1 << 16, -256), np.arange(1 << 16))]
 
 
-def draw_score_scale(rng):
-    return [(floats(rng, SAMPLES, -40, 40), bf16_scales(rng, SAMPLES, -40, 40))]
+def f32_bits(x: Array) -> Array:
+    """Return the bits of F32."""
+    return x.astype(np.float32).view(np.uint32).astype(np.int64)
 
 
 def draw_position_score(rng):
-    return [(integers(rng, -(1 << 23), (1 << 23) - 1), *draw_score_scale(rng)[0])]
+    """Products of up to 256 bytes, and scales of which some leave scores below one unit and some saturate them."""
+    dot = integers(rng, -(1 << 22), (1 << 22) - 1)
+    sq_c0 = np.abs(floats(rng, SAMPLES, -20, 4))
+    sk = bf16_scales(rng, SAMPLES, -20, 4)
+    return [(dot, f32_bits(sq_c0), f32_bits(sk) >> 16), (dot, rng.integers(0, 1 << 31, SAMPLES), f32_bits(sk) >> 16)]
 
 
-def draw_softmax_weight(rng):
-    m = floats(rng, SAMPLES, -4, 8)
-    below = np.ldexp(rng.uniform(0, 1, SAMPLES), rng.integers(-10, 9, SAMPLES))
-    s = (m - below).astype(np.float32)
-    s[:10], s[10:20] = m[:10], -np.inf
+def draw_position_weight(rng):
+    m = rng.integers(-(1 << 17), 1 << 17, SAMPLES)
+    below = np.ldexp(rng.uniform(0, 1, SAMPLES), rng.integers(0, 19, SAMPLES)).astype(np.int64)
+    s = np.maximum(m - below, -(1 << 17))
+    s[:10] = m[:10]
     e = rng.integers(1, 255, SAMPLES)
-    field = np.maximum(e - rng.integers(0, 20, SAMPLES), 1)
-    sv = np.ldexp(128.0 + rng.integers(0, 128, SAMPLES), field - 127 - 7).astype(np.float32)
-    sv[20:40] = 0
-    return [(s, m, sv, e)]
+    sv = np.maximum(e - rng.integers(0, 30, SAMPLES), 0) << 7 | rng.integers(0, 128, SAMPLES)
+    return [(s, m, sv, e, rng.integers(0, 2, SAMPLES))]
 
 
 def draw_attention_norm(rng):
@@ -326,26 +329,24 @@ def dequantise_half(q, bits):
     return [exactly(q * np.where(sign, -1, 1) * np.where(exponent == 0, fraction * 2.0**-24, normal))]
 
 
-def softmax_weight(s, m, sv, e):
-    """p = 2**(s - m) in units of 2**-24, p * sv in units of 2**(e - 141)."""
-    difference = np.maximum(s - m, -1000.0)
-    p = np.exp2(difference)
-    relative = np.log(2) * U * np.abs(difference) + EXP2
-    weight = p * sv * 2.0 ** (141 - e)
-    return [
-        counted(p * 2**24, relative * p * 2**24),
-        counted(weight, (relative + U) * weight + TINY * 2.0 ** (141 - e)),
-    ]
-
-
 def attention_norm(total, e):
     y = 2**24 / total * 2.0 ** (e - 141)
     return [within(y, (U + RECIP) * y)]
 
 
 def position_score(dot, sq_c0, sk):
-    y = dot * (sq_c0 * sk)
-    return [within(y, 2 * U * np.abs(y) + TINY * np.abs(dot))]
+    """dot * sq_c0 * sk in units of 2**-9, rounded down, in 18 bits.
+
+    The scale has 17 bits of both significands, each cut, and exponents that add up to at most -2. Nothing is zero by
+    its exponent.
+    """
+    (query, query_exponent), (key, key_exponent) = (
+        (1 + raw % 2**width / 2**width, raw // 2**width - 127) for raw, width in ((sq_c0, 23), (sk, 7))
+    )
+    y = dot * query * key * 2.0 ** np.minimum(query_exponent + key_exponent, -2) * 2**9
+    low, high = -(2.0**17), 2.0**17 - 1
+    error = SECOND_ORDER * (1 + (2.0**-16 + 2.0**-15) * np.abs(y))
+    return [Expected(np.clip(y, low, high), np.where((y - error > high) | (y + error < low), 0, error))]
 
 
 def softmax(s):
@@ -366,10 +367,17 @@ def argmax(logit, index):
 
 
 def position_weight(s, m, sv, e, exists):
-    """Nothing of a position that does not exist."""
+    """p = 2**(s - m) in units of 2**-24, p * sv in units of 2**(e - 141); nothing of a position that does not exist.
+
+    Powers have 12 fraction bits. The scale of a weight counts in units of 2**(e - 143).
+    """
+    power = np.where(exists == 1, np.exp2((s - m) / 2**9), 0)
+    scale = (128 + sv % 128) * 2.0 ** (sv // 128 - 134 + 141 - e)
+    cut = np.where(e - sv // 128 > 9, 0.25, 0) * power
+    weight = power * scale
     return [
-        Expected(np.where(exists == 1, each.exact, 0), np.where(exists == 1, each.error, 0))
-        for each in softmax_weight(s, m, sv, e)
+        within(power * 2**24, 2.0**-12 * power * 2**24 + (power > 0)),
+        within(weight, np.where(power > 0, 0.5 + 2.0**-12 * weight + 2.0**-24 * scale + cut, 0)),
     ]
 
 
@@ -386,7 +394,7 @@ def draw_exists(values):
 
 
 def largest_score(s, exists):
-    return [exactly(np.where(exists == 1, s, -np.inf).max(axis=-1))]
+    return [exactly(np.where(exists == 1, s, -(2.0**17)).max(axis=-1))]
 
 
 def value_exponent(sv, exists):
@@ -446,15 +454,13 @@ ONCE = "0.5 ulp"
 REFERENCES: dict[str, Reference] = {
     "residual": Reference(ONCE, operands((-60, 60), (-60, 60)), sum_of),
     "scale": Reference(ONCE, operands((-60, 60), (-60, 60)), product_of),
-    "score": Reference(ONCE, with_float(-(1 << 23), (1 << 23) - 1, (-60, 60)), product_of),
-    "score_scale": Reference(ONCE, draw_score_scale, product_of),
     "accumulator_to_float": Reference(
         ONCE, lambda rng: [(integers(rng, -(1 << 47), (1 << 47) - 1),)], float_of_accumulator
     ),
     "scaled_result": Reference("2 ulp", with_float(-(1 << 47), (1 << 47) - 1, (-60, 60)), scaled_result),
     "attention_output": Reference("2 ulp", with_float(-(1 << 39), (1 << 39) - 1, (-60, 60)), scaled_integer),
     "head_output": Reference("2 ulp", with_float(-(1 << 39), (1 << 39) - 1, (-60, 60)), scaled_integer),
-    "position_score": Reference("2 ulp", draw_position_score, position_score),
+    "position_score": Reference("1 unit, and 3 * 2**-16 of the value", draw_position_score, position_score),
     "attention_norm": Reference("2.7 ulp", draw_attention_norm, attention_norm),
     "norm_input": Reference(f"{ONCE}; 0.5 unit and 2**-24 of the square", operands((-60, 60), (-60, 60)), norm_input),
     "residual_norm": Reference(
@@ -469,17 +475,16 @@ REFERENCES: dict[str, Reference] = {
     "quantise": Reference("0.50002 units; 0.5 ulp of BF16", packets((-60, 60)), quantise, uses_results=True),
     "dequantise": Reference("exact", draw_dequantise, dequantise),
     "dequantise_half": Reference("exact", draw_dequantise_half, dequantise_half),
-    "softmax_weight": Reference("0.5 units, and 2.1 + |s - m| ulp of the value", draw_softmax_weight, softmax_weight),
     "position_weight": Reference(
-        "0.5 units, and 2.1 + |s - m| ulp of the value",
-        lambda rng: [(*each, rng.integers(0, 2, SAMPLES)) for each in draw_softmax_weight(rng)],
-        position_weight,
+        "1 unit and 2**-12 of p; 0.76 units and 2**-12 of the weight", draw_position_weight, position_weight
     ),
     "softmax": Reference(
         "3.7 ulp; 2.1 + 3 |s - max| ulp of each exponential; n / 2 units of 2**-24 of the sum", draw_softmax, softmax
     ),
     "argmax": Reference("exact", draw_argmax, argmax),
-    "largest_score": Reference("exact", draw_exists(lambda rng, shape: floats(rng, shape, -100, 100)), largest_score),
+    "largest_score": Reference(
+        "exact", draw_exists(lambda rng, shape: rng.integers(-(1 << 17), 1 << 17, shape)), largest_score
+    ),
     "value_exponent": Reference(
         "exact",
         draw_exists(lambda rng, shape: bf16_scales(rng, shape, -126, 127) * rng.integers(0, 2, shape).astype("f4")),
