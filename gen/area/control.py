@@ -6,6 +6,7 @@ from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ADDRESS_BITS, REGISTER_BITS, WORDS_BITS, segment_layout, word_write_layout
 from rtlm.hw.control.counters import COUNTER_BITS, COUNTERS
 from rtlm.hw.control.isa import INSTRUCTION
+from rtlm.hw.control.program_fetch import CHECKED_BITS
 from rtlm.hw.control.router import ROUTE
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.memory import ReaderParams, WriterParams
@@ -74,7 +75,7 @@ def writer_counts(params: WriterParams) -> Counts:
 def sequencer_counts(params: SequencerParams) -> Counts:
     """Return the contents of the sequencer."""
     word, columns = 8 * params.word_bytes, params.columns
-    checked = min(INSTRUCTION.size, word // params.beats_per_word)
+    checked = min(CHECKED_BITS, word // params.beats_per_word)
     return Counts(
         luts={
             "columns": selection(4 * REGISTER_BITS, columns),

@@ -10,6 +10,10 @@ from rtlm.hw.control.sequencer_params import SequencerParams
 PROGRAM_CRC = crc.catalog.CRC32_ISO_HDLC
 """Check of a program: that of zlib's crc32 over its words."""
 
+CHECKED_BITS = 32
+"""Bits that the check takes in a cycle. Of 256 it would be 32 sums of some 128 bits each, which no small device can
+wire; and instructions are needed far apart."""
+
 
 class ProgramFetch:
     """Keep the instruction queue full, and check what passes through it.
@@ -18,7 +22,7 @@ class ProgramFetch:
     taken. `passed`: all words of the program have left the queue and are checked. `wrong`: what passed has not the
     program's CRC; it is to be read a cycle after all has passed.
 
-    Throughput: a beat of the memory a cycle, at most an instruction.
+    Throughput: `CHECKED_BITS` a cycle: an instruction in 8 cycles.
 
     Parameters
     ----------
@@ -56,9 +60,7 @@ class ProgramFetch:
             m.d.sync += room.eq(room - Mux(granted, per_word, 0) + taken)
 
         word = Signal(8 * params.word_bytes, name="program_word", reset_less=True)
-        # The check takes as many bits a cycle as the memory gives: over 256 bits it is 32 sums of some 128 bits each,
-        # which no small device can wire.
-        checked_bits = min(INSTRUCTION.size, 8 * params.word_bytes // params.beats_per_word)
+        checked_bits = min(CHECKED_BITS, 8 * params.word_bytes // params.beats_per_word)
         per_instruction = INSTRUCTION.size // checked_bits
         left_to_check = Signal(range(per_word * per_instruction + 1), name="program_unpacked")
         empty = Signal(init=1, name="program_empty")
