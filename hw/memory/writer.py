@@ -139,6 +139,9 @@ class _WritePort(wiring.Component):
                 out.eq(read.data),
             ]
         m.d.comb += fetch.eq((stored != fetched) & (~fetched_valid | (axi.wvalid & axi.wready)))
+        # A cycle late, so that the last place stays free for the beat that is stored meanwhile.
+        room = Signal(init=1)
+        m.d.sync += room.eq((stored - fetched)[: len(stored)] < depth - 1)
         with m.If(store):
             m.d.sync += stored.eq(stored + 1)
         with m.If(fetch):
@@ -154,7 +157,7 @@ class _WritePort(wiring.Component):
         at_end = self.address[:offset_bits].all()
         m.d.comb += [
             early.eq((count != 0) & ((self.offer & self.writes & ~follows) | self.flush)),
-            self.ready.eq(((stored ^ fetched) != depth) & bursts.w_rdy & ~early),
+            self.ready.eq(room & bursts.w_rdy & ~early),
             store.eq(self.push & self.writes),
             burst.address.eq(Mux(count == 0, self.address, start)),
             burst.more.eq(Mux(store, count, count - 1)),

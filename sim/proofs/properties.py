@@ -116,7 +116,7 @@ PROPERTIES = (
         name="prefetch",
         claim="The sequencer asks for program words only as far as its queue has room, so that they never block data.",
         make=PrefetchProof,
-        depth=14,
+        depth=22,
         arrays=True,
     ),
     *(

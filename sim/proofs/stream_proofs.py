@@ -5,6 +5,7 @@ from amaranth.lib.wiring import In
 from rtlm.hw import hls
 from rtlm.hw.common.layouts import SegmentKind
 from rtlm.hw.common.register_slice import Handover, RegisterSlice
+from rtlm.hw.control.program_fetch import CHECKED_BITS
 from rtlm.hw.control.router import WordRouter
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
@@ -265,8 +266,9 @@ class PrefetchProof(Harness):
         m.d.sync += on_the_way.eq(on_the_way + asked - arrived)
         per_word, depth = params.instructions_per_word, params.queue_depth
         m.d.comb += Assert(on_the_way * per_word <= depth)
-        blocked = Signal(range(per_word + 2))
+        turns = 8 * params.word_bytes // CHECKED_BITS
+        blocked = Signal(range(turns + 2))
         m.d.sync += blocked.eq(Mux(self.arrives & ~sequencer.i_program.ready, blocked + 1, 0))
         # Never because the queue is full: only while a word before it is taken apart.
-        m.d.comb += Assert(blocked <= per_word)
+        m.d.comb += Assert(blocked <= turns)
         return m

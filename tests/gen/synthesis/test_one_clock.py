@@ -23,7 +23,7 @@ def mapping(top):
     """Commands of the flow that map what has a clock, without those that make the logic between smaller."""
     run = f"{XILINX.format(top=top)} -run"
     return [
-        *(f"{run} begin:prepare", "proc", "flatten", "opt_clean"),
+        *(f"{run} begin:prepare", "proc", "flatten", "opt_clean", "opt_dff"),
         *(f"{run} map_dsp:coarse", "memory -nomap", "opt_clean"),
         *(f"{run} map_memory:fine", "techmap", "opt_clean"),
         f"{run} map_cells:map_luts",
