@@ -48,8 +48,8 @@ TABLES = (
 BLOCKS = (
     *(Shape(width=36 >> i, depth=512 << i, cost=129, brams=0.5) for i in range(6)),
     *(Shape(width=72 >> i, depth=512 << i, cost=257, brams=1) for i in range(7)),
-    Shape(width=72, depth=4096, cost=1024, urams=1),
 )
+ULTRA = Shape(width=72, depth=4096, cost=1024, urams=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Memory:
 
 
 @cache
-def memory(width: int, depth: int, *, clocked: bool = True, reads: int = 1) -> Memory:
+def memory(width: int, depth: int, *, clocked: bool = True, block: bool = False, reads: int = 1) -> Memory:
     """Return what a memory takes.
 
     Parameters
@@ -85,13 +85,16 @@ def memory(width: int, depth: int, *, clocked: bool = True, reads: int = 1) -> M
         Bits of a word, and words.
     clocked
         Whether it is read with a clock; block memories have no other read port.
+    block
+        Whether it has to be made of block memories (``ram_style``).
     reads
         Read ports; each is a copy of the memory.
     """
-    costs = {shape: _cost(shape, width, depth) for shape in (TABLES + BLOCKS if clocked else TABLES)}
+    shapes = BLOCKS if block else (*TABLES, *BLOCKS, ULTRA) if clocked else TABLES
+    costs = {shape: _cost(shape, width, depth) for shape in shapes}
     shape = min(costs, key=lambda s: costs[s])
     behind = reads * width if clocked else 0
-    if width * depth < reads * costs[shape]:
+    if width * depth < reads * costs[shape] and not block:
         return Memory(luts=reads * width * (depth - 1) / TABLE_MUX, ffs=width * depth + behind)
     rows, columns = math.ceil(depth / shape.depth), math.ceil(width / shape.width)
     luts = shape.luts * rows * columns + (rows - 1) * width * MUX_COST

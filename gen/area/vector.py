@@ -29,7 +29,7 @@ def vector_counts(params: VectorParams) -> Counts:
     slices = 2 * beat + packet
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
-        memory(word, max(2, params.table_words)),
+        memory(word, max(2, params.table_words), block=True),
         memory(SCALE_BITS, max(2, params.max_dim // BLOCK)),
     )
     return Counts(
