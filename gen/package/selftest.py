@@ -110,21 +110,17 @@ def build_bitstream(
     shell: Shell,
     emitted: Emitted,
     *,
-    aim_mhz: float,
     seed: int = 1,
     router: str = "",
     progress: Stage = no_stage,
 ) -> Bitstream:
-    """Synthesise, place, route and pack a self-test for the board's clock; errors as of `make_bitstream`.
-
-    The placer aims for another clock, that of the schedule, if it is faster.
-    """
+    """Synthesise, place, route and pack a self-test for the board's clock; errors as of `make_bitstream`."""
     return make_bitstream(
         emitted.rtlil,
         top=TOP,
         target=shell.target,
         pins=pins(shell)[1],
-        placement=Placement(clock_mhz=shell.clock_hz / 1e6, aim_mhz=aim_mhz, seed=seed, router=router),
+        placement=Placement(clock_mhz=shell.clock_hz / 1e6, seed=seed, router=router),
         progress=progress,
     )
 

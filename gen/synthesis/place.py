@@ -80,9 +80,7 @@ class Placement:
     Parameters
     ----------
     clock_mhz
-        Clock that is needed.
-    aim_mhz
-        Clock to aim for, if it is a faster one.
+        Clock to aim for.
     speed
         Speed grade of the device, one of the placer's; empty for its slowest.
     seed
@@ -92,7 +90,6 @@ class Placement:
     """
 
     clock_mhz: float
-    aim_mhz: float = 0.0
     speed: str = ""
     seed: int = 1
     router: str = ""
@@ -279,7 +276,7 @@ def run_placer(
     progress(f"place and route of {top} for {target}")
     placer, speed, start = PLACERS[target], _speed(target, how), time.monotonic()
     chosen = [*placer.device, "--speed", speed, "--router", _router(target, how), "--seed", str(how.seed)]
-    chosen += ["--freq", f"{max(how.clock_mhz, how.aim_mhz):g}", "--timing-allow-fail", "--json", "design.json"]
+    chosen += ["--freq", f"{how.clock_mhz:g}", "--timing-allow-fail", "--json", "design.json"]
     run_tool(placer.package, placer.tool, [*chosen, "--report", "report.json", *options], folder, stuck)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for name in ("design.json", "report.json"):

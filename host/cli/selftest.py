@@ -87,8 +87,7 @@ def selftest(
         files = package.write(folder, force=force)
         built = None
         if not verilog_only:
-            aim = settings.schedule_mhz
-            built = build_bitstream(shell, emitted, aim_mhz=aim, seed=seed, router=router, progress=progress.stage)
+            built = build_bitstream(shell, emitted, seed=seed, router=router, progress=progress.stage)
             package.manifest["bitstream"] = bitstream_facts(shell, built)
             files = package.write(folder, force=force)
         if built is not None:

@@ -93,7 +93,7 @@ def synth(
     prepare_file("--json", json_path)
     prepare_file("--markdown", markdown_path)
     settings, schedule = configuration_for(config, overrides, target)
-    how = Placement(clock_mhz=settings.clock_mhz, aim_mhz=settings.schedule_mhz, speed=speed, seed=seed, router=router)
+    how = Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed, router=router)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
         progress.stage(f"netlist of {settings.name}")
