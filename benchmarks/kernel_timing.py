@@ -22,6 +22,7 @@ from typing import Any
 import click
 from amaranth.hdl import Fragment
 from rtlm.gen.common.progress import TerminalProgress
+from rtlm.gen.rtl.names import origin_of
 from rtlm.gen.rtl.verilog import emit
 from rtlm.gen.synthesis.harness import harness
 from rtlm.gen.synthesis.synthesise import configuration_for
@@ -77,9 +78,7 @@ def kernels_of(accelerator: Accelerator) -> Iterator[tuple[str, KernelComponent]
     waiting: list[tuple[str, Fragment]] = [("", Fragment.get(accelerator, None))]
     while waiting:
         path, fragment = waiting.pop(0)
-        origin: Any = next(iter(fragment.origins or ()), None)
-        while hasattr(origin, "_elaboratable_"):
-            origin = origin._elaboratable_
+        origin = origin_of(fragment)
         if isinstance(origin, KernelComponent):
             built = (id(origin.plan), origin.max_length, origin.tag_shape, origin.framing, origin.keys)
             if built not in seen:

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.hw.common.clock_gate import add_unit
 from rtlm.hw.common.register_slice import Handover, RegisterSlice
-from rtlm.hw.common.stages import registered
+from rtlm.hw.common.stages import held_flag, registered
 from rtlm.hw.control.counters import ACTIVITY, COUNTERS, EVENTS, Counters, Requests
 from rtlm.hw.control.errors import Error
 from rtlm.hw.control.legality import STEP_RULES, StepLimits
@@ -334,6 +334,6 @@ class Accelerator(wiring.Component):
 
 def _copy(m: Module, clear: Signal, name: str) -> Signal:
     """Return a unit's own register of the reset, a cycle later; a tool must not merge it with those of the others."""
-    copy = Signal(name=f"{name}_clear", attrs={"keep": "true"})
-    m.d.sync += copy.eq(clear)
+    copy = held_flag(m, clear, f"{name}_clear")
+    copy.attrs["keep"] = "true"
     return copy

@@ -75,13 +75,12 @@ def writer_counts(params: WriterParams) -> Counts:
 def sequencer_counts(params: SequencerParams) -> Counts:
     """Return the contents of the sequencer."""
     word, columns = 8 * params.word_bytes, params.columns
-    checked = min(CHECKED_BITS, word // params.beats_per_word)
     return Counts(
         luts={
             "columns": selection(4 * REGISTER_BITS, columns),
-            "word": 2 * word if word > checked else word,
+            "word": 2 * word,
             "router": word,
-            "check": 3 * checked + 32,
+            "check": 3 * CHECKED_BITS + 32,
             "control": 1,
         },
         # Products of an index, and the words of a column's segments.

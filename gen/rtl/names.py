@@ -66,13 +66,19 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
     }
 
 
-def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
-    """Note the class of each module; modules without a name are called ``U$0``, ``U$1`` ... by Amaranth."""
-    # The first origin is what was put into the design; what it turned into (a Module) says nothing.
+def origin_of(fragment: Fragment) -> Any:
+    """Return the object that was put into the design and became a fragment; None where there was none."""
+    # The first origin is that object; what it turned into (a Module) says nothing.
     origin: Any = next(iter(fragment.origins or ()), None)
     # A wrapper such as ResetInserter holds the object it was applied to.
     while hasattr(origin, "_elaboratable_"):
         origin = origin._elaboratable_
+    return origin
+
+
+def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
+    """Note the class of each module; modules without a name are called ``U$0``, ``U$1`` ... by Amaranth."""
+    origin = origin_of(fragment)
     kind = None if origin is None else f"{type(origin).__module__}.{type(origin).__qualname__}"
     objects[path] = {"class": kind, "signals": {}}
     if isinstance(origin, KernelComponent):

@@ -60,32 +60,31 @@ class ProgramFetch:
             m.d.sync += room.eq(room - Mux(granted, per_word, 0) + taken)
 
         word = Signal(8 * params.word_bytes, name="program_word", reset_less=True)
-        checked_bits = min(CHECKED_BITS, 8 * params.word_bytes // params.beats_per_word)
-        per_instruction = INSTRUCTION.size // checked_bits
+        per_instruction = INSTRUCTION.size // CHECKED_BITS
         left_to_check = Signal(range(per_word * per_instruction + 1), name="program_unpacked")
         empty = Signal(init=1, name="program_empty")
         full = ~empty
-        whole, moves = full, full & queue.w_rdy
-        if per_instruction > 1:
-            whole = full & (left_to_check[: exact_log2(per_instruction)] == 0)
-            moves = full & (queue.w_rdy | ~whole)
+        whole = full & (left_to_check[: exact_log2(per_instruction)] == 0)
+        moves = full & (queue.w_rdy | ~whole)
         m.d.comb += [
             queue.w_data.eq(word[: INSTRUCTION.size]),
             queue.w_en.eq(whole),
             ports.i_program.ready.eq(empty),
         ]
-        m.submodules.check = check = PROGRAM_CRC(data_width=checked_bits).create()
+        m.submodules.check = check = PROGRAM_CRC(data_width=CHECKED_BITS).create()
         m.d.comb += [
             check.start.eq(ports.start),
-            check.data.eq(word[:checked_bits]),
+            check.data.eq(word[:CHECKED_BITS]),
             check.valid.eq(moves),
             self.passed.eq((left == 0) & (room == params.queue_depth) & ~full),
         ]
         m.d.sync += self.wrong.eq((ports.program_crc != 0) & (check.crc != ports.program_crc))
         with m.If(moves):
-            m.d.sync += [left_to_check.eq(left_to_check - 1), empty.eq(left_to_check == 1)]
-            if len(word) > checked_bits:
-                m.d.sync += word.eq(word >> checked_bits)
+            m.d.sync += [
+                left_to_check.eq(left_to_check - 1),
+                empty.eq(left_to_check == 1),
+                word.eq(word >> CHECKED_BITS),
+            ]
         with m.If(ports.i_program.valid & empty):
             m.d.sync += [
                 word.eq(ports.i_program.payload),

@@ -71,14 +71,17 @@ class PacketCollector(wiring.Component):
         ends = take & self.i.p.last
         to = self.i.p.tag.destination
         to_bank = (to == Destination.BANK_0) | (to == Destination.BANK_1)
-        becomes_row = (to == Destination.KEY) | (to == Destination.VALUE)
         second, to_row = Signal(), Signal()
+
+        def is_row(destination: Value) -> Value:
+            return (destination == Destination.KEY) | (destination == Destination.VALUE)
+
         m.d.comb += [
-            to_row.eq((tag.destination == Destination.KEY) | (tag.destination == Destination.VALUE)),
+            to_row.eq(is_row(tag.destination)),
             self.done.eq(full & (~to_row | self.o_row.ready)),
             self.i.ready.eq(ready),
         ]
-        with m.If(ends & becomes_row):
+        with m.If(ends & is_row(to)):
             m.d.sync += ready.eq(0)
         with m.Elif(self.done):
             m.d.sync += ready.eq(1)

@@ -7,8 +7,9 @@ their ports count as registers. Ports of the unit itself begin and end no path.
 import gzip
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path as File
 from typing import Any
 
@@ -17,11 +18,10 @@ from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import asic, yosys
-from rtlm.gen.synthesis.path_names import owner, shares
 from rtlm.gen.synthesis.place import Step, signal_name
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import ASIC
-from rtlm.gen.synthesis.timing.paths import Path
+from rtlm.gen.synthesis.timing.paths import End, Path, of_pairs
 
 STA = "sta"
 PACKAGE = "opensta"
@@ -70,8 +70,8 @@ def load_conditions() -> Conditions:
     return Conditions(**yaml.safe_load(CONDITIONS.read_text(encoding="utf-8")))
 
 
-def check_installed() -> None:
-    """Refuse to begin without OpenSTA and the cells.
+def library() -> File:
+    """Return the liberty file of the cells, and refuse to begin without it or OpenSTA.
 
     Raises
     ------
@@ -80,8 +80,9 @@ def check_installed() -> None:
     """
     if not shutil.which(STA):
         raise ToolError(f"OpenSTA (the command {STA}) is missing; on Debian: apt-get install {PACKAGE}.")
-    if not asic.liberty():
+    if not (found := asic.liberty()):
         raise ToolError(f"{asic.LIBERTY_PACKAGE}, the standard cells, cannot be fetched; there is nothing to time.")
+    return found
 
 
 def time_cells(
@@ -107,9 +108,7 @@ def time_cells(
     YosysError, ToolError
         If a tool refuses the design or is not installed.
     """
-    check_installed()
     conditions = load_conditions()
-
     commands = _commands(top, clock_mhz, conditions)
 
     def make(folder: File) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def time_cells(
         yosys.MODULES,
     ]
     values = stored("cells", result_key(parts, text), make).values
-    return values["cells"], _slowest(values["ends"], 1000 / clock_mhz, top, objects, paths)
+    return values["cells"], of_pairs(_ends(values["ends"], 1000 / clock_mhz), objects, top, paths)
 
 
 def _commands(top: str, clock_mhz: float, conditions: Conditions) -> list[str]:
@@ -156,16 +155,14 @@ def _measure(
     folder: File,
     progress: Stage,
 ) -> dict[str, Any]:
-    library = asic.liberty()
-    assert library is not None
-    shutil.copyfile(library, folder / LIBERTY)
+    liberty = shutil.copyfile(library(), folder / LIBERTY)
     constraint = f"set_driving_cell {conditions.driving_cell}\nset_load {1000 * conditions.output_load_pf:g}\n"
     (folder / CONSTRAINT).write_text(constraint, encoding="utf-8")
     yosys.run_on(text, commands, folder)
     netlist = (folder / "mapped.v").read_text(encoding="utf-8").replace(" signed ", " ")
     (folder / "mapped.v").write_text(netlist, encoding="utf-8")
     progress(f"static timing of {top}")
-    (folder / "wired.lib").write_text(with_wires(library.read_text(encoding="utf-8"), conditions), encoding="utf-8")
+    (folder / "wired.lib").write_text(with_wires(liberty.read_text(encoding="utf-8"), conditions), encoding="utf-8")
     script = _TIMING.format(liberty="wired.lib", top=top, period_ns=1000 / clock_mhz, ends=ENDS, **conditions.memory)
     (folder / "timing.tcl").write_text(script, encoding="utf-8")
     done = subprocess.run(
@@ -206,27 +203,11 @@ def read_paths(output: str) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def _slowest(
-    ends: Sequence[Mapping[str, Any]], period_ns: float, top: str, objects: Mapping[str, Any], count: int
-) -> list[Path]:
-    """Return the first path of each pair of instances."""
-    found: dict[tuple[str, str], Path] = {}
-    for end in ends:
-        names = [_signal(pin) for _, pin in end["points"]]
-        source, target = owner(names[0], top, objects), owner(names[-1], top, objects)
-        if (source.path, target.path) in found:
-            continue
-        steps = _steps(end["points"], period_ns - end["slack_ns"])
-        found[source.path, target.path] = Path(
-            period_ns=round(period_ns - end["slack_ns"], 3),
-            levels=sum(step.kind == "logic" for step in steps),
-            ends=(source, target),
-            parts=tuple(shares(steps, top, objects)),
-            steps=tuple(steps),
-        )
-        if len(found) == count:
-            break
-    return list(found.values())
+def _ends(found: Iterable[Mapping[str, Any]], period_ns: float) -> Iterator[End]:
+    """Return where the paths that were read end."""
+    for path in found:
+        points, taken = path["points"], period_ns - path["slack_ns"]
+        yield End(taken, _signal(points[0][1]), _signal(points[-1][1]), partial(_steps, points, taken))
 
 
 def _steps(points: Sequence[tuple[float, str]], period_ns: float) -> list[Step]:

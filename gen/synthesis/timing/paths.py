@@ -1,8 +1,9 @@
 """The worst paths of a netlist, in terms of our source."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from rtlm.gen.synthesis.path_names import Owner, Share, owner, shares
@@ -54,23 +55,53 @@ def worst(graph: Graph, times: Times, wires: Wires, objects: Mapping[str, Any], 
         How many pairs.
     """
     tracer = _Tracer(graph, times, wires)
+
+    def ends() -> Iterator[End]:
+        for each in np.argsort(-times.end_ns, kind="stable"):
+            if not np.isfinite(times.end_ns[each]):
+                return
+            end = int(each)
+            names = tracer.start_name(end), tracer.end_name(end)
+            yield End(float(times.end_ns[end]), *names, partial(tracer.steps, end))
+
+    return of_pairs(ends(), objects, top, count)
+
+
+class End(NamedTuple):
+    """Where paths end: the period of the slowest, the signals it leads from and to, and what gives its steps."""
+
+    period_ns: float
+    source: str
+    target: str
+    steps: Callable[[], list[Step]]
+
+
+def of_pairs(ends: Iterable[End], objects: Mapping[str, Any], top: str, count: int) -> list[Path]:
+    """Return the first path of each pair of instances.
+
+    Parameters
+    ----------
+    ends
+        The slowest first. Most ends of one instance hang on the same late signal: steps are asked for only of the first
+        from each start.
+    objects, top, count
+        As of `worst`.
+    """
     found: dict[tuple[str, str], Path] = {}
-    for end in np.argsort(-times.end_ns, kind="stable"):
-        if len(found) == count or not np.isfinite(times.end_ns[end]):
-            break
-        target = owner(tracer.end_name(int(end)), top, objects)
-        # Most ends of one instance hang on the same late signal: follow only the first from each start.
-        source = owner(tracer.start_name(int(end)), top, objects)
+    for end in ends:
+        source, target = owner(end.source, top, objects), owner(end.target, top, objects)
         if (source.path, target.path) in found:
             continue
-        steps = tracer.steps(int(end))
+        steps = end.steps()
         found[source.path, target.path] = Path(
-            period_ns=round(float(times.end_ns[end]), 3),
+            period_ns=round(end.period_ns, 3),
             levels=sum(step.kind == "logic" for step in steps),
             ends=(source, target),
             parts=tuple(shares(steps, top, objects)),
             steps=tuple(steps),
         )
+        if len(found) == count:
+            break
     return list(found.values())
 
 

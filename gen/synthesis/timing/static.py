@@ -1,7 +1,7 @@
 """Static timing of a unit: its flat netlist, mapped by yosys, and the clock that the delays allow."""
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rtlm.gen.synthesis.timing.graph import arrive, build
 from rtlm.gen.synthesis.timing.mapped import Mapped, read_mapped
 from rtlm.gen.synthesis.timing.paths import Path as WorstPath
 from rtlm.gen.synthesis.timing.paths import worst
-from rtlm.gen.synthesis.timing.technology import TIMED, load_delays
+from rtlm.gen.synthesis.timing.technology import TIMED, Delays, load_delays
 
 MAPPED = "mapped.json.gz"
 PATHS = 10
@@ -75,7 +75,7 @@ def check_timed(target: str) -> None:
         known = ", ".join(TIMED_TARGETS)
         raise GenerateError(f"There are no delays for target {target}; static timing knows {known}.")
     if target == ASIC:
-        cells.check_installed()
+        cells.library()
 
 
 def time_unit(
@@ -105,15 +105,7 @@ def time_unit(
         return analyse(flat_netlist(text, top, target, progress), target, clock_mhz, top, objects)
     conditions = cells.load_conditions()
     count, paths = cells.time_cells(text, top, clock_mhz, objects, PATHS, progress)
-    fmax = 1000 / paths[0].period_ns
-    return StaticTiming(
-        device=conditions.device,
-        clock_mhz=clock_mhz,
-        fmax_mhz=round(fmax, 1),
-        low_mhz=round(fmax / (1 + conditions.error), 1),
-        cells=count,
-        paths=tuple(paths),
-    )
+    return _timing(conditions, clock_mhz, paths[0].period_ns, count, paths)
 
 
 def analyse(
@@ -142,14 +134,22 @@ def analyse(
     delays = load_delays(target)
     graph = build(netlist, delays)
     times = arrive(graph, delays.wires)
-    fmax = 1000 / times.period_ns
+    found = worst(graph, times, delays.wires, objects, top, paths)
+    return _timing(delays, clock_mhz, times.period_ns, len(netlist.cells), found)
+
+
+def _timing(
+    delays: Delays | cells.Conditions, clock_mhz: float, period_ns: float, count: int, paths: Sequence[WorstPath]
+) -> StaticTiming:
+    """Return the clock that a period allows, and what is left of it by the error that a file states."""
+    fmax = 1000 / period_ns
     return StaticTiming(
         device=delays.device,
         clock_mhz=clock_mhz,
         fmax_mhz=round(fmax, 1),
         low_mhz=round(fmax / (1 + delays.error), 1),
-        cells=len(netlist.cells),
-        paths=tuple(worst(graph, times, delays.wires, objects, top, paths)),
+        cells=count,
+        paths=tuple(paths),
     )
 
 
