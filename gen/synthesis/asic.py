@@ -46,7 +46,8 @@ SYNTHESIS = (
     "opt -nodffe -nosdff",
 )
 """yosys' generic synthesis, but with memories kept and fast adders."""
-MAPPER = "+strash;dc2;dc2;dretime;strash;&get,-n;&nf,{D};&put"
+MAPPING = "&get,-n;&nf,{D};&put"
+MAPPER = f"+strash;dc2;dc2;dretime;strash;{MAPPING}"
 """ABC's script with a liberty file: yosys' own without SAT sweeping, which does not end for multipliers."""
 
 _CELL = re.compile(r"^\s*cell\s*\(\s*(\w+)\s*\)\s*\{[^{}]*?\barea\s*:\s*([\d.]+)", re.MULTILINE | re.DOTALL)

@@ -81,6 +81,9 @@ class Target:
     technology
         Whose delays pipelines are scheduled with, a key of `rtlm.hw.hls.technology.TECHNOLOGIES`; empty where there is
         no table of them.
+    mapped_apart
+        Levels of the hierarchy whose modules static timing maps each by itself, before it makes the netlist flat: the
+        mapper saves tables wherever a path is shorter than the slowest that it sees. 0 maps the whole.
     device, available
         A device, and what it has of each resource.
     note
@@ -94,6 +97,7 @@ class Target:
     cells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # No part of what a result is cached by: the netlist says how it was scheduled.
     technology: str = field(default="", repr=False)
+    mapped_apart: int = 0
     device: str = ""
     available: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
@@ -134,6 +138,7 @@ TARGETS = {
             title="AMD UltraScale+",
             technology="xilinx-us+",
             script=XILINX_SCRIPT,
+            mapped_apart=2,
             macros=(mac.BLOCK_MACRO,),
             cells={
                 **_tables("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "INV", "SRL16E", "SRLC16E", "SRLC32E"),

@@ -1,14 +1,10 @@
 """From sums to floats: the end of an attention head."""
 
-from amaranth.hdl import Array, Module, Signal, unsigned
+from amaranth.hdl import Array, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.kernels import attention_norm, head_output
-from rtlm.hw.kernels.attention import PROBABILITY_SUM_BITS, WEIGHT_SUM_BITS
-
-SUM_BITS = 40
-"""Argument of the kernel `head_output`."""
 
 OFFSET_SHIFT = 7
 """Values enter the sums with an offset of 128."""
@@ -49,8 +45,8 @@ class AttentionOutput(wiring.Component):
             {
                 "start": In(1),
                 "group": In(4),
-                "l": In(data.ArrayLayout(PROBABILITY_SUM_BITS, params.group)),
-                "w_sum": In(data.ArrayLayout(WEIGHT_SUM_BITS, params.group)),
+                "l": In(data.ArrayLayout(params.probability_sum_bits, params.group)),
+                "w_sum": In(data.ArrayLayout(params.weight_sum_bits, params.group)),
                 "e": In(8),
                 "acc": In(data.ArrayLayout(unsigned(params.acc_bits), params.vector_lanes)),
                 "shift": Out(1),
@@ -108,7 +104,10 @@ class AttentionOutput(wiring.Component):
         beats = params.head_dim // params.vector_lanes
         beat = Signal(range(max(2, beats)))
         full, step = Signal(), Signal()
-        value = [Signal(SUM_BITS, name=f"value_{i}", reset_less=True) for i in range(params.vector_lanes)]
+        # Without the values' offset a sum has a sign, and at least a bit less.
+        value = [
+            Signal(signed(params.acc_bits), name=f"value_{i}", reset_less=True) for i in range(params.vector_lanes)
+        ]
         k = Signal(32, reset_less=True)
         m.d.comb += [step.eq(self.busy & (known > head) & (~full | scale.i.ready)), self.shift.eq(step)]
         with m.If(step):

@@ -10,6 +10,7 @@ from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, local_write_layout
 from rtlm.hw.hls.technology import TECHNOLOGIES
+from rtlm.hw.kernels.attention import FRACTION
 from rtlm.hw.params import check_head_dim
 
 POSITION_BITS = 20
@@ -135,6 +136,16 @@ class AttentionParams:
     def acc_bits(self) -> int:
         """Bits of an accumulator: weights up to 2^15, values with an offset of 128."""
         return ((self.context_limit + self.columns) * (255 << 15)).bit_length()
+
+    @property
+    def probability_sum_bits(self) -> int:
+        """Bits of a sum of probabilities."""
+        return ((self.context_limit + self.columns) << FRACTION).bit_length()
+
+    @property
+    def weight_sum_bits(self) -> int:
+        """Bits of a sum of weights up to 2^15."""
+        return ((self.context_limit + self.columns) << 15).bit_length()
 
     @property
     def heads(self) -> int:

@@ -11,8 +11,9 @@ from rtlm.hw.attention.params import (
 )
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, SCALE_BITS, LocalKind
+from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.kernels import largest_score, position_score, position_weight, value_exponent, weight_sums
-from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_SUM_BITS, SCORE_BITS, WEIGHT_SUM_BITS
+from rtlm.hw.kernels.attention import DOT_BITS, SCORE_BITS
 
 
 class AttentionScores(wiring.Component):
@@ -83,8 +84,8 @@ class AttentionScores(wiring.Component):
                 "w_last": In(1),
                 "w": Out(each(WEIGHT_BITS)),
                 "done": Out(1),
-                "l": Out(data.ArrayLayout(PROBABILITY_SUM_BITS, params.group)),
-                "w_sum": Out(data.ArrayLayout(WEIGHT_SUM_BITS, params.group)),
+                "l": Out(data.ArrayLayout(params.probability_sum_bits, params.group)),
+                "w_sum": Out(data.ArrayLayout(params.weight_sum_bits, params.group)),
                 "e": Out(8),
             }
         )
@@ -97,10 +98,10 @@ class AttentionScores(wiring.Component):
     @staticmethod
     def latency_of(params: AttentionParams) -> int:
         """Return `latency` without making the component."""
-        weights_begin, fetch = 1, 2
+        weights_begin, fetch, leave = 1, 2, 1
         score, weight = (k.schedule(**params.pipeline).latency for k in (position_score, position_weight))
         maximum = largest_score.schedule(lanes=params.positions, **params.pipeline).latency
-        return score + maximum + weights_begin + fetch + weight
+        return score + maximum + weights_begin + fetch + weight + leave
 
     def elaborate(self, platform) -> Module:
         """Build the pipelines around the score buffer."""
@@ -299,12 +300,14 @@ class AttentionScores(wiring.Component):
         """Weights to the array, and their sums."""
         params = self._params
         pipe = self._weight
-        m.d.comb += [self.w_valid.eq(pipe.o.valid), pipe.o.ready.eq(self.w_ready)]
+        m.submodules.leave = leave = RegisterSlice(pipe.o.payload.shape())
+        wiring.connect(m, pipe.o, leave.i)
+        m.d.comb += [self.w_valid.eq(leave.o.valid), leave.o.ready.eq(self.w_ready)]
         for g in range(params.group):
             sums = weight_sums.component(lanes=params.positions, **params.pipeline)
             m.submodules[f"sums_{g}"] = sums
             m.d.comb += [
-                sums.i.valid.eq(pipe.o.valid & self.w_ready),
+                sums.i.valid.eq(leave.o.valid & self.w_ready),
                 sums.i.payload.last.eq(self.w_last),
                 sums.o.ready.eq(1),
                 self.l[g].eq(sums.o.payload.p),
@@ -315,7 +318,7 @@ class AttentionScores(wiring.Component):
             for p in range(params.positions):
                 weight = g * params.positions + p
                 m.d.comb += [
-                    self.w[g][p].eq(pipe.o.payload.w[weight]),
-                    sums.i.payload.p[p].eq(pipe.o.payload.p[weight]),
-                    sums.i.payload.w[p].eq(pipe.o.payload.w[weight]),
+                    self.w[g][p].eq(leave.o.payload.w[weight]),
+                    sums.i.payload.p[p].eq(leave.o.payload.p[weight]),
+                    sums.i.payload.w[p].eq(leave.o.payload.w[weight]),
                 ]

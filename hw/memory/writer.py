@@ -152,26 +152,28 @@ class _WritePort(wiring.Component):
         # A burst is closed by `last`, at a multiple of the longest burst (hence before a stripe ends) and by a beat
         # that does not follow. That beat waits for a cycle, as only one burst is closed in a cycle.
         start, following = (Signal(params.beat_bits, name=n, reset_less=True) for n in ("start", "following"))
-        count = Signal(range(params.burst_beats + 1))
-        follows, early = Signal(), Signal()
+        count, opened = Signal(range(params.burst_beats + 1)), Signal()
+        follows, early, breaks = Signal(), Signal(), Signal()
         at_end = self.address[:offset_bits].all()
         m.d.comb += [
-            early.eq((count != 0) & ((self.offer & self.writes & ~follows) | self.flush)),
-            self.ready.eq(room & bursts.w_rdy & ~early),
+            breaks.eq(opened & self.offer & self.writes & ~follows),
+            early.eq(breaks | (opened & self.flush)),
+            # While a burst is flushed, nothing is pushed anyway.
+            self.ready.eq(room & bursts.w_rdy & ~breaks),
             store.eq(self.push & self.writes),
-            burst.address.eq(Mux(count == 0, self.address, start)),
+            burst.address.eq(Mux(opened, start, self.address)),
             burst.more.eq(Mux(store, count, count - 1)),
             bursts.w_data.eq(burst),
-            bursts.w_en.eq(early | (self.push & Mux(self.writes, self.last | at_end, self.last & (count != 0)))),
+            bursts.w_en.eq(early | (self.push & Mux(self.writes, self.last | at_end, self.last & opened))),
         ]
         with m.If(store):
             m.d.sync += following.eq(self.next_address)
         with m.If(self.comes):
             m.d.sync += follows.eq(Mux(store, self.continues, self.coming == following))
         with m.If(bursts.w_en & bursts.w_rdy):
-            m.d.sync += count.eq(0)
+            m.d.sync += [count.eq(0), opened.eq(0)]
         with m.Elif(store):
-            m.d.sync += [count.eq(count + 1), start.eq(burst.address)]
+            m.d.sync += [count.eq(count + 1), opened.eq(1), start.eq(burst.address)]
 
         outstanding = Signal(range(params.outstanding + 1))
         send = Signal()
@@ -187,7 +189,7 @@ class _WritePort(wiring.Component):
                 & (lengths.level < BURST_QUEUE - 1)
             ),
             bursts.r_en.eq(send),
-            self.busy.eq((count != 0) | bursts.r_rdy | (outstanding != 0)),
+            self.busy.eq(opened | bursts.r_rdy | (outstanding != 0)),
             self.failed.eq(axi.bvalid & (axi.bresp != 0)),
         ]
         closed = data.View(burst.shape(), bursts.r_data)

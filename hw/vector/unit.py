@@ -159,10 +159,13 @@ class VectorEngine(wiring.Component):
         m.submodules.collector = collector = PacketCollector(params)
         scale = add_pipeline(m, "scale", self._scale, params.clock_gating)
         kv, logits, unpacker = KvWriter(params), LogitWriter(params), EmbedUnpacker(params)
+        m.submodules.stored = stored = RegisterSlice(logits.i.payload.shape(), entries=params.slice_entries)
+        wiring.connect(m, stored.o, logits.i)
+        storing = stored.o.valid | logits.busy
         # Units that rest most of the time, each with what wakes it.
         rests: dict[str, tuple[Any, Value]] = {
             "kv": (kv, kv.i.valid),
-            "logits": (logits, logits.start | logits.i.valid),
+            "logits": (logits, logits.start | stored.o.valid),
             "unpacker": (unpacker, unpacker.start),
         }
         for name, (unit, wake) in rests.items():
@@ -182,7 +185,7 @@ class VectorEngine(wiring.Component):
         )
 
         self._scalars_awaited = Signal(range(params.columns + 1))
-        begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, logits=logits, routes=routes)
+        begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, storing=storing, routes=routes)
         with m.If(begin):
             m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]
             with m.Switch(command.epilogue):
@@ -253,18 +256,18 @@ class VectorEngine(wiring.Component):
         # Logits go to the arg-max and, if they are stored, in step to the packer; everything else to the kernels.
         is_logits = is_kind(Epilogue.LOGITS)
         beat = operands.o
-        packer_ready = ~store | logits.i.ready
+        packer_ready = ~store | stored.i.ready
         m.d.comb += [
             routes.kind.eq(kind),
             routes.i.payload.eq(beat.payload),
             routes.i.valid.eq(beat.valid & ~is_logits),
             beat.ready.eq(Mux(is_logits, best.i.ready & packer_ready, routes.i.ready)),
             best.i.valid.eq(beat.valid & is_logits & packer_ready),
-            logits.i.valid.eq(beat.valid & is_logits & store & best.i.ready),
+            stored.i.valid.eq(beat.valid & is_logits & store & best.i.ready),
             settled.eq(Mux(is_logits, best.done, routes.final)),
         ]
-        for unit in (best, logits):
-            m.d.comb += [unit.i.p.y.eq(beat.p.y), unit.i.p.tag.eq(beat.p.tag)]
+        for each in (best.i, stored.i):
+            m.d.comb += [each.p.y.eq(beat.p.y), each.p.tag.eq(beat.p.tag)]
         m.d.comb += [self.best_index.eq(best.best_index), self.best_value.eq(best.best_value)]
         self._count_turns(m, kind, beat.valid & beat.ready)
 
@@ -300,11 +303,11 @@ class VectorEngine(wiring.Component):
             kv.kv_base.eq(self.kv_base),
         ]
         self._write(m, kv, logits)
-        waiting = self.i_command.valid | active | loader.busy | kv.busy | logits.busy | self.o_writes.valid
+        waiting = self.i_command.valid | active | loader.busy | kv.busy | storing | self.o_writes.valid
         m.d.comb += self.idle.eq(~waiting & ~self._packets_pending & (self._scalars_awaited == 0))
         return m
 
-    def _accept(self, m, active, kind, *, loader, kv, collector, logits, routes) -> Signal:
+    def _accept(self, m, active, kind, *, loader, kv, collector, storing, routes) -> Signal:
         """Take commands; give the pulse that begins one that is no load."""
         command = self.i_command.p
         packets = Signal(IN_FLIGHT_BITS)
@@ -333,11 +336,11 @@ class VectorEngine(wiring.Component):
                 m.d.comb += free.eq(~loader.busy)
             with m.Case(Epilogue.ROPE_K):
                 # The layer's address serves all keys in flight.
-                m.d.comb += free.eq(~loader.busy & (keys == 0))
+                m.d.comb += free.eq(~loader.busy & (keys == 0) & ~storing)
             with m.Case(Epilogue.VALUE):
-                m.d.comb += free.eq(values == 0)
+                m.d.comb += free.eq((values == 0) & ~storing)
             with m.Case(Epilogue.LOGITS):
-                m.d.comb += free.eq(~logits.busy)
+                m.d.comb += free.eq(~storing & (keys == 0) & (values == 0))
             with m.Default():
                 m.d.comb += free.eq(1)
         load_ready, main_ready = Signal(), Signal()
@@ -368,10 +371,10 @@ class VectorEngine(wiring.Component):
             m.d.sync += left.eq(left - 1)
 
     def _write(self, m, kv: KvWriter, logits: LogitWriter) -> None:
-        """Merge both writers; a register holds what is offered, so that one never displaces the other's word."""
+        """Merge both writers, of which one rests while the other works (`_accept`), into a register."""
         room = ~self.o_writes.valid | self.o_writes.ready
         word = Signal(self.params.word_write, reset_less=True)
-        m.d.comb += [self.o_writes.payload.eq(word), kv.o.ready.eq(room), logits.o.ready.eq(room & ~kv.o.valid)]
+        m.d.comb += [self.o_writes.payload.eq(word), kv.o.ready.eq(room), logits.o.ready.eq(room)]
         with m.If(room):
             m.d.sync += self.o_writes.valid.eq(kv.o.valid | logits.o.valid)
         with m.If(room & kv.o.valid):

@@ -31,8 +31,9 @@ MAPPED, LIBERTY, CONSTRAINT = "mapped.v.gz", "cells.lib", "abc.constr"
 ENDS = 5000
 """The slowest ends, among which paths of different pairs of instances are looked for."""
 
-MAPPER = f"{asic.MAPPER};buffer,-c,-N,16;upsize,{{D}};dnsize,{{D}}"
-"""ABC's script: after mapping, buffers in nets of more than 16 sinks, and sizes for the clock."""
+MAPPER = f"+strash;{asic.MAPPING};buffer,-c,-N,16;upsize,{{D}};dnsize,{{D}}"
+"""ABC's script: mapping without the passes for area, which make chains of what were trees; then buffers in nets of more
+than 16 sinks, and sizes for the clock."""
 
 _TIMING = """\
 read_liberty {liberty}

@@ -10,6 +10,7 @@ from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
 from rtlm.gen.synthesis.harness import harness
+from rtlm.gen.synthesis.netlist import down_to
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import ASIC, TARGETS
 from rtlm.gen.synthesis.timing import cells
@@ -171,11 +172,14 @@ def flat_netlist(text: str, top: str, target: str, progress: Stage = no_stage) -
         If yosys refuses the design.
     """
     around = harness(text, top)
+    below = [name for name in down_to(text, top, TARGETS[target].mapped_apart) if name != top]
+    apart = [f"setattr -mod -set keep_hierarchy 1 {name}" for name in below]
+    together = ["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean"] if below else []
 
     def make(folder: Path) -> dict[str, Any]:
         progress(f"flat synthesis of {top} for {target}")
         script = [command.format(top="top") for command in TARGETS[target].script]
-        commands = [*around.commands(folder), *script, "write_json mapped.json"]
+        commands = [*around.commands(folder), *apart, *script, *together, "write_json mapped.json"]
         yosys.run_on(text, commands, folder, TARGETS[target].macros)
         written = folder / "mapped.json"
         with gzip.open(folder / MAPPED, "wb", compresslevel=3) as packed:
