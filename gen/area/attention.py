@@ -3,10 +3,9 @@
 from rtlm.gen.area.counts import BYTE_BITS, FLOAT_BITS, Counts, KernelUse, selection, tree
 from rtlm.gen.area.memories import memory
 from rtlm.hw.attention.array import CHAINED_SUMS, PRODUCT_BITS
-from rtlm.hw.attention.output import SUM_BITS
 from rtlm.hw.attention.params import POSITION_BITS, WEIGHT_BITS, AttentionParams
 from rtlm.hw.common.layouts import SCALE_BITS
-from rtlm.hw.kernels.attention import DOT_BITS, SCORE_BITS
+from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_BITS, SCORE_BITS
 
 
 def attention_counts(params: AttentionParams) -> Counts:
@@ -40,8 +39,9 @@ def attention_counts(params: AttentionParams) -> Counts:
             "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,
             "scores": lanes * 2 * SCORE_BITS,
             "scale_words": selection(FLOAT_BITS * positions, word / (FLOAT_BITS * positions)),
-            "output": selection(results * SUM_BITS + FLOAT_BITS, group) + results * SUM_BITS,
+            "output": selection(results * params.acc_bits + FLOAT_BITS, group) + results * params.acc_bits,
             "columns": selection(2 * POSITION_BITS, params.columns),
+            "slice": lanes * (PROBABILITY_BITS + WEIGHT_BITS),
             "control": 1,
         },
         ffs={
@@ -52,7 +52,8 @@ def attention_counts(params: AttentionParams) -> Counts:
             "sums": sums * params.acc_bits + results * params.acc_bits,
             "dots": lanes * DOT_BITS + group * DOT_BITS,
             "scores": positions * FLOAT_BITS + lanes * SCORE_BITS,
-            "output": group * FLOAT_BITS + results * SUM_BITS + FLOAT_BITS,
+            "output": group * FLOAT_BITS + results * params.acc_bits + FLOAT_BITS,
+            "slice": 2 * lanes * (PROBABILITY_BITS + WEIGHT_BITS),
             "control": 1,
         },
         dsps=group * taken,

@@ -26,7 +26,7 @@ def vector_counts(params: VectorParams) -> Counts:
     strobes = params.word_bytes
     # Of the slices' second entries each bit has a multiplexer; the operands' first one is their last stage.
     entries, operands = params.slice_entries, 3 * beat + tag
-    slices = 2 * beat + packet
+    slices = 3 * beat + packet + tag
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
         memory(word, max(2, params.table_words), block=True),

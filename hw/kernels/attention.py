@@ -53,6 +53,8 @@ POWER_FRACTION = 12
 POWERS = tuple(round(2.0 ** (POWER_FRACTION - n / (1 << SCORE_FRACTION))) for n in range(1 << SCORE_FRACTION))
 """Two to the power of minus a score's fraction, in units of 2^-12."""
 
+PROBABILITY_BITS = FRACTION + 1
+"""Width of a probability, which may be 1."""
 PROBABILITY_SUM_BITS = 40
 """Width of the sum of 2^16 probabilities."""
 WEIGHT_SUM_BITS = 32
@@ -97,7 +99,7 @@ def key_dots(heads: int, length: int, steps: int) -> Kernel:
 class Weight(NamedTuple):
     """Probability for the denominator, and weight of a value vector."""
 
-    p: UInt(25)
+    p: UInt(PROBABILITY_BITS)
     w: UInt(16)
 
 
@@ -153,7 +155,7 @@ def position_weight(s: SCORE, m: SCORE, sv: UInt(SCALE_BITS), e: Shared[UInt(8)]
 
 
 @kernel
-def weight_sums(p: UInt(25), w: UInt(16)) -> WeightSums:
+def weight_sums(p: UInt(PROBABILITY_BITS), w: UInt(16)) -> WeightSums:
     """Sums over a packet's positions."""
     return WeightSums(stream_sum(p, UInt(PROBABILITY_SUM_BITS)), stream_sum(w, UInt(WEIGHT_SUM_BITS)))
 
