@@ -83,7 +83,8 @@ def open_backend(request: Request, progress: Progress, *, trace: str | None = No
         yield Backend(stepper=GoldenEngine(GoldenModel(request.model), context=context, columns=columns))
         return
     check_simulator()
-    with simulate(config, request.model, context=context, progress=progress, trace=trace) as simulation:
+    pgo = request.options.pgo
+    with simulate(config, request.model, context=context, progress=progress, trace=trace, pgo=pgo) as simulation:
         yield Backend(stepper=simulation.engine, simulation=simulation)
 
 

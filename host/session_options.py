@@ -48,6 +48,8 @@ class RunOptions:
     power
         ``auto`` (toggles that an earlier run has counted, else an assumed rate), ``measured`` (they are counted in this
         run, if no earlier one has) or ``assumed``.
+    pgo
+        Whether the simulator is optimised by a profile of one step, which doubles the time to build it.
     read_logits
         Whether logits are read back even where nothing needs them, for `logits_sha256`.
     """
@@ -69,4 +71,5 @@ class RunOptions:
     waves: tuple[int, int] | None = None
     waves_file: Path = Path(f"{DEFAULT_WAVES}.vcd")
     power: str = POWER[0]
+    pgo: bool = False
     read_logits: bool = False

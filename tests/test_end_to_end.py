@@ -110,6 +110,13 @@ def test_every_configuration_gives_the_golden_bits(small_model, expected, name):
     np.testing.assert_array_equal(logits.view(np.uint32), expected[1].view(np.uint32))
 
 
+def test_a_simulator_guided_by_a_profile_gives_the_golden_bits(small_model, expected):
+    with simulate(load_config("tiny"), small_model, context=CONTEXT, progress=SilentProgress(), pgo=True) as simulation:
+        tokens, logits = run(simulation.engine)
+    assert tokens == expected[0]
+    np.testing.assert_array_equal(logits.view(np.uint32), expected[1].view(np.uint32))
+
+
 def test_stopped_clocks_change_neither_bits_nor_cycles(small_model, monkeypatch):
     """Clocks that the simulator stops, the one clock that all other tools see, and the model of a library's gates."""
 

@@ -11,10 +11,11 @@ from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import Engine
 from rtlm.host.runtime.simulated_device import SimulatedDevice
 from rtlm.host.runtime.simulated_memory import simulated_memory
-from rtlm.sim import AcceleratorModel, build_model, find_verilator
+from rtlm.sim import AcceleratorModel, Build, build_model, find_verilator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ def simulate(
     context: int,
     progress: Progress,
     trace: str | None = None,
+    pgo: bool = False,
     stall_seed: int = 0,
     stall_percent: int = 0,
 ) -> Iterator[Simulation]:
@@ -67,33 +69,45 @@ def simulate(
         Told what happens.
     trace
         Kind of trace that the simulator can write: one of `rtlm.sim.verilator.build.TRACES`.
+    pgo
+        Whether the simulator is built twice, the second time guided by a profile of one step.
     stall_seed, stall_percent
         Random gaps on the buses, for tests.
     """
     params = config.to_params()
     memory, program = compile_model(params, model, context=context)
     rtl = build_rtl(config, progress.stage)
-    build = build_model(rtl.verilog.read_text(), trace=trace, progress=progress.stage)
-    progress.stage("packing the model")
-    image = build_image(params, model, memory, program)
-    with AcceleratorModel(
-        build,
-        dram=simulated_memory(config),
-        clock_mhz=config.clock_mhz,
-        memory_bytes=SimulatedDevice.memory_bytes(params, memory),
-        stall_seed=stall_seed,
-        stall_percent=stall_percent,
-    ) as simulated:
-        device = SimulatedDevice(simulated, params)
-        device.load(image)
-        del image
-        device.count_purposes(memory)
-        engine = Engine(
-            device,
-            params,
-            memory,
-            vocabulary=model.vocab,
-            context=context,
-            program_crc=program_crc(params, program),
-        )
+
+    @contextmanager
+    def load(build: Build) -> Iterator[tuple[Engine, SimulatedDevice]]:
+        progress.stage("packing the model")
+        image = build_image(params, model, memory, program)
+        with AcceleratorModel(
+            build,
+            dram=simulated_memory(config),
+            clock_mhz=config.clock_mhz,
+            memory_bytes=SimulatedDevice.memory_bytes(params, memory),
+            stall_seed=stall_seed,
+            stall_percent=stall_percent,
+        ) as simulated:
+            device = SimulatedDevice(simulated, params)
+            device.load(image)
+            del image
+            device.count_purposes(memory)
+            engine = Engine(
+                device,
+                params,
+                memory,
+                vocabulary=model.vocab,
+                context=context,
+                program_crc=program_crc(params, program),
+            )
+            yield engine, device
+
+    def train(build: Build) -> None:
+        with load(build) as (engine, _):
+            engine.step([ColumnInput(token=0, position=0, history=0, local_first=0, slot=0)])
+
+    build = build_model(rtl.verilog.read_text(), trace=trace, train=train if pgo else None, progress=progress.stage)
+    with load(build) as (engine, device):
         yield Simulation(engine=engine, device=device, memory=memory, rtl=rtl, version=find_verilator().version)

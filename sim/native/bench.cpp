@@ -265,6 +265,10 @@ const char* rtlm_counter_names() {
 #undef X
 }
 int rtlm_ports() { return BENCH_PORTS; }
+#ifdef BENCH_PROFILE
+void __gcov_dump();
+void rtlm_write_profile() { __gcov_dump(); }
+#endif
 
 Bench* rtlm_create(const DramConfig* config, uint64_t memory_bytes) {
   Bench* bench = nullptr;

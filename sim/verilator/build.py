@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -41,6 +43,9 @@ _COMMON += ["-fno-semantic-interposition", "-fno-plt"]
 _LINK = ["-Wl,-Bsymbolic", "-pthread", "-latomic"]
 _FAST = ["-O3"]
 _SLOW = ["-O1"]  # code that runs seldom: constructors, initial blocks, traces
+# Profile-guided optimisation: a first build counts how often branches are taken, the second is laid out by that.
+_COUNT = ["-fprofile-generate", "-fprofile-update=single", "-DBENCH_PROFILE"]
+_GUIDED = ["-fprofile-use", "-fprofile-partial-training", "-Wno-missing-profile"]
 _RUNTIME = {
     None: ("verilated.cpp", "verilated_threads.cpp"),
     "fst": ("verilated.cpp", "verilated_threads.cpp", "verilated_fst_c.cpp"),
@@ -101,8 +106,8 @@ class _Compiler:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def link(self, objects: Sequence[Path], target: Path, libraries: Sequence[str] = ()) -> None:
-        command = [self.path, "-shared", *map(str, objects), "-o", str(target), *_LINK, *libraries]
+    def link(self, objects: Sequence[Path], target: Path, flags: Sequence[str] = ()) -> None:
+        command = [self.path, "-shared", *map(str, objects), "-o", str(target), *_LINK, *flags]
         if self.path.endswith("clang++"):
             command.remove("-latomic")
         self.run(command, "Linking")
@@ -137,6 +142,7 @@ def build_model(
     *,
     top: str = TOP,
     trace: str | None = None,
+    train: Callable[[Build], None] | None = None,
     jobs: int = 2,
     cache: Path | None = None,
     progress: Stage = no_stage,
@@ -151,6 +157,9 @@ def build_model(
         Name of the top module.
     trace : {None, "fst", "vcd", "saif"}
         Kind of trace that `AcceleratorModel.trace_start` can write.
+    train : callable, optional
+        Simulates what is typical with the build that it is given. The compiler then optimises for the branches that
+        were taken, which doubles the time to build. Needs g++.
     jobs : int
         Compilers that run at once.
     cache : Path, optional
@@ -169,13 +178,25 @@ def build_model(
     if trace == "fst" and not can_write_fst():
         raise ToolError(FST_SENTENCE)
     identity = (verilator.version, str(verilator.root), compiler_identity(compiler), _COMMON, _FAST, _SLOW, _LINK)
-    key = digest("model", verilog, top, trace, identity, _VERILATE, _bench_sources())
+    if train and compiler.endswith("clang++"):
+        raise ToolError("A simulator that is optimised by a profile needs g++; on Debian and Ubuntu: apt install g++.")
+    profile = (_COUNT, _GUIDED) if train else ()
+    key = digest("model", verilog, top, trace, identity, _VERILATE, _bench_sources(), *profile)
 
     def make(folder: Path) -> None:
         tool = _Compiler(folder, progress, jobs, compiler)
         _verilate(tool, verilog, top, trace, verilator)
         runtime = _runtime_objects(verilator, compiler, identity, trace, jobs, cache, progress)
-        _compile(tool, trace, verilator, runtime)
+        model = _ModelCompiler(tool, trace, verilator, runtime)
+        if train:
+            progress("compiling a build that counts branches")
+            counting = Build(model.compile("counting.so", _COUNT), key, trace)
+            progress("counting branches")
+            train(counting)
+            ctypes.CDLL(str(counting.library)).rtlm_write_profile()
+            counting.library.unlink()
+        model.compile("model.so", _GUIDED if train else [])
+        model.clear()
 
     folder = cached(
         key,
@@ -227,33 +248,51 @@ def _verilate(tool: _Compiler, verilog: str, top: str, trace: str | None, verila
     (generated / "bench_config.h").write_text(bench_config(ports))
 
 
-def _compile(tool: _Compiler, trace: str | None, verilator: Verilator, runtime: list[Path]) -> None:
-    generated = tool.folder / "obj"
-    include = verilator.root / "include"
-    flags = [*_COMMON, *_trace_flags(trace), f"-I{generated}", f"-I{include}", f"-I{include / 'vltstd'}"]
-    sources = [(BENCH / "bench.cpp", [*flags, *_FAST])]
-    tool.progress("compiling the common header")
-    header = generated / "Vbench__pch.h"
+class _ModelCompiler:
+    """Compiles what Verilator wrote and the bench."""
 
-    def precompile(flags: list[str]) -> list[str]:
+    def __init__(self, tool: _Compiler, trace: str | None, verilator: Verilator, runtime: list[Path]):
+        self._tool, self._trace, self._runtime = tool, trace, runtime
+        self._generated = tool.folder / "obj"
+        include = verilator.root / "include"
+        self._flags = [*_COMMON, *_trace_flags(trace), f"-I{self._generated}", f"-I{include}"]
+        self._flags += [f"-I{include / 'vltstd'}"]
+        self._seldom: list[Path] | None = None
+
+    def compile(self, name: str, profile: list[str]) -> Path:
+        """Return a library; what runs often is compiled with the flags of a profile, what runs seldom once."""
+        fast_flags = [*self._flags, *profile, *_FAST]
+        self._tool.progress("compiling the common header")
+        # What runs once or, like traces, in short windows is not worth the compiler's time.
+        sources = sorted(self._generated.glob("*.cpp"))
+        seldom = [each for each in sources if any(part in each.stem for part in ("__Slow", "__Syms", "__Trace"))]
+        fast = self._with_header(Path(name).stem, fast_flags)
+        often = [(BENCH / "bench.cpp", fast_flags), *((each, fast) for each in sources if each not in seldom)]
+        if self._seldom is None:
+            slow = self._with_header("seldom", [*self._flags, *_SLOW])
+            objects = self._tool.objects([*often, *((each, slow) for each in seldom)])
+            stems = {each.stem for each in seldom}
+            self._seldom = [each for each in objects if each.stem in stems]
+        else:
+            objects = [*self._tool.objects(often), *self._seldom]
+        self._tool.progress("linking")
+        flags = ["-llz4", "-lz"] if self._trace == "fst" else []
+        library = self._tool.folder / name
+        self._tool.link([*objects, *self._runtime], library, [*profile, *flags])
+        return library
+
+    def _with_header(self, name: str, flags: list[str]) -> list[str]:
         """Return flags with a precompiled header, which fits one set of flags only."""
-        copy = generated / f"header{flags[-1]}" / header.name
+        header = self._generated / "Vbench__pch.h"
+        copy = self._generated / f"header-{name}" / header.name
         copy.parent.mkdir()
-        copy.write_text(f'#include "{header}"\n')
-        command = [tool.path, *flags, "-x", "c++-header", str(copy), "-o", f"{copy}.gch"]
-        tool.run(command, "Compiling the common header")
+        copy.write_text(f'#include "{header}"\n#include "{BENCH / "sign_extension.h"}"\n')
+        command = [self._tool.path, *flags, "-x", "c++-header", str(copy), "-o", f"{copy}.gch"]
+        self._tool.run(command, "Compiling the common header")
         return [*flags, "-include", str(copy)]
 
-    fast, slow = tool.parallel(precompile, [[*flags, *_FAST], [*flags, *_SLOW]])
-    for source in sorted(generated.glob("*.cpp")):
-        # What runs once or, like traces, in short windows is not worth the compiler's time.
-        seldom = any(part in source.stem for part in ("__Slow", "__Syms", "__Trace"))
-        sources.append((source, slow if seldom else fast))
-    objects = tool.objects(sources)
-    tool.progress("linking")
-    tool.link([*objects, *runtime], tool.folder / "model.so", ["-llz4", "-lz"] if trace == "fst" else [])
-    for path in objects:
-        path.unlink()
-    for path in sorted(generated.rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
-    generated.rmdir()
+    def clear(self) -> None:
+        """Remove everything but the libraries."""
+        for path in [*self._tool.folder.glob("*.o"), *self._tool.folder.glob("*.gcda")]:
+            path.unlink()
+        shutil.rmtree(self._generated)

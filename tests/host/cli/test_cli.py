@@ -245,6 +245,7 @@ def test_json_on_standard_output_is_nothing_else(session, capsys):
         (["--prompt", ""], "Nothing to say"),
         (["--chat", ""], "Nothing to say"),
         (["--prompt", "a", "--power", "measured", "--backend", "golden"], "needs --backend verilator"),
+        (["--prompt", "a", "--pgo", "--backend", "golden"], "--pgo needs --backend verilator"),
         (["--prompt", "a", "--power", "measured", "--waves", "1:3"], "in two runs"),
         (["--prompt", "a", "--waves-file", "x.fst"], "needs --waves FROM:TO"),
         (["--prompt", "a", "--waves", "1:3", "--waves-file", "no/such/folder/x.fst"], "there is no folder"),
