@@ -286,7 +286,7 @@ class _ModelCompiler:
         header = self._generated / "Vbench__pch.h"
         copy = self._generated / f"header-{name}" / header.name
         copy.parent.mkdir()
-        copy.write_text(f'#include "{header}"\n#include "{BENCH / "sign_extension.h"}"\n')
+        copy.write_text(f'#include "{header}"\n')
         command = [self._tool.path, *flags, "-x", "c++-header", str(copy), "-o", f"{copy}.gch"]
         self._tool.run(command, "Compiling the common header")
         return [*flags, "-include", str(copy)]

@@ -82,44 +82,6 @@ def test_a_profile_needs_gcc(monkeypatch):
         build_model(SMALL, train=lambda build: None)
 
 
-SIGN_EXTENSION = """
-#include "verilated.h"
-#include "verilated_funcs.h"
-static uint32_t verilators(int bits, uint32_t value) { return VL_EXTENDS_II(32, bits, value); }
-static uint64_t verilators_64(int bits, uint64_t value) { return VL_EXTENDS_QQ(64, bits, value); }
-#include "sign_extension.h"
-int main() {
-  uint64_t random = 1;
-  for (int i = 0; i < 100000; ++i) {
-    random = random * 6364136223846793005u + 1442695040888963407u;
-    const int bits = 1 + i % 63;
-    const uint64_t value = random >> (64 - bits);
-    if (rtlm::sign_extended_64(bits, value) != verilators_64(bits, value)) return 1;
-    if (bits < 32 && rtlm::sign_extended(bits, uint32_t(value)) != verilators(bits, uint32_t(value))) return 2;
-    if (bits < 32 && VL_EXTENDS_QI(64, bits, uint32_t(value)) != verilators_64(bits, value)) return 3;
-  }
-}
-"""
-
-
-def test_signs_are_extended_as_verilator_does(tmp_path):
-    (tmp_path / "test.cpp").write_text(SIGN_EXTENSION)
-    root = verilator.find_verilator().root
-    folders = [build.BENCH, root / "include", root / "include/vltstd"]
-    command = [
-        verilator.find_compiler(),
-        "-std=c++20",
-        *(f"-I{folder}" for folder in folders),
-        "-w",
-        "-DVL_TIME_CONTEXT",
-    ]
-    run_logged([*command, "test.cpp", "-c", "-o", "test.o"], tmp_path, "Compiling")
-    run_logged(
-        [verilator.find_compiler(), "test.o", "-o", "test", "-Wl,--unresolved-symbols=ignore-all"], tmp_path, "L"
-    )
-    run_logged(["./test"], tmp_path, "Comparing")
-
-
 def test_verilog_errors_are_a_sentence_with_a_log(tmp_path):
     with pytest.raises(ToolError, match=r"Verilator failed: .*; the whole output is in .*\.log\.$") as problem:
         build_model("module accelerator(input clk); nonsense", cache=tmp_path)
