@@ -57,6 +57,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             max_packet_rows=params.max_packet_rows,
             kv_heads=params.kv_heads,
             group=params.group,
+            formats=params.formats,
         ),
         matmul=MatmulParams(
             lanes=params.lanes,
@@ -67,6 +68,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             rows_per_multiplier=params.rows_per_multiplier,
             # Fields of 13 bits suit ECP5's multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
             field_bits=MIN_FIELD_BITS + 1 if params.technology == "ecp5" else MAX_FIELD_BITS,
+            formats=params.formats,
         ),
         attention=AttentionParams(
             head_dim=params.head_dim,

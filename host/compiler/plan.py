@@ -451,6 +451,12 @@ class _Planner:
                     f"layer {layer} has {sources[0]} in {storage.format.name} and {source} in {each.format.name}; "
                     "they are stored row by row together and must have one format"
                 )
+        if storage.format not in self.params.formats:
+            names = ", ".join(each.name for each in self.params.formats)
+            raise ModelError(
+                f"the matrix {name} is in {storage.format.name}, but the gates of configuration {self.params.name} "
+                f"read {names} (matmul.formats)"
+            )
         needed = sum(each.size(rows // len(sources), columns) for each in stored)
         rows, k_blocks = rows_in_memory or rows, columns // BLOCK
         region = self.region(
