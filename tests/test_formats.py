@@ -33,6 +33,7 @@ MEDIUM = {
         "blk.0.ffn_down.weight": Type.Q6_K,
         "blk.1.attn_q.weight": Type.Q5_0,
         "blk.1.attn_k.weight": Type.Q8_0,
+        "blk.1.attn_v.weight": Type.IQ4_NL,
         "blk.1.ffn_gate.weight": Type.Q5_K,
         "blk.1.ffn_up.weight": Type.Q5_K,
     },
@@ -71,12 +72,15 @@ def test_gates_give_the_golden_bits(settings, layers, model, random_model):
     ("formats", "refused"),
     [
         (ALL, None),
-        ("q4_k,q5_0,q5_1,q5_k,q6_k,q8_0", None),
+        ("iq4_nl,q4_k,q5_0,q5_1,q5_k,q6_k,q8_0", None),
         (
             "q4_0,q4_1,q8_0",
-            "matrices in Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, which the gates of configuration tiny do not",
+            "matrices in Q5_0, .*, Q6_K, IQ4_NL, which the gates of configuration tiny do not",
         ),
-        ("q4_0,q4_1,q8_0,q4_k,q5_0,q5_1,q5_k", r"in Q6_K, .*; matmul.formats = \[q8_0, q5_0, .*, q6_k\] makes gates"),
+        (
+            "q4_0,q4_1,q8_0,q4_k,q5_0,q5_1,q5_k,iq4_nl",
+            r"in Q6_K, .*; matmul.formats = \[q8_0, q5_0, .*, q6_k, iq4_nl\] makes gates",
+        ),
     ],
 )
 def test_formats_that_the_gates_lack_are_refused(formats, refused, random_model):

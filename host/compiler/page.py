@@ -92,9 +92,11 @@ def _tiles(params: AcceleratorParams) -> str:
         )
         for format in BlockFormat
     ]
-    head = ("format", "bits", "rows of a tile", "tiles for a scale word", "scales")
-    head += ("factors in a word for 8 tiles", "tiles for a plane word", "bits a weight in the file")
-    head += ("in memory, 1024 x 1024", "words for 10^6 weights")
+    head = (
+        *("format", "bits", "rows of a tile", "tiles for a scale word", "scales"),
+        *("factors in a word for 8 tiles", "tiles for a plane word", "bits a weight in the file"),
+        *("in memory, 1024 x 1024", "words for 10^6 weights"),
+    )
     return (
         "## Matrices\n\n"
         f"A matrix is cut into tiles of some rows x one block of {BLOCK} inputs; a tile is a word of "

@@ -131,10 +131,9 @@ class PreparedMatrix:
         codes = np.ascontiguousarray(blocks.u.transpose(1, 0, 2), dtype=np.float32)
         codes -= np.float32(blocks.format.zero)
         self._terms = [(term, codes[..., term.weights] if term.codes else None, scale(term)) for term in terms(blocks)]
-        largest = max(blocks.format.zero, (1 << blocks.format.bits) - 1 - blocks.format.zero)
         self._bound = np.zeros(blocks.k_blocks)
         for term, _, scales in self._terms:
-            self._bound += np.abs(scales).max(axis=1) * (BLOCK * 127 * (largest if term.codes else 1))
+            self._bound += np.abs(scales).max(axis=1) * (BLOCK * 127 * (blocks.format.largest if term.codes else 1))
 
     def accumulate(self, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
         """Multiply with activations (vectors, blocks, 32) and their BF16 scales; gives (vectors, rows)."""

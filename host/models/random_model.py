@@ -165,13 +165,14 @@ def write_random_model(
 def _quantised(weights: np.ndarray, kind: GGMLQuantizationType) -> np.ndarray:
     """Return weights as bytes of a file.
 
-    There is no quantiser for formats with super-blocks: what they get are random codes and factors, drawn from the
-    weights' own bits, with scales for which the weights have the same standard deviation, and minima for which their
-    mean is about 0.
+    Some formats, those with super-blocks among them, have no quantiser: what they get are random codes and factors,
+    drawn from the weights' own bits, with scales for which the weights have the same standard deviation, and minima for
+    which their mean is about 0.
     """
-    if kind.name not in BlockFormat.__members__ or not BlockFormat[kind.name].group_shift:
+    try:
         return gguf.quants.quantize(weights, kind)
-    format = BlockFormat[kind.name]
+    except NotImplementedError:
+        format = BlockFormat[kind.name]
     seed = np.frombuffer(weights.tobytes(), np.uint32)[:4]
     blocks = weights.size // format.block_weights
     raw = np.random.default_rng(seed).integers(0, 256, (blocks, format.block_bytes), dtype=np.uint8)

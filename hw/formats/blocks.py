@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.checks import check_range
 from rtlm.hw.formats.description import BLOCK, NIBBLE_BITS, SUPER_SHIFT, Description, Factors
+from rtlm.hw.formats.iq4_nl import IQ4_NL
 from rtlm.hw.formats.q4_0 import Q4_0
 from rtlm.hw.formats.q4_1 import Q4_1
 from rtlm.hw.formats.q4_k import Q4_K
@@ -70,6 +71,7 @@ class BlockFormat(IntEnum):
     Q4_K = Q4_K.code
     Q5_K = Q5_K.code
     Q6_K = Q6_K.code
+    IQ4_NL = IQ4_NL.code
 
     @property
     def description(self) -> Description:
@@ -85,6 +87,17 @@ class BlockFormat(IntEnum):
     def upper_bits(self) -> int:
         """Bits of one weight above its nibble that lie in words of their own."""
         return self.bits - NIBBLE_BITS if self.bits < 2 * NIBBLE_BITS else 0
+
+    @property
+    def table(self) -> tuple[int, ...] | None:
+        """What the codes in memory stand for; None where they are themselves."""
+        return self.description.table
+
+    @property
+    def largest(self) -> int:
+        """The largest magnitude of a code, from its zero."""
+        codes = range(1 << self.bits) if self.table is None else self.table
+        return max(self.zero - min(codes), max(codes) - self.zero)
 
     @property
     def zero(self) -> int:
@@ -133,6 +146,7 @@ DESCRIPTIONS = {
     BlockFormat.Q4_K: Q4_K,
     BlockFormat.Q5_K: Q5_K,
     BlockFormat.Q6_K: Q6_K,
+    BlockFormat.IQ4_NL: IQ4_NL,
 }
 
 DEFAULT_FORMATS = (BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0)

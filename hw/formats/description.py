@@ -55,9 +55,11 @@ class Description:
         Its number in an instruction. The three formats that all gates have are 0 to 2; of the others the lowest two
         bits are 3, which gates without them refuse.
     bits
-        Bits of a code: 4, 5, 6, or 8, which takes two nibble rows.
+        Bits of a code in memory: 4, 5, 6, or 8, which takes two nibble rows.
     zero
         The code that stands for zero: 0 or a power of two.
+    table
+        What the codes in memory stand for: the unsigned codes that are multiplied. None where they are themselves.
     scales_at
         Bytes of a block in a GGUF file at which its scale, and its minimum if it has one, lie as fp16.
     factors
@@ -65,7 +67,7 @@ class Description:
     file_weights, file_bytes
         Size of a block in a GGUF file.
     unpack
-        Takes blocks of a file, shape (blocks, file_bytes), apart.
+        Takes blocks of a file, shape (blocks, file_bytes), apart; codes are those that are multiplied.
     """
 
     code: int
@@ -76,6 +78,14 @@ class Description:
     file_weights: int = BLOCK
     file_bytes: int
     unpack: Callable[[NDArray[np.uint8]], Codes]
+    table: tuple[int, ...] | None = None
+
+    @property
+    def element_bits(self) -> int:
+        """Bits of what an array multiplies: those of a code, or of half of one of 8 bits."""
+        if self.table is not None:
+            return max(self.table).bit_length()
+        return NIBBLE_BITS if self.bits == 2 * NIBBLE_BITS else self.bits
 
 
 def nibbles(raw: NDArray[np.uint8], run: int) -> NDArray[np.uint8]:

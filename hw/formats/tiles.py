@@ -159,7 +159,13 @@ def pack_tiles(shape: TileShape, weights: Blocks, group_shift: int = 0) -> NDArr
         raw = np.ascontiguousarray(served).view(np.uint8).reshape(len(served), -1)
         return np.pad(raw, ((0, -len(raw) % run), (0, 0))).reshape(-1, shape.word_bytes)
 
-    u = by_tile(weights.u, format.zero)
+    # What fills up has the scale 0, whatever its codes.
+    if format.table is None:
+        u = by_tile(weights.u, format.zero)
+    else:
+        number = np.zeros(256, np.uint8)
+        number[list(format.table)] = range(len(format.table))
+        u = by_tile(number[weights.u], 0)
     tiles = u.shape[0]
     kinds: list[NDArray[np.uint8]] = []
     stored = [weights.d] if weights.m is None else [weights.d, weights.m]
@@ -229,6 +235,8 @@ def unpack_tiles(
         planes = np.unpackbits(kinds.pop(), axis=1, bitorder="little").reshape(-1, bits, QUARTERS // bits, group, BLOCK)
         for bit in range(bits):
             u = u | planes[:, bit].reshape(-1, group, BLOCK)[:tiles] << np.uint8(NIBBLE_BITS + bit)
+    if format.table is not None:
+        u = np.array(format.table, np.uint8)[u]
     factors = None
     if format.factors is not Factors.NONE:
         lanes = kinds.pop().view("<u2").reshape(-1, group, 1 << SUPER_SHIFT).swapaxes(1, 2).reshape(tiles, group)

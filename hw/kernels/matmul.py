@@ -39,8 +39,8 @@ TERM_BIAS = HALF_BIAS + SCALE_BIAS - ACCUMULATOR_FRACTION
 """Exponents of both scales minus this say how far to the left a term goes."""
 MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT = 47, 45
 
-MIN_ELEMENT_BITS, MAX_ELEMENT_BITS = 4, 6
-"""Bits of the weights that an array multiplies; a weight of 8 bits is two nibbles."""
+MIN_ELEMENT_BITS = 4
+"""Bits of the weights that an array multiplies at least; a code of 8 bits is two nibbles."""
 FACTOR_BITS = 8
 """Signed width of what multiplies the scale of a super-block."""
 MAX_FACTORED_RIGHT_SHIFT = MAX_RIGHT_SHIFT + FACTOR_BITS - 1
@@ -72,7 +72,7 @@ def row_pair_sums(
     steps
         Beats of a block; more than one are a packet.
     element_bits
-        Bits of an element: a nibble, or a weight of 5 or 6 bits.
+        Bits of an element: a nibble, or what a format with more bits or a table has.
     """
     sum_ = SInt(row_sum_bits(element_bits))
 

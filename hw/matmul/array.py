@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.stages import held_flag, held_value
@@ -47,6 +47,8 @@ class DotArray(wiring.Component):
         The word, and for each column 32 activations, the first in the lowest byte.
     upper
         The upper bits of the word's elements, where there are any: all fifth bits, then all sixth bits.
+    tables
+        Where there are formats with tables: a bit for each, which says that the word is of that format.
     o_valid, o, o_tag
         Sums of columns x nibble rows.
     o_second, o_half
@@ -59,8 +61,11 @@ class DotArray(wiring.Component):
         sums = data.ArrayLayout(
             data.ArrayLayout(signed(row_sum_bits(params.element_bits)), params.rows), params.columns
         )
-        upper_bits = params.element_bits - NIBBLE_BITS
-        others: dict[str, Any] = {"upper": In(upper_bits * params.rows * BLOCK)} if upper_bits else {}
+        others: dict[str, Any] = {}
+        if params.upper_bits:
+            others["upper"] = In(params.upper_bits * params.rows * BLOCK)
+        if params.tables:
+            others["tables"] = In(len(params.tables))
         if params.halved:
             others["o_second"] = Out(sums)
             others["o_half"] = Out(data.ArrayLayout(signed(HALF_SUM_BITS), params.columns))
@@ -130,18 +135,19 @@ class DotArray(wiring.Component):
 
     def _elements(self, row: int) -> Value:
         """Return the elements of a row of the word."""
+        params = self._params
         nibbles = self.word[row * ROW_BITS : (row + 1) * ROW_BITS]
-        planes = self._params.element_bits - NIBBLE_BITS
-        if not planes:
+        if params.element_bits == NIBBLE_BITS:
             return nibbles
-        plane_bits = self._params.rows * BLOCK
-        return Cat(
-            Cat(
-                nibbles.word_select(k, NIBBLE_BITS),
-                *(self.upper[p * plane_bits + row * BLOCK + k] for p in range(planes)),
-            )
-            for k in range(BLOCK)
-        )
+        elements = []
+        for k in range(BLOCK):
+            nibble = nibbles.word_select(k, NIBBLE_BITS)
+            element = Cat(nibble, (self.upper[(p * params.rows + row) * BLOCK + k] for p in range(params.upper_bits)))
+            for place, format in enumerate(params.tables):
+                values = Array(Const(value, params.element_bits) for value in format.table or ())
+                element = Mux(self.tables[place], values[nibble], element)
+            elements.append(Cat(element, Const(0, params.element_bits))[: params.element_bits])
+        return Cat(elements)
 
 
 def row_pair_arguments(params: MatmulParams) -> tuple[int, int | None, int, int, int]:

@@ -46,7 +46,7 @@ class MatmulParams:
     field_bits
         Distance of the two nibbles in a shared multiplier's operand, 12 to 16. The operand has 4 bits more and a sign:
         16 suits a 27 x 18 multiplier and adds up to sixteen products before the two sums are told apart; 13 suits an
-        18 x 18 multiplier and adds up two. Weights of 5 or 6 bits take so many bits more.
+        18 x 18 multiplier and adds up two. Where elements have more than 4 bits, fields have so many bits more.
     formats
         Block formats (or their codes) of the matrices.
     """
@@ -75,8 +75,18 @@ class MatmulParams:
 
     @property
     def element_bits(self) -> int:
-        """Bits of the weights that the array multiplies: a nibble and the upper bits of 5 or 6."""
-        return MIN_ELEMENT_BITS + max(format.upper_bits for format in self.formats)
+        """Bits of the weights that the array multiplies: a nibble, 5 or 6 bits, or those of a table."""
+        return max(format.description.element_bits for format in self.formats)
+
+    @property
+    def upper_bits(self) -> int:
+        """Bits of weights above their nibbles that come in words of their own."""
+        return max(format.upper_bits for format in self.formats)
+
+    @property
+    def tables(self) -> tuple[BlockFormat, ...]:
+        """Formats whose codes stand for others."""
+        return tuple(format for format in self.formats if format.table is not None)
 
     @property
     def general(self) -> bool:

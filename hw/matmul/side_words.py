@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from rtlm.hw.formats import BLOCK, SUPER_SHIFT, BlockFormat, Factors
 from rtlm.hw.formats.tiles import FACTOR_BITS as PAIR_BITS
 from rtlm.hw.formats.tiles import LANE_BITS, QUARTERS
-from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, MIN_ELEMENT_BITS, ZERO_BITS
+from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, ZERO_BITS
 from rtlm.hw.matmul.params import MatmulParams
 
 
@@ -57,6 +57,8 @@ class SideWords(wiring.Component):
     zero, halved, within
         Of `format`: the number of its zero among those of the unit; whether its halves have a factor each; whether its
         factor words have the scales.
+    tables
+        Of `format`: a bit for each format of the unit with a table.
     upper
         The upper bits of the last tile's weights: all fifth bits, then all sixth bits.
     take, take_halved, take_within
@@ -69,7 +71,6 @@ class SideWords(wiring.Component):
 
     def __init__(self, params: MatmulParams):
         self._params = params
-        self._upper_bits = params.element_bits - MIN_ELEMENT_BITS
         halves, factors = (data.ArrayLayout(shape, params.rows) for shape in (HALF_BITS, signed(FACTOR_BITS)))
         super().__init__(
             {
@@ -84,7 +85,8 @@ class SideWords(wiring.Component):
                 "zero": Out(ZERO_BITS),
                 "halved": Out(1),
                 "within": Out(1),
-                "upper": Out(self._upper_bits * params.rows * BLOCK),
+                "tables": Out(len(params.tables)),
+                "upper": Out(params.upper_bits * params.rows * BLOCK),
                 "take": In(1),
                 "take_halved": In(1),
                 "take_within": In(1),
@@ -107,6 +109,7 @@ class SideWords(wiring.Component):
             self.wanted.eq(want_factors | want_planes),
             self.halved.eq(self._is(is_halved, self.format)),
             self.within.eq(self._is(has_scales_within, self.format)),
+            self.tables.eq(Cat(self.format == each.value for each in self._params.tables)),
         ]
         for format in self._params.formats:
             with m.If(self.format == format.value):
@@ -114,7 +117,7 @@ class SideWords(wiring.Component):
         # Factors stand before planes.
         if self._params.factored:
             self._build_factors(m, want_factors)
-        if self._upper_bits:
+        if self._params.upper_bits:
             self._build_planes(m, want_planes, self.turn & want_planes & ~want_factors)
         return m
 
@@ -170,7 +173,7 @@ class SideWords(wiring.Component):
         m.d.comb += self.upper.eq(upper)
         sixth = Mux(tile[0], held[3], held[2]) & two.replicate(bits)
         with m.If(self.take_tile):
-            m.d.sync += upper.eq(Cat(Array(held)[tile], *([sixth] if self._upper_bits == 2 else [])))
+            m.d.sync += upper.eq(Cat(Array(held)[tile], *([sixth] if self._params.upper_bits == 2 else [])))
 
 
 def _is_factored(format: BlockFormat) -> bool:

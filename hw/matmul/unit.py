@@ -392,8 +392,13 @@ class MatrixUnit(wiring.Component):
                     control.halved.eq(side.halved),
                     control.within.eq(side.within),
                 ]
-            if params.element_bits > NIBBLE_BITS:
+            if params.upper_bits:
                 m.d.comb += array.upper.eq(side.upper)
+            if params.tables:
+                tables = Signal.like(array.tables)
+                with m.If(take_tile):
+                    m.d.sync += tables.eq(side.tables)
+                m.d.comb += array.tables.eq(tables)
             if params.halved:
                 m.d.comb += scales.halved.eq(control.halved)
             if params.scales_in_factors:

@@ -15,6 +15,8 @@ GROUPS_OF_FORMAT = 8
 """Random vectors for each format, each with matrices that read it."""
 
 ALL_FORMATS = tuple(BlockFormat)
+BIT_FORMATS = tuple(format for format in BlockFormat if format.table is None)
+"""Formats whose codes are what is multiplied."""
 
 SETS = {
     "four-steps": MatmulParams(lanes=32, columns=2, vector_lanes=2, field_bits=13, max_k_blocks=16),
@@ -27,8 +29,8 @@ SETS = {
     "six-bit-scales": MatmulParams(
         lanes=256, rows_per_multiplier=1, max_k_blocks=24, formats=(BlockFormat.Q4_0, BlockFormat.Q4_K)
     ),
-    "all-formats": MatmulParams(lanes=128, max_k_blocks=24, formats=ALL_FORMATS),
-    "all-formats-four-steps": MatmulParams(lanes=32, columns=2, field_bits=13, max_k_blocks=24, formats=ALL_FORMATS),
+    "all-formats": MatmulParams(lanes=128, field_bits=14, max_k_blocks=24, formats=ALL_FORMATS),
+    "six-bits-four-steps": MatmulParams(lanes=32, columns=2, field_bits=13, max_k_blocks=24, formats=BIT_FORMATS),
 }
 
 

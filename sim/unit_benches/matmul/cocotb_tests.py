@@ -96,6 +96,8 @@ class Group:
         u = rng.integers(0, 1 << format.bits, (*shape, 32)).astype(np.uint8)
         if rng.random() < 0.3:
             u[:] = rng.choice([0, (1 << format.bits) - 1])
+        if format.table is not None:
+            u = np.array(format.table, np.uint8)[u]
         groups = (rows, self.k_blocks >> group_shift)
         d, m = (scales(rng, groups, 16, FP16_EXTREMES).repeat(1 << group_shift, axis=1) for _ in range(2))
         weights = Blocks(

@@ -101,6 +101,8 @@ def test_super_blocks_in_words():
 
 def grouped_blocks(rng, format, rows, k_blocks, shift):
     u = rng.integers(0, 1 << format.bits, (rows, k_blocks * BLOCK)).astype(np.uint8)
+    if format.table is not None:
+        u = np.array(format.table, np.uint8)[u]
     d, m = rng.normal(0, 0.05, (2, rows, k_blocks >> shift)).astype(np.float16)
     return u, d, Blocks.from_groups(format, u, d, m if format.has_minimum else None)
 
