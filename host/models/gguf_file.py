@@ -22,6 +22,7 @@ from rtlm.hw.formats import BlockFormat
 SUPPORTED_TYPES = (
     GGMLQuantizationType.F32,
     GGMLQuantizationType.F16,
+    GGMLQuantizationType.BF16,
     *(GGMLQuantizationType[each.name] for each in BlockFormat),
 )
 """The tensor types that are read; any other is refused when the file is opened."""
