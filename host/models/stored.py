@@ -24,11 +24,15 @@ class Storage:
     format
         Its block format.
     group_shift
-        log2 of the neighbouring blocks that share a scale.
+        log2 of the neighbouring blocks that share a scale, at least that of the format's super-blocks.
     """
 
     format: BlockFormat
     group_shift: int = 0
+
+    def __post_init__(self) -> None:
+        """Count super-blocks as groups."""
+        object.__setattr__(self, "group_shift", max(self.group_shift, self.format.group_shift))
 
     def size(self, rows: int, columns: int) -> int:
         """Return the bytes of a matrix, with nothing stored twice and no padding."""
@@ -116,7 +120,7 @@ def matrix_storage(model: LlamaModel, name: str, layer: int | None = None) -> St
         return Storage(format=BlockFormat.Q8_0)
     format = BlockFormat[tensor.type.name]
     if format.group_shift:
-        return Storage(format=format, group_shift=format.group_shift)
+        return Storage(format=format)
     blocks = tensor.data.reshape(tensor.shape[0], -1, format.block_bytes)
     return Storage(format=format, group_shift=find_group_shift(blocks[..., : format.scale_bytes]))
 
