@@ -6,7 +6,7 @@ from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.kv_cache import KvGeometry
-from rtlm.hw.formats import BLOCK, TileShape
+from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape
 from rtlm.hw.memory.axi import longest_burst
 
 MIN_HEAD_DIM, MAX_HEAD_DIM = 8, 256
@@ -38,6 +38,8 @@ class AcceleratorParams:
         Activation vectors for each weight pass, 1 to 8.
     rows_per_multiplier
         Nibble rows that share a multiplier of the array, 1 or 2.
+    formats
+        Block formats of the matrices.
     vector_lanes
         Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
     vector_interval
@@ -67,6 +69,7 @@ class AcceleratorParams:
     lanes: int = 128
     columns: int = 1
     rows_per_multiplier: int = 2
+    formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
     vector_lanes: int = 2
     vector_interval: int = 1
     head_dim: int = 64

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.control.sequencer_params import SequencerParams
-from rtlm.hw.matmul.params import MAX_FIELD_BITS, MIN_FIELD_BITS, MatmulParams
+from rtlm.hw.matmul.params import MIN_FIELD_BITS, MatmulParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.vector.params import VectorParams
@@ -42,6 +42,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
         "address_bits": params.address_bits,
         "word_bytes": params.word_bytes,
     }
+    tables = any(format.table is not None for format in params.formats)
     return UnitParams(
         reader=ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus),
         writer=WriterParams(**bus),
@@ -57,6 +58,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             max_packet_rows=params.max_packet_rows,
             kv_heads=params.kv_heads,
             group=params.group,
+            formats=params.formats,
         ),
         matmul=MatmulParams(
             lanes=params.lanes,
@@ -66,7 +68,9 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             max_packet_rows=params.max_packet_rows,
             rows_per_multiplier=params.rows_per_multiplier,
             # Fields of 13 bits suit ECP5's multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
-            field_bits=MIN_FIELD_BITS + 1 if params.technology == "ecp5" else MAX_FIELD_BITS,
+            # A pair of 8 bits, which tables give, fits 26 bits with 14.
+            field_bits=MIN_FIELD_BITS + (1 if params.technology == "ecp5" else 2 if tables else 4),
+            formats=params.formats,
         ),
         attention=AttentionParams(
             head_dim=params.head_dim,

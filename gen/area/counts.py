@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from rtlm.gen.area.memories import TABLE_MUX, Memory
 
@@ -37,7 +38,7 @@ class KernelUse:
     interval: int = 1
     chain: float | None = None
     copies: int = 1
-    arguments: tuple[int | None, ...] = ()
+    arguments: tuple[Any, ...] = ()
     term: str = ""
 
     @property

@@ -5,17 +5,18 @@ from dataclasses import replace
 from rtlm.gen.area.counts import Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.kernels.matmul import BLOCK_SUM_BITS, HALF_BITS, ROW_SUM_BITS
+from rtlm.hw.formats.description import SUPER_SHIFT
+from rtlm.hw.formats.tiles import LANE_BITS
+from rtlm.hw.kernels.matmul import BLOCK_SUM_BITS, HALF_BITS, row_sum_bits
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.activations import BANKS
-from rtlm.hw.matmul.array import BYTE_BITS, NIBBLE_BITS, row_pair_arguments
+from rtlm.hw.matmul.array import BYTE_BITS, row_pair_arguments
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, MatmulParams
 from rtlm.hw.matmul.result_order import result_job_layout
 from rtlm.hw.matmul.unit import tile_layout
 
 SHIFT_LEVELS = 3
 """Four-to-one multiplexers behind each other in a shift by up to 63 places."""
-PRODUCT_BITS = NIBBLE_BITS + BYTE_BITS
 
 
 def matmul_counts(params: MatmulParams) -> Counts:
@@ -25,21 +26,30 @@ def matmul_counts(params: MatmulParams) -> Counts:
     ring = memory(rows // 2 * ACC_BITS, params.ring_entries)
     tile = tile_layout(params).size
     job = result_job_layout(columns).size
-    operands = NIBBLE_BITS * params.lanes + BYTE_BITS * params.positions * columns
-    pair = KernelUse(name="row_pair_sums", arguments=row_pair_arguments(params), term="array")
+    operands = params.element_bits * params.lanes + BYTE_BITS * params.positions * columns
+    pair = KernelUse(
+        name="row_pair_half_sums" if params.halved else "row_pair_sums",
+        arguments=row_pair_arguments(params),
+        term="array",
+    )
+    group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
+    if params.general:
+        arguments = (2, 1, params.element_bits, params.zeros, params.factored, params.halved)
+        group = replace(group, name="general_row_group", arguments=arguments)
+    side_luts, side_ffs = _side_words(params)
     return Counts(
         luts={
             "array": _adders(params),
             "accumulate": cells * _accumulate_tables(),
             "steps": selection(operands, params.word_cycles),
-            "scales": params.word_bits + selection(HALF_BITS * rows, 5) + HALF_BITS * rows,
+            "scales": params.word_bits + selection(HALF_BITS * rows, 5) + HALF_BITS * rows + side_luts,
             "results": selection(cells * ACC_BITS, 2) + selection(lanes * ACC_BITS, cells / lanes) + 32 * columns,
             "control": 1,
         },
         ffs={
             "array": operands,
             "accumulate": 0,
-            "scales": 2 * params.word_bits + tile,
+            "scales": 2 * params.word_bits + tile + side_ffs,
             "results": lanes * ACC_BITS + 4 * job + 2 * 32,
             "control": 1,
         },
@@ -47,7 +57,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
         kernels=(
             replace(pair, tag_bits=tile),
             replace(pair, copies=pairs - 1),
-            KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate"),
+            group,
             KernelUse(name="scaled_result", lanes=lanes, tag_bits=1),
         ),
         memories=(ring,) * 2 * columns,
@@ -58,7 +68,8 @@ def _adders(params: MatmulParams) -> float:
     """Return the tables of the trees of dot products."""
     shared = params.rows_per_multiplier == 2
     terms = params.lanes * params.columns // params.rows_per_multiplier
-    width = PRODUCT_BITS + (params.field_bits if shared else 0)
+    product_bits, most = params.element_bits + BYTE_BITS, row_sum_bits(params.element_bits)
+    width = product_bits + (params.field_distance if shared else 0)
     luts = 0
     before, after = params.tree_levels
     for _ in range(before):
@@ -66,12 +77,24 @@ def _adders(params: MatmulParams) -> float:
         luts += terms * width
     if shared:
         # Each packed sum becomes two; the high one takes the borrow of the low one.
-        width = min(ROW_SUM_BITS, PRODUCT_BITS + before)
+        width = min(most, product_bits + before)
         luts, terms = luts + terms * width, 2 * terms
     for _ in range(after):
-        width, terms = min(ROW_SUM_BITS, width + 1), terms // 2
+        width, terms = min(most, width + 1), terms // 2
         luts += terms * width
-    return float(luts + (params.word_cycles > 1) * terms * ROW_SUM_BITS)
+    return float(luts + (params.word_cycles > 1) * terms * most)
+
+
+def _side_words(params: MatmulParams) -> tuple[float, int]:
+    """Return tables and registers for factor words, plane words and tables of codes."""
+    luts, ffs = 0.0, 0
+    if params.factored:
+        luts += selection(LANE_BITS * params.rows, 1 << SUPER_SHIFT)
+        ffs += params.word_bits
+    if params.upper_bits:
+        luts += selection(params.rows * BLOCK, 5) + (params.upper_bits - 1) * params.rows * BLOCK
+        ffs += params.word_bits + params.upper_bits * params.rows * BLOCK
+    return luts + len(params.tables) * params.element_bits * params.rows * BLOCK, ffs
 
 
 def _accumulate_tables() -> int:

@@ -1,6 +1,6 @@
 """Registers and shift registers of a kernel's pipelines, from its schedule."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
@@ -15,9 +15,15 @@ from rtlm.hw.hls.phase import Phase, queue_words
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.report import RESULT_DEPTH
 from rtlm.hw.kernels.attention import key_dots
-from rtlm.hw.kernels.matmul import row_group, row_pair_sums
+from rtlm.hw.kernels.matmul import general_row_group, row_group, row_pair_half_sums, row_pair_sums
 
-MADE = {"row_pair_sums": row_pair_sums, "row_group": row_group, "key_dots": key_dots}
+MADE: dict[str, Callable[..., Kernel]] = {
+    "row_pair_sums": row_pair_sums,
+    "row_pair_half_sums": row_pair_half_sums,
+    "row_group": row_group,
+    "general_row_group": general_row_group,
+    "key_dots": key_dots,
+}
 """Functions that make a kernel of a size."""
 SHORTEST_SHIFT = 3
 """Stages in a row from which yosys makes a shift register of tables (``xilinx_srl -minlen 3``)."""

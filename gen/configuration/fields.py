@@ -193,6 +193,37 @@ class Choice(_Field):
 
 
 @dataclass(frozen=True)
+class Choices(_Field):
+    """Some of some names, each at most once; they come in the order of these.
+
+    Parameters
+    ----------
+    names
+        The valid names.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        """What is valid, in words."""
+        return f"a list of {', '.join(self.names)}, one or more, each at most once"
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the names, or raise."""
+        if not isinstance(value, list | tuple) or not value:
+            raise refuse(self.allowed, None)
+        if any(not isinstance(each, str) or each not in self.names for each in value) or len({*value}) < len(value):
+            raise refuse(self.allowed, None)
+        return tuple(name for name in self.names if name in value)
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value in JSON Schema."""
+        items = {"type": "string", "enum": list(self.names)}
+        return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
+
+
+@dataclass(frozen=True)
 class DramValue(_Field):
     """A parameter of a memory: an integer, a text, or a delay as ``{clocks: N, ns: "X"}``."""
 

@@ -5,9 +5,9 @@ import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from rtlm.gen.configuration.fields import Choice, DramValue, Real, Whole
+from rtlm.gen.configuration.fields import Choice, Choices, DramValue, Real, Whole
 from rtlm.hw.common.clock_gate import ClockGating
-from rtlm.hw.formats import BLOCK, TileShape
+from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.memory.axi import longest_burst
 from rtlm.hw.params import MAX_HEAD_DIM, MAX_VECTOR_INTERVAL, MIN_HEAD_DIM, AcceleratorParams
@@ -55,6 +55,10 @@ class MatmulConfig(Section):
     """Activation vectors that pass with each weight: batch, prefill tokens or guessed tokens."""
     rows_per_multiplier: Annotated[int, Whole(low=1, high=2)] = 2
     """4-bit weights that share a multiplier: 2 halves the multipliers, 1 saves the adders that part two products."""
+    formats: Annotated[tuple[str, ...], Choices(tuple(each.name.lower() for each in BlockFormat))] = tuple(
+        each.name.lower() for each in DEFAULT_FORMATS
+    )
+    """Weight formats that the gates read; those that are left out cost none."""
 
 
 class VectorConfig(Section):
@@ -152,6 +156,11 @@ class Configuration(Section):
         return self.clock_mhz / (1 - self.clock_margin)
 
     @property
+    def formats(self) -> tuple[BlockFormat, ...]:
+        """Block formats of the matrices."""
+        return tuple(BlockFormat[name.upper()] for name in self.matmul.formats)
+
+    @property
     def rows(self) -> int:
         """Nibble rows of the array."""
         return TileShape.of_lanes(self.matmul.lanes).rows
@@ -205,6 +214,7 @@ class Configuration(Section):
             lanes=self.matmul.lanes,
             columns=self.matmul.columns,
             rows_per_multiplier=self.matmul.rows_per_multiplier,
+            formats=self.formats,
             vector_lanes=self.vector.lanes,
             vector_interval=self.vector_interval,
             head_dim=self.attention.head_dim,
@@ -251,5 +261,7 @@ def config_hash(config: Configuration) -> str:
         del values["clock_margin"]
     if config.vector.interval == 1:
         del values["vector"]["interval"]
+    if config.formats == DEFAULT_FORMATS:
+        del values["matmul"]["formats"]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -24,7 +24,7 @@ DEFAULT_MODEL = "smollm2-135m"
 @config_option
 @set_option
 @click.option(
-    "--weights", default="q4_0", show_default=True, help="Block format of a model on paper: q4_0, q4_1, q8_0."
+    "--weights", default="q4_0", show_default=True, help="Block format of a model on paper: one of matmul.formats."
 )
 @click.option("--output-weights", default=None, help="Block format of its output projection; else that of the others.")
 @click.option(

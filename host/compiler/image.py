@@ -130,8 +130,9 @@ def _tiles(params: AcceleratorParams, matrix: Matrix, model: LlamaModel) -> Iter
     """Yield a matrix in tiles, some rows at a time; behind its last row that row is repeated."""
     tile, format, count = params.tile_shape, matrix.storage.format, len(matrix.sources)
     source_rows = model.matrix(matrix.sources[0], matrix.layer).shape[0]
-    # Whole runs of tiles that share a scale word, and whole rows of each source.
-    run = tile.tiles_per_scale_word(format) * tile.group_rows(format) * count
+    # Whole runs of tiles that share a word, and whole rows of each source; super-blocks divide a row.
+    run = max(run >> format.group_shift for run in tile.runs(format)) or 1
+    run *= tile.group_rows(format) * count
     step = -(-PIECE_WEIGHTS // matrix.columns // run) * run
     for first in range(0, matrix.rows, step):
         low = min(first // count, source_rows - 1)
@@ -152,11 +153,13 @@ def interleave(matrices: list[Blocks]) -> Blocks:
         return np.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])
 
     minima = [blocks.m for blocks in matrices if blocks.m is not None]
+    factors = [blocks.factors for blocks in matrices if blocks.factors is not None]
     return Blocks(
         format=matrices[0].format,
         u=alternate([blocks.u for blocks in matrices]),
         d=alternate([blocks.d for blocks in matrices]),
         m=alternate(minima) if minima else None,
+        factors=alternate(factors) if factors else None,
     )
 
 

@@ -9,7 +9,8 @@ from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.hw.common.markdown import table, wrapped
-from rtlm.hw.formats import BLOCK, BlockFormat
+from rtlm.hw.formats import BLOCK, BlockFormat, Factors
+from rtlm.hw.formats.tiles import QUARTERS
 from rtlm.hw.params import AcceleratorParams
 
 EXAMPLE_LAYERS = 2
@@ -66,6 +67,14 @@ def _header() -> str:
     )
 
 
+_FACTORS = {
+    Factors.NONE: "none",
+    Factors.SCALE_AND_MINIMUM: "6 bits each for scale and minimum, 4 of `d, m`",
+    Factors.HALVES: "int8 for each 16 weights",
+}
+"""What a factor word has for each row and tile."""
+
+
 def _tiles(params: AcceleratorParams) -> str:
     tile = params.tile_shape
     rows = [
@@ -73,13 +82,21 @@ def _tiles(params: AcceleratorParams) -> str:
             format.name,
             format.bits,
             tile.group_rows(format),
-            tile.tiles_per_scale_word(format),
-            f"`d{' , m' if format.has_minimum else ''}`".replace(" ,", ","),
-            f"{tile.words(format, 1024, 1024 // BLOCK) * tile.word_bytes * 8 / 1024**2:.3f}",
+            tile.tiles_per_scale_word(format) or "none",
+            f"`d{', m' if format.has_minimum else ''}`",
+            _FACTORS[format.factors],
+            QUARTERS // format.upper_bits if format.upper_bits else "none",
+            f"{format.block_bytes * 8 / format.block_weights:.4f}",
+            f"{tile.words(format, 1024, 1024 // BLOCK) * tile.word_bytes * 8 / 1024**2:.4f}",
+            f"{1e6 * tile.words(format, 1024, 1024 // BLOCK) / 1024**2:,.0f}",
         )
         for format in BlockFormat
     ]
-    head = ("format", "bits", "rows of a tile", "tiles for a scale word", "scales", "bits a weight, 1024 x 1024")
+    head = (
+        *("format", "bits", "rows of a tile", "tiles for a scale word", "scales"),
+        *("factors in a word for 8 tiles", "tiles for a plane word", "bits a weight in the file"),
+        *("in memory, 1024 x 1024", "words for 10^6 weights"),
+    )
     return (
         "## Matrices\n\n"
         f"A matrix is cut into tiles of some rows x one block of {BLOCK} inputs; a tile is a word of "
@@ -91,7 +108,17 @@ def _tiles(params: AcceleratorParams) -> str:
         "(fewer at the end) lies a scale word: for each tile of the run, for each of its rows, the fp16 scale `d`, "
         "then the minimum `m` where the format has one. Scales shared by 2, 4 or 8 blocks (`group_shift` 1 to 3) stand "
         "once for each such group of tiles, so that a scale word serves as many times more tiles.\n\n"
+        "Formats with super-blocks of 8 blocks have a factor word before each run of 8 tiles: for each row 8 lanes of "
+        "16 bits, one for each tile. In Q4_K and Q5_K a lane has the 6 bits of the block's scale, then the 6 bits of "
+        "its minimum, then 4 of the 32 bits of the super-block's own `d` and `m`, the lowest in the first lane; there "
+        "is no scale word. In Q6_K it has an int8 for the first and one for the last 16 weights. Formats of 5 and 6 "
+        "bits have a plane word before each run of 4 and 2 tiles, with the bits above the nibbles: a quarter of the "
+        "word has a bit for each weight of a tile, row by row. With 6 bits the first two quarters are the fifth bits "
+        "of both tiles, the last two the sixth. Where words of several kinds stand together, scales come first and "
+        "planes last. Nothing is widened: a large matrix takes the bytes that it has in the file.\n\n"
         f"{table(head, rows)}\n"
+        f"An array that takes a word a cycle ({tile.rows * BLOCK} lanes here) needs a cycle for each word of the last "
+        "column, so that every format is read at the full rate of the memory.\n\n"
         "Rows of gate and up alternate in one matrix: gate 0, up 0, gate 1, up 1 ... Where the vector lanes do not "
         "divide the vocabulary, the output matrix repeats its last row until they do: such rows never win the "
         "arg-max.\n"

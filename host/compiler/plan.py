@@ -200,6 +200,23 @@ def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None
         )
 
 
+def check_formats(params: AcceleratorParams, shape: ModelShape) -> None:
+    """Refuse a model with matrices in formats that the accelerator's gates do not read.
+
+    Raises
+    ------
+    ModelError
+        Naming them.
+    """
+    used = {shape.output_storage.format, *(each.format for layer in shape.layer_storage for each in layer.values())}
+    if foreign := sorted(used - set(params.formats)):
+        raise ModelError(
+            f"the model has matrices in {', '.join(each.name for each in foreign)}, which the gates of configuration "
+            f"{params.name} do not read; matmul.formats = [{', '.join(each.name.lower() for each in sorted(used))}] "
+            "makes gates for this model"
+        )
+
+
 def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> Plan:
     """Plan a step.
 
@@ -218,6 +235,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         If the model does not fit the accelerator.
     """
     check_fit(params, shape)
+    check_formats(params, shape)
     if not 1 <= context <= params.context_limit:
         raise ModelError(
             f"the context must have 1 to {params.context_limit} positions in configuration {params.name}, got {context}"

@@ -17,7 +17,7 @@ from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.hls import BF16, to_bits
 from rtlm.hw.kernels.matmul import TERM_BIAS, half_parts, scale_parts
 from rtlm.hw.kernels.scale import ACC_BITS
-from rtlm.hw.matmul.model import accumulate
+from rtlm.hw.matmul.model import Term, accumulate, terms
 
 CHUNK = 1 << 17
 """Block sums evaluated at once, so that the temporaries stay in the processor's cache."""
@@ -120,20 +120,20 @@ class PreparedMatrix:
     """
 
     def __init__(self, blocks: Blocks):
-        def scale(bits: NDArray[np.uint16]) -> NDArray[np.float64]:
-            significand, exponent = half_parts.model(bits.T.astype(np.int64))
+        def scale(term: Term) -> NDArray[np.float64]:
+            significand, exponent = half_parts.model(term.scales.T.astype(np.int64))
+            if term.factors is not None:
+                significand = significand * term.factors.T
             return np.ldexp(significand.astype(np.float64), exponent)
 
         self.rows = blocks.rows
         self._blocks = blocks
-        self._codes = np.ascontiguousarray(blocks.u.transpose(1, 0, 2), dtype=np.float32)
-        self._codes -= np.float32(blocks.format.zero)
-        self._d = scale(blocks.d)
-        self._m = None if blocks.m is None else scale(blocks.m)
-        largest = BLOCK * 127 * max(blocks.format.zero, (1 << blocks.format.bits) - 1 - blocks.format.zero)
-        self._bound = np.abs(self._d).max(axis=1) * largest
-        if self._m is not None:
-            self._bound += np.abs(self._m).max(axis=1) * (BLOCK * 127)
+        codes = np.ascontiguousarray(blocks.u.transpose(1, 0, 2), dtype=np.float32)
+        codes -= np.float32(blocks.format.zero)
+        self._terms = [(term, codes[..., term.weights] if term.codes else None, scale(term)) for term in terms(blocks)]
+        self._bound = np.zeros(blocks.k_blocks)
+        for term, _, scales in self._terms:
+            self._bound += np.abs(scales).max(axis=1) * (BLOCK * 127 * (blocks.format.largest if term.codes else 1))
 
     def accumulate(self, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
         """Multiply with activations (vectors, blocks, 32) and their BF16 scales; gives (vectors, rows)."""
@@ -142,7 +142,7 @@ class PreparedMatrix:
         if self._bound @ s.max(axis=1) >= 2.0 ** (ACC_BITS - 1) - len(s):
             return accumulate(self._blocks, a, scale)
         vectors = np.ascontiguousarray(a.transpose(1, 2, 0), dtype=np.float32)
-        total = a.sum(axis=-1, dtype=np.int64).T * s
+        total = vectors.sum(axis=1, dtype=np.float64) * s
         k_blocks, count = s.shape
         rows = max(1, min(self.rows, CHUNK // count))
         group = max(1, min(k_blocks, CHUNK // (rows * count)))
@@ -151,16 +151,15 @@ class PreparedMatrix:
             part = slice(row, row + rows)
             for block in range(0, k_blocks, group):
                 run = slice(block, block + group)
-                term = np.matmul(self._codes[run, part], vectors[run]) * self._d[run, part, None]
-                term *= s[run, None, :]
-                term += 0.5
-                np.floor(term, out=term)
-                out[part] += term.sum(axis=0) if group > 1 else term[0]
-                if self._m is not None:
-                    np.multiply(self._m[run, part, None], total[run, None, :], out=term)
-                    term += 0.5
-                    np.floor(term, out=term)
-                    out[part] += term.sum(axis=0) if group > 1 else term[0]
+                for term, codes, scales in self._terms:
+                    if codes is None:
+                        added = scales[run, part, None] * total[run, None, :]
+                    else:
+                        added = np.matmul(codes[run, part], vectors[run, term.weights]) * scales[run, part, None]
+                        added *= s[run, None, :]
+                    added += 0.5
+                    np.floor(added, out=added)
+                    out[part] += added.sum(axis=0) if group > 1 else added[0]
         return out.T.astype(np.int64)
 
 

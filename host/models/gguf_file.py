@@ -17,13 +17,13 @@ from typing import Any, Self
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGMLQuantizationType, GGUFValueType, Keys
 from rtlm.host.errors import ModelError
+from rtlm.hw.formats import BlockFormat
 
 SUPPORTED_TYPES = (
     GGMLQuantizationType.F32,
     GGMLQuantizationType.F16,
-    GGMLQuantizationType.Q8_0,
-    GGMLQuantizationType.Q4_0,
-    GGMLQuantizationType.Q4_1,
+    GGMLQuantizationType.BF16,
+    *(GGMLQuantizationType[each.name] for each in BlockFormat),
 )
 """The tensor types that are read; any other is refused when the file is opened."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Self
 
+import ml_dtypes
 import numpy as np
 from gguf import GGMLQuantizationType, Keys
 from numpy.typing import NDArray
@@ -17,7 +18,11 @@ from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks
 LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 LAYER_NORMS = ("attn_norm", "ffn_norm")
 
-FLOAT_DTYPES = {GGMLQuantizationType.F32: "<f4", GGMLQuantizationType.F16: "<f2"}
+FLOAT_DTYPES: dict[GGMLQuantizationType, np.dtype] = {
+    GGMLQuantizationType.F32: np.dtype("<f4"),
+    GGMLQuantizationType.F16: np.dtype("<f2"),
+    GGMLQuantizationType.BF16: np.dtype(ml_dtypes.bfloat16),
+}
 """Tensor types without blocks: norms, and matrices that are quantised to Q8_0 when they are packed."""
 
 FEATURES = {
@@ -177,7 +182,7 @@ class LlamaModel:
     def vector(self, name: str, layer: int | None = None) -> np.ndarray:
         """Return the weights of a norm (named as for :meth:`norm`) as the file has them, in float32.
 
-        What the file holds as F16 is widened, which is exact.
+        What the file holds as F16 or BF16 is widened, which is exact.
         """
         tensor = self.file.tensors[self.tensor_name(name, layer)]
         return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
@@ -197,7 +202,7 @@ class LlamaModel:
         return self.rms_eps / self.scalars.residual**2
 
     def float_matrix(self, name: str, layer: int | None = None, rows: slice = ALL_ROWS) -> np.ndarray:
-        """Return a matrix (named as for :meth:`matrix`), or some rows, that the file holds as F32 or F16, as float32.
+        """Return a matrix (named as for :meth:`matrix`), or some rows, that the file holds as floats, as float32.
 
         Raises
         ------
@@ -263,7 +268,7 @@ class LlamaModel:
             if tensor.shape != shape:
                 raise ModelError(f"the tensor {name} must have the shape {shape}, got {tensor.shape}")
             if len(shape) == 1 and tensor.type not in FLOAT_DTYPES:
-                raise ModelError(f"the tensor {name} must be F32 or F16, got {tensor.type.name}")
+                raise ModelError(f"the tensor {name} must be F32, F16 or BF16, got {tensor.type.name}")
         if unknown := self.file.tensors.keys() - expected.keys() - {FACTORS}:
             name = min(unknown)
             feature = next((phrase for ending, phrase in FEATURES.items() if name.endswith(ending)), "")

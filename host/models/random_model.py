@@ -13,6 +13,7 @@ from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.rotary import FACTORS
+from rtlm.hw.formats import BlockFormat
 
 _KINDS = {
     str: GGUFValueType.STRING,
@@ -122,7 +123,7 @@ def write_random_model(
 
     def add(name: str, weights: np.ndarray, kind: GGMLQuantizationType) -> None:
         kind = types.pop(name, kind)
-        writer.add_tensor(name, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+        writer.add_tensor(name, _quantised(weights, kind), raw_dtype=kind)
 
     def matrix(name: str, rows: int, columns: int, kind: GGMLQuantizationType, layer: int | None = None) -> None:
         weights = random.standard_normal((rows, columns), np.float32) * np.float32(columns**-0.5)
@@ -159,6 +160,32 @@ def write_random_model(
     writer.write_tensors_to_file()
     writer.close()
     return Path(path)
+
+
+def _quantised(weights: np.ndarray, kind: GGMLQuantizationType) -> np.ndarray:
+    """Return weights as bytes of a file.
+
+    Some formats, those with super-blocks among them, have no quantiser: what they get are random codes and factors,
+    drawn from the weights' own bits, with scales for which the weights have the same standard deviation, and minima for
+    which their mean is about 0.
+    """
+    try:
+        return gguf.quants.quantize(weights, kind)
+    except NotImplementedError:
+        format = BlockFormat[kind.name]
+    seed = np.frombuffer(weights.tobytes(), np.uint32)[:4]
+    blocks = weights.size // format.block_weights
+    raw = np.random.default_rng(seed).integers(0, 256, (blocks, format.block_bytes), dtype=np.uint8)
+
+    def set_scales(*values: float) -> None:
+        for at, value in zip(format.description.scales_at, values, strict=False):
+            raw[:, at : at + 2] = np.array([value], "<f2").view(np.uint8)
+
+    middle = ((1 << format.bits) - 1) / 2
+    set_scales(1, middle)
+    scale = weights.std() / gguf.quants.dequantize(raw, kind).std()
+    set_scales(scale, scale * middle)
+    return raw.reshape(len(weights), -1)
 
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")

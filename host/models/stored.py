@@ -1,7 +1,7 @@
 """A model's matrices as they lie in the accelerator's memory: which format, and the blocks themselves.
 
 Matrices keep the blocks that they have in the file. Float matrices become Q8_0, and the embedding, of which the
-accelerator reads single rows, becomes Q8_0 where its own format has minima.
+accelerator reads single rows, becomes Q8_0 where its own format has minima or super-blocks.
 """
 
 from collections.abc import Mapping
@@ -24,17 +24,23 @@ class Storage:
     format
         Its block format.
     group_shift
-        log2 of the neighbouring blocks that share a scale.
+        log2 of the neighbouring blocks that share a scale, at least that of the format's super-blocks.
     """
 
     format: BlockFormat
     group_shift: int = 0
 
+    def __post_init__(self) -> None:
+        """Count super-blocks as groups."""
+        object.__setattr__(self, "group_shift", max(self.group_shift, self.format.group_shift))
+
     def size(self, rows: int, columns: int) -> int:
         """Return the bytes of a matrix, with nothing stored twice and no padding."""
         blocks = rows * columns // BLOCK
-        codes = self.format.block_bytes - self.format.scale_bytes
-        return blocks * codes + (blocks >> self.group_shift) * self.format.scale_bytes
+        size = rows * columns // self.format.block_weights * self.format.block_bytes
+        if self.format.group_shift:
+            return size
+        return size - (blocks - (blocks >> self.group_shift)) * self.format.scale_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +119,8 @@ def matrix_storage(model: LlamaModel, name: str, layer: int | None = None) -> St
     if tensor.type in FLOAT_DTYPES:
         return Storage(format=BlockFormat.Q8_0)
     format = BlockFormat[tensor.type.name]
+    if format.group_shift:
+        return Storage(format=format)
     blocks = tensor.data.reshape(tensor.shape[0], -1, format.block_bytes)
     return Storage(format=format, group_shift=find_group_shift(blocks[..., : format.scale_bytes]))
 
@@ -125,7 +133,7 @@ def matrix_blocks(model: LlamaModel, name: str, layer: int | None = None, rows: 
 
 
 def embedding_blocks(model: LlamaModel, rows: slice = ALL_ROWS) -> Blocks:
-    """Return the embedding, or some rows, as symmetric blocks (Q8_0 or Q4_0); other formats are quantised to Q8_0.
+    """Return the embedding, or some rows, as blocks with a scale each; other formats are quantised to Q8_0.
 
     A factor of the embedding multiplies the blocks' scales, which rounds them to fp16 once more.
 
@@ -140,7 +148,7 @@ def embedding_blocks(model: LlamaModel, rows: slice = ALL_ROWS) -> Blocks:
         values = model.float_matrix("token_embd", rows=rows)
     else:
         blocks = model.blocks("token_embd", rows=rows)
-        if not blocks.format.has_minimum:
+        if not blocks.format.has_minimum and blocks.factors is None:
             return blocks if factor == 1 else _scaled(blocks, factor, name)
         with np.errstate(invalid="ignore"):  # Infinite scales: refused below.
             values = blocks.dequantise()

@@ -7,14 +7,20 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Shape, unsigned
+from amaranth.hdl import Cat, Shape, Value, unsigned
 from amaranth.lib import data, enum
 from numpy.typing import NDArray
 from rtlm.hw.common.markdown import table
-from rtlm.hw.formats import BlockFormat
+from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.vector.epilogue import Epilogue
 
 INSTRUCTION_BYTES = 32
+
+FORMAT_BITS = 2
+"""Bits of a format's code that all accelerators have; the others are a field of their own."""
+
+EXTENSION = "extension"
+"""That field."""
 
 
 class Opcode(enum.Enum, shape=unsigned(4)):
@@ -71,7 +77,14 @@ class Field:
 FIELDS = (
     Field(name="opcode", start=0, shape=Opcode, doc="what to do"),
     Field(name="epilogue", start=4, shape=Epilogue, doc="what the vector engine does with the values"),
-    Field(name="format", start=8, shape=unsigned(2), doc="MATMUL: weight format (0 Q4_0, 1 Q4_1, 2 Q8_0)"),
+    Field(
+        name="format",
+        start=8,
+        shape=unsigned(2),
+        doc="MATMUL: weight format ("
+        + ", ".join(f"{each.value} {each.name}" for each in DEFAULT_FORMATS)
+        + "; 3: others)",
+    ),
     Field(name="bank", start=10, shape=unsigned(1), doc="MATMUL: activation bank that is read"),
     Field(name="store", start=11, shape=unsigned(1), doc="LOGITS: honour CONTROL.store_logits"),
     Field(name="logits", start=12, shape=unsigned(1), doc="skipped when CONTROL.no_logits is set"),
@@ -91,6 +104,14 @@ FIELDS = (
     Field(name="kv_heads", start=100, shape=unsigned(8), doc="ATTENTION: KV heads"),
     Field(name="group", start=108, shape=unsigned(4), doc="ATTENTION: query heads for each KV head"),
     Field(
+        name=EXTENSION,
+        start=112,
+        shape=unsigned(4),
+        doc="MATMUL: which of the other formats ("
+        + ", ".join(f"{each.value >> FORMAT_BITS} {each.name}" for each in BlockFormat if each not in DEFAULT_FORMATS)
+        + "), of accelerators that have them",
+    ),
+    Field(
         name="address", start=128, shape=unsigned(32), doc="first beat; ATTENTION: the layer's beats within a KV slot"
     ),
     Field(
@@ -104,8 +125,18 @@ FIELDS = (
     Field(name="imm1", start=224, shape=unsigned(32), doc="RESIDUAL: F32 epsilon"),
 )
 
-INSTRUCTION = data.FlexibleLayout(8 * INSTRUCTION_BYTES, {f.name: data.Field(f.shape, f.start) for f in FIELDS})
-"""The instruction word as an Amaranth layout."""
+INSTRUCTION = data.FlexibleLayout(
+    8 * INSTRUCTION_BYTES, {f.name: data.Field(f.shape, f.start) for f in FIELDS if f.name != EXTENSION}
+)
+"""The instruction word as an Amaranth layout; `format_code` looks at the format's other bits."""
+
+FORMAT_FIELDS = tuple(field for field in FIELDS if field.name in ("format", EXTENSION))
+"""Fields of the format's code, the lowest bits first."""
+
+
+def format_code(word: data.View) -> Value:
+    """Return the format's code in an instruction in gates."""
+    return Cat(word.as_value()[field.start : field.start + field.width] for field in FORMAT_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +173,10 @@ class Instruction:
             If a value does not fit its field.
         """
         word = 0
+        values = {name: int(getattr(value, "value", value)) for name, value in vars(self).items()}
+        values[EXTENSION], values["format"] = self.format >> FORMAT_BITS, self.format & (1 << FORMAT_BITS) - 1
         for field in FIELDS:
-            value = getattr(self, field.name)
-            value = int(getattr(value, "value", value))
+            value = values[field.name]
             if not 0 <= value < 1 << field.width:
                 raise ValueError(f"{field.name} = {value} does not fit the instruction's {field.width} bits")
             word |= value << field.start
@@ -170,6 +202,7 @@ class Instruction:
             "operator": Operator,
         }
         values = {f.name: (word >> f.start) & ((1 << f.width) - 1) for f in FIELDS}
+        values["format"] |= values.pop(EXTENSION) << FORMAT_BITS
         instruction = cls(**{name: kinds.get(name, int)(value) for name, value in values.items()})
         if instruction.opcode is Opcode.ILLEGAL:
             raise ValueError("opcode 0 is illegal")

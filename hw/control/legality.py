@@ -13,8 +13,8 @@ from typing import Any
 
 from rtlm.hw.common.markdown import table
 from rtlm.hw.control.errors import Error
-from rtlm.hw.control.isa import Instruction, Opcode
-from rtlm.hw.formats import BlockFormat
+from rtlm.hw.control.isa import Instruction, Opcode, format_code
+from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.vector.epilogue import Epilogue
 
 
@@ -32,6 +32,8 @@ class InstructionLimits:
         Rows of the largest result packet.
     kv_heads, group
         Largest number of KV heads, and of query heads for each of them.
+    formats
+        Weight formats of the matrix unit.
     """
 
     vector_lanes: int
@@ -39,6 +41,7 @@ class InstructionLimits:
     max_packet_rows: int
     kv_heads: int
     group: int
+    formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,7 @@ MATMUL_EPILOGUES = (
 )
 
 
-def _none_of(field: Any, allowed: tuple[Epilogue, ...]) -> Any:
+def _none_of(field: Any, allowed: Sequence[Any]) -> Any:
     broken = field != allowed[0]
     for epilogue in allowed[1:]:
         broken &= field != epilogue
@@ -82,6 +85,14 @@ def _none_of(field: Any, allowed: tuple[Epilogue, ...]) -> Any:
 
 def _outside(field: Any, largest: int) -> Any:
     return (field == 0) | (field > largest)
+
+
+def _unknown_format(instruction: Any, limits: InstructionLimits) -> Any:
+    if limits.formats == DEFAULT_FORMATS:
+        return instruction.format > max(DEFAULT_FORMATS).value
+    if isinstance(instruction, Instruction):
+        return instruction.format not in limits.formats
+    return _none_of(format_code(instruction), [format.value for format in limits.formats])
 
 
 RULES = (
@@ -113,8 +124,8 @@ RULES = (
     ),
     Rule(
         opcodes=(Opcode.MATMUL,),
-        doc="`format` is that of a weight format",
-        broken=lambda i, n: i.format > max(BlockFormat).value,
+        doc="`format` and `extension` are those of a weight format that the accelerator has",
+        broken=_unknown_format,
     ),
     Rule(
         opcodes=(Opcode.MATMUL,),

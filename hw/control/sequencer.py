@@ -7,12 +7,12 @@ from rtlm.hw.attention.params import ATTENTION_COMMAND
 from rtlm.hw.attention.unit import AttentionPhase
 from rtlm.hw.common.layouts import ADDRESS_BITS, segment_layout
 from rtlm.hw.control.attention_walk import AttentionWalk
-from rtlm.hw.control.isa import INSTRUCTION, Index, Opcode, Operator
+from rtlm.hw.control.isa import FORMAT_BITS, INSTRUCTION, Index, Opcode, Operator, format_code
 from rtlm.hw.control.legality import RULES
 from rtlm.hw.control.program_fetch import ProgramFetch
 from rtlm.hw.control.router import Destination, WordRouter
 from rtlm.hw.control.sequencer_params import SequencerParams
-from rtlm.hw.matmul.unit import MATMUL_COMMAND
+from rtlm.hw.matmul.unit import matmul_command
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
 
@@ -83,7 +83,7 @@ class Sequencer(wiring.Component):
                 "o_matmul_words": Out(stream.Signature(word)),
                 "o_attention_words": Out(stream.Signature(word)),
                 "o_vector_words": Out(stream.Signature(word)),
-                "o_matmul": Out(stream.Signature(MATMUL_COMMAND)),
+                "o_matmul": Out(stream.Signature(matmul_command(params.formats))),
                 "o_vector": Out(stream.Signature(VECTOR_COMMAND)),
                 "o_attention": Out(stream.Signature(ATTENTION_COMMAND)),
                 "clear_banks": Out(2),
@@ -266,7 +266,8 @@ class Sequencer(wiring.Component):
             self.o_matmul.valid.eq(to_matmul & ~sent_unit),
             self.o_attention.valid.eq(to_attention & ~sent_unit),
             self.o_vector.valid.eq(to_vector & ~sent_vector),
-            matmul.format.eq(head.format),
+            # Other formats have a longer code.
+            matmul.format.eq(head.format if len(matmul.format) == FORMAT_BITS else format_code(head)),
             matmul.group_shift.eq(head.group_shift),
             matmul.k_blocks.eq(head.k_blocks),
             matmul.rows.eq(head.rows),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.legality import InstructionLimits
+from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.params import check_head_dim
 
 
@@ -23,7 +24,7 @@ class SequencerParams:
         Values in a head, see `check_head_dim`.
     scale_words, row_words
         Words of a KV head's scale region, and of its key and of its value region.
-    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group
+    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats
         What instructions must keep to, see `InstructionLimits`.
     """
 
@@ -38,9 +39,11 @@ class SequencerParams:
     max_packet_rows: int
     kv_heads: int
     group: int
+    formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
 
     def __post_init__(self) -> None:
-        """Validate."""
+        """Validate; codes, as JSON has formats, become formats."""
+        object.__setattr__(self, "formats", tuple(map(BlockFormat, self.formats)))
         if self.word_bytes < INSTRUCTION_BYTES:
             raise ValueError(f"a word of {self.word_bytes} bytes holds no instruction of {INSTRUCTION_BYTES} bytes")
         check_head_dim(self.head_dim)
@@ -54,6 +57,7 @@ class SequencerParams:
             max_packet_rows=self.max_packet_rows,
             kv_heads=self.kv_heads,
             group=self.group,
+            formats=self.formats,
         )
 
     @property

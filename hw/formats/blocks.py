@@ -1,19 +1,26 @@
 """Weight blocks: 32 weights that share a scale and, in some formats, a minimum.
 
-The layouts are those of ggml (``ggml-common.h``: ``block_q4_0``, ``block_q4_1``, ``block_q8_0``). A weight is
+The layouts are those of ggml (``ggml-common.h``), each described in a file of its own (`Description`). A weight is
 ``d * (u - zero) + m`` with an unsigned integer ``u``; see docs/numerics.md. Weights with a scale for each group of 64,
-128 or 256 (AWQ, arXiv:2306.00978; GPTQ, arXiv:2210.17323) are blocks of which 2, 4 or 8 have the same scale.
+128 or 256 (AWQ, arXiv:2306.00978; GPTQ, arXiv:2210.17323) are blocks of which 2, 4 or 8 have the same scale. So are
+super-blocks of 256 weights, in which integers multiply the scale (and minimum) of each block.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.checks import check_range
-
-BLOCK = 32
-"""Weights in a block, and activations that share a scale."""
+from rtlm.hw.formats.description import BLOCK, NIBBLE_BITS, SUPER_SHIFT, Description, Factors
+from rtlm.hw.formats.iq4_nl import IQ4_NL
+from rtlm.hw.formats.q4_0 import Q4_0
+from rtlm.hw.formats.q4_1 import Q4_1
+from rtlm.hw.formats.q4_k import Q4_K
+from rtlm.hw.formats.q5 import Q5_0, Q5_1
+from rtlm.hw.formats.q5_k import Q5_K
+from rtlm.hw.formats.q6_k import Q6_K
+from rtlm.hw.formats.q8_0 import Q8_0
 
 MAX_GROUP_SHIFT = 3
 """log2 of the blocks that share a scale at most: groups of 256 weights."""
@@ -54,36 +61,96 @@ def find_group_shift(scales: NDArray) -> int:
 
 
 class BlockFormat(IntEnum):
-    """Weight formats the matrix unit reads; the value is the format's code in an instruction."""
+    """Weight formats that a matrix unit can read; the value is the format's code in an instruction."""
 
-    Q4_0 = 0
-    Q4_1 = 1
-    Q8_0 = 2
+    Q4_0 = Q4_0.code
+    Q4_1 = Q4_1.code
+    Q8_0 = Q8_0.code
+    Q5_0 = Q5_0.code
+    Q5_1 = Q5_1.code
+    Q4_K = Q4_K.code
+    Q5_K = Q5_K.code
+    Q6_K = Q6_K.code
+    IQ4_NL = IQ4_NL.code
+
+    @property
+    def description(self) -> Description:
+        """What the format is."""
+        return DESCRIPTIONS[self]
 
     @property
     def bits(self) -> int:
         """Bits of one weight, without scales."""
-        return 8 if self is BlockFormat.Q8_0 else 4
+        return self.description.bits
+
+    @property
+    def upper_bits(self) -> int:
+        """Bits of one weight above its nibble that lie in words of their own."""
+        return self.bits - NIBBLE_BITS if self.bits < 2 * NIBBLE_BITS else 0
+
+    @property
+    def table(self) -> tuple[int, ...] | None:
+        """What the codes in memory stand for; None where they are themselves."""
+        return self.description.table
+
+    @property
+    def largest(self) -> int:
+        """The largest magnitude of a code, from its zero."""
+        codes = range(1 << self.bits) if self.table is None else self.table
+        return max(self.zero - min(codes), max(codes) - self.zero)
 
     @property
     def zero(self) -> int:
         """The unsigned code that stands for zero."""
-        return {BlockFormat.Q4_0: 8, BlockFormat.Q4_1: 0, BlockFormat.Q8_0: 128}[self]
+        return self.description.zero
 
     @property
     def has_minimum(self) -> bool:
         """Whether each block carries a minimum beside its scale."""
-        return self is BlockFormat.Q4_1
+        return len(self.description.scales_at) > 1
+
+    @property
+    def factors(self) -> Factors:
+        """What the scales of a super-block are multiplied with."""
+        return self.description.factors
+
+    @property
+    def group_shift(self) -> int:
+        """log2 of the blocks that share a scale in any matrix: those of a super-block, or 1 block."""
+        return 0 if self.factors is Factors.NONE else SUPER_SHIFT
 
     @property
     def scale_bytes(self) -> int:
-        """Bytes of scale (and minimum) for one block."""
+        """Bytes of scale (and minimum) in scale words for one block, or for the blocks that share them."""
+        if self.factors is Factors.SCALE_AND_MINIMUM:
+            return 0  # They are among the factors.
         return 4 if self.has_minimum else 2
+
+    @property
+    def block_weights(self) -> int:
+        """Weights of one block in a GGUF file."""
+        return self.description.file_weights
 
     @property
     def block_bytes(self) -> int:
         """Bytes of one block in a GGUF file."""
-        return self.scale_bytes + BLOCK * self.bits // 8
+        return self.description.file_bytes
+
+
+DESCRIPTIONS = {
+    BlockFormat.Q4_0: Q4_0,
+    BlockFormat.Q4_1: Q4_1,
+    BlockFormat.Q8_0: Q8_0,
+    BlockFormat.Q5_0: Q5_0,
+    BlockFormat.Q5_1: Q5_1,
+    BlockFormat.Q4_K: Q4_K,
+    BlockFormat.Q5_K: Q5_K,
+    BlockFormat.Q6_K: Q6_K,
+    BlockFormat.IQ4_NL: IQ4_NL,
+}
+
+DEFAULT_FORMATS = (BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0)
+"""Formats of gates for which no others are asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +167,16 @@ class Blocks:
         Scales as fp16 bit patterns, uint16, shape (rows, blocks).
     m
         Minima as fp16 bit patterns, uint16, shape (rows, blocks); None where the format has none.
+    factors
+        What scales and minima are multiplied with (`Factors`), int8, shape (rows, blocks, 2); None where the format has
+        no super-blocks.
     """
 
     format: BlockFormat
     u: NDArray[np.uint8]
     d: NDArray[np.uint16]
     m: NDArray[np.uint16] | None
+    factors: NDArray[np.int8] | None = None
 
     @property
     def rows(self) -> int:
@@ -180,25 +251,31 @@ class Blocks:
         Raises
         ------
         ValueError
-            If the row length is no multiple of 32 or the byte count does not fit the shape.
+            If the row length is no multiple of the file's blocks or the byte count does not fit the shape.
         """
-        if columns % BLOCK:
-            raise ValueError(f"a row of {columns} weights does not divide into blocks of {BLOCK}")
-        k_blocks = columns // BLOCK
-        if data.size != rows * k_blocks * format.block_bytes:
+        size = format.block_weights
+        if columns % size:
+            raise ValueError(f"a row of {columns} weights does not divide into blocks of {size}")
+        in_row = columns // size
+        if data.size != rows * in_row * format.block_bytes:
             raise ValueError(
                 f"{data.size} bytes given for a {rows} x {columns} {format.name} matrix, "
-                f"which takes {rows * k_blocks * format.block_bytes}"
+                f"which takes {rows * in_row * format.block_bytes}"
             )
-        raw = data.reshape(rows, k_blocks, format.block_bytes)
-        scales = np.ascontiguousarray(raw[..., : format.scale_bytes]).view("<u2")
-        codes = raw[..., format.scale_bytes :]
-        u = np.concatenate([codes & 15, codes >> 4], axis=-1) if format.bits == 4 else codes ^ 0x80
+        raw = data.reshape(rows * in_row, format.block_bytes)
+        codes = format.description.unpack(raw)
+
+        def scales(place: int) -> NDArray[np.uint16]:
+            at = format.description.scales_at[place]
+            halves = np.ascontiguousarray(raw[:, at : at + 2]).view("<u2")
+            return np.repeat(halves, size // BLOCK, axis=1).reshape(rows, -1)
+
         return cls(
             format=format,
-            u=np.ascontiguousarray(u),
-            d=scales[..., 0].copy(),
-            m=scales[..., 1].copy() if format.has_minimum else None,
+            u=np.ascontiguousarray(codes.u).reshape(rows, -1, BLOCK),
+            d=scales(0),
+            m=scales(1) if format.has_minimum else None,
+            factors=None if codes.factors is None else codes.factors.reshape(rows, -1, 2),
         )
 
     @classmethod
@@ -223,12 +300,28 @@ class Blocks:
 
     def dequantise(self) -> NDArray[np.float32]:
         """Return the weights as float32, shape (rows, 32 * blocks)."""
+
+        def scale(halves: NDArray[np.uint16], factors: NDArray[np.int8] | None) -> NDArray[np.float32]:
+            values = halves.view(np.float16).astype(np.float32)
+            return values if factors is None else values * factors.astype(np.float32)
+
         values = (self.u.astype(np.int16) - self.format.zero).astype(np.float32)
-        values *= self.d.view(np.float16).astype(np.float32)[..., None]
+        first, second = (None, None) if self.factors is None else (self.factors[..., 0], self.factors[..., 1])
+        if self.format.factors is Factors.HALVES:
+            values[..., : BLOCK // 2] *= scale(self.d, first)[..., None]
+            values[..., BLOCK // 2 :] *= scale(self.d, second)[..., None]
+        else:
+            values *= scale(self.d, first)[..., None]
         if self.m is not None:
-            values += self.m.view(np.float16).astype(np.float32)[..., None]
+            values += scale(self.m, second)[..., None]
         return values.reshape(self.rows, -1)
 
     def select(self, rows: NDArray[np.intp]) -> "Blocks":
         """Return a matrix made of the named rows, in that order."""
-        return Blocks(format=self.format, u=self.u[rows], d=self.d[rows], m=None if self.m is None else self.m[rows])
+        return replace(
+            self,
+            u=self.u[rows],
+            d=self.d[rows],
+            m=None if self.m is None else self.m[rows],
+            factors=None if self.factors is None else self.factors[rows],
+        )

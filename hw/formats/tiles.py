@@ -9,6 +9,14 @@ those tiles: tile by tile, in a tile row by row, ``d`` then ``m``, little-endian
 Scales may be shared by groups of ``32 << group_shift`` weights along k, as AWQ and GPTQ have them. A scale word then
 serves ``1 << group_shift`` times as many tiles. A group never straddles rows: the blocks in a row are a multiple of
 ``1 << group_shift``.
+
+Two more kinds of word stand before the tiles that they serve, behind a scale word:
+
+* a factor word, of formats with super-blocks, for 8 tiles: for each row 8 lanes of 16 bits, one for each tile. With
+  `Factors.HALVES` a lane is two int8. With `Factors.SCALE_AND_MINIMUM` it is 6 bits of scale, 6 of minimum, and 4 of
+  the super-block's own ``d`` and ``m``, whose 32 bits the 8 lanes have from the lowest on; there is no scale word.
+* a plane word, of formats of 5 or 6 bits, with the bits above the nibbles. Its quarters have a bit for each weight of
+  a tile: with 5 bits, for 4 tiles; with 6, for 2 tiles, first the fifth bits of both, then the sixth bits of both.
 """
 
 from dataclasses import dataclass
@@ -17,10 +25,20 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.checks import check_power_of_two
-from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks, check_group
+from rtlm.hw.formats.blocks import BlockFormat, Blocks, check_group
+from rtlm.hw.formats.description import BLOCK, NIBBLE_BITS, SUPER_SHIFT, Factors
 
 MIN_ROWS = 4
 """Fewest nibble rows of an array: its word is 64 bytes."""
+
+QUARTERS = 4
+"""Parts of a plane word: a bit for each weight of a tile."""
+
+LANE_BITS = 16
+"""Bits of a factor word for a row and a tile."""
+
+FACTOR_BITS = 6
+"""Bits of a scale or minimum where both are factors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +69,20 @@ class TileShape:
 
     def group_rows(self, format: BlockFormat) -> int:
         """Matrix rows in a tile."""
-        return self.rows * 4 // format.bits
+        return self.rows // 2 if format.bits == 2 * NIBBLE_BITS else self.rows
 
     def tiles_per_scale_word(self, format: BlockFormat, group_shift: int = 0) -> int:
-        """Tiles whose scales share a word (4, 8 or 16 groups of tiles, whatever the array's size)."""
-        return self.word_bytes // (self.group_rows(format) * format.scale_bytes) << group_shift
+        """Tiles whose scales share a word (4, 8 or 16 groups of tiles, whatever the array's size); 0 without any."""
+        if not format.scale_bytes:
+            return 0
+        shift = max(group_shift, format.group_shift)
+        return self.word_bytes // (self.group_rows(format) * format.scale_bytes) << shift
+
+    def runs(self, format: BlockFormat, group_shift: int = 0) -> list[int]:
+        """Tiles that a scale word, a factor word and a plane word serve, without those that the format lacks."""
+        factors = 0 if format.factors is Factors.NONE else 1 << SUPER_SHIFT
+        planes = QUARTERS // format.upper_bits if format.upper_bits else 0
+        return [run for run in (self.tiles_per_scale_word(format, group_shift), factors, planes) if run]
 
     def padded_rows(self, format: BlockFormat, rows: int) -> int:
         """Matrix rows after padding to whole tiles."""
@@ -68,11 +95,23 @@ class TileShape:
         Raises
         ------
         ValueError
-            If groups of ``32 << group_shift`` weights do not divide a row.
+            If groups of ``32 << group_shift`` weights, or super-blocks, do not divide a row.
         """
-        check_group(k_blocks, group_shift)
+        check_group(k_blocks, max(group_shift, format.group_shift))
         tiles = self.padded_rows(format, rows) // self.group_rows(format) * k_blocks
-        return tiles + -(-tiles // self.tiles_per_scale_word(format, group_shift))
+        return tiles + sum(-(-tiles // run) for run in self.runs(format, group_shift))
+
+
+def _places(tiles: int, runs: list[int]) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
+    """Return where the tiles lie, and where the words that serve `runs` of them."""
+
+    def before(tile: NDArray[np.intp], earlier: list[int], later: list[int]) -> NDArray[np.intp]:
+        """Words in front of what stands at a tile: of the earlier kinds also those that stand there themselves."""
+        return tile + sum(tile // run + 1 for run in earlier) + sum(-(-tile // run) for run in later)
+
+    firsts = [np.arange(0, tiles, run) for run in runs]
+    sides = [before(first, runs[:kind], runs[kind:]) for kind, first in enumerate(firsts)]
+    return before(np.arange(tiles), runs, []), sides
 
 
 def pack_tiles(shape: TileShape, weights: Blocks, group_shift: int = 0) -> NDArray[np.uint8]:
@@ -97,13 +136,14 @@ def pack_tiles(shape: TileShape, weights: Blocks, group_shift: int = 0) -> NDArr
     ValueError
         If groups do not divide a row, or the blocks of a group differ in scale or minimum.
     """
+    format = weights.format
+    group_shift = max(group_shift, format.group_shift)
     check_group(weights.k_blocks, group_shift)
     if group_shift and weights.group_shift < group_shift:
         raise ValueError(
             f"scales of groups of {BLOCK << group_shift} weights are asked for, "
             f"but in this matrix only groups of {BLOCK << weights.group_shift} weights share one"
         )
-    format = weights.format
     group = shape.group_rows(format)
     groups = shape.padded_rows(format, weights.rows) // group
     padding = groups * group - weights.rows
@@ -114,23 +154,58 @@ def pack_tiles(shape: TileShape, weights: Blocks, group_shift: int = 0) -> NDArr
         split = padded.reshape(groups, group, *values.shape[1:])
         return split.swapaxes(1, 2).reshape(groups * values.shape[1], group, *values.shape[2:])
 
-    u = by_tile(weights.u, format.zero)
-    tiles = u.shape[0]
-    if format.bits == 8:
-        u = np.stack([u & 15, u >> 4], axis=2).reshape(tiles, shape.rows, BLOCK)
-    codes = (u[..., 0::2] | (u[..., 1::2] << 4)).reshape(tiles, shape.word_bytes)
-    stored = [weights.d] if weights.m is None else [weights.d, weights.m]
-    parts = [by_tile(values[:, :: 1 << group_shift], 0) for values in stored]
-    scales = np.ascontiguousarray(np.stack(parts, axis=-1).astype("<u2").reshape(tiles >> group_shift, -1))
+    def in_words(served: NDArray, run: int) -> NDArray[np.uint8]:
+        """Put what each tile (or group of tiles) has into a word for so many; the last one is filled up with zeros."""
+        raw = np.ascontiguousarray(served).view(np.uint8).reshape(len(served), -1)
+        return np.pad(raw, ((0, -len(raw) % run), (0, 0))).reshape(-1, shape.word_bytes)
 
-    run = shape.tiles_per_scale_word(format, group_shift)
-    runs = -(-tiles // run)
-    words = np.zeros((runs, run + 1, shape.word_bytes), dtype=np.uint8)
-    spare = runs * run - tiles
-    padded = np.pad(scales.view(np.uint8), ((0, spare >> group_shift), (0, 0)))
-    words[:, 0] = padded.reshape(runs, shape.word_bytes)
-    words[:, 1:] = np.pad(codes, ((0, spare), (0, 0))).reshape(runs, run, shape.word_bytes)
-    return words.reshape(-1, shape.word_bytes)[: tiles + runs]
+    # What fills up has the scale 0, whatever its codes.
+    if format.table is None:
+        u = by_tile(weights.u, format.zero)
+    else:
+        number = np.zeros(256, np.uint8)
+        number[list(format.table)] = range(len(format.table))
+        u = by_tile(number[weights.u], 0)
+    tiles = u.shape[0]
+    kinds: list[NDArray[np.uint8]] = []
+    stored = [weights.d] if weights.m is None else [weights.d, weights.m]
+    if run := shape.tiles_per_scale_word(format, group_shift):
+        parts = [by_tile(values[:, :: 1 << group_shift], 0) for values in stored]
+        kinds.append(in_words(np.stack(parts, axis=-1).astype("<u2"), run >> group_shift))
+    if weights.factors is not None:
+        lanes = _lanes(format, by_tile(weights.factors, 0), [by_tile(values, 0) for values in stored])
+        by_row = lanes.reshape(-1, 1 << SUPER_SHIFT, group).swapaxes(1, 2)
+        kinds.append(in_words(by_row.astype("<u2"), 1))
+    if format.upper_bits:
+        kinds.append(_plane_words(u >> np.uint8(NIBBLE_BITS), format.upper_bits))
+    if format.bits == 2 * NIBBLE_BITS:
+        u = np.stack([u & 15, u >> 4], axis=2).reshape(tiles, shape.rows, BLOCK)
+    codes = (u[..., 0::2] & 15) | (u[..., 1::2] << NIBBLE_BITS)
+    place, sides = _places(tiles, shape.runs(format, group_shift))
+    words = np.empty((tiles + sum(map(len, kinds)), shape.word_bytes), dtype=np.uint8)
+    words[place] = codes.reshape(tiles, shape.word_bytes)
+    for side, content in zip(sides, kinds, strict=True):
+        words[side] = content
+    return words
+
+
+def _lanes(format: BlockFormat, factors: NDArray[np.int8], scales: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
+    """Return a factor word's 16 bits for each tile and row; `scales` are those of the super-blocks."""
+    if format.factors is Factors.HALVES:
+        return factors.view(np.uint8).astype(np.uint16) @ np.array([1, 256], np.uint16)
+    scale, minimum = factors[..., 0].astype(np.uint16), (-factors[..., 1]).astype(np.uint16)
+    own = scales[0].astype(np.uint32) | scales[1].astype(np.uint32) << LANE_BITS
+    tile = np.arange(len(own), dtype=np.uint32)[:, None] % (1 << SUPER_SHIFT)
+    nibble = (own >> (NIBBLE_BITS * tile) & 15).astype(np.uint16)
+    return (scale | minimum << FACTOR_BITS | nibble << 2 * FACTOR_BITS).astype(np.uint16)
+
+
+def _plane_words(upper: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Return plane words of tiles' upper bits, shape (tiles, rows, 32)."""
+    served = QUARTERS // bits
+    padded = np.pad(upper, ((0, -len(upper) % served), (0, 0), (0, 0))).reshape(-1, served, *upper.shape[1:])
+    planes = np.stack([padded >> bit & 1 for bit in range(bits)], axis=1)
+    return np.packbits(planes.reshape(len(planes), -1), axis=1, bitorder="little")
 
 
 def unpack_tiles(
@@ -143,20 +218,32 @@ def unpack_tiles(
     ValueError
         If the number of words does not fit the shape, or groups do not divide a row.
     """
+    group_shift = max(group_shift, format.group_shift)
     expected = shape.words(format, rows, k_blocks, group_shift)
     if words.shape != (expected, shape.word_bytes):
         raise ValueError(f"words of shape {words.shape} given where the matrix takes {(expected, shape.word_bytes)}")
-    group, run = shape.group_rows(format), shape.tiles_per_scale_word(format, group_shift)
+    group = shape.group_rows(format)
     groups = shape.padded_rows(format, rows) // group
     tiles = groups * k_blocks
-    runs = -(-tiles // run)
-    full = np.pad(words, ((0, runs * (run + 1) - expected), (0, 0))).reshape(runs, run + 1, shape.word_bytes)
-    codes = full[:, 1:].reshape(-1, shape.word_bytes)[:tiles].reshape(tiles, shape.rows, BLOCK // 2)
-    u = np.stack([codes & 15, codes >> 4], axis=-1).reshape(tiles, shape.rows, BLOCK)
-    if format.bits == 8:
-        u = u[:, 0::2] | (u[:, 1::2] << 4)
-    scales = np.ascontiguousarray(full[:, 0]).view("<u2").reshape(runs * run >> group_shift, group, -1)
-    scales = np.repeat(scales, 1 << group_shift, axis=0)[:tiles]
+    place, sides = _places(tiles, shape.runs(format, group_shift))
+    kinds = [np.ascontiguousarray(words[side]) for side in sides]
+    codes = words[place].reshape(tiles, shape.rows, BLOCK // 2)
+    u = np.stack([codes & 15, codes >> NIBBLE_BITS], axis=-1).reshape(tiles, shape.rows, BLOCK)
+    if format.bits == 2 * NIBBLE_BITS:
+        u = u[:, 0::2] | (u[:, 1::2] << NIBBLE_BITS)
+    if bits := format.upper_bits:
+        planes = np.unpackbits(kinds.pop(), axis=1, bitorder="little").reshape(-1, bits, QUARTERS // bits, group, BLOCK)
+        for bit in range(bits):
+            u = u | planes[:, bit].reshape(-1, group, BLOCK)[:tiles] << np.uint8(NIBBLE_BITS + bit)
+    if format.table is not None:
+        u = np.array(format.table, np.uint8)[u]
+    factors = None
+    if format.factors is not Factors.NONE:
+        lanes = kinds.pop().view("<u2").reshape(-1, group, 1 << SUPER_SHIFT).swapaxes(1, 2).reshape(tiles, group)
+        factors, own = _from_lanes(format, lanes)
+    if kinds:
+        scales = kinds[0].view("<u2").reshape(-1, group, format.scale_bytes // 2)
+        own = np.repeat(scales, 1 << group_shift, axis=0)[:tiles]
 
     def by_row(values: NDArray) -> NDArray:
         split = values.reshape(groups, k_blocks, group, *values.shape[2:]).swapaxes(1, 2)
@@ -165,6 +252,20 @@ def unpack_tiles(
     return Blocks(
         format=format,
         u=by_row(u),
-        d=by_row(scales[..., 0]),
-        m=by_row(scales[..., 1]) if format.has_minimum else None,
+        d=by_row(own[..., 0]),
+        m=by_row(own[..., 1]) if format.has_minimum else None,
+        factors=None if factors is None else by_row(factors),
     )
+
+
+def _from_lanes(format: BlockFormat, lanes: NDArray[np.uint16]) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
+    """Return factors, and the super-blocks' own scales where lanes have them, of each tile and row."""
+    if format.factors is Factors.HALVES:
+        pairs = np.stack([lanes & 255, lanes >> 8], axis=-1)
+        return pairs.astype(np.uint8).view(np.int8), np.zeros((*lanes.shape, 0), np.uint16)
+    mask = (1 << FACTOR_BITS) - 1
+    factors = np.stack([lanes & mask, -(lanes >> FACTOR_BITS & mask).astype(np.int8)], axis=-1).astype(np.int8)
+    nibble = (lanes >> 2 * FACTOR_BITS).astype(np.uint32).reshape(-1, 1 << SUPER_SHIFT, lanes.shape[1])
+    shifts = NIBBLE_BITS * np.arange(1 << SUPER_SHIFT, dtype=np.uint32)[:, None]
+    both = np.repeat((nibble << shifts).sum(axis=1, dtype=np.uint32), 1 << SUPER_SHIFT, axis=0)
+    return factors, np.stack([both & 0xFFFF, both >> LANE_BITS], axis=-1).astype(np.uint16)

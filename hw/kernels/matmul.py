@@ -8,6 +8,7 @@ from rtlm.hw.hls import (
     Kernel,
     SInt,
     UInt,
+    Value,
     Vec,
     Vector,
     bits,
@@ -38,47 +39,107 @@ TERM_BIAS = HALF_BIAS + SCALE_BIAS - ACCUMULATOR_FRACTION
 """Exponents of both scales minus this say how far to the left a term goes."""
 MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT = 47, 45
 
+MIN_ELEMENT_BITS = 4
+"""Bits of the weights that an array multiplies at least; a code of 8 bits is two nibbles."""
+FACTOR_BITS = 8
+"""Signed width of what multiplies the scale of a super-block."""
+MAX_FACTORED_RIGHT_SHIFT = MAX_RIGHT_SHIFT + FACTOR_BITS - 1
+HALF_SUM_BITS = SUM_BITS - 1
+"""Signed width of the sum of half a block's activations."""
+ZERO_BITS = 3
+"""Bits of the number of an array's zero."""
 
-class Sums(NamedTuple):
-    """Dot products of two nibble rows with a block of activations."""
 
-    low: SInt(ROW_SUM_BITS)
-    high: SInt(ROW_SUM_BITS)
+def row_sum_bits(element_bits: int) -> int:
+    """Return the signed width of the sum of 32 products of an element and an activation."""
+    return ROW_SUM_BITS + element_bits - MIN_ELEMENT_BITS
 
 
 @cache
-def row_pair_sums(positions: int, field_bits: int | None, terms: int, steps: int) -> Kernel:
-    """Return the dot products of two nibble rows with a block of activations.
+def row_pair_sums(
+    positions: int, field_bits: int | None, terms: int, steps: int, element_bits: int = MIN_ELEMENT_BITS
+) -> Kernel:
+    """Return the dot products of two rows of elements with a block of activations.
 
     Parameters
     ----------
     positions
         Products of each row in a beat.
     field_bits
-        Distance of the two nibbles in the operand of a multiplier that serves both rows; None if each has its own.
+        Distance of the two elements in the operand of a multiplier that serves both rows; None if each has its own.
     terms
         Products that are added before the two sums of a shared multiplier are told apart.
     steps
         Beats of a block; more than one are a packet.
+    element_bits
+        Bits of an element: a nibble, or what a format with more bits or a table has.
     """
+    sum_ = SInt(row_sum_bits(element_bits))
+
+    class Sums(NamedTuple):
+        low: sum_
+        high: sum_
 
     @kernel
-    def row_pair(low: Vec[UInt(4), positions], high: Vec[UInt(4), positions], a: Vec[SInt(8), positions]) -> Sums:
-        if field_bits is None:
-            sums = dot(low, a), dot(high, a)
-        else:
-            space = constant(0, UInt(field_bits - 4))
-            products = Vector([pack(Vector([u0, space, u1])) for u0, u1 in zip(low, high, strict=True)]) * a
-            groups = [products[n : n + terms].sum() for n in range(0, positions, terms)]
-            # The upper sum has lost one where the lower one is negative.
-            lower = Vector([wrap(group, SInt(field_bits)) for group in groups])
-            upper = Vector([(group >> field_bits) + bits(group, field_bits - 1, field_bits) for group in groups])
-            sums = lower.sum(), upper.sum()
+    def row_pair(
+        low: Vec[UInt(element_bits), positions], high: Vec[UInt(element_bits), positions], a: Vec[SInt(8), positions]
+    ) -> Sums:
+        sums = _row_products(low, high, a, field_bits, terms)
         if steps > 1:
-            return Sums(*(stream_sum(sum_, SInt(ROW_SUM_BITS)) for sum_ in sums))
-        return Sums(*(wrap(sum_, SInt(ROW_SUM_BITS)) for sum_ in sums))
+            return Sums(*(stream_sum(each, sum_) for each in sums))
+        return Sums(*(wrap(each, sum_) for each in sums))
 
     return row_pair
+
+
+@cache
+def row_pair_half_sums(positions: int, field_bits: int | None, terms: int, steps: int, element_bits: int) -> Kernel:
+    """Return the dot products of two rows with each half of a block of activations, and the first half's sum.
+
+    Parameters as of `row_pair_sums`. With several steps, `second` says that a beat belongs to the second half.
+    """
+    sum_, half = SInt(row_sum_bits(element_bits)), SInt(HALF_SUM_BITS)
+
+    class HalfSums(NamedTuple):
+        low: sum_
+        high: sum_
+        low_second: sum_
+        high_second: sum_
+        a_first: half
+
+    @kernel
+    def row_pair_halves(
+        low: Vec[UInt(element_bits), positions],
+        high: Vec[UInt(element_bits), positions],
+        a: Vec[SInt(8), positions],
+        second: UInt(1),
+    ) -> HalfSums:
+        if steps > 1:
+            both = _row_products(low, high, a, field_bits, terms)
+            halves = [*(select(second, 0, each) for each in both), *(select(second, each, 0) for each in both)]
+            first = stream_sum(select(second, 0, a.sum()), half)
+            return HalfSums(*(stream_sum(each, sum_) for each in halves), first)
+        middle = positions // 2
+        halves = [
+            *_row_products(low[:middle], high[:middle], a[:middle], field_bits, min(terms, middle)),
+            *_row_products(low[middle:], high[middle:], a[middle:], field_bits, min(terms, middle)),
+        ]
+        return HalfSums(*(wrap(each, sum_) for each in halves), wrap(a[:middle].sum(), half))
+
+    return row_pair_halves
+
+
+def _row_products(low: Vector, high: Vector, a: Vector, field_bits: int | None, terms: int) -> tuple[Value, Value]:
+    """Return the dot products of two rows of elements with activations; for kernels."""
+    if field_bits is None:
+        return dot(low, a), dot(high, a)
+    space = constant(0, UInt(field_bits - low[0].type.width))
+    products = Vector([pack(Vector([u0, space, u1])) for u0, u1 in zip(low, high, strict=True)]) * a
+    groups = [products[n : n + terms].sum() for n in range(0, len(low), terms)]
+    # The upper sum has lost one where the lower one is negative.
+    lower = Vector([wrap(group, SInt(field_bits)) for group in groups])
+    upper = Vector([(group >> field_bits) + bits(group, field_bits - 1, field_bits) for group in groups])
+    return lower.sum(), upper.sum()
 
 
 class Parts(NamedTuple):
@@ -120,6 +181,17 @@ def scaled(value: SInt(BLOCK_SUM_BITS), d: UInt(HALF_BITS), s: UInt(SCALE_BITS))
     return shift(product, left, SInt(ACC_BITS), rounding="half_up")
 
 
+@kernel
+def factored(value: SInt(BLOCK_SUM_BITS), d: UInt(HALF_BITS), factor: SInt(FACTOR_BITS), s: UInt(SCALE_BITS)) -> SInt(
+    ACC_BITS
+):
+    """As `scaled`, with a scale that is multiplied with an integer; with 1 they are the same."""
+    weights, activations = half_parts(d), scale_parts(s)
+    product = value * activations.significand * (weights.significand * factor)
+    left = clamp(weights.exponent + activations.exponent - TERM_BIAS, -MAX_FACTORED_RIGHT_SHIFT, MAX_LEFT_SHIFT)
+    return shift(product, left, SInt(ACC_BITS), rounding="half_up")
+
+
 @cache
 def row_group(rows: int, columns: int) -> Kernel:
     """Return the accumulators of a row group: a beat is a block, a packet the blocks of the rows.
@@ -152,3 +224,77 @@ def row_group(rows: int, columns: int) -> Kernel:
         return Vector(accumulators)
 
     return row_group
+
+
+@cache
+def general_row_group(
+    rows: int, columns: int, element_bits: int, zeros: tuple[int, ...], factors: bool, halves: bool
+) -> Kernel:
+    """Return the accumulators of a row group for other formats than those of `row_group`.
+
+    Parameters
+    ----------
+    rows, columns, element_bits
+        Size of the array.
+    zeros
+        Codes that stand for zero, in ascending order; `zero` is the place of a block's.
+    factors
+        Whether there are formats with super-blocks: `d` and `m` are multiplied with `f` and `g`. Otherwise those are
+        not used.
+    halves
+        Whether there are formats whose halves of a block have a factor each (`halved`): what `d` and `f` scale are the
+        sums of the first half, what `m` and `g` scale those of the second. `sums` are always those of the first half
+        then, `seconds` those of the second, `half` the sums of the first half's activations. Otherwise `sums` are whole
+        and the others are not used.
+    """
+    sum_ = SInt(row_sum_bits(element_bits))
+
+    @kernel
+    def general_row_group(
+        sums: Vec[Vec[sum_, rows], columns],
+        seconds: Vec[Vec[sum_, rows], columns],
+        half: Vec[SInt(HALF_SUM_BITS), columns],
+        d: Vec[UInt(HALF_BITS), rows],
+        m: Vec[UInt(HALF_BITS), rows],
+        f: Vec[SInt(FACTOR_BITS), rows],
+        g: Vec[SInt(FACTOR_BITS), rows],
+        s: Vec[UInt(SCALE_BITS), columns],
+        suma: Vec[SInt(SUM_BITS), columns],
+        eight: UInt(1),
+        zero: UInt(ZERO_BITS),
+        halved: UInt(1),
+    ) -> Vec[Vec[SInt(ACC_BITS), rows], columns]:
+        accumulators = []
+        for first, second, half_, scale_, total in zip(sums, seconds, half, s, suma, strict=True):
+            rest = total - half_
+            offset = _offset(select(halved, half_, total) if halves else total, zero, zeros)
+            column = []
+            for r in range(rows):
+                whole = [first[n] + second[n] if halves else first[n] for n in (r, min(r + 1, rows - 1))]
+                value = whole[0] if r % 2 else whole[0] + select(eight, whole[1] << 4, 0)
+                other = total
+                if halves:
+                    value = select(halved, first[r], value)
+                    other = select(halved, second[r] - _offset(rest, zero, zeros), total)
+                terms = [(value - offset, d[r], f[r]), (other, m[r], g[r])]
+                blocks = [
+                    (wrap(sum_of, SInt(BLOCK_SUM_BITS)), half_scale, factor) for sum_of, half_scale, factor in terms
+                ]
+                added = [
+                    factored(block, half_scale, factor, scale_) if factors else scaled(block, half_scale, scale_)
+                    for block, half_scale, factor in blocks
+                ]
+                column.append(stream_sum(added[0] + added[1], SInt(ACC_BITS)))
+            accumulators.append(Vector(column))
+        return Vector(accumulators)
+
+    return general_row_group
+
+
+def _offset(total: Value, zero: Value, zeros: tuple[int, ...]) -> Value:
+    """Return what codes that stand for zero make of the sum of activations; for kernels."""
+    shifted = [total << each.bit_length() - 1 if each else total - total for each in zeros]
+    offset = shifted[0]
+    for place, other in enumerate(shifted[1:], 1):
+        offset = select(zero == place, other, offset)
+    return offset

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Module, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
-from rtlm.hw.kernels.matmul import ROW_SUM_BITS, row_pair_sums
+from rtlm.hw.kernels.matmul import HALF_SUM_BITS, row_pair_half_sums, row_pair_sums, row_sum_bits
 from rtlm.hw.matmul.params import MatmulParams
 
 NIBBLE_BITS, BYTE_BITS = 4, 8
@@ -27,7 +27,8 @@ class DotArray(wiring.Component):
 
     Throughput: a step a cycle.
 
-    Numerics: exact; a nibble is 0 to 15, an activation -128 to 127, a sum 17 bits (the kernel `row_pair_sums`).
+    Numerics: exact; a nibble is 0 to 15, an activation -128 to 127, a sum 17 bits (the kernel `row_pair_sums`). With
+    formats of 5 or 6 bits elements have upper bits above their nibbles, and sums 1 or 2 bits more.
 
     Parameters
     ----------
@@ -44,12 +45,30 @@ class DotArray(wiring.Component):
         A step of a word; the tag is taken one cycle later.
     word, a
         The word, and for each column 32 activations, the first in the lowest byte.
+    upper
+        The upper bits of the word's elements, where there are any: all fifth bits, then all sixth bits.
+    tables
+        Where there are formats with tables: a bit for each, which says that the word is of that format.
     o_valid, o, o_tag
         Sums of columns x nibble rows.
+    o_second, o_half
+        Where halves of a block have a factor each: `o` are the sums of the first halves, these those of the second, and
+        the sums of each column's first half of activations.
     """
 
     def __init__(self, params: MatmulParams, *, tag: Any = 1, pipeline: dict[str, Any]):
         self._params, self._tag, self._pipeline = params, tag, pipeline
+        sums = data.ArrayLayout(
+            data.ArrayLayout(signed(row_sum_bits(params.element_bits)), params.rows), params.columns
+        )
+        others: dict[str, Any] = {}
+        if params.upper_bits:
+            others["upper"] = In(params.upper_bits * params.rows * BLOCK)
+        if params.tables:
+            others["tables"] = In(len(params.tables))
+        if params.halved:
+            others["o_second"] = Out(sums)
+            others["o_half"] = Out(data.ArrayLayout(signed(HALF_SUM_BITS), params.columns))
         super().__init__(
             {
                 "i_valid": In(1),
@@ -58,8 +77,9 @@ class DotArray(wiring.Component):
                 "word": In(params.word_bits),
                 "a": In(data.ArrayLayout(BLOCK * BYTE_BITS, params.columns)),
                 "o_valid": Out(1),
-                "o": Out(data.ArrayLayout(data.ArrayLayout(signed(ROW_SUM_BITS), params.rows), params.columns)),
+                "o": Out(sums),
                 "o_tag": Out(tag),
+                **others,
             }
         )
 
@@ -81,9 +101,11 @@ class DotArray(wiring.Component):
                 block = block.word_select(self.i_step, len(block) // params.word_cycles)
             return [register(block[bits * k : bits * (k + 1)], f"{name}_{k}") for k in range(params.positions)]
 
-        rows = [parts(self.word[r * ROW_BITS : (r + 1) * ROW_BITS], NIBBLE_BITS, f"u_{r}") for r in range(params.rows)]
+        rows = [parts(self._elements(r), params.element_bits, f"u_{r}") for r in range(params.rows)]
         columns = [parts(self.a[c], BYTE_BITS, f"a_{c}") for c in range(params.columns)]
         last = register(self.i_step == params.word_cycles - 1, "last")
+        if params.halved and params.word_cycles > 1:
+            second = register(self.i_step >= params.word_cycles // 2, "second")
         valid = held_flag(m, self.i_valid)
         for c, activations in enumerate(columns):
             for r in range(0, params.rows, 2):
@@ -96,6 +118,13 @@ class DotArray(wiring.Component):
                 m.d.comb += [self.o[c][r].eq(pair.o.p.low), self.o[c][r + 1].eq(pair.o.p.high)]
                 if params.word_cycles > 1:
                     m.d.comb += pair.i.p.last.eq(last)
+                if params.halved:
+                    both = pair.o.p.low_second, pair.o.p.high_second
+                    m.d.comb += [self.o_second[c][r + n].eq(value) for n, value in enumerate(both)]
+                    if params.word_cycles > 1:
+                        m.d.comb += pair.i.p.second[0].eq(second)
+                    if r == 0:
+                        m.d.comb += self.o_half[c].eq(pair.o.p.a_first)
                 if first:
                     m.d.comb += [
                         pair.i.p.tag.eq(self.i_tag),
@@ -104,12 +133,28 @@ class DotArray(wiring.Component):
                     ]
         return m
 
+    def _elements(self, row: int) -> Value:
+        """Return the elements of a row of the word."""
+        params = self._params
+        nibbles = self.word[row * ROW_BITS : (row + 1) * ROW_BITS]
+        if params.element_bits == NIBBLE_BITS:
+            return nibbles
+        elements = []
+        for k in range(BLOCK):
+            nibble = nibbles.word_select(k, NIBBLE_BITS)
+            element = Cat(nibble, (self.upper[(p * params.rows + row) * BLOCK + k] for p in range(params.upper_bits)))
+            for place, format in enumerate(params.tables):
+                values = Array(Const(value, params.element_bits) for value in format.table or ())
+                element = Mux(self.tables[place], values[nibble], element)
+            elements.append(Cat(element, Const(0, params.element_bits))[: params.element_bits])
+        return Cat(elements)
 
-def row_pair_arguments(params: MatmulParams) -> tuple[int, int | None, int, int]:
-    """Return what the kernel `row_pair_sums` is made with."""
-    field_bits = params.field_bits if params.rows_per_multiplier == 2 else None
-    return params.positions, field_bits, params.packed_terms, params.word_cycles
+
+def row_pair_arguments(params: MatmulParams) -> tuple[int, int | None, int, int, int]:
+    """Return what the kernels `row_pair_sums` and `row_pair_half_sums` are made with."""
+    field_bits = params.field_distance if params.rows_per_multiplier == 2 else None
+    return params.positions, field_bits, params.packed_terms, params.word_cycles, params.element_bits
 
 
 def _kernel(params: MatmulParams) -> Kernel:
-    return row_pair_sums(*row_pair_arguments(params))
+    return (row_pair_half_sums if params.halved else row_pair_sums)(*row_pair_arguments(params))

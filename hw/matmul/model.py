@@ -1,10 +1,45 @@
 """The matrix product of weight blocks and activation blocks, bit for bit as the gates compute it (docs/numerics.md)."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.formats.blocks import BLOCK, Blocks
-from rtlm.hw.kernels.matmul import scaled
+from rtlm.hw.formats.description import Factors
+from rtlm.hw.kernels.matmul import factored, scaled
 from rtlm.hw.kernels.scale import ACC_BITS
+
+
+class Term(NamedTuple):
+    """What is added to a row's accumulator for each block.
+
+    Attributes
+    ----------
+    weights
+        Which of the block's 32 weights, and their activations, are summed.
+    codes
+        Whether products with the codes are summed, or the activations alone.
+    scales, factors
+        What the sums are scaled with, shape (rows, blocks).
+    """
+
+    weights: slice
+    codes: bool
+    scales: NDArray[np.uint16]
+    factors: NDArray[np.int8] | None
+
+
+def terms(weights: Blocks) -> list[Term]:
+    """Return the terms of a matrix: of the codes and of the minima, or of the codes of each half."""
+    first, second = (None, None) if weights.factors is None else (weights.factors[..., 0], weights.factors[..., 1])
+    if weights.format.factors is Factors.HALVES:
+        middle = BLOCK // 2
+        return [
+            Term(slice(0, middle), True, weights.d, first),
+            Term(slice(middle, BLOCK), True, weights.d, second),
+        ]
+    codes = Term(slice(0, BLOCK), True, weights.d, first)
+    return [codes] if weights.m is None else [codes, Term(slice(0, BLOCK), False, weights.m, second)]
 
 
 def accumulate(
@@ -33,21 +68,27 @@ def accumulate(
         raise ValueError(f"activations of shape {a.shape} do not fit {weights.k_blocks} blocks of {BLOCK} weights")
     # Sums of 32 products stay below 2^24, so a float32 matrix product is exact.
     activations = np.ascontiguousarray(a.transpose(1, 2, 0), dtype=np.float32)
-    total = a.sum(axis=-1, dtype=np.int64).T
     s = scale.T.astype(np.int64)
     out = np.empty((weights.rows, vectors), dtype=np.int64)
     for start in range(0, weights.rows, chunk_rows):
-        rows = slice(start, start + chunk_rows)
-        codes = np.ascontiguousarray(weights.u[rows].transpose(1, 0, 2), dtype=np.float32)
-        dot = np.matmul(codes, activations).astype(np.int64)
-        terms = scaled.model(dot - weights.format.zero * total[:, None, :], _by_block(weights.d[rows]), s[:, None, :])
-        acc = terms.sum(axis=0)
-        if weights.m is not None:
-            acc += scaled.model(total[:, None, :], _by_block(weights.m[rows]), s[:, None, :]).sum(axis=0)
-        out[rows] = acc
+        part = weights.select(np.arange(start, min(start + chunk_rows, weights.rows)))
+        codes = np.ascontiguousarray(part.u.transpose(1, 0, 2), dtype=np.float32)
+        acc = np.zeros((part.rows, vectors), np.int64)
+        for term in terms(part):
+            total = activations[:, term.weights].sum(axis=1).astype(np.int64)[:, None, :]
+            value = np.broadcast_to(total, (k_blocks, part.rows, vectors))
+            if term.codes:
+                dot = np.matmul(codes[..., term.weights], activations[:, term.weights]).astype(np.int64)
+                value = dot - weights.format.zero * total
+            if term.factors is None:
+                added = scaled.model(value, _by_block(term.scales), s[:, None, :])
+            else:
+                added = factored.model(value, _by_block(term.scales), _by_block(term.factors), s[:, None, :])
+            acc += added.sum(axis=0)
+        out[start : start + part.rows] = acc
     spare = 64 - ACC_BITS
     return (out << spare >> spare).T
 
 
-def _by_block(halves: NDArray[np.uint16]) -> NDArray[np.int64]:
-    return halves.T[..., None].astype(np.int64)
+def _by_block(values: NDArray[np.uint16] | NDArray[np.int8]) -> NDArray[np.int64]:
+    return values.T[..., None].astype(np.int64)

@@ -6,15 +6,15 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.layouts import SCALE_BITS
-from rtlm.hw.formats import BLOCK, TileShape
-from rtlm.hw.kernels.matmul import SUM_BITS
+from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, Factors, TileShape
+from rtlm.hw.kernels.matmul import MIN_ELEMENT_BITS, SUM_BITS
 from rtlm.hw.kernels.scale import ACC_BITS
 
 MIN_FIELD_BITS = 12
 """Signed width that holds one product of a nibble and an activation."""
 
 MAX_FIELD_BITS = 16
-"""Field width at which sixteen products add up inside a field."""
+"""Field width at which sixteen products of nibbles add up inside a field."""
 
 ACTIVATION_LAYOUT = data.StructLayout({"a": BLOCK * 8, "s": SCALE_BITS, "suma": SUM_BITS})
 """An activation block: 32 int8 (the first in the lowest byte), BF16 scale without sign, sum (two's complement)."""
@@ -46,7 +46,9 @@ class MatmulParams:
     field_bits
         Distance of the two nibbles in a shared multiplier's operand, 12 to 16. The operand has 4 bits more and a sign:
         16 suits a 27 x 18 multiplier and adds up to sixteen products before the two sums are told apart; 13 suits an
-        18 x 18 multiplier and adds up two.
+        18 x 18 multiplier and adds up two. Where elements have more than 4 bits, fields have so many bits more.
+    formats
+        Block formats (or their codes) of the matrices.
     """
 
     lanes: int
@@ -56,9 +58,13 @@ class MatmulParams:
     max_packet_rows: int = 64
     rows_per_multiplier: int = 2
     field_bits: int = MAX_FIELD_BITS
+    formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
 
     def __post_init__(self) -> None:
-        """Validate."""
+        """Validate; codes, as JSON has formats, become formats."""
+        object.__setattr__(self, "formats", tuple(map(BlockFormat, self.formats)))
+        if not self.formats:
+            raise ValueError("formats must name at least one block format")
         check_power_of_two("lanes", self.lanes, 32, 8192)
         check_range("columns", self.columns, 1, 8)
         check_power_of_two(f"vector_lanes with {self.lanes} lanes", self.vector_lanes, 2, self.rows // 2)
@@ -66,6 +72,56 @@ class MatmulParams:
         check_power_of_two("max_packet_rows", self.max_packet_rows, 32, 32768)
         check_range("rows_per_multiplier", self.rows_per_multiplier, 1, 2)
         check_range("field_bits", self.field_bits, MIN_FIELD_BITS, MAX_FIELD_BITS)
+
+    @property
+    def element_bits(self) -> int:
+        """Bits of the weights that the array multiplies: a nibble, 5 or 6 bits, or those of a table."""
+        return max(format.description.element_bits for format in self.formats)
+
+    @property
+    def upper_bits(self) -> int:
+        """Bits of weights above their nibbles that come in words of their own."""
+        return max(format.upper_bits for format in self.formats)
+
+    @property
+    def tables(self) -> tuple[BlockFormat, ...]:
+        """Formats whose codes stand for others."""
+        return tuple(format for format in self.formats if format.table is not None)
+
+    @property
+    def general(self) -> bool:
+        """Whether there are formats with upper bits or super-blocks."""
+        return self.element_bits > MIN_ELEMENT_BITS or self.factored
+
+    @property
+    def factored(self) -> bool:
+        """Whether there are formats with super-blocks."""
+        return any(format.factors is not Factors.NONE for format in self.formats)
+
+    @property
+    def scales_in_factors(self) -> bool:
+        """Whether there are formats whose factor words have the scales of super-blocks, too."""
+        return any(format.factors is Factors.SCALE_AND_MINIMUM for format in self.formats)
+
+    @property
+    def halved(self) -> bool:
+        """Whether there are formats in which the halves of a block have a factor each."""
+        return any(format.factors is Factors.HALVES for format in self.formats)
+
+    @property
+    def zeros(self) -> tuple[int, ...]:
+        """Codes that stand for zero, in ascending order."""
+        return tuple(sorted({format.zero for format in self.formats}))
+
+    @property
+    def format_bits(self) -> int:
+        """Bits of a format in a command."""
+        return max(2, max(self.formats).bit_length())
+
+    @property
+    def field_distance(self) -> int:
+        """Distance of the two elements in a shared multiplier's operand."""
+        return self.field_bits + self.element_bits - MIN_ELEMENT_BITS
 
     @property
     def rows(self) -> int:

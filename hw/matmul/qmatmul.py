@@ -13,7 +13,7 @@ from rtlm.hw.common.trees import sum_tree
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.matmul.activations import BANKS, ONE, ActivationBanks
 from rtlm.hw.matmul.params import SUM_BITS, MatmulParams
-from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatrixUnit
+from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatrixUnit, matmul_command
 
 __all__ = ["ACTIVATION_BLOCK", "GEMV_COMMAND", "QMATMUL_COMMAND", "Gemv", "GemvParams", "QMatmul"]
 
@@ -21,15 +21,15 @@ ACTIVATION_BLOCK = data.StructLayout({"a": data.ArrayLayout(signed(8), BLOCK), "
 """32 int8 activations and their scale: BF16 without its sign, which is always positive."""
 
 
-def _without(*names: str) -> data.StructLayout:
-    return data.StructLayout({name: shape for name, shape in MATMUL_COMMAND.members.items() if name not in names})
+def _without(command: data.StructLayout, *names: str) -> data.StructLayout:
+    return data.StructLayout({name: shape for name, shape in command.members.items() if name not in names})
 
 
-QMATMUL_COMMAND = _without("bank")
+QMATMUL_COMMAND = _without(MATMUL_COMMAND, "bank")
 """A product: as `rtlm.hw.matmul.unit.MATMUL_COMMAND`, but the banks alternate by themselves, and any
 number of rows from 1 is taken."""
 
-GEMV_COMMAND = _without("bank", "packet_shift", "columns_active")
+GEMV_COMMAND = _without(MATMUL_COMMAND, "bank", "packet_shift", "columns_active")
 """A product with one vector: the other fields are always the same."""
 
 ONE_COLUMN_PACKET_SHIFT = 5
@@ -63,7 +63,7 @@ class QMatmul(wiring.Component):
     Ports
     -----
     i_command
-        `QMATMUL_COMMAND`.
+        `QMATMUL_COMMAND`; with other formats than all units have, their codes are longer.
     i_activations
         `ACTIVATION_BLOCK`.
     i_words
@@ -77,10 +77,11 @@ class QMatmul(wiring.Component):
     def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
         self._matrix = MatrixUnit(params, clock_mhz=clock_mhz, technology=technology)
+        self._command = _without(matmul_command(params.formats), "bank")
         results = data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)})
         super().__init__(
             {
-                "i_command": In(stream.Signature(QMATMUL_COMMAND)),
+                "i_command": In(stream.Signature(self._command)),
                 "i_activations": In(stream.Signature(ACTIVATION_BLOCK)),
                 "i_words": In(stream.Signature(unsigned(params.word_bits))),
                 "o": Out(stream.Signature(results)),
@@ -123,7 +124,7 @@ class QMatmul(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i_words), matrix.i_words)
         wiring.connect(m, matrix.o, wiring.flipped(self.o))
 
-        command, bank = Signal(QMATMUL_COMMAND), Signal()
+        command, bank = Signal(self._command), Signal()
         send, loading = Signal(), Signal()
         block, column = Signal(params.block_bits), Signal(4)
         accepted, last_column, last_block = Signal(), Signal(), Signal()

@@ -33,11 +33,18 @@ class TileScales(wiring.Component):
     d, m
         Scale and minimum (0 where there is none) of each nibble row, fp16. With 8-bit weights only those of even rows
         count.
+    halved
+        Where there are formats in which halves of a block have a factor each: the tile is of one; `m` is `d` then.
+    given, given_d, given_m
+        Where there are formats with scales in factor words: the tile is of one, and its scales are these.
     """
 
     def __init__(self, params: MatmulParams):
         self._params = params
         halves = data.ArrayLayout(HALF_BITS, params.rows)
+        others = {"halved": In(1)} if params.halved else {}
+        if params.scales_in_factors:
+            others |= {"given": In(1), "given_d": In(halves), "given_m": In(halves)}
         super().__init__(
             {
                 "load": In(1),
@@ -49,6 +56,7 @@ class TileScales(wiring.Component):
                 "advance": In(1),
                 "d": Out(halves),
                 "m": Out(halves),
+                **others,
             }
         )
 
@@ -76,5 +84,12 @@ class TileScales(wiring.Component):
                     low = Mux(self.part[0], half(rows // 2 + r // 2), half(r // 2))
                     high = Mux(self.part[0], half(3 * rows // 2 + r // 2), half(rows + r // 2))
                     d = Mux(self.eight, Mux(self.part[1], high, low), d)
-                m.d.sync += [scales[r].eq(d), minima[r].eq(Mux(self.minimum, half(2 * r + 1), 0))]
+                minimum = Mux(self.minimum, half(2 * r + 1), 0)
+                if self._params.halved:
+                    minimum = Mux(self.halved, d, minimum)
+                if self._params.scales_in_factors:
+                    d, minimum = (
+                        Mux(self.given, given[r], own) for given, own in ((self.given_d, d), (self.given_m, minimum))
+                    )
+                m.d.sync += [scales[r].eq(d), minima[r].eq(minimum)]
         return m

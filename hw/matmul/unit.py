@@ -1,41 +1,58 @@
 """The matrix unit: streams a blocked matrix past the activation vectors of a bank."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS, SCALE_BITS
-from rtlm.hw.formats import MAX_GROUP_SHIFT, BlockFormat, Blocks
+from rtlm.hw.formats import DEFAULT_FORMATS, MAX_GROUP_SHIFT, BlockFormat, Blocks, Factors
+from rtlm.hw.formats.description import NIBBLE_BITS
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels import scaled_result
-from rtlm.hw.kernels.matmul import HALF_BITS, SUM_BITS, row_group
+from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, SUM_BITS, ZERO_BITS, general_row_group, row_group
 from rtlm.hw.matmul.activations import ONE, ActivationRead
 from rtlm.hw.matmul.array import DotArray
 from rtlm.hw.matmul.model import accumulate
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.result_order import ResultOrder, result_job_layout
 from rtlm.hw.matmul.scales import TileScales
+from rtlm.hw.matmul.side_words import SideWords, has_scales_within, is_one_of
 
-__all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit"]
+__all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit", "matmul_command"]
 
-MATMUL_COMMAND = data.StructLayout(
-    {
-        "format": unsigned(2),
-        "group_shift": unsigned(2),
-        "k_blocks": unsigned(16),
-        "rows": unsigned(ROWS_BITS),
-        "bank": unsigned(1),
-        "packet_shift": unsigned(4),
-        "columns_active": unsigned(COLUMN_BITS),
-    }
-)
-"""A matrix product: `BlockFormat`, log2 of the blocks that share a scale, blocks in a row (not 0, a multiple of
-``1 << group_shift``), rows (a multiple of the vector lanes, not 0), bank that holds the activations, log2 of the rows
-of a result packet, active columns. The unit relies on it; the sequencer refuses other values
-(`rtlm.hw.control.legality`)."""
+
+def matmul_command(formats: Iterable[BlockFormat]) -> data.StructLayout:
+    """Return the layout of a matrix product's command.
+
+    It has the `BlockFormat`, log2 of the blocks that share a scale (3 for super-blocks), blocks in a row (not 0, a
+    multiple of ``1 << group_shift``), rows (a multiple of the vector lanes, not 0), bank that holds the activations,
+    log2 of the rows of a result packet, active columns. The unit relies on it; the sequencer refuses other values
+    (`rtlm.hw.control.legality`).
+
+    Parameters
+    ----------
+    formats
+        Formats of the matrices.
+    """
+    return data.StructLayout(
+        {
+            "format": unsigned(max(2, max(formats).bit_length())),
+            "group_shift": unsigned(2),
+            "k_blocks": unsigned(16),
+            "rows": unsigned(ROWS_BITS),
+            "bank": unsigned(1),
+            "packet_shift": unsigned(4),
+            "columns_active": unsigned(COLUMN_BITS),
+        }
+    )
+
+
+MATMUL_COMMAND = matmul_command(DEFAULT_FORMATS)
+"""The command of a unit that has no other formats."""
 
 MAX_IN_FLIGHT = 7
 """Matrices between their command and their last result."""
@@ -56,7 +73,8 @@ class MatrixUnit(wiring.Component):
 
     Throughput: a word a cycle (a word each `word_cycles` cycles with fewer than 128 lanes), also across commands;
     a scale word takes a cycle (none where it hides behind the cycles of a word). Of the words 1 in 5, 9 or 17 holds
-    scales (`Q4_1`, `Q4_0`, `Q8_0`), with scales for groups of 128 weights 1 in 17, 33 or 65.
+    scales (`Q4_1`, `Q4_0`, `Q8_0`), with scales for groups of 128 weights 1 in 17, 33 or 65. Formats with super-blocks
+    have a word of factors for 8 tiles, those of 5 and 6 bits a word of upper bits for 4 and 2 tiles.
 
     Numerics: see docs/numerics.md, "Matrix product"; `model`.
 
@@ -90,7 +108,7 @@ class MatrixUnit(wiring.Component):
         self._results = ResultOrder(params, clock_mhz=clock_mhz, technology=technology)
         super().__init__(
             {
-                "i_command": In(stream.Signature(MATMUL_COMMAND)),
+                "i_command": In(stream.Signature(matmul_command(params.formats))),
                 "i_words": In(stream.Signature(unsigned(params.word_bits))),
                 "read": Out(ActivationRead(params.columns, params.max_k_blocks)),
                 "o": Out(stream.Signature(data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)}))),
@@ -160,7 +178,8 @@ class MatrixUnit(wiring.Component):
 
         # Commands: one in progress, one that follows, one of them perhaps still without its scalars.
         following, current, newest = (
-            Signal(MATMUL_COMMAND, name=name, reset_less=True) for name in ("following", "current", "newest")
+            Signal(self.i_command.payload.shape(), name=name, reset_less=True)
+            for name in ("following", "current", "newest")
         )
         following_valid, current_valid = Signal(), Signal()
         in_flight = Signal(range(MAX_IN_FLIGHT + 1))
@@ -217,7 +236,7 @@ class MatrixUnit(wiring.Component):
         # The tile in turn.
         eight = Signal()
         minimum = Signal()
-        control = Signal(TILE_CONTROL)
+        control = Signal(tile_control(params))
         part, advance = Signal(2), Signal()
         block = Signal(params.block_bits)
         last_block, last_group, first_group = Signal(), Signal(), Signal()
@@ -227,13 +246,16 @@ class MatrixUnit(wiring.Component):
         want_scales = Signal()
         group_rows = Mux(eight, params.rows // 2, params.rows)
         m.d.comb += [
-            eight.eq(current.format == BlockFormat.Q8_0),
-            minimum.eq(current.format == BlockFormat.Q4_1),
+            eight.eq(is_one_of(current.format, params.formats, _has_eight_bits)),
+            minimum.eq(is_one_of(current.format, params.formats, _has_minima_among_scales)),
             group_end.eq((in_group | ~((Const(1) << current.group_shift) - 1)[:MAX_GROUP_SHIFT]).all()),
         ]
         word_valid, step, last_step = Signal(), Signal.like(array.i_step), Signal()
         take_scales, take_tile = Signal(), Signal()
         tile_ready, block_there, room = Signal(), Signal(), Signal()
+        # Scale words stand before the other words between tiles.
+        side = SideWords(params) if params.general else None
+        want_word = want_scales | side.wanted if side else want_scales
         # Whether the bank has the block, a cycle late; a command begins with a scale word, which needs none.
         written, load_command = Signal(), Signal()
         m.d.sync += written.eq((count[current.bank] > Mux(take_tile, block + 1, block)) & ~load_command)
@@ -242,8 +264,8 @@ class MatrixUnit(wiring.Component):
             # Of a command that is complete, the bank may already be empty again for the next writer.
             block_there.eq(~first_group | following_valid | ~incomplete | written),
             room.eq(~last_block | results.room),
-            tile_ready.eq(current_valid & ~want_scales & (~word_valid | last_step)),
-            self.i_words.ready.eq((current_valid & want_scales) | (tile_ready & block_there & room)),
+            tile_ready.eq(current_valid & ~want_word & (~word_valid | last_step)),
+            self.i_words.ready.eq((current_valid & want_word) | (tile_ready & block_there & room)),
             take_scales.eq(self.i_words.valid & current_valid & want_scales),
             take_tile.eq(self.i_words.valid & tile_ready & block_there & room),
             self.busy.eq(word_valid),
@@ -259,7 +281,7 @@ class MatrixUnit(wiring.Component):
             with m.If(group_end):
                 m.d.sync += [tile.eq(tile + 1), in_group.eq(0)]
                 with m.If(run_end):
-                    m.d.sync += [want_scales.eq(1), tile.eq(0)]
+                    m.d.sync += [want_scales.eq(~side.within if side else 1), tile.eq(0)]
             with m.If(last_block):
                 m.d.sync += [
                     block.eq(0),
@@ -283,9 +305,14 @@ class MatrixUnit(wiring.Component):
                     first_group.eq(1),
                     remaining.eq(following.rows),
                     last_group.eq(
-                        following.rows <= Mux(following.format == BlockFormat.Q8_0, params.rows // 2, params.rows)
+                        following.rows
+                        <= Mux(
+                            is_one_of(following.format, params.formats, _has_eight_bits),
+                            params.rows // 2,
+                            params.rows,
+                        )
                     ),
-                    want_scales.eq(1),
+                    want_scales.eq(~is_one_of(following.format, params.formats, has_scales_within) if side else 1),
                     tile.eq(0),
                     in_group.eq(0),
                 ]
@@ -345,6 +372,39 @@ class MatrixUnit(wiring.Component):
             tile_in.m.eq(scales.m),
         ]
         m.d.comb += [array.a[c].eq(self.read.data[c].a) for c in range(params.columns)]
+        if side:
+            m.submodules.side_words = side
+            m.d.comb += [
+                side.load.eq(load_command & following_valid),
+                side.following.eq(following.format),
+                side.turn.eq(self.i_words.valid & current_valid & ~want_scales),
+                side.word.eq(self.i_words.payload),
+                side.take_tile.eq(take_tile),
+                side.part.eq(in_group),
+                side.format.eq(current.format),
+                side.take.eq(scales.take),
+                side.take_halved.eq(control.halved),
+                side.take_within.eq(control.within),
+            ]
+            with m.If(take_tile):
+                m.d.sync += [
+                    control.zero.eq(side.zero),
+                    control.halved.eq(side.halved),
+                    control.within.eq(side.within),
+                ]
+            if params.upper_bits:
+                m.d.comb += array.upper.eq(side.upper)
+            if params.tables:
+                tables = Signal.like(array.tables)
+                with m.If(take_tile):
+                    m.d.sync += tables.eq(side.tables)
+                m.d.comb += array.tables.eq(tables)
+            if params.halved:
+                m.d.comb += scales.halved.eq(control.halved)
+            if params.scales_in_factors:
+                m.d.comb += [scales.given.eq(control.within), scales.given_d.eq(side.d), scales.given_m.eq(side.m)]
+            if params.factored:
+                m.d.comb += [tile_in.f.eq(side.f), tile_in.g.eq(side.g)]
 
         summed, into = array.o_tag, accumulate.i.p
         for r in range(params.rows):
@@ -357,7 +417,7 @@ class MatrixUnit(wiring.Component):
         m.d.comb += [
             accumulate.i.valid.eq(array.o_valid),
             into.eight[0].eq(summed.control.eight),
-            into.zero[0].eq(~summed.control.minimum),
+            into.zero[0].eq(summed.control.zero if side else ~summed.control.minimum),
             into.last.eq(summed.control.last),
             into.tag.eight.eq(summed.control.eight),
             into.tag.end.eq(summed.control.end),
@@ -366,19 +426,49 @@ class MatrixUnit(wiring.Component):
             results.i_eight.eq(accumulate.o.p.tag.eight),
             results.i_end.eq(accumulate.o.p.tag.end),
         ]
+        if params.factored:
+            for r in range(params.rows):
+                m.d.comb += [into[f"f_{r}"][0].eq(summed.f[r]), into[f"g_{r}"][0].eq(summed.g[r])]
+        if params.halved:
+            m.d.comb += into.halved[0].eq(summed.control.halved)
+            for c in range(params.columns):
+                m.d.comb += into[f"half_{c}"][0].eq(array.o_half[c])
+                m.d.comb += [into[f"seconds_{c}_{r}"][0].eq(array.o_second[c][r]) for r in range(params.rows)]
         return m
 
 
-TILE_CONTROL = data.StructLayout({"eight": 1, "minimum": 1, "last": 1, "end": 1})
-"""A tile: 8-bit weights, minima, last block of a row group, last of the matrix."""
+def tile_control(params: MatmulParams) -> data.StructLayout:
+    """Return what is said of a tile.
+
+    It has 8-bit weights, minima among its scales, is the last block of a row group, the last of the matrix. Where there
+    are other formats: the number of its zero, whether its halves have a factor each, scales among its factors.
+    """
+    others = {"zero": ZERO_BITS, "halved": 1, "within": 1} if params.general else {}
+    return data.StructLayout({"eight": 1, "minimum": 1, "last": 1, "end": 1, **others})
 
 
 def tile_layout(params: MatmulParams) -> data.StructLayout:
-    """Return what accompanies the sums of a tile: scales of its rows, scales and sums of its activations."""
+    """Return what accompanies the sums of a tile: scales (and factors) of rows, scales and sums of activations."""
     halves = data.ArrayLayout(HALF_BITS, params.rows)
     scales, sums = (data.ArrayLayout(bits, params.columns) for bits in (SCALE_BITS, SUM_BITS))
-    return data.StructLayout({"control": TILE_CONTROL, "d": halves, "m": halves, "s": scales, "suma": sums})
+    members = {"control": tile_control(params), "d": halves, "m": halves, "s": scales, "suma": sums}
+    if params.factored:
+        factors = data.ArrayLayout(signed(FACTOR_BITS), params.rows)
+        members |= {"f": factors, "g": factors}
+    return data.StructLayout(members)
 
 
 def _row_group(params: MatmulParams) -> Kernel:
-    return row_group(params.rows, params.columns)
+    if not params.general:
+        return row_group(params.rows, params.columns)
+    return general_row_group(
+        params.rows, params.columns, params.element_bits, params.zeros, params.factored, params.halved
+    )
+
+
+def _has_eight_bits(format: BlockFormat) -> bool:
+    return format.bits == 2 * NIBBLE_BITS
+
+
+def _has_minima_among_scales(format: BlockFormat) -> bool:
+    return format.has_minimum and format.factors is Factors.NONE

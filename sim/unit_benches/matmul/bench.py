@@ -6,18 +6,31 @@ from dataclasses import asdict
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
+from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.matmul.activations import ActivationBanks, block_write_layout, vector_scale_layout
 from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
 
-GROUPS = 24
-"""Random vectors, each with matrices that read it."""
+GROUPS_OF_FORMAT = 8
+"""Random vectors for each format, each with matrices that read it."""
+
+ALL_FORMATS = tuple(BlockFormat)
+BIT_FORMATS = tuple(format for format in BlockFormat if format.table is None)
+"""Formats whose codes are what is multiplied."""
 
 SETS = {
     "four-steps": MatmulParams(lanes=32, columns=2, vector_lanes=2, field_bits=13, max_k_blocks=16),
     "one-column": MatmulParams(lanes=128, columns=1, vector_lanes=2, max_k_blocks=16),
     "three-columns": MatmulParams(lanes=256, columns=3, vector_lanes=4, max_k_blocks=16),
     "eight-rows-one-column": MatmulParams(lanes=256, columns=1, vector_lanes=2, rows_per_multiplier=1, max_k_blocks=16),
+    "five-bits": MatmulParams(
+        lanes=128, columns=2, max_k_blocks=24, formats=(*DEFAULT_FORMATS, BlockFormat.Q5_0, BlockFormat.Q5_1)
+    ),
+    "six-bit-scales": MatmulParams(
+        lanes=256, rows_per_multiplier=1, max_k_blocks=24, formats=(BlockFormat.Q4_0, BlockFormat.Q4_K)
+    ),
+    "all-formats": MatmulParams(lanes=128, field_bits=14, max_k_blocks=24, formats=ALL_FORMATS),
+    "six-bits-four-steps": MatmulParams(lanes=32, columns=2, field_bits=13, max_k_blocks=24, formats=BIT_FORMATS),
 }
 
 
@@ -29,7 +42,7 @@ def prepare(params: MatmulParams) -> Prepared:
         top="matmul",
         environment={
             "BENCH_PARAMS": json.dumps(asdict(params)),
-            "BENCH_COUNT": str(GROUPS),
+            "BENCH_COUNT": str(GROUPS_OF_FORMAT * len(params.formats)),
             "BENCH_LATENCY": str(harness.unit.latency),
         },
     )

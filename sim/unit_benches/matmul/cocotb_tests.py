@@ -9,10 +9,10 @@ import random
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
-from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat, Blocks, pack_tiles
+from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, Blocks, Factors, pack_tiles
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
-from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatmulParams, MatrixUnit
+from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit, matmul_command
 from rtlm.sim.unit_benches.points import EXTENTS, Points, extent
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 
@@ -20,6 +20,7 @@ CHANCES = (1.0, 0.6, 0.15)
 """Chances that a source offers, or the sink takes, in a cycle."""
 
 PARAMS = MatmulParams(**json.loads(os.environ["BENCH_PARAMS"]))
+COMMAND = matmul_command(PARAMS.formats)
 SEED = int(os.environ["BENCH_SEED"])
 GROUPS = int(os.environ["BENCH_COUNT"])
 LATENCY = int(os.environ["BENCH_LATENCY"])
@@ -29,9 +30,10 @@ FP16_EXTREMES = (0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0xFBFF, 0x7C00, 0xFFFF,
 BF16_EXTREMES = (0x0000, 0x007F, 0x0080, 0x7F80, 0x7FFF, 0x3F80)
 
 POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
-_FORMATS, _ACTIVE = [format.name for format in BlockFormat], range(1, PARAMS.columns + 1)
+_FORMATS, _ACTIVE = [format.name for format in PARAMS.formats], range(1, PARAMS.columns + 1)
+_GROUPED = [format.name for format in PARAMS.formats if not format.group_shift]
 POINTS.cross("format x lanes x active columns", _FORMATS, [PARAMS.lanes], _ACTIVE)
-POINTS.cross("format x group of weights", _FORMATS, [BLOCK << shift for shift in range(MAX_GROUP_SHIFT + 1)])
+POINTS.cross("format x group of weights", _GROUPED, [BLOCK << shift for shift in range(MAX_GROUP_SHIFT + 1)])
 POINTS.cross("format x blocks of a row", _FORMATS, EXTENTS)
 POINTS.cross("format x chance of a word x of taking", _FORMATS, CHANCES, CHANCES)
 
@@ -48,6 +50,17 @@ def scales(rng, shape, bits, extremes):
     return (rng.integers(110, 135, shape) << 7 | rng.integers(0, 128, shape)).astype(np.uint16)
 
 
+def factors(rng, format, shape):
+    """Random factors of super-blocks: any, or all the same extreme."""
+    if format.factors is Factors.NONE:
+        return None
+    pairs = ((-128, 127), (-128, 127)) if format.factors is Factors.HALVES else ((0, 63), (-63, 0))
+    if rng.random() < 0.3:
+        extremes = [rng.choice(pair) for pair in pairs]
+        return np.stack([np.full(shape, each, np.int8) for each in extremes], axis=-1)
+    return np.stack([rng.integers(low, high + 1, shape).astype(np.int8) for low, high in pairs], axis=-1)
+
+
 class Group:
     """Activation vectors in a bank and the matrices that read them."""
 
@@ -56,7 +69,7 @@ class Group:
         self.active = int(rng.integers(1, PARAMS.columns + 1))
         self.k_blocks = k_blocks or int(rng.integers(1, PARAMS.max_k_blocks + 1))
         if k_blocks is None and rng.random() < 0.5:  # most numbers have no room for large groups
-            self.k_blocks = int(rng.choice([k for k in (4, 8, 12, 16) if k <= PARAMS.max_k_blocks]))
+            self.k_blocks = int(rng.choice([k for k in (4, 8, 12, 16, 24) if k <= PARAMS.max_k_blocks]))
         shape = (self.active, self.k_blocks)
         self.a = rng.integers(-127, 128, (*shape, 32)).astype(np.int8)
         if rng.random() < 0.3:
@@ -71,24 +84,30 @@ class Group:
         self.writes = list(self._writes(int(rng.integers(1, 3))))
 
     def _matrix(self, rng, rows, format, group_shift):
-        format = BlockFormat(int(rng.integers(0, 3))) if format is None else format
+        if format is None:
+            formats = [each for each in PARAMS.formats if self.k_blocks % (1 << each.group_shift) == 0]
+            format = formats[int(rng.integers(0, len(formats)))]
         if group_shift is None:
-            possible = [shift for shift in range(MAX_GROUP_SHIFT + 1) if self.k_blocks % (1 << shift) == 0]
-            group_shift = int(rng.choice(possible))
+            shifts = range(format.group_shift, MAX_GROUP_SHIFT + 1)
+            group_shift = int(rng.choice([shift for shift in shifts if self.k_blocks % (1 << shift) == 0]))
         rows = rows or int(rng.integers(1, 200 // PARAMS.vector_lanes)) * PARAMS.vector_lanes
-        self.kinds.append((format.name, BLOCK << group_shift))
+        self.kinds.append((format, BLOCK << group_shift))
         shape = (rows, self.k_blocks)
         u = rng.integers(0, 1 << format.bits, (*shape, 32)).astype(np.uint8)
         if rng.random() < 0.3:
             u[:] = rng.choice([0, (1 << format.bits) - 1])
+        if format.table is not None:
+            u = np.array(format.table, np.uint8)[u]
         groups = (rows, self.k_blocks >> group_shift)
         d, m = (scales(rng, groups, 16, FP16_EXTREMES).repeat(1 << group_shift, axis=1) for _ in range(2))
-        weights = Blocks(format=format, u=u, d=d, m=m if format.has_minimum else None)
+        weights = Blocks(
+            format=format, u=u, d=d, m=m if format.has_minimum else None, factors=factors(rng, format, shape)
+        )
         packed = pack_tiles(PARAMS.tile, weights, group_shift)
         self.words += [int.from_bytes(word.tobytes(), "little") for word in packed]
         packet_shift = int(rng.integers(5, PARAMS.max_packet_rows.bit_length()))
         self.commands.append(
-            MATMUL_COMMAND.const(
+            COMMAND.const(
                 {
                     "format": int(format),
                     "group_shift": group_shift,
@@ -238,10 +257,12 @@ class Run:
         """Note what has been checked."""
         for group in self.groups:
             for format, weights in group.kinds:
-                POINTS.hit("format x lanes x active columns", format, PARAMS.lanes, group.active)
-                POINTS.hit("format x group of weights", format, weights)
-                POINTS.hit("format x blocks of a row", format, extent(group.k_blocks, PARAMS.max_k_blocks))
-                POINTS.hit("format x chance of a word x of taking", format, self.chances["i_words"], self.chances["o"])
+                name, blocks = format.name, extent(group.k_blocks, PARAMS.max_k_blocks, least=1 << format.group_shift)
+                POINTS.hit("format x lanes x active columns", name, PARAMS.lanes, group.active)
+                if name in _GROUPED:
+                    POINTS.hit("format x group of weights", name, weights)
+                POINTS.hit("format x blocks of a row", name, blocks)
+                POINTS.hit("format x chance of a word x of taking", name, self.chances["i_words"], self.chances["o"])
 
 
 async def begin(dut):
@@ -276,10 +297,12 @@ async def full_rate(dut):
     await begin(dut)
     rng = np.random.default_rng(SEED + 1)
     always = dict.fromkeys((*SOURCES, "o"), 1.0)
-    for format, group_shift in itertools.product(BlockFormat, range(MAX_GROUP_SHIFT + 1)):
+    for format, group_shift in itertools.product(PARAMS.formats, range(MAX_GROUP_SHIFT + 1)):
+        if group_shift < format.group_shift:
+            continue
         k_blocks = PARAMS.max_k_blocks >> MAX_GROUP_SHIFT << MAX_GROUP_SHIFT
-        run_tiles = PARAMS.tile.tiles_per_scale_word(format, group_shift)
-        row_groups = max(4, 3 * run_tiles // (2 * k_blocks))  # more than one scale word a matrix
+        runs = PARAMS.tile.runs(format, group_shift)
+        row_groups = max(4, 3 * max(runs) // (2 * k_blocks))  # more than one scale word a matrix
         rows = row_groups * PARAMS.tile.group_rows(format)
         group = Group(rng, 1, k_blocks=k_blocks, rows=rows, format=format, group_shift=group_shift, commands=3)
         run = Run(dut, [group], always, f"{format.name} {group_shift}")
@@ -293,7 +316,7 @@ async def full_rate(dut):
         spacing = np.diff(run.word_cycles)
         assert spacing.max() <= PARAMS.word_cycles
         tiles = row_groups * k_blocks
-        assert len(run.word_cycles) == 3 * (tiles + -(-tiles // run_tiles))
+        assert len(run.word_cycles) == 3 * (tiles + sum(-(-tiles // served) for served in runs))
         bits = len(run.word_cycles) * PARAMS.word_bits / (3 * rows * k_blocks * BLOCK)
         cycles = run.word_cycles[-1] - run.word_cycles[0] + 1
         told = "%s in groups of %d: %d words in %d cycles, %.4f bits a weight"
@@ -302,6 +325,6 @@ async def full_rate(dut):
         assert np.sum(run.events, axis=1).max() <= 1
         assert events["busy"] == 3 * tiles * PARAMS.word_cycles
         assert events["blocked_activation"] == events["blocked_output"] == 0
-        first_group_words = group.k_blocks + -(-group.k_blocks // run_tiles)
+        first_group_words = group.k_blocks + sum(-(-group.k_blocks // served) for served in runs)
         latency = run.result_cycles[0] - run.word_cycles[first_group_words - 1]
         assert latency == LATENCY

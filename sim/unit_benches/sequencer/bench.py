@@ -5,24 +5,33 @@ The cocotb side is cocotb_tests.py; `segments` is its model of what must be read
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from rtlm.hw.control.isa import Index, Instruction, Opcode
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
+from rtlm.hw.formats import BlockFormat
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.sim.unit_benches.bench import Prepared, verilog_text
 
 PROGRAMS = 18
 """Random programs, each run once."""
 
-_LIMITS = {"vector_lanes": 2, "max_k_blocks": 8, "max_packet_rows": 64, "kv_heads": 3, "group": 2}
+_LIMITS: dict[str, Any] = {"vector_lanes": 2, "max_k_blocks": 8, "max_packet_rows": 64, "kv_heads": 3, "group": 2}
 
 SETS = {
     "one-column": SequencerParams(
         columns=1, word_bytes=64, beats_per_word=8, head_dim=32, scale_words=2, row_words=9, **_LIMITS
     ),
     "three-columns": SequencerParams(
-        columns=3, word_bytes=128, beats_per_word=1, head_dim=16, scale_words=3, row_words=7, **_LIMITS
+        columns=3,
+        word_bytes=128,
+        beats_per_word=1,
+        head_dim=16,
+        scale_words=3,
+        row_words=7,
+        formats=tuple(BlockFormat),
+        **_LIMITS,
     ),
 }
 

@@ -15,8 +15,7 @@ from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, a
 from rtlm.hw.control.legality import broken_rules
 from rtlm.hw.control.sequencer import SETTLE_CYCLES, Fault
 from rtlm.hw.control.sequencer_params import SequencerParams
-from rtlm.hw.formats import BlockFormat
-from rtlm.hw.matmul.unit import MATMUL_COMMAND
+from rtlm.hw.matmul.unit import matmul_command
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VECTOR_COMMAND
 from rtlm.sim.unit_benches.points import Points
@@ -29,7 +28,7 @@ WORD, BEATS = PARAMS.word_bytes, PARAMS.beats_per_word
 INSTRUCTION_CYCLES = 3
 """For each instruction, when nothing waits."""
 UNITS = ("matmul", "attention", "vector")
-COMMANDS = {"matmul": MATMUL_COMMAND, "attention": ATTENTION_COMMAND, "vector": VECTOR_COMMAND}
+COMMANDS = {"matmul": matmul_command(PARAMS.formats), "attention": ATTENTION_COMMAND, "vector": VECTOR_COMMAND}
 IDLE = ("matmul_idle", "vector_idle", "attention_idle", "writer_idle")
 PROGRAM_BASE = 1 << 24
 CHANCES = (1.0, 0.6, 0.2)
@@ -57,7 +56,7 @@ def legal(rng, opcode):
         instruction = Instruction(
             opcode=opcode,
             epilogue=rng.choice(_EPILOGUES[opcode]),
-            format=BlockFormat(rng.randrange(3)),
+            format=PARAMS.formats[rng.randrange(len(PARAMS.formats))],
             bank=rng.randrange(2),
             store=rng.randrange(2),
             logits=int(rng.random() < 0.4),

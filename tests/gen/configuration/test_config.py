@@ -67,7 +67,7 @@ def test_all_errors_are_reported_at_once():
     for part in (
         "matmul.lanes must be a power of two from 32 to 8192 (whole blocks of 32 weights), got 200; "
         "the nearest valid value is 256.",
-        "matmul.colums is not a key: matmul has lanes, columns, rows_per_multiplier; did you mean columns?",
+        "matmul.colums is not a key: matmul has lanes, columns, rows_per_multiplier, formats; did you mean columns?",
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
         "attention.group x limits.kv_heads = 3 x 3 = 9",
@@ -87,6 +87,11 @@ def test_all_errors_are_reported_at_once():
         ("matmul.lanes=300", "nearest valid value is 256"),
         ("matmul.columns=9", "nearest valid value is 8"),
         ("matmul.rows_per_multiplier=3", "nearest valid value is 2"),
+        ("matmul.formats=[]", "must be a list of q4_0, q4_1, q8_0, q5_0, q5_1, "),
+        ("matmul.formats=q8_0", "each at most once, got 'q8_0'"),
+        ("matmul.formats=[q8_0,q9_0]", "got ['q8_0', 'q9_0']"),
+        ("matmul.formats=[q8_0,q8_0]", "got ['q8_0', 'q8_0']"),
+        ("matmul.formats=[[q8_0]]", "got [['q8_0']]"),
         ("clock_mhz=.nan", "a number from 1 to 1000 MHz"),
         ("clock_mhz=5000", "nearest valid value is 1000"),
         ("limits.dim=570", "a multiple of 32"),
@@ -324,11 +329,14 @@ def test_the_margin_makes_pipelines_for_a_faster_clock():
 def test_hash_covers_the_hardware_and_nothing_else():
     reference = config_hash(load_config("kv260"))
     assert len(reference) == 16
-    for same in ("name=other", "board=none", "memory.dram=ideal", "memory.dram.change.outstanding=4"):
+    formats = "matmul.formats=[q8_0,q4_1,q4_0]"
+    for same in ("name=other", "board=none", "memory.dram=ideal", "memory.dram.change.outstanding=4", formats):
         assert config_hash(load_config("kv260", [same])) == reference, same
     changes = (
         "matmul.columns=2",
         "matmul.rows_per_multiplier=1",
+        "matmul.formats=[q4_0]",
+        "matmul.formats=[q4_0,q4_1,q8_0,q4_k]",
         "vector.interval=2",
         "clock_mhz=299",
         "technology=generic",

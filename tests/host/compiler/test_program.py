@@ -2,20 +2,32 @@
 
 import math
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.errors import ModelError
-from rtlm.hw.control.isa import FIELDS, INSTRUCTION_BYTES, Index, Instruction, Opcode, Operator, assemble, disassemble
+from rtlm.hw.control.isa import (
+    EXTENSION,
+    FIELDS,
+    INSTRUCTION_BYTES,
+    Index,
+    Instruction,
+    Opcode,
+    Operator,
+    assemble,
+    disassemble,
+)
 from rtlm.hw.control.legality import broken_rules
-from rtlm.hw.formats import BlockFormat
+from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.unit_params import unit_params
 from rtlm.hw.vector.epilogue import Epilogue
 
 from tests.host.small_models import ARRAYS, MIXED, params_of
 
 CONTEXT = 50
+FORMAT_RULE = "`format` and `extension` are those of a weight format that the accelerator has"
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +176,7 @@ def test_every_field_is_coded_and_read_back():
     kinds = {"opcode": Opcode, "epilogue": Epilogue, "format": BlockFormat, "index": Index, "operator": Operator}
     for _ in range(200):
         values = {}
-        for field in FIELDS:
+        for field in (each for each in FIELDS if each.name != EXTENSION):
             members = [member for member in kinds.get(field.name, []) if member is not Opcode.ILLEGAL]
             number = int(random.integers(0, 1 << field.width))
             values[field.name] = members[number % len(members)] if members else number
@@ -172,6 +184,7 @@ def test_every_field_is_coded_and_read_back():
         raw = instruction.encode()
         assert len(raw) == INSTRUCTION_BYTES and Instruction.decode(raw) == instruction
         word = int.from_bytes(raw, "little")
+        values |= {"format": values["format"] & 3, EXTENSION: values["format"] >> 2}
         for field in FIELDS:
             value = values[field.name]
             assert word >> field.start & (1 << field.width) - 1 == int(getattr(value, "value", value)), field.name
@@ -185,10 +198,31 @@ def test_fields_do_not_overlap():
         used |= mask
 
 
-@pytest.mark.parametrize("field", [field for field in FIELDS if field.name not in ("opcode",)], ids=lambda f: f.name)
+SIMPLE = [field for field in FIELDS if field.name not in ("opcode", "format", EXTENSION)]
+
+
+@pytest.mark.parametrize("field", SIMPLE, ids=lambda f: f.name)
 def test_values_that_do_not_fit_are_refused(field):
     with pytest.raises(ValueError, match=f"{field.name} = {1 << field.width} does not fit .* {field.width} bits"):
         Instruction(opcode=Opcode.END, **{field.name: 1 << field.width}).encode()
+
+
+def test_formats_have_two_fields():
+    """What all accelerators know fits the first; of others its bits are 3, and the number is in the second."""
+    assert [Instruction(opcode=Opcode.MATMUL, format=each).encode()[1] & 3 for each in BlockFormat] == [
+        each.value if each in DEFAULT_FORMATS else 3 for each in BlockFormat
+    ]
+    with pytest.raises(ValueError, match="extension = 16 does not fit the instruction's 4 bits"):
+        Instruction(opcode=Opcode.MATMUL, format=64).encode()
+
+
+def test_formats_of_the_gates_alone_are_legal():
+    fields = {"words": 1, "rows": 2, "k_blocks": 1, "packet_shift": 5}
+    for formats in (DEFAULT_FORMATS, (BlockFormat.Q4_1,), (BlockFormat.Q8_0, BlockFormat.Q4_K)):
+        limits = replace(unit_params(params_of("tiny")).sequencer.limits, formats=formats)
+        for format in BlockFormat:
+            broken = broken_rules(Instruction(opcode=Opcode.MATMUL, format=format, **fields), limits)
+            assert broken == ([] if format in formats else [FORMAT_RULE])
 
 
 @pytest.mark.parametrize(("raw", "message"), [(bytes(32), "opcode 0 is illegal"), (bytes(31), "31 bytes given")])

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from gguf import GGMLQuantizationType as Type
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rtlm.gen.common.errors import ConfigError
@@ -75,17 +76,25 @@ def damage(draw, content: bytes, until: int | None = None) -> bytes:
     return bytes(damaged)
 
 
-FILES = {
+FILES: dict[str, dict] = {
     "byte-level BPE": {},
     "SentencePiece": {"sentencepiece": True, "rope_factors": (1.0, 1.5, 2.0, 4.0)},
+    "super-blocks": {
+        "dim": 256,
+        "hidden_dim": 256,
+        "matrix_type": Type.Q4_K,
+        "embedding_type": Type.Q6_K,
+        "types": {"blk.0.attn_v.weight": Type.Q5_0, "blk.0.ffn_down.weight": Type.Q5_K},
+    },
     "factors": {"architecture": "granite", "metadata": GRANITE | {"rope.scaling.type": "yarn"}},
 }
-"""Files of each kind of tokenizer and with each kind of number that the host folds away."""
+"""Files of each kind of tokenizer, of block and of number that the host folds away."""
 
 
 @pytest.fixture(scope="module", params=FILES)
 def model_file(request, random_model) -> bytes:
-    return random_model(layers=1, vocab=300, dim=32, hidden_dim=32, **FILES[request.param]).read_bytes()
+    sizes = {"layers": 1, "vocab": 300, "dim": 32, "hidden_dim": 32}
+    return random_model(**(sizes | FILES[request.param])).read_bytes()
 
 
 def read_model(content: bytes) -> None:

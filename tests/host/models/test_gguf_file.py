@@ -70,13 +70,17 @@ BAD = {
     "many dimensions": (crafted([], [entry("a", (1,) * 5, Type.F32, 0)], bytes(64)), "1 to 4 dimensions, got 5"),
     "empty shape": (crafted([], [entry("a", (8, 0), Type.F32, 0)], bytes(64)), r"empty shape \(0, 8\)"),
     "type": (
-        crafted([], [entry("a", (256,), Type.Q6_K, 0)], bytes(256)),
-        "types F32, F16, Q8_0, Q4_0, Q4_1, got Q6_K",
+        crafted([], [entry("a", (256,), Type.IQ4_XS, 0)], bytes(256)),
+        "types F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q5_0, .*, Q6_K, IQ4_NL, got IQ4_XS",
     ),
     "unknown type": (crafted([], [entry("a", (256,), 1234, 0)], bytes(256)), "got number 1234"),
     "row length": (
         crafted([], [entry("a", (33, 2), Type.Q4_0, 0)], bytes(64)),
         "for Q4_0, got 33",
+    ),
+    "row of no whole super-blocks": (
+        crafted([], [entry("a", (576, 2), Type.Q4_K, 0)], bytes(1024)),
+        "a multiple of 256 elements for Q4_K, got 576",
     ),
     "offset": (
         crafted([], [entry("a", (8,), Type.F32, 8)], bytes(64)),

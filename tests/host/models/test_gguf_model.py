@@ -1,6 +1,7 @@
 """Hyper-parameters and shapes of a model file."""
 
 import gguf
+import ml_dtypes
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Type
@@ -110,16 +111,17 @@ def test_path_is_named(tmp_path):
         LlamaModel.open(path)
 
 
-def test_norms_in_half_precision_are_widened(random_model):
-    half = LlamaModel.open(random_model(norm_type=Type.F16))
+@pytest.mark.parametrize(("kind", "dtype"), [(Type.F16, np.float16), (Type.BF16, ml_dtypes.bfloat16)])
+def test_norms_in_half_precision_are_widened(random_model, kind, dtype):
+    half = LlamaModel.open(random_model(norm_type=kind))
     full = LlamaModel.open(random_model())
     for name, layer in (("attn_norm", 0), ("ffn_norm", 1), ("output_norm", None)):
         weights = half.norm(name, layer)
         assert weights.dtype == np.float32 and weights.shape == (64,)
-        np.testing.assert_array_equal(weights, full.norm(name, layer).astype(np.float16).astype(np.float32))
+        np.testing.assert_array_equal(weights, full.norm(name, layer).astype(dtype).astype(np.float32))
 
 
-@pytest.mark.parametrize("kind", [Type.F16, Type.F32])
+@pytest.mark.parametrize("kind", [Type.F16, Type.BF16, Type.F32])
 def test_float_matrices(random_model, kind):
     model = LlamaModel.open(random_model(types={"blk.1.attn_k.weight": kind}))
     matrix = model.float_matrix("attn_k", 1)
@@ -131,5 +133,5 @@ def test_float_matrices(random_model, kind):
 
 
 def test_vectors_are_floats(random_model):
-    with pytest.raises(ModelError, match=r"output_norm\.weight must be F32 or F16, got Q8_0"):
+    with pytest.raises(ModelError, match=r"output_norm\.weight must be F32, F16 or BF16, got Q8_0"):
         LlamaModel.open(random_model(types={"output_norm.weight": Type.Q8_0}))

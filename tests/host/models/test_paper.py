@@ -122,8 +122,8 @@ def test_formats_and_groups():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"weights": "q3_k"}, "weights must be one of q4_0, q4_1, q8_0, got 'q3_k'"),
-        ({"output": "f16"}, "output must be one of q4_0, q4_1, q8_0, got 'f16'"),
+        ({"weights": "q3_k"}, "weights must be one of q4_0, q4_1, q8_0, .*, iq4_nl, got 'q3_k'"),
+        ({"output": "f16"}, "output must be one of q4_0, q4_1, q8_0, .*, iq4_nl, got 'f16'"),
         ({"group": 48}, "group must be one of 32, 64, 128, 256, got 48"),
         ({"group": 128}, "hidden_size must be a multiple of the 128 weights that share a scale, got 576"),
     ],
@@ -286,7 +286,7 @@ def test_whatever_a_text_is(text, strict):
         parse_sizes(text, "a file", strict=strict)
 
 
-def write_gguf(path, architecture, kind=GGMLQuantizationType.Q6_K, **changes):
+def write_gguf(path, architecture, kind=GGMLQuantizationType.IQ4_XS, **changes):
     """Write a file of another family with a matrix in a format that the gates do not have."""
     values = {"block_count": 2, "embedding_length": 256, "feed_forward_length": 512, "context_length": 128}
     values |= {"attention.head_count": 8, "attention.head_count_kv": 4, **changes}
@@ -308,7 +308,7 @@ def test_gguf_of_another_family_and_format(tmp_path):
     assert (model.family, model.shape.layers, model.shape.dim, model.shape.vocab) == ("qwen3", 2, 256, 320)
     assert model.tied and model.shape.kv_heads == 4 and model.shape.rms_eps == pytest.approx(1e-6)
     assert model.shape.storage("attn_q", 0).format is BlockFormat.Q8_0
-    assert model.parts[-1] == "weights in Q6_K, estimated as Q8_0"
+    assert model.parts[-1] == "weights in IQ4_XS, estimated as Q8_0"
 
 
 @pytest.mark.parametrize(

@@ -2,63 +2,121 @@ import gguf
 import numpy as np
 import pytest
 from gguf.quants import dequantize
-from rtlm.hw.formats import BLOCK, BlockFormat, Blocks, TileShape, pack_tiles, unpack_tiles
+from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, Blocks, Factors, TileShape, pack_tiles, unpack_tiles
+from rtlm.hw.formats.blocks import DESCRIPTIONS
 from rtlm.hw.matmul.model import accumulate
 
 FORMATS = list(BlockFormat)
+GROUPED = [format for format in FORMATS if not format.group_shift]
 
 
-def random_blocks(rng, format, rows, k_blocks):
-    raw = rng.integers(0, 256, (rows, k_blocks, format.block_bytes), dtype=np.uint8)
-    scales = rng.normal(0, 0.05, (rows, k_blocks, format.scale_bytes // 2)).astype("<f2")
-    raw[..., : format.scale_bytes] = scales.view(np.uint8)
-    return raw
+def random_matrix(rng, format, rows, k_blocks):
+    """A matrix of random bytes, but for its fp16: of `k_blocks` blocks of 32, or as many super-blocks."""
+    k_blocks <<= format.group_shift
+    raw = rng.integers(0, 256, (rows, k_blocks * BLOCK // format.block_weights, format.block_bytes), dtype=np.uint8)
+    for at in format.description.scales_at:
+        raw[..., at : at + 2] = rng.normal(0, 0.05, (*raw.shape[:2], 1)).astype("<f2").view(np.uint8)
+    return raw, Blocks.from_gguf(format, raw.reshape(-1), rows, k_blocks * BLOCK)
+
+
+def assert_same(got, expected):
+    assert got.format is expected.format
+    for name in ("u", "d", "m", "factors"):
+        one, other = getattr(got, name), getattr(expected, name)
+        assert (one is None) == (other is None), name
+        if one is not None:
+            np.testing.assert_array_equal(one, other, name)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_blocks_agree_with_gguf_package(format):
-    rng = np.random.default_rng(1)
-    raw = random_blocks(rng, format, 7, 3)
-    expected = dequantize(raw.reshape(7, -1), getattr(gguf.GGMLQuantizationType, format.name))
-    got = Blocks.from_gguf(format, raw.reshape(-1), 7, 3 * BLOCK).dequantise()
-    np.testing.assert_array_equal(got, expected)
+    kind = gguf.GGMLQuantizationType[format.name]
+    assert gguf.GGML_QUANT_SIZES[kind] == (format.block_weights, format.block_bytes)
+    raw, blocks = random_matrix(np.random.default_rng(1), format, 7, 3)
+    np.testing.assert_array_equal(blocks.dequantise(), dequantize(raw.reshape(7, -1), kind))
+
+
+def test_descriptions_are_complete():
+    """Each format has its own description, whose code an accelerator without it refuses."""
+    assert list(DESCRIPTIONS) == FORMATS
+    assert len({format.value for format in FORMATS}) == len(FORMATS)
+    for format in FORMATS:
+        assert format.value == format.description.code
+        assert (format.value & 3 == 3) == (format not in DEFAULT_FORMATS)
+        assert format.zero & (format.zero - 1) == 0
 
 
 @pytest.mark.parametrize("rows", [4, 8, 64])
 @pytest.mark.parametrize("format", FORMATS)
 def test_tiles_round_trip(format, rows):
-    rng = np.random.default_rng(2)
-    blocks = Blocks.from_gguf(format, random_blocks(rng, format, 27, 5).reshape(-1), 27, 5 * BLOCK)
+    _, blocks = random_matrix(np.random.default_rng(2), format, 27, 5)
     shape = TileShape(rows=rows)
     words = pack_tiles(shape, blocks)
-    assert len(words) == shape.words(format, 27, 5)
-    back = unpack_tiles(shape, format, words, 27, 5)
-    np.testing.assert_array_equal(back.u, blocks.u)
-    np.testing.assert_array_equal(back.d, blocks.d)
-    if format.has_minimum:
-        np.testing.assert_array_equal(back.m, blocks.m)
+    assert len(words) == shape.words(format, 27, blocks.k_blocks)
+    assert_same(unpack_tiles(shape, format, words, 27, blocks.k_blocks), blocks)
+
+
+@pytest.mark.parametrize("rows", [4, 16])
+@pytest.mark.parametrize("format", FORMATS)
+def test_memory_has_the_bits_of_the_file(format, rows):
+    """Nothing is widened: a large matrix takes the bytes that it has in the file."""
+    shape = TileShape(rows=rows)
+    size = shape.words(format, 1024, 64) * shape.word_bytes
+    assert size == 1024 * 64 * BLOCK // format.block_weights * format.block_bytes
+
+
+def test_super_blocks_in_words():
+    """Where the parts of Q4_K, Q5_K and Q6_K lie, written from the module's text."""
+    rng = np.random.default_rng(6)
+    shape = TileShape(rows=4)
+    for format, plane_words in ((BlockFormat.Q4_K, 0), (BlockFormat.Q5_K, 2), (BlockFormat.Q6_K, 4)):
+        _, blocks = random_matrix(rng, format, 4, 1)
+        words = [int.from_bytes(word.tobytes(), "little") for word in pack_tiles(shape, blocks)]
+        assert len(words) == 8 + 1 + plane_words + (format is BlockFormat.Q6_K)
+        if format is BlockFormat.Q6_K:
+            scales = words.pop(0)
+            assert [scales >> 16 * row & 0xFFFF for row in range(4)] == blocks.d[:, 0].tolist()
+        factors = words.pop(0)
+        run = 4 // format.upper_bits if plane_words else 8
+        for tile in range(8):
+            if tile % run == 0 and plane_words:
+                planes = words.pop(0)
+            nibbles = words.pop(0)
+            for row in range(4):
+                lane = factors >> 128 * row + 16 * tile & 0xFFFF
+                first, second = blocks.factors[row, tile].tolist()
+                if format is BlockFormat.Q6_K:
+                    assert lane == (first & 255) | (second & 255) << 8
+                else:
+                    own = int(blocks.d[row, tile]) | int(blocks.m[row, tile]) << 16
+                    assert lane == first | -second << 6 | (own >> 4 * tile & 15) << 12
+                for k in range(BLOCK):
+                    u = nibbles >> 128 * row + 4 * k & 15
+                    for bit in range(format.upper_bits):
+                        quarter = tile % run + run * bit
+                        u |= (planes >> 128 * quarter + 32 * row + k & 1) << 4 + bit
+                    assert u == blocks.u[row, tile, k]
+        assert not words
 
 
 def grouped_blocks(rng, format, rows, k_blocks, shift):
     u = rng.integers(0, 1 << format.bits, (rows, k_blocks * BLOCK)).astype(np.uint8)
+    if format.table is not None:
+        u = np.array(format.table, np.uint8)[u]
     d, m = rng.normal(0, 0.05, (2, rows, k_blocks >> shift)).astype(np.float16)
     return u, d, Blocks.from_groups(format, u, d, m if format.has_minimum else None)
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 3])
 @pytest.mark.parametrize("rows", [4, 16])
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", GROUPED)
 def test_group_tiles_round_trip(format, rows, shift):
     _, _, blocks = grouped_blocks(np.random.default_rng(shift), format, 27, 24, shift)
     shape = TileShape(rows=rows)
     assert blocks.group_shift == shift
     words = pack_tiles(shape, blocks, shift)
     assert len(words) == shape.words(format, 27, 24, shift)
-    back = unpack_tiles(shape, format, words, 27, 24, shift)
-    np.testing.assert_array_equal(back.u, blocks.u)
-    np.testing.assert_array_equal(back.d, blocks.d)
-    if format.has_minimum:
-        np.testing.assert_array_equal(back.m, blocks.m)
+    assert_same(unpack_tiles(shape, format, words, 27, 24, shift), blocks)
 
 
 @pytest.mark.parametrize(("format", "codes"), [(BlockFormat.Q4_0, 8), (BlockFormat.Q8_0, 128)])
@@ -105,16 +163,21 @@ def exact_accumulator(blocks, a, scale, row):
     for kb in range(blocks.k_blocks):
         s_exp = int(scale[kb]) >> 7
         s_sig = (int(scale[kb]) & 127) + 128 if s_exp else 0
-        suma = sum(int(x) for x in a[kb])
-        total = sum((int(u) - blocks.format.zero) * int(x) for u, x in zip(blocks.u[row, kb], a[kb], strict=True))
-        terms = [(total, blocks.d)] + ([(suma, blocks.m)] if blocks.m is not None else [])
-        for value, source in terms:
+        products = [(int(u) - blocks.format.zero) * int(x) for u, x in zip(blocks.u[row, kb], a[kb], strict=True)]
+        sums = [sum(products), sum(int(x) for x in a[kb])]
+        if blocks.format.factors is Factors.HALVES:
+            sums = [sum(products[:16]), sum(products[16:])]
+        scales = {Factors.HALVES: [blocks.d, blocks.d]}.get(blocks.format.factors, [blocks.d, blocks.m])
+        factors = [1, 1] if blocks.factors is None else blocks.factors[row, kb].tolist()
+        for value, source, factor in zip(sums, scales, factors, strict=True):
+            if source is None:
+                continue
             half = int(source[row, kb])
             exponent = half >> 10 & 31
             sig = ((half & 1023) + (1024 if exponent else 0)) * (-1 if half >> 15 else 1)
             shift = max(exponent, 1) + s_exp - 135
-            p = value * sig * s_sig
-            right = min(-shift, 45)
+            p = value * factor * sig * s_sig
+            right = min(-shift, 45 if blocks.factors is None else 52)
             acc += p << min(shift, 47) if shift >= 0 else (p + (1 << (right - 1))) >> right
     acc &= (1 << 48) - 1
     return acc - (1 << 48) if acc >> 47 else acc
@@ -123,9 +186,9 @@ def exact_accumulator(blocks, a, scale, row):
 @pytest.mark.parametrize("format", FORMATS)
 def test_accumulate_is_exact(format):
     rng = np.random.default_rng(3)
-    blocks = Blocks.from_gguf(format, random_blocks(rng, format, 9, 6).reshape(-1), 9, 6 * BLOCK)
-    a = rng.integers(-127, 128, (3, 6, BLOCK), dtype=np.int8)
-    scale = rng.choice(np.array([0, 1, 0x3C80, 0x3F80, 0x4012, 0x7F00, 0x2000], np.uint16), (3, 6))
+    _, blocks = random_matrix(rng, format, 9, 6)
+    a = rng.integers(-127, 128, (3, blocks.k_blocks, BLOCK), dtype=np.int8)
+    scale = rng.choice(np.array([0, 1, 0x3C80, 0x3F80, 0x4012, 0x7F00, 0x2000], np.uint16), (3, blocks.k_blocks))
     got = accumulate(blocks, a, scale, chunk_rows=4)
     for vector in range(3):
         for row in range(9):
@@ -135,5 +198,11 @@ def test_accumulate_is_exact(format):
 def test_errors_are_sentences():
     with pytest.raises(ValueError, match="does not divide into blocks of 32"):
         Blocks.from_gguf(BlockFormat.Q4_0, np.zeros(18, np.uint8), 1, 33)
+    with pytest.raises(ValueError, match="a row of 288 weights does not divide into blocks of 256"):
+        Blocks.from_gguf(BlockFormat.Q4_K, np.zeros(162, np.uint8), 1, 288)
+    with pytest.raises(ValueError, match="143 bytes given for a 1 x 256 Q4_K matrix, which takes 144"):
+        Blocks.from_gguf(BlockFormat.Q4_K, np.zeros(143, np.uint8), 1, 256)
+    with pytest.raises(ValueError, match="12 blocks does not divide into groups of 8 blocks"):
+        TileShape(rows=4).words(BlockFormat.Q6_K, 4, 12)
     with pytest.raises(ValueError, match="power of two"):
         TileShape(rows=6)
