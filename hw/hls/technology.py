@@ -224,7 +224,7 @@ _ALL = [
         carry_ns=0.030,
         fanout_ns=0.10,
         table_levels=3,
-        multiply_ns=5.0,
+        multiply_ns=4.8,
         multiply_bit_ns=0.10,
     ),
 ]
