@@ -44,6 +44,8 @@ class AcceleratorParams:
         Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
     vector_interval
         Cycles between so many values in the vector engine, a power of two.
+    biases, head_norms
+        Whether the vector engine adds biases to queries, keys and values, and normalises heads of queries and keys.
     head_dim, group, heads, kv_heads
         Values in a head (exact, see `check_head_dim`), largest number of query heads for each KV head, largest numbers
         of heads.
@@ -72,6 +74,8 @@ class AcceleratorParams:
     formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
     vector_lanes: int = 2
     vector_interval: int = 1
+    biases: bool = False
+    head_norms: bool = False
     head_dim: int = 64
     group: int = 3
     heads: int = 9

@@ -59,6 +59,8 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             kv_heads=params.kv_heads,
             group=params.group,
             formats=params.formats,
+            biases=params.biases,
+            head_norms=params.head_norms,
         ),
         matmul=MatmulParams(
             lanes=params.lanes,
@@ -95,6 +97,8 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             context_limit=params.context_limit,
             word_bytes=params.word_bytes,
             beats_per_word=params.beats_per_word,
+            biases=params.biases,
+            head_norms=params.head_norms,
             interval=params.vector_interval,
             clock_mhz=params.clock_mhz,
             technology=params.technology,

@@ -5,7 +5,8 @@ from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
-from rtlm.hw.kernels import dequantise_half, quantise, residual_norm, rope, swiglu
+from rtlm.hw.kernels import dequantise_half, residual_norm, rope, swiglu
+from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 from rtlm.hw.vector.routes import EpilogueRoutes
 
@@ -25,17 +26,20 @@ def vector_counts(params: VectorParams) -> Counts:
     address = params.address_bits
     strobes = params.word_bytes
     # Of the slices' second entries each bit has a multiplexer; the operands' first one is their last stage.
-    entries, operands = params.slice_entries, 3 * beat + tag
-    slices = 3 * beat + packet + tag
+    entries, operands = params.slice_entries, (3 + params.head_norms) * beat + tag
+    squares = SQUARE_BITS * lanes * params.head_norms
+    slices = 3 * beat + packet + tag + squares + (1 + FLOAT_BITS) * params.head_norms
+    head_tables = [params.bias_words] * params.biases + [params.head_norm_words] * params.head_norms
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
         memory(word, max(2, params.table_words), block=True),
         memory(SCALE_BITS, max(2, params.max_dim // BLOCK)),
+        *(memory(word, max(2, words), block=True) for words in head_tables),
     )
     return Counts(
         luts={
-            "operands": selection(beat, params.word_beats) + beat,
-            "routes": selection(beat + tag, 4) + selection(beat, 3),
+            "operands": (1 + len(head_tables)) * (selection(beat, params.word_beats) + beat),
+            "routes": selection(beat + tag, 4) + selection(beat, 3) + 2 * selection(beat, 2) * params.head_inputs,
             "words": word + selection(word, 2) + gathered + selection(BYTE_BITS * lanes, params.word_bytes // lanes),
             "write": selection(word + strobes + address, 2) + word + 4 * strobes,
             "packets": BYTE_BITS * lanes + 2 * lanes,
@@ -56,10 +60,10 @@ def vector_counts(params: VectorParams) -> Counts:
             "control": 1,
         },
         kernels=(
-            _shared(residual_norm, params, tag_bits=tag),
-            _shared(rope, params, tag_bits=tag),
+            _shared(residual_norm, params, tag_bits=tag + beat * params.head_inputs),
+            _shared(rope, params, tag_bits=tag + squares),
             _shared(swiglu, params, tag_bits=tag),
-            _shared(quantise, params, tag_bits=packet, max_length=max(params.head_beats, params.block_beats)),
+            _shared(params.quantiser, params, tag_bits=packet, max_length=max(params.head_beats, params.block_beats)),
             KernelUse(name="norm_scalar", lanes=lanes, tag_bits=1, keys=columns),
             KernelUse(name="argmax", lanes=lanes, tag_bits=1, keys=columns),
             _shared(dequantise_half, params),

@@ -224,6 +224,23 @@ class Choices(_Field):
 
 
 @dataclass(frozen=True)
+class Flag(_Field):
+    """Yes or no."""
+
+    allowed = "true or false"
+
+    def check(self, value: Any) -> bool:
+        """Return the flag, or raise."""
+        if not isinstance(value, bool):
+            raise refuse(self.allowed, YAML_BOOLEANS.get(value.lower()) if isinstance(value, str) else None)
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the value in JSON Schema."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
 class DramValue(_Field):
     """A parameter of a memory: an integer, a text, or a delay as ``{clocks: N, ns: "X"}``."""
 

@@ -5,7 +5,7 @@ import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from rtlm.gen.configuration.fields import Choice, Choices, DramValue, Real, Whole
+from rtlm.gen.configuration.fields import Choice, Choices, DramValue, Flag, Real, Whole
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
@@ -68,6 +68,10 @@ class VectorConfig(Section):
     """Results processed in a cycle; at most half the array's nibble rows."""
     interval: Annotated[int, Whole(low=1, high=MAX_VECTOR_INTERVAL, power_of_two=True)] = 1
     """Cycles for which a beat of a column may keep float operators, which are shared for it; columns divide them."""
+    biases: Annotated[bool, Flag()] = False
+    """Biases of query, key and value, as a qwen2 has them."""
+    head_norms: Annotated[bool, Flag()] = False
+    """RMSNorm of each head's query and key, as a qwen3 has it."""
 
 
 class AttentionConfig(Section):
@@ -217,6 +221,8 @@ class Configuration(Section):
             formats=self.formats,
             vector_lanes=self.vector.lanes,
             vector_interval=self.vector_interval,
+            biases=self.vector.biases,
+            head_norms=self.vector.head_norms,
             head_dim=self.attention.head_dim,
             group=self.attention.group,
             heads=self.limits.heads,
@@ -263,5 +269,8 @@ def config_hash(config: Configuration) -> str:
         del values["vector"]["interval"]
     if config.formats == DEFAULT_FORMATS:
         del values["matmul"]["formats"]
+    for feature in ("biases", "head_norms"):
+        if not values["vector"][feature]:
+            del values["vector"][feature]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -120,7 +120,8 @@ def parameter_list(defaults: Configuration) -> list[dict[str, Any]]:
             allowed = next((entry.allowed for entry in field.metadata if hasattr(entry, "allowed")), None)
             if allowed is None:
                 allowed = "lower-case letters, digits, - and _" if kind is str else "names of parameters with values"
-            kind_name = {int: "integer", float: "number", str: "text", tuple[str, ...]: "list"}.get(kind, "mapping")  # type: ignore[arg-type]
+            names = {int: "integer", float: "number", str: "text", bool: "flag", tuple[str, ...]: "list"}
+            kind_name = names.get(kind, "mapping")  # type: ignore[arg-type]
             yield {
                 "key": f"{prefix}{name}",
                 "type": kind_name,

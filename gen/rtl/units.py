@@ -189,6 +189,7 @@ PACKET_ELEMENTS: dict[str, Callable[[Configuration], int]] = {
     "rmsnorm": lambda config: config.limits.dim,
     "softmax": lambda config: config.attention.context_limit,
     "quantise": lambda config: BLOCK,
+    "quantise_head": lambda config: config.attention.head_dim,
     "argmax": lambda config: config.limits.vocabulary,
 }
 """Elements of the longest packet, for kernels that use elements again after a reduction, and for `argmax`."""

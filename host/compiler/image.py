@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, PlacedRegion
-from rtlm.host.compiler.plan import Matrix, Norm
+from rtlm.host.compiler.plan import HeadVectors, Matrix, Norm
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.rotary import unrotated
@@ -96,6 +96,10 @@ def _contents(
     match region.tensor:
         case Norm(source=source, layer=layer):
             yield model.norm(source, layer)
+        case HeadVectors(name="biases", layer=layer):
+            yield model.biases(layer)
+        case HeadVectors(name="head_norms", layer=layer):
+            yield model.head_norms(layer)
         case Matrix() as matrix:
             yield from _tiles(params, matrix, model)
         case _ if region.name == "header":

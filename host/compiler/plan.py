@@ -71,6 +71,22 @@ class Norm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadVectors:
+    """What the heads of a layer are added to or multiplied by, float32.
+
+    Parameters
+    ----------
+    name
+        A method of `LlamaModel` that returns it: ``biases`` or ``head_norms``.
+    layer
+        Its layer.
+    """
+
+    name: str
+    layer: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Region:
     """A run of words: entries of equal length, of which an instruction takes one.
 
@@ -97,7 +113,7 @@ class Region:
     entry_words: int
     entry_bytes: int
     entries: int = 1
-    tensor: Matrix | Norm | None = None
+    tensor: Matrix | Norm | HeadVectors | None = None
 
     @property
     def words(self) -> int:
@@ -198,6 +214,12 @@ def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None
         raise ModelError(
             f"the model's heads must be {params.head_dim} wide for configuration {params.name}, got {model.head_dim}"
         )
+    for what, needed, has, key in (
+        ("adds biases to query, key and value", model.biased, params.biases, "vector.biases"),
+        ("normalises each head's query and key", model.head_normed, params.head_norms, "vector.head_norms"),
+    ):
+        if needed and not has:
+            raise ModelError(f"the model {what}, which configuration {params.name} does only with {key} = true")
 
 
 def check_formats(params: AcceleratorParams, shape: ModelShape) -> None:
@@ -240,7 +262,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         raise ModelError(
             f"the context must have 1 to {params.context_limit} positions in configuration {params.name}, got {context}"
         )
-    dim, attention, keys = shape.dim, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    dim, attention = shape.dim, shape.heads * shape.head_dim
     scaling: dict[str, Any] = {"imm0": f32_bits(1 / dim), "imm1": f32_bits(shape.rms_eps)}
     score_factor = f32_bits(shape.scalars.score_factor(shape.head_dim))
     kv_slots = [
@@ -282,6 +304,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             name="no_rope", purpose="rope", entry_words=rope.entry_words, entry_bytes=rope.entry_bytes
         )
     step.load_norm("layer0.attn_norm", "attn_norm", 0)
+    step.load_head_vectors(0)
     step.load_rotation(_rotation(shape, 0, rope, unrotated))
     for column in range(params.columns):
         step.load_entry(
@@ -311,9 +334,17 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             "packet_shift": BLOCK_PACKET_SHIFT,
             **scaling,
         }
-        step.matmul(f"layer{i}.wq", ("attn_q",), i, attention, dim, epilogue=Epilogue.ROPE_Q, **qkv)
-        step.matmul(f"layer{i}.wk", ("attn_k",), i, keys, dim, epilogue=Epilogue.ROPE_K, **qkv)
-        step.matmul(f"layer{i}.wv", ("attn_v",), i, keys, dim, epilogue=Epilogue.VALUE, **qkv)
+        first = 0
+        for name, source, heads, epilogue in (
+            ("wq", "attn_q", shape.heads, Epilogue.ROPE_Q),
+            ("wk", "attn_k", shape.kv_heads, Epilogue.ROPE_K),
+            ("wv", "attn_v", shape.kv_heads, Epilogue.VALUE),
+        ):
+            inputs = _head_inputs(shape, epilogue, first)
+            step.matmul(
+                f"layer{i}.{name}", (source,), i, heads * shape.head_dim, dim, epilogue=epilogue, **qkv, **inputs
+            )
+            first += heads
         step.load_norm(f"layer{i}.ffn_norm", "ffn_norm", i)
         step.add(
             Instruction(
@@ -342,6 +373,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         )
         if i + 1 < shape.layers:
             step.load_norm(f"layer{i + 1}.attn_norm", "attn_norm", i + 1)
+            step.load_head_vectors(i + 1)
         else:
             step.load_norm("output_norm", "output_norm", None)
         step.matmul(f"layer{i}.down", ("ffn_down",), i, dim, shape.hidden_dim, operator=Operator.MLP, **residual)
@@ -379,6 +411,14 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
 def _rotation(shape: ModelShape, layer: int, rope: Region, unrotated: Region | None) -> Region:
     """Return the table that a layer's queries and keys are turned by."""
     return unrotated if unrotated and layer in shape.rotation_free else rope
+
+
+def _head_inputs(shape: ModelShape, epilogue: Epilogue, first: int) -> dict[str, Any]:
+    """Return what an instruction says of its heads' biases, which begin at head `first` of all, and of their norms."""
+    fields = {"biases": 1, "imm0": first} if shape.biased else {}
+    if shape.head_normed and epilogue is not Epilogue.VALUE:
+        fields |= {"head_norms": 1, "imm1": f32_bits(shape.head_eps)}
+    return fields
 
 
 class _Planner:
@@ -431,20 +471,26 @@ class _Planner:
 
     def load_norm(self, name: str, source: str, layer: int | None) -> None:
         """Read the weights of a norm."""
-        size = F32_BYTES * self.shape.dim
+        self._load_vector(name, Norm(source=source, layer=layer), Epilogue.LOAD_NORM, self.shape.dim)
+
+    def load_head_vectors(self, layer: int) -> None:
+        """Read the biases of a layer's queries, keys and values, and the norms of its queries and keys, if any."""
+        shape = self.shape
+        if shape.biased:
+            size = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
+            tensor = HeadVectors(name="biases", layer=layer)
+            self._load_vector(f"layer{layer}.biases", tensor, Epilogue.LOAD_BIAS, size)
+        if shape.head_normed:
+            tensor = HeadVectors(name="head_norms", layer=layer)
+            self._load_vector(f"layer{layer}.head_norms", tensor, Epilogue.LOAD_HEAD_NORM, 2 * shape.head_dim)
+
+    def _load_vector(self, name: str, tensor: Norm | HeadVectors, epilogue: Epilogue, values: int) -> None:
+        size = F32_BYTES * values
         region = self.region(
-            name=name,
-            purpose="norms",
-            entry_words=_words(self.params, size),
-            entry_bytes=size,
-            tensor=Norm(source=source, layer=layer),
+            name=name, purpose="norms", entry_words=_words(self.params, size), entry_bytes=size, tensor=tensor
         )
         instruction = Instruction(
-            opcode=Opcode.LOAD,
-            epilogue=Epilogue.LOAD_NORM,
-            operator=Operator.LOAD,
-            words=region.words,
-            rows=self.shape.dim,
+            opcode=Opcode.LOAD, epilogue=epilogue, operator=Operator.LOAD, words=region.words, rows=values
         )
         self.add(instruction, reads=region)
 

@@ -1,5 +1,6 @@
 """An accelerator that holds a model: what has to be changed in a configuration, and nothing else."""
 
+import json
 from typing import Any
 
 from rtlm.gen.configuration.load import default_values
@@ -14,7 +15,8 @@ CONTEXT_STEP = 16
 def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tuple[Configuration, tuple[str, ...]]:
     """Return a configuration that holds a model, and what was changed, as ``KEY=VALUE``.
 
-    Limits only grow. The head's width becomes the model's, and everything else stays as it is.
+    Limits only grow, and what the model needs of the vector engine is added. The head's width becomes the model's, and
+    everything else stays as it is.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
     ConfigError
         If no configuration holds it; the sentences name the values.
     """
-    limits, attention = config.limits, config.attention
+    limits, attention, vector = config.limits, config.attention, config.vector
     wanted: dict[str, dict[str, int]] = {
         "limits": {
             "dim": max(limits.dim, shape.dim),
@@ -44,6 +46,10 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
             "group": max(attention.group, shape.heads // shape.kv_heads),
             "context_limit": max(attention.context_limit, -(-context // CONTEXT_STEP) * CONTEXT_STEP),
         },
+        "vector": {
+            "biases": vector.biases or shape.biased,
+            "head_norms": vector.head_norms or shape.head_normed,
+        },
     }
     values: dict[str, Any] = config.model_dump(mode="json")
     changes = []
@@ -51,7 +57,7 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
         for key, value in entries.items():
             if values[section][key] != value:
                 values[section][key] = value
-                changes.append(f"{section}.{key}={value}")
+                changes.append(f"{section}.{key}={json.dumps(value)}")
     if not changes:
         return config, ()
     return validate(values, default_values(), f"{config.name} with {' '.join(changes)}"), tuple(changes)

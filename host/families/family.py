@@ -16,7 +16,8 @@ class Family:
     """A family of models, by what tells it from llama.
 
     The gates execute a llama's layer. Some of what families add to it the host folds into weights, tables and constants
-    (`rotation`, `rotation_free_step`, `scalars`, `root_scaled_embedding`); `missing` names what it cannot.
+    (`rotation`, `rotation_free_step`, `scalars`, `root_scaled_embedding`), some the gates execute where they are made
+    for it (`switches`); `missing` names what neither can.
 
     Parameters
     ----------
@@ -87,6 +88,15 @@ class Family:
         return frozenset() if step is None else frozenset(range(step - 1, layers, step))
 
     @property
+    def switches(self) -> dict[str, str]:
+        """What the gates execute only in a configuration that says so: its keys, and a phrase for each."""
+        phrases = {
+            "vector.biases": ("biases on query, key and value", self.qkv_biases and not self.mlp_biases),
+            "vector.head_norms": ("RMSNorm of each head's query and key", self.head_norms),
+        }
+        return {key: phrase for key, (phrase, has) in phrases.items() if has}
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """What the gates do not execute, each a phrase; empty for a family that runs."""
         activation = {"silu": "SiLU", "relu": "ReLU"}.get(self.activation, "GELU")
@@ -95,9 +105,7 @@ class Family:
             activation: not self.gated and self.activation != "silu",
             "LayerNorm instead of RMSNorm": self.centred,
             "learned positions instead of RoPE": self.extra_positions is not None,
-            "biases on query, key and value": self.qkv_biases and not self.mlp_biases,
             "biases on all matrices of a layer": self.mlp_biases,
-            "RMSNorm of each head's query and key": self.head_norms,
             "RMSNorm also behind attention and feed-forward network": self.sandwich_norms,
             f"{activation} instead of SiLU in the gate": self.gated and self.activation != "silu",
             "sliding-window attention in most layers, with a RoPE base of its own (estimated as full attention)": (

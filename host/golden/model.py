@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.models.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.models.model import BIASED, LAYER_MATRICES, LAYER_NORMS, LlamaModel
 from rtlm.host.models.rotary import unrotated
 from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
@@ -180,6 +180,8 @@ class GoldenModel:
             for layer in range(model.layers)
         ]
         self._norms = [{name: model.norm(name, layer) for name in LAYER_NORMS} for layer in range(model.layers)]
+        self._biases = [model.biases(layer) if model.biased else None for layer in range(model.layers)]
+        self._head_norms = [model.head_norms(layer) if model.head_normed else None for layer in range(model.layers)]
         self._output = PreparedMatrix(matrix_blocks(model, "output"))
         self._output_norm = model.norm("output_norm")
         self._score_factor = np.float32(model.scalars.score_factor(model.head_dim))
@@ -271,9 +273,9 @@ class GoldenModel:
         x = self._embed(ids)
         for index, (layer, norms) in enumerate(zip(self._layers, self._norms, strict=True)):
             normalised, r = self._normalise(x, norms["attn_norm"])
-            q, k, v = (self._heads(product(layer[name], normalised, r)) for name in ("attn_q", "attn_k", "attn_v"))
+            products = [product(layer[name], normalised, r) for name in BIASED]
             turn = self._unrotated if index in self.model.rotation_free else table
-            heads = (quantise(y, self.model.head_dim) for y in (_rotate(q, turn), _rotate(k, turn), v))
+            heads = self._quantised_heads(index, products, turn)
             # Queries of a KV head come head by head, and in a head token by token.
             o = attend(index, *heads).reshape(self.model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
             x = kernels.residual.model(x, product(layer["attn_output"], quantise(o, BLOCK)))
@@ -297,6 +299,26 @@ class GoldenModel:
             _saturating_sum(square), np.float32(1 / x.shape[-1]), np.float32(self.model.stream_eps)
         )
         return quantise(z, BLOCK), r
+
+    def _quantised_heads(self, layer: int, products: list[F32], turn: tuple[F32, F32]) -> list[Quantised]:
+        """Return a layer's queries, keys and values (heads, tokens, 1, head_dim) from their products."""
+        model, biases, norms = self.model, self._biases[layer], self._head_norms[layer]
+        if biases is not None:
+            parts = np.split(biases, np.cumsum([y.shape[1] for y in products])[:-1])
+            products = [kernels.residual.model(bias, y) for bias, y in zip(parts, products, strict=True)]
+        *turned, v = (self._heads(y) for y in products)
+        if norms is None:
+            qk = [quantise(_rotate(y, turn), model.head_dim) for y in turned]
+        else:
+            qk = [self._normalise_heads(y, weight, turn) for y, weight in zip(turned, norms, strict=True)]
+        return [*qk, quantise(v, model.head_dim)]
+
+    def _normalise_heads(self, y: F32, weight: F32, turn: tuple[F32, F32]) -> Quantised:
+        z, square = kernels.norm_input.model(y, weight)
+        eps = np.float32(self.model.rms_eps)
+        n = np.float32(1 / self.model.head_dim)
+        codes, scale = kernels.quantise_head.model(_rotate(z, turn), square, n, eps, np.int64(1))
+        return Quantised(codes.astype(np.int8)[..., None, :], scale[..., :1])
 
     def _heads(self, y: F32) -> F32:
         return y.reshape(len(y), -1, self.model.head_dim).transpose(1, 0, 2)

@@ -4,7 +4,7 @@ import numpy as np
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 from rtlm.host.families import Rotation
-from rtlm.host.models.model import LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.models.model import BIASED, HEAD_NORMS, LAYER_MATRICES, LAYER_NORMS, LlamaModel
 
 
 class ReferenceModel:
@@ -29,7 +29,8 @@ class ReferenceModel:
         self._output = self._embedding if model.tied else matrix("output")
         self._layers = [
             {name: matrix(name, layer) for name in LAYER_MATRICES}
-            | {name: model.vector(name, layer) for name in LAYER_NORMS}
+            | {name: model.vector(name, layer) for name in (*LAYER_NORMS, *(HEAD_NORMS if model.head_normed else ()))}
+            | {f"{name}.bias": model.vector(name, layer, kind="bias") for name in (BIASED if model.biased else ())}
             for layer in range(model.layers)
         ]
         self._output_norm = model.vector("output_norm")
@@ -58,7 +59,9 @@ class ReferenceModel:
         cos, sin = model.rope_table(0, count)
 
         def heads(name: str) -> NDArray[np.float32]:
-            return (h @ layer[name].T).reshape(count, -1, model.head_dim).transpose(1, 0, 2)
+            y = h @ layer[name].T + layer.get(f"{name}.bias", np.float32(0))
+            y = y.reshape(count, -1, model.head_dim).transpose(1, 0, 2)
+            return self._normalise(y, layer[f"{name}_norm"]) if f"{name}_norm" in layer else y
 
         def rotate(x: NDArray[np.float32]) -> NDArray[np.float32]:
             if index in model.rotation_free:

@@ -17,6 +17,10 @@ from rtlm.hw.formats.blocks import BLOCK, BlockFormat, Blocks
 
 LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 LAYER_NORMS = ("attn_norm", "ffn_norm")
+BIASED = ("attn_q", "attn_k", "attn_v")
+"""Matrices that have biases in some families."""
+HEAD_NORMS = ("attn_q_norm", "attn_k_norm")
+"""Norms of each head's query and key, in some families."""
 
 FLOAT_DTYPES: dict[GGMLQuantizationType, np.dtype] = {
     GGMLQuantizationType.F32: np.dtype("<f4"),
@@ -176,15 +180,15 @@ class LlamaModel:
         if tensor.type.name not in BlockFormat.__members__:
             formats = ", ".join(BlockFormat.__members__)
             raise ModelError(f"the tensor {tensor.name} must have one of the types {formats}, got {tensor.type.name}")
-        data = tensor.data[self._order(name, tensor, rows)]
+        data = tensor.data[self._order(name, tensor.shape[0], rows)]
         return Blocks.from_gguf(BlockFormat[tensor.type.name], data, len(data), tensor.shape[1])
 
-    def vector(self, name: str, layer: int | None = None) -> np.ndarray:
-        """Return the weights of a norm (named as for :meth:`norm`) as the file has them, in float32.
+    def vector(self, name: str, layer: int | None = None, *, kind: str = "weight") -> np.ndarray:
+        """Return the weights of a norm (named as for :meth:`norm`), or the ``bias`` of a matrix, as the file has them.
 
-        What the file holds as F16 or BF16 is widened, which is exact.
+        They are float32; what the file holds as F16 or BF16 is widened, which is exact.
         """
-        tensor = self.file.tensors[self.tensor_name(name, layer)]
+        tensor = self.file.tensors[self.tensor_name(name, layer, kind=kind)]
         return tensor.data.view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
 
     def norm(self, name: str, layer: int | None = None) -> np.ndarray:
@@ -195,6 +199,29 @@ class LlamaModel:
         """
         weights = self.vector(name, layer)
         return weights / np.float32(self.scalars.logit) if name == "output_norm" else weights
+
+    @property
+    def biased(self) -> bool:
+        """Whether query, key and value have biases."""
+        return self.family.qkv_biases
+
+    @property
+    def head_normed(self) -> bool:
+        """Whether each head's query and key are normalised."""
+        return self.family.head_norms
+
+    def biases(self, layer: int) -> np.ndarray:
+        """Return a layer's float32 biases of queries, keys and values behind each other, as the gates order heads."""
+        parts = []
+        for name in BIASED:
+            bias = self.vector(name, layer, kind="bias")
+            parts.append(bias[self._order(name, len(bias), ALL_ROWS)])
+        return np.concatenate(parts)
+
+    def head_norms(self, layer: int) -> np.ndarray:
+        """Return a layer's float32 weights of the norms of a query's and a key's head, shape (2, head_dim)."""
+        order = self._order("attn_q", self.head_dim, ALL_ROWS)
+        return np.stack([self.vector(name, layer)[order] for name in HEAD_NORMS])
 
     @property
     def stream_eps(self) -> float:
@@ -210,7 +237,8 @@ class LlamaModel:
             If a weight is not a number, or too large for Q8_0.
         """
         tensor = self.matrix(name, layer)
-        values = tensor.data[self._order(name, tensor, rows)].view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
+        order = self._order(name, tensor.shape[0], rows)
+        values = tensor.data[order].view(FLOAT_DTYPES[tensor.type]).astype(np.float32)
         check_q8_0_range(tensor.name, values)
         return values
 
@@ -218,18 +246,18 @@ class LlamaModel:
         """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on."""
         return self.rotary.table(start, count)
 
-    def _order(self, name: str, tensor: Tensor, rows: slice) -> slice | NDArray[np.intp]:
-        """Return which rows of the file some rows of a matrix are: the gates turn neighbours in a head."""
+    def _order(self, name: str, count: int, rows: slice) -> slice | NDArray[np.intp]:
+        """Return which of the file's `count` rows some rows of a matrix are: the gates turn neighbours in a head."""
         if self.family.rotation is Rotation.NEIGHBOURS or name not in ("attn_q", "attn_k"):
             return rows
         # Dot products of queries and keys do not depend on the order of their components.
-        heads = np.arange(tensor.shape[0]).reshape(-1, 2, self.head_dim // 2)
+        heads = np.arange(count).reshape(-1, 2, self.head_dim // 2)
         return heads.transpose(0, 2, 1).reshape(-1)[rows]
 
     @staticmethod
-    def tensor_name(name: str, layer: int | None = None) -> str:
+    def tensor_name(name: str, layer: int | None = None, *, kind: str = "weight") -> str:
         """Return the name in the file, e.g. ``blk.3.attn_q.weight``."""
-        return f"{name}.weight" if layer is None else f"blk.{layer}.{name}.weight"
+        return f"{name}.{kind}" if layer is None else f"blk.{layer}.{name}.{kind}"
 
     @staticmethod
     def _find(file: GGUFFile, name: str) -> Tensor:
@@ -262,6 +290,8 @@ class LlamaModel:
             keys=self.kv_heads * self.head_dim,
             vocab=self.vocab,
             tied=self.tied,
+            biased=self.biased,
+            head_dim=self.head_dim if self.head_normed else None,
         )
         for name, shape in expected.items():
             tensor = self._find(self.file, name)
@@ -303,16 +333,27 @@ def _rotation_free(file: GGUFFile, family: Family, layers: int) -> frozenset[int
 
 
 def tensor_shapes(
-    *, layers: int, dim: int, hidden_dim: int, attention: int, keys: int, vocab: int, tied: bool
+    *,
+    layers: int,
+    dim: int,
+    hidden_dim: int,
+    attention: int,
+    keys: int,
+    vocab: int,
+    tied: bool,
+    biased: bool = False,
+    head_dim: int | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor of a model, by its name in the file.
 
     Parameters
     ----------
-    layers, dim, hidden_dim, vocab, tied
+    layers, dim, hidden_dim, vocab, tied, biased
         As in `LlamaModel`.
     attention, keys
         Width of all query heads, and of all key heads.
+    head_dim
+        Width of a head whose query and key are normalised; None where they are not.
     """
     name = LlamaModel.tensor_name
     matrices = matrix_shapes(dim=dim, hidden_dim=hidden_dim, attention=attention, keys=keys)
@@ -320,6 +361,10 @@ def tensor_shapes(
     for layer in range(layers):
         shapes |= {name(matrix, layer): shape for matrix, shape in matrices.items()}
         shapes |= {name(norm, layer): (dim,) for norm in LAYER_NORMS}
+        if biased:
+            shapes |= {name(matrix, layer, kind="bias"): matrices[matrix][:1] for matrix in BIASED}
+        if head_dim is not None:
+            shapes |= {name(norm, layer): (head_dim,) for norm in HEAD_NORMS}
     shapes[name("output_norm")] = (dim,)
     if not tied:
         shapes[name("output")] = (vocab, dim)

@@ -50,7 +50,7 @@ def _families() -> str:
         (
             f"`{family.architecture}`",
             f"`{kind}`",
-            "; ".join(family.missing) or "yes",
+            "; ".join(family.missing) or " and ".join(("yes", *(f"with `{key}`" for key in family.switches))),
             "; ".join(_folded(family)),
         )
         for kind, family in BY_MODEL_TYPE.items()

@@ -169,6 +169,7 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
         **_widths(sizes, family),
     )
     _check_group(shape, BLOCK << storage.group_shift)
+    switches = BY_MODEL_TYPE[sizes.model_type].switches
     tied = family.tied if sizes.tie_word_embeddings is None else sizes.tie_word_embeddings
     return PaperModel(
         name=name,
@@ -177,7 +178,11 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
         context=sizes.max_position_embeddings,
         tied=tied,
         parameters=count_weights(family, shape, context=sizes.max_position_embeddings, tied=tied),
-        parts=BY_MODEL_TYPE[sizes.model_type].missing + tuple(_own_differences(sizes, family, shape.head_dim)),
+        parts=(
+            *BY_MODEL_TYPE[sizes.model_type].missing,
+            *(f"{phrase} (left out here; the gates have it with {key})" for key, phrase in switches.items()),
+            *_own_differences(sizes, family, shape.head_dim),
+        ),
         source=source,
     )
 

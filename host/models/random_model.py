@@ -11,7 +11,8 @@ from gguf import GGMLQuantizationType, GGUFValueType
 from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
-from rtlm.host.models.model import LlamaModel
+from rtlm.host.families import BY_ARCHITECTURE
+from rtlm.host.models.model import BIASED, HEAD_NORMS, LlamaModel
 from rtlm.host.models.rotary import FACTORS
 from rtlm.hw.formats import BlockFormat
 
@@ -53,6 +54,7 @@ def write_random_model(
     hidden_dim: int = 96,
     heads: int = 4,
     kv_heads: int = 2,
+    head_dim: int | None = None,
     vocab: int = 320,
     context: int = 64,
     matrix_type: GGMLQuantizationType = GGMLQuantizationType.Q4_1,
@@ -75,7 +77,9 @@ def write_random_model(
     seed
         Seed of the weights.
     layers, dim, hidden_dim, heads, kv_heads, vocab, context, tied, rope_theta
-        As in :class:`LlamaModel`; a head is ``dim / heads`` wide. A vocabulary of 259 or more can encode any text.
+        As in :class:`LlamaModel`. A vocabulary of 259 or more can encode any text.
+    head_dim
+        Width of a head; None for ``dim / heads``.
     matrix_type, embedding_type
         Types of the layers' matrices, and of the embedding and output matrices: a block format, F16 or F32.
     norm_type
@@ -83,7 +87,7 @@ def write_random_model(
     sentencepiece
         Whether the vocabulary is SentencePiece's, with a space before each text, instead of byte-level BPE.
     architecture
-        Of a family (`rtlm.host.families`) whose layers have the tensors of a llama.
+        Of a family (`rtlm.host.families`) that runs.
     metadata
         Further keys, without the architecture's name, such as ``rope.scaling.type``.
     rope_factors
@@ -106,7 +110,11 @@ def write_random_model(
     writer.add_feed_forward_length(hidden_dim)
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
-    writer.add_rope_dimension_count(dim // heads)
+    if head_dim is not None:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    width = head_dim or dim // heads
+    writer.add_rope_dimension_count(width)
     writer.add_rope_freq_base(rope_theta)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
@@ -133,21 +141,31 @@ def write_random_model(
         weights = 1 + 0.2 * random.standard_normal(dim, np.float32)
         add(LlamaModel.tensor_name(name, layer), weights.astype(np.float32), norm_type)
 
-    keys = dim // heads * kv_heads
+    def vector(name: str, layer: int, mean: float, size: int, *, kind: str = "weight") -> None:
+        weights = mean + 0.2 * random.standard_normal(size, np.float32)
+        add(LlamaModel.tensor_name(name, layer, kind=kind), weights.astype(np.float32), norm_type)
+
+    family = BY_ARCHITECTURE[architecture]
+    attention, keys = width * heads, width * kv_heads
     matrix("token_embd", vocab, dim, embedding_type)
     for layer in range(layers):
         norm("attn_norm", layer)
         norm("ffn_norm", layer)
         for name, rows, columns in (
-            ("attn_q", dim, dim),
+            ("attn_q", attention, dim),
             ("attn_k", keys, dim),
             ("attn_v", keys, dim),
-            ("attn_output", dim, dim),
+            ("attn_output", dim, attention),
             ("ffn_gate", hidden_dim, dim),
             ("ffn_up", hidden_dim, dim),
             ("ffn_down", dim, hidden_dim),
         ):
             matrix(name, rows, columns, matrix_type, layer)
+            if family.qkv_biases and name in BIASED:
+                vector(name, layer, 0, rows, kind="bias")
+        if family.head_norms:
+            for name in HEAD_NORMS:
+                vector(name, layer, 1, width)
     norm("output_norm")
     if rope_factors:
         writer.add_tensor(FACTORS, np.array(rope_factors, np.float32))

@@ -49,10 +49,12 @@ class ModelShape:
 
     Parameters
     ----------
-    layers, dim, hidden_dim, heads, kv_heads, head_dim, vocab, rotation_free, scalars
+    layers, dim, hidden_dim, heads, kv_heads, head_dim, vocab, rotation_free, scalars, biased, head_normed
         As in `LlamaModel`.
     rms_eps
         `LlamaModel.stream_eps`.
+    head_eps
+        `LlamaModel.rms_eps`, which the norms of heads have; it matters only where there are such.
     layer_storage
         For each layer the storage of its matrices, by the names in `LAYER_MATRICES`.
     output_storage
@@ -73,6 +75,9 @@ class ModelShape:
     gated: bool = True
     rotation_free: frozenset[int] = frozenset()
     scalars: Scalars = NO_SCALARS
+    biased: bool = False
+    head_normed: bool = False
+    head_eps: float = 0.0
 
     @property
     def layers(self) -> int:
@@ -102,6 +107,9 @@ class ModelShape:
             rms_eps=model.stream_eps,
             rotation_free=model.rotation_free,
             scalars=model.scalars,
+            biased=model.biased,
+            head_normed=model.head_normed,
+            head_eps=model.rms_eps,
             layer_storage=tuple(
                 {name: matrix_storage(model, name, layer) for name in LAYER_MATRICES} for layer in range(model.layers)
             ),

@@ -103,6 +103,8 @@ FIELDS = (
     Field(name="k_blocks", start=84, shape=unsigned(16), doc="MATMUL: blocks of 32 in a row"),
     Field(name="kv_heads", start=100, shape=unsigned(8), doc="ATTENTION: KV heads"),
     Field(name="group", start=108, shape=unsigned(4), doc="ATTENTION: query heads for each KV head"),
+    Field(name="biases", start=116, shape=unsigned(1), doc="ROPE_Q, ROPE_K, VALUE: add biases of heads"),
+    Field(name="head_norms", start=117, shape=unsigned(1), doc="ROPE_Q, ROPE_K: normalise each head"),
     Field(
         name=EXTENSION,
         start=112,
@@ -121,8 +123,13 @@ FIELDS = (
         doc="LOAD, EMBED: beats for each index step; MATMUL: beat address of the epilogue "
         "(ROPE_K, VALUE: the layer's beats within a KV slot; LOGITS: result buffer)",
     ),
-    Field(name="imm0", start=192, shape=unsigned(32), doc="RESIDUAL: F32 1/n; ATTENTION: F32 log2(e)/sqrt(head_dim)"),
-    Field(name="imm1", start=224, shape=unsigned(32), doc="RESIDUAL: F32 epsilon"),
+    Field(
+        name="imm0",
+        start=192,
+        shape=unsigned(32),
+        doc="RESIDUAL, EMBED: F32 1/n; ATTENTION: F32 log2(e)/sqrt(head_dim); with `biases`: their first head",
+    ),
+    Field(name="imm1", start=224, shape=unsigned(32), doc="RESIDUAL, EMBED, with `head_norms`: F32 epsilon"),
 )
 
 INSTRUCTION = data.FlexibleLayout(
@@ -159,6 +166,8 @@ class Instruction:
     k_blocks: int = 0
     kv_heads: int = 0
     group: int = 0
+    biases: int = 0
+    head_norms: int = 0
     address: int = 0
     aux: int = 0
     imm0: int = 0

@@ -34,6 +34,8 @@ class InstructionLimits:
         Largest number of KV heads, and of query heads for each of them.
     formats
         Weight formats of the matrix unit.
+    biases, head_norms
+        Whether the vector engine adds biases to heads, and normalises them.
     """
 
     vector_lanes: int
@@ -42,6 +44,14 @@ class InstructionLimits:
     kv_heads: int
     group: int
     formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
+    biases: bool = False
+    head_norms: bool = False
+
+    @property
+    def loads(self) -> tuple[Epilogue, ...]:
+        """What can be loaded."""
+        own = {Epilogue.LOAD_BIAS: self.biases, Epilogue.LOAD_HEAD_NORM: self.head_norms}
+        return (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE, *(epilogue for epilogue, has in own.items() if has))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +108,8 @@ def _unknown_format(instruction: Any, limits: InstructionLimits) -> Any:
 RULES = (
     Rule(
         opcodes=(Opcode.LOAD,),
-        doc="`epilogue` is LOAD_NORM or LOAD_ROPE",
-        broken=lambda i, n: _none_of(i.epilogue, (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE)),
+        doc="`epilogue` is LOAD_NORM, LOAD_ROPE or, if the vector engine has them, LOAD_BIAS or LOAD_HEAD_NORM",
+        broken=lambda i, n: _none_of(i.epilogue, n.loads),
     ),
     Rule(
         opcodes=(Opcode.EMBED,),
@@ -108,7 +118,7 @@ RULES = (
     ),
     Rule(
         opcodes=(Opcode.MATMUL,),
-        doc="`epilogue` is none of EMBED, LOAD_NORM, LOAD_ROPE",
+        doc="`epilogue` is neither EMBED nor a load",
         broken=lambda i, n: _none_of(i.epilogue, MATMUL_EPILOGUES),
     ),
     Rule(

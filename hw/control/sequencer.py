@@ -14,7 +14,7 @@ from rtlm.hw.control.router import Destination, WordRouter
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.matmul.unit import matmul_command
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import VECTOR_COMMAND
+from rtlm.hw.vector.params import vector_command
 
 ISSUED_INSTRUCTIONS = 8
 """Instructions that wait between decoding and hand-over."""
@@ -84,7 +84,7 @@ class Sequencer(wiring.Component):
                 "o_attention_words": Out(stream.Signature(word)),
                 "o_vector_words": Out(stream.Signature(word)),
                 "o_matmul": Out(stream.Signature(matmul_command(params.formats))),
-                "o_vector": Out(stream.Signature(VECTOR_COMMAND)),
+                "o_vector": Out(stream.Signature(vector_command(biases=params.biases, head_norms=params.head_norms))),
                 "o_attention": Out(stream.Signature(ATTENTION_COMMAND)),
                 "clear_banks": Out(2),
                 "matmul_idle": In(1),
@@ -293,6 +293,10 @@ class Sequencer(wiring.Component):
             ),
             vector_done.eq(sent_vector | (self.o_vector.valid & self.o_vector.ready)),
         ]
+        if self.params.biases:
+            m.d.comb += vector.biases.eq(head.biases)
+        if self.params.head_norms:
+            m.d.comb += vector.head_norms.eq(head.head_norms)
         quiet = self.matmul_idle & self.vector_idle & self.attention_idle
         # The bank that an instruction fills counts as empty from the moment the instruction starts.
         fills = Signal(2)

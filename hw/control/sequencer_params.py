@@ -24,7 +24,7 @@ class SequencerParams:
         Values in a head, see `check_head_dim`.
     scale_words, row_words
         Words of a KV head's scale region, and of its key and of its value region.
-    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats
+    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats, biases, head_norms
         What instructions must keep to, see `InstructionLimits`.
     """
 
@@ -40,6 +40,8 @@ class SequencerParams:
     kv_heads: int
     group: int
     formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
+    biases: bool = False
+    head_norms: bool = False
 
     def __post_init__(self) -> None:
         """Validate; codes, as JSON has formats, become formats."""
@@ -58,6 +60,8 @@ class SequencerParams:
             kv_heads=self.kv_heads,
             group=self.group,
             formats=self.formats,
+            biases=self.biases,
+            head_norms=self.head_norms,
         )
 
     @property

@@ -12,7 +12,7 @@ from rtlm.hw.kernels.attention import (
     weight_sums,
 )
 from rtlm.hw.kernels.matmul import half_parts, scale_parts, scaled
-from rtlm.hw.kernels.quantise import dequantise, dequantise_half, quantise
+from rtlm.hw.kernels.quantise import dequantise, dequantise_half, quantise, quantise_head
 from rtlm.hw.kernels.residual import residual
 from rtlm.hw.kernels.residual_norm import residual_norm
 from rtlm.hw.kernels.rmsnorm import norm_input, norm_scalar, rms_scale, rmsnorm
@@ -36,6 +36,7 @@ __all__ = [
     "position_score",
     "position_weight",
     "quantise",
+    "quantise_head",
     "residual",
     "residual_norm",
     "rms_scale",

@@ -17,3 +17,5 @@ class Epilogue(enum.Enum, shape=unsigned(4)):
     EMBED = 7
     LOAD_NORM = 8
     LOAD_ROPE = 9
+    LOAD_BIAS = 10
+    LOAD_HEAD_NORM = 11

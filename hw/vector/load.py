@@ -1,7 +1,7 @@
-"""Loads: words from memory into the table of normalisation weights and rotations."""
+"""Loads: words from memory into the tables of normalisation weights and rotations, biases and head norms."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
@@ -9,7 +9,7 @@ from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 
 
 class TableLoader(wiring.Component):
-    """Write words into the normalisation weight or a column's rotations.
+    """Write words into the normalisation weight, a column's rotations, or a table of its own.
 
     Protocol: `start` for one cycle, while `busy` is low, with the command's fields; then
     ``ceil(4 * rows / word_bytes)`` words are taken.
@@ -23,7 +23,7 @@ class TableLoader(wiring.Component):
     Ports
     -----
     start, rotation, rows, column
-        The command: rotations of `column` or the normalisation weight; number of floats.
+        The command: rotations of `column` or a table from its start; number of floats.
     i_words
         Words from memory.
     o
@@ -34,7 +34,6 @@ class TableLoader(wiring.Component):
 
     def __init__(self, params: VectorParams):
         self.params = params
-        write = data.StructLayout({"address": params.table_bits, "data": 8 * params.word_bytes})
         super().__init__(
             {
                 "start": In(1),
@@ -42,7 +41,7 @@ class TableLoader(wiring.Component):
                 "rows": In(ROWS_BITS),
                 "column": In(COLUMN_BITS),
                 "i_words": In(stream.Signature(unsigned(8 * params.word_bytes))),
-                "o": Out(stream.Signature(write, always_ready=True)),
+                "o": Out(stream.Signature(params.table_write, always_ready=True)),
                 "busy": Out(1),
             }
         )
@@ -51,7 +50,7 @@ class TableLoader(wiring.Component):
         """Build the counter."""
         m = Module()
         params = self.params
-        address = Signal(params.table_bits)
+        address = Signal(params.load_bits)
         left = Signal(ROWS_BITS)
         m.d.comb += [
             self.i_words.ready.eq(self.busy),

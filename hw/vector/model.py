@@ -8,10 +8,19 @@ from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.layouts import LocalKind
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import BF16, F32, to_bits
-from rtlm.hw.kernels import argmax, dequantise_half, quantise, residual_norm, rms_scale, rope, swiglu
+from rtlm.hw.kernels import (
+    argmax,
+    dequantise_half,
+    quantise,
+    quantise_head,
+    residual_norm,
+    rms_scale,
+    rope,
+    swiglu,
+)
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
-from rtlm.hw.vector.routes import DESTINATIONS
+from rtlm.hw.vector.routes import DESTINATIONS, TURNED
 
 SUM_LIMIT = (1 << 64) - 1
 
@@ -27,6 +36,23 @@ def rotate(y: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.flo
     """Rotate heads (..., head_dim) by a table of cosines and sines (..., head_dim), alternating."""
     y0, y1 = rope.model(y[..., 0::2], y[..., 1::2], table[..., 0::2], table[..., 1::2])
     return np.stack([y0, y1], axis=-1).reshape(y.shape)
+
+
+def prepare_heads(
+    y: NDArray[np.float32], bias: NDArray[np.float32], weight: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Add biases to heads and multiply them by a norm's weights; the squares are those of the sums."""
+    bias, weight = np.broadcast_arrays(bias, weight, y)[:2]
+    _, z, square = residual_norm.model(bias, y, weight)
+    return z, square
+
+
+def quantise_normed(
+    x: NDArray[np.float32], square: NDArray[np.int64], eps: np.float32
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Quantise the last axis, normalised by its squares: codes, and a BF16 scale (...) for each."""
+    q, scale = quantise_head.model(x, square, np.float32(1 / x.shape[-1]), np.float32(eps), np.int64(1))
+    return q.astype(np.int8), scale[..., 0]
 
 
 def gate(y: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -81,13 +107,20 @@ class VectorModel:
         self.x = np.zeros((params.columns, params.max_dim), dtype=np.float32)
         self.norm = np.zeros(params.max_dim, dtype=np.float32)
         self.rotations = np.zeros((params.columns, params.head_dim), dtype=np.float32)
+        self.biases = np.zeros((params.bias_heads, params.head_dim), dtype=np.float32)
+        self.head_norms = np.ones((2, params.head_dim), dtype=np.float32)
         self.best_index = np.zeros(params.columns, dtype=np.int64)
         self.best_value = np.zeros(params.columns, dtype=np.float32)
 
     def load(self, epilogue: Epilogue, values: NDArray[np.float32], column: int = 0) -> None:
-        """LOAD_NORM and LOAD_ROPE."""
-        target = self.norm if epilogue is Epilogue.LOAD_NORM else self.rotations[column]
-        target[: len(values)] = values
+        """LOAD_NORM, LOAD_ROPE, LOAD_BIAS and LOAD_HEAD_NORM."""
+        targets = {
+            Epilogue.LOAD_NORM: self.norm,
+            Epilogue.LOAD_ROPE: self.rotations[column],
+            Epilogue.LOAD_BIAS: self.biases.reshape(-1),
+            Epilogue.LOAD_HEAD_NORM: self.head_norms.reshape(-1),
+        }
+        targets[epilogue][: len(values)] = values
 
     def embed(
         self, codes: NDArray[np.int8], scales: NDArray[np.uint16], column: int, columns_active: int, imm: tuple
@@ -145,14 +178,29 @@ class VectorModel:
         address: int,
         position: NDArray[np.int64],
         kv_base: NDArray[np.int64],
+        *,
+        first_bias: int | None = None,
+        eps: np.float32 | None = None,
     ) -> Effects:
-        """ROPE_Q, ROPE_K and VALUE: (columns_active, heads * head_dim)."""
+        """ROPE_Q, ROPE_K and VALUE: (columns_active, heads * head_dim); from which head's biases, epsilon of a norm."""
         params = self.params
         heads = y.reshape(len(y), -1, params.head_dim)
-        if epilogue is not Epilogue.VALUE:
+        square = np.zeros(heads.shape, np.int64)
+        if params.head_inputs:
+            count = heads.shape[1]
+            bias = np.zeros((1, 1), np.float32)
+            if first_bias is not None:
+                bias = self.biases[first_bias : first_bias + count]
+            weight = self.head_norms[int(epilogue is Epilogue.ROPE_K)] if eps is not None else np.ones(1, np.float32)
+            heads, square = prepare_heads(heads, bias, weight)
+        if epilogue in TURNED:
             heads = rotate(heads, self.rotations[: len(y), None])
-        codes, scales = quantise_packets(heads, params.head_dim)
-        codes, scales = codes[:, :, 0], scales[:, :, 0]
+        if eps is not None and epilogue in TURNED:
+            codes, scale = quantise_normed(heads, square, eps)
+            scales = (to_bits(scale, BF16) & 0x7FFF).astype(np.uint16)
+        else:
+            codes, scales = quantise_packets(heads, params.head_dim)
+            codes, scales = codes[:, :, 0], scales[:, :, 0]
         kind = DESTINATIONS[epilogue].value & 3
         effects = Effects()
         for h in range(heads.shape[1]):

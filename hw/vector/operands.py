@@ -1,10 +1,13 @@
 """The operands that join an incoming beat: residual values, and normalisation weights or rotations."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.register_slice import RegisterSlice
+from rtlm.hw.matmul.activations import ONE
 from rtlm.hw.vector.params import VectorParams
 
 
@@ -13,11 +16,13 @@ class OperandFetch(wiring.Component):
 
     One memory holds the residual vectors of all columns, `lanes` values an entry. Another holds the normalisation
     weight and then a rotation table for each column; it is written a word at a time, because loads must keep up with
-    memory, and read a few values at a time.
+    memory, and read a few values at a time. Where the engine adds biases, those of queries, keys and values lie in one
+    more such memory, and where it normalises heads, the norms of a query and a key in another.
 
     Protocol: beats and tags are taken in pairs; writes are always taken and may not hit an entry that a beat in flight
-    reads. `uses_x` and `uses_table` may change only while no beat is in flight; an unused `x` is zero, an unused `w` is
-    anything. The last stage is a register slice: `ready` comes from registers, but for whether there is a tag.
+    reads. `uses_x`, `uses_table` and the like may change only while no beat is in flight; an unused `x` is zero, an
+    unused `w` is anything, an unused head norm is 1. The last stage is a register slice: `ready` comes from registers,
+    but for whether there is a tag.
     Latency: 3 cycles. Throughput: one beat in `params.slice_interval` cycles.
 
     Parameters
@@ -29,16 +34,24 @@ class OperandFetch(wiring.Component):
     -----
     i, i_tags, o
         Incoming values, their tags, both with the operands.
-    uses_x, uses_table
-        Which operands the present command needs.
-    x_write, table_write
+    uses_x, uses_table, uses_bias, uses_head_norm
+        Which operands the present command needs; a bias takes the place of `x`.
+    x_write, table_write, bias_write, head_norm_write
         Writes: residual values of one beat, one word of a table.
     """
 
     def __init__(self, params: VectorParams):
         self.params = params
         x_write = data.StructLayout({"address": params.x_bits, "data": params.floats})
-        table_write = data.StructLayout({"address": params.table_bits, "data": 8 * params.word_bytes})
+        table_write = params.table_write
+        further: dict[str, Any] = {}
+        if params.biases:
+            further |= {"uses_bias": In(1), "bias_write": In(stream.Signature(table_write, always_ready=True))}
+        if params.head_norms:
+            further |= {
+                "uses_head_norm": In(1),
+                "head_norm_write": In(stream.Signature(table_write, always_ready=True)),
+            }
         super().__init__(
             {
                 "i": In(stream.Signature(params.floats)),
@@ -48,6 +61,7 @@ class OperandFetch(wiring.Component):
                 "o": Out(stream.Signature(params.operands)),
                 "x_write": In(stream.Signature(x_write, always_ready=True)),
                 "table_write": In(stream.Signature(table_write, always_ready=True)),
+                **further,
             }
         )
 
@@ -100,6 +114,28 @@ class OperandFetch(wiring.Component):
             table_out.en.eq(enable & valid[0] & self.uses_table),
             table_out.addr.eq(tag[0].table_word),
         ]
+        first, second = tag
+        if params.biases:
+            bias = self._table(
+                m,
+                "biases",
+                params.bias_words,
+                write=self.bias_write,
+                enable=enable & valid[0] & self.uses_bias,
+                beats=(first.bias_beat, second.bias_beat),
+            )
+            m.d.comb += out.x.eq(Mux(self.uses_bias, bias, Mux(self.uses_x, x_out.data, 0)))
+        if params.head_norms:
+            norm = self._table(
+                m,
+                "head_norms",
+                params.head_norm_words,
+                write=self.head_norm_write,
+                enable=enable & valid[0] & self.uses_head_norm,
+                beats=(first.norm_beat, second.norm_beat),
+            )
+            ones = Cat(Const(ONE, 32) for _ in range(params.lanes))
+            m.d.comb += out.head_norm.eq(Mux(self.uses_head_norm, norm, ones))
         with m.If(enable):
             m.d.sync += [valid[0].eq(take), valid[1].eq(valid[0])]
         with m.If(take):
@@ -107,3 +143,23 @@ class OperandFetch(wiring.Component):
         with m.If(enable & valid[0]):
             m.d.sync += [y[1].eq(y[0]), tag[1].eq(tag[0])]
         return m
+
+    def _table(
+        self, m: Module, name: str, words: int, *, write: Any, enable: Value, beats: tuple[Value, Value]
+    ) -> Value:
+        """Add a memory of words; return the values at a beat that is asked for in one stage and known in the next."""
+        params = self.params
+        shape, attrs = unsigned(8 * params.word_bytes), {"ram_style": "block"}
+        table = Memory(shape=shape, depth=max(2, words), init=[], attrs=attrs)
+        m.submodules[name] = table
+        values_in, values_out = table.write_port(), table.read_port()
+        asked, known = beats
+        shift = params.word_beat_shift
+        m.d.comb += [
+            values_in.en.eq(write.valid),
+            values_in.addr.eq(write.p.address),
+            values_in.data.eq(write.p.data),
+            values_out.en.eq(enable),
+            values_out.addr.eq(asked >> shift),
+        ]
+        return values_out.data.word_select(known[:shift], 32 * params.lanes) if shift else values_out.data

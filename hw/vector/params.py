@@ -12,6 +12,7 @@ from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Directives, Kernel
+from rtlm.hw.kernels import quantise, quantise_head
 from rtlm.hw.params import MAX_VECTOR_INTERVAL, check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue
 
@@ -22,18 +23,22 @@ FLOAT_BYTES = 4
 PAIR_ROWS = 2 * BLOCK
 """Rows (alternating gate and up) that SwiGLU turns into one block."""
 
-VECTOR_COMMAND = data.StructLayout(
-    {
-        "epilogue": Epilogue,
-        "rows": ROWS_BITS,
-        "column": COLUMN_BITS,
-        "imm0": 32,
-        "imm1": 32,
-        "store": 1,
-        "address": ADDRESS_BITS,
-    }
-)
-"""A command: see `VectorEngine`."""
+
+def vector_command(*, biases: bool, head_norms: bool) -> data.StructLayout:
+    """Return the layout of a command, see `VectorEngine`, of an engine that adds biases and normalises heads or not."""
+    return data.StructLayout(
+        {
+            "epilogue": Epilogue,
+            "rows": ROWS_BITS,
+            "column": COLUMN_BITS,
+            "imm0": 32,
+            "imm1": 32,
+            "store": 1,
+            "address": ADDRESS_BITS,
+            **({"biases": 1} if biases else {}),
+            **({"head_norms": 1} if head_norms else {}),
+        }
+    )
 
 
 class Destination(enum.Enum, shape=unsigned(3)):
@@ -70,6 +75,8 @@ class VectorParams:
         Beats that a word takes in memory, a power of two.
     address_bits
         Bits of a beat address, at most 32.
+    biases, head_norms
+        Whether it can add biases to queries, keys and values, and normalise the heads of queries and keys.
     interval
         Cycles between beats, a power of two: the kernels share operators as far as that allows.
     clock_mhz, technology
@@ -89,6 +96,8 @@ class VectorParams:
     word_bytes: int = 64
     beats_per_word: int = 1
     address_bits: int = 32
+    biases: bool = False
+    head_norms: bool = False
     interval: int = 1
     clock_mhz: float = 300.0
     technology: str = "generic"
@@ -109,6 +118,21 @@ class VectorParams:
         check_power_of_two("beats_per_word", self.beats_per_word)
         check_range("address_bits", self.address_bits, 1, 32)
         check_power_of_two("interval", self.interval, 1, MAX_VECTOR_INTERVAL)
+
+    @property
+    def command(self) -> data.StructLayout:
+        """A command."""
+        return vector_command(biases=self.biases, head_norms=self.head_norms)
+
+    @property
+    def head_inputs(self) -> bool:
+        """Whether queries, keys and values pass the residual's kernel, as the sum with a bias or in front of a norm."""
+        return self.biases or self.head_norms
+
+    @property
+    def quantiser(self) -> Kernel:
+        """The kernel behind all others."""
+        return quantise_head if self.head_norms else quantise
 
     @property
     def gated(self) -> bool:
@@ -167,6 +191,11 @@ class VectorParams:
         return self.head_dim // self.lanes
 
     @property
+    def head_beat_shift(self) -> int:
+        """log2 of the beats of a head."""
+        return exact_log2(self.head_beats)
+
+    @property
     def pair_beats(self) -> int:
         """Beats of the gates and ups that become one block."""
         return PAIR_ROWS // self.lanes
@@ -212,6 +241,26 @@ class VectorParams:
         return -(-FLOAT_BYTES * self.head_dim // self.word_bytes)
 
     @property
+    def bias_heads(self) -> int:
+        """Most heads that have biases: those of queries, keys and values."""
+        return self.heads + 2 * self.kv_heads
+
+    @property
+    def bias_head_bits(self) -> int:
+        """Bits of the number of a head among these."""
+        return (self.bias_heads - 1).bit_length()
+
+    @property
+    def bias_words(self) -> int:
+        """Words of the memory that holds the biases of queries, keys and values."""
+        return -(-FLOAT_BYTES * self.bias_heads * self.head_dim // self.word_bytes)
+
+    @property
+    def head_norm_words(self) -> int:
+        """Words of the memory that holds the norms of a query and of a key."""
+        return -(-2 * FLOAT_BYTES * self.head_dim // self.word_bytes)
+
+    @property
     def table_words(self) -> int:
         """Words of the memory that holds the normalisation weight and the rotation tables."""
         return self.norm_words + self.columns * self.rope_words
@@ -220,6 +269,17 @@ class VectorParams:
     def table_bits(self) -> int:
         """Bits of an address in that memory."""
         return max(1, (self.table_words - 1).bit_length())
+
+    @property
+    def load_bits(self) -> int:
+        """Bits of an address in any of the tables that are loaded."""
+        words = [self.table_words, self.bias_words * self.biases, self.head_norm_words * self.head_norms]
+        return max(1, (max(words) - 1).bit_length())
+
+    @property
+    def table_write(self) -> data.StructLayout:
+        """A word on its way into a table."""
+        return data.StructLayout({"address": self.load_bits, "data": 8 * self.word_bytes})
 
     @property
     def x_stride(self) -> int:
@@ -263,15 +323,29 @@ class VectorParams:
 
     @property
     def operand_tag(self) -> data.StructLayout:
-        """A beat's tag, and where its table values lie: the word and the beat in it."""
+        """A beat's tag, and where its table values lie: the word and the beat in it; beats of biases and head norms."""
         return data.StructLayout(
-            {"tag": self.beat_tag, "table_word": self.table_bits, "table_beat": max(1, self.word_beat_shift)}
+            {
+                "tag": self.beat_tag,
+                "table_word": self.table_bits,
+                "table_beat": max(1, self.word_beat_shift),
+                **({"bias_beat": self.bias_head_bits + self.head_beat_shift} if self.biases else {}),
+                **({"norm_beat": 1 + self.head_beat_shift} if self.head_norms else {}),
+            }
         )
 
     @property
     def operands(self) -> data.StructLayout:
-        """A beat with its operands: incoming value, old residual value, table values."""
-        return data.StructLayout({"y": self.floats, "x": self.floats, "w": self.floats, "tag": self.beat_tag})
+        """A beat with its operands: incoming value, old residual value or bias, table values, head norm."""
+        return data.StructLayout(
+            {
+                "y": self.floats,
+                "x": self.floats,
+                "w": self.floats,
+                **({"head_norm": self.floats} if self.head_norms else {}),
+                "tag": self.beat_tag,
+            }
+        )
 
     @property
     def packet_tag(self) -> data.StructLayout:

@@ -1,14 +1,17 @@
 """The epilogues' kernels, side by side between the operands and the quantiser they share."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.common.register_slice import RegisterSlice
-from rtlm.hw.hls import Directives, Kernel
+from rtlm.hw.hls import F32, Directives, Kernel, to_bits
 from rtlm.hw.hls.schedule import Schedule
-from rtlm.hw.kernels import quantise, residual_norm, rope, swiglu
+from rtlm.hw.kernels import quantise, quantise_head, residual_norm, rope, swiglu
 from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
+from rtlm.hw.matmul.activations import ONE
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import Destination, VectorParams
 
@@ -32,6 +35,12 @@ KERNELS = {
 }
 """What happens to the beats of an epilogue before they are quantised; nothing in the others."""
 
+TURNED = (Epilogue.ROPE_Q, Epilogue.ROPE_K)
+"""Epilogues whose heads are rotated."""
+
+HEADS = (*TURNED, Epilogue.VALUE)
+"""Epilogues of heads."""
+
 PAIRED = (rope, swiglu)
 """Kernels of which an element takes two values."""
 
@@ -52,6 +61,10 @@ class EpilogueRoutes(wiring.Component):
     Throughput: one beat in `interval` cycles; SWIGLU makes one beat of two.
     Numerics: those of the kernels.
 
+    Where the engine adds biases or normalises heads, heads first pass the residual's kernel: the bias comes as the old
+    residual value, the norm's weight as its weight, which is 1 for heads without a norm. Their rotations and, to the
+    quantiser, their squares go along. A stall of queries and keys then runs through two pipelines in a cycle.
+
     Parameters
     ----------
     params
@@ -61,6 +74,8 @@ class EpilogueRoutes(wiring.Component):
     -----
     kind
         The present epilogue.
+    normed, eps
+        Where heads can be normalised: whether these are, and epsilon. They change with `kind`.
     i
         Beats with their operands.
     o
@@ -74,12 +89,22 @@ class EpilogueRoutes(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         lanes = params.lanes
+        squares = data.ArrayLayout(SQUARE_BITS, lanes)
+        # What goes along with a head's beat beside its tag.
+        to_rotation = {"w": params.floats} if params.head_inputs else {}
+        to_quantiser = {"square": squares} if params.head_norms else {}
+        self._squares = to_quantiser
+        tags = {
+            residual_norm: _beside(params, to_rotation),
+            rope: _beside(params, to_quantiser),
+            swiglu: params.beat_tag,
+        }
         self._residual, self._rope, self._swiglu = (
-            kernel.component(self.directives(params, kernel), tag=params.beat_tag, busy=params.gated)
-            for kernel in (residual_norm, rope, swiglu)
+            kernel.component(self.directives(params, kernel), tag=tag, busy=params.gated)
+            for kernel, tag in tags.items()
         )
-        self._quantise = quantise.component(
-            self.directives(params, quantise),
+        self._quantise = params.quantiser.component(
+            self.directives(params, params.quantiser),
             max_length=max(params.head_beats, params.block_beats),
             tag=params.packet_tag,
             busy=params.gated,
@@ -87,12 +112,11 @@ class EpilogueRoutes(wiring.Component):
         quantised = data.StructLayout(
             {"q": data.ArrayLayout(8, lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
         )
-        fresh = data.StructLayout(
-            {"x": params.floats, "square": data.ArrayLayout(SQUARE_BITS, lanes), "tag": params.beat_tag}
-        )
+        fresh = data.StructLayout({"x": params.floats, "square": squares, "tag": params.beat_tag})
         super().__init__(
             {
                 "kind": In(Epilogue),
+                **({"normed": In(1), "eps": In(32)} if params.head_norms else {}),
                 "i": In(stream.Signature(params.operands)),
                 "o": Out(stream.Signature(quantised)),
                 "o_x": Out(stream.Signature(fresh, always_ready=True)),
@@ -104,7 +128,7 @@ class EpilogueRoutes(wiring.Component):
     @staticmethod
     def directives(params: VectorParams, kernel: Kernel) -> Directives:
         """Return what one of the kernels is built for."""
-        if kernel is quantise:
+        if kernel in (quantise, quantise_head):
             return params.directives(kernel, longest=QUANTISER_INTERVAL)
         return params.directives(kernel, lanes=params.lanes // 2 if kernel in PAIRED else params.lanes)
 
@@ -116,18 +140,19 @@ class EpilogueRoutes(wiring.Component):
     @staticmethod
     def intervals(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles between beats in."""
-        schedules = {kernel: EpilogueRoutes.schedule(params, kernel) for kernel in (quantise, *KERNELS.values())}
-        quantised = schedules[quantise].initiation_interval
-        found = dict.fromkeys(DESTINATIONS, quantised)
-        for epilogue, kernel in KERNELS.items():
+        quantised = EpilogueRoutes.schedule(params, params.quantiser).initiation_interval
+        found = {}
+        for epilogue in DESTINATIONS:
             beats = 2 if epilogue is Epilogue.SWIGLU else 1
-            found[epilogue] = max(schedules[kernel].initiation_interval, quantised // beats)
+            kernels = EpilogueRoutes.kernels(params, epilogue)
+            taken = (EpilogueRoutes.schedule(params, kernel).initiation_interval for kernel in kernels)
+            found[epilogue] = max(quantised // beats, *taken, 1)
         return {epilogue: max(interval, params.slice_interval) for epilogue, interval in found.items()}
 
     @staticmethod
     def latency(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles from a packet's last beat in to its first quantised beat out."""
-        quantised = EpilogueRoutes.schedule(params, quantise).latency
+        quantised = EpilogueRoutes.schedule(params, params.quantiser).latency
         return {
             epilogue: cycles + SLICE_CYCLES + quantised
             for epilogue, cycles in EpilogueRoutes.entry_latency(params).items()
@@ -137,9 +162,17 @@ class EpilogueRoutes(wiring.Component):
     def entry_latency(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles from a beat in to its departure for the quantiser."""
         return {
-            epilogue: EpilogueRoutes.schedule(params, KERNELS[epilogue]).latency if epilogue in KERNELS else 0
+            epilogue: sum(
+                EpilogueRoutes.schedule(params, kernel).latency for kernel in EpilogueRoutes.kernels(params, epilogue)
+            )
             for epilogue in DESTINATIONS
         }
+
+    @staticmethod
+    def kernels(params: VectorParams, epilogue: Epilogue) -> tuple[Kernel, ...]:
+        """Return what happens to the beats of an epilogue before they are quantised, in order."""
+        first = (residual_norm,) if params.head_inputs and epilogue in HEADS else ()
+        return (*first, KERNELS[epilogue]) if epilogue in KERNELS else first
 
     def elaborate(self, platform: object) -> Module:
         """Build the routes."""
@@ -153,8 +186,10 @@ class EpilogueRoutes(wiring.Component):
         quantiser = add_pipeline(m, "quantise", self._quantise, gating)
         i = self.i
         entry = stream.Signature(data.StructLayout({"x": params.floats, "tag": params.beat_tag})).create()
+        norm = {**self._squares, "normed": 1, "eps": 32} if params.head_norms else {}
         m.submodules.slice = slice_ = RegisterSlice(
-            data.StructLayout({"x": params.floats, "last": 1, "tag": params.packet_tag}), entries=params.slice_entries
+            data.StructLayout({"x": params.floats, **norm, "last": 1, "tag": params.packet_tag}),
+            entries=params.slice_entries,
         )
         to_add, to_rotate, to_gate, direct = (Signal(name=f"to_{n}") for n in ("add", "rotate", "gate", "quantiser"))
         destination = Signal(Destination)
@@ -166,25 +201,41 @@ class EpilogueRoutes(wiring.Component):
             to_add.eq((self.kind == Epilogue.RESIDUAL) | (self.kind == Epilogue.EMBED)),
             to_rotate.eq((self.kind == Epilogue.ROPE_Q) | (self.kind == Epilogue.ROPE_K)),
             to_gate.eq(self.kind == Epilogue.SWIGLU),
-            direct.eq((self.kind == Epilogue.VALUE) | (self.kind == Epilogue.QUANTISE)),
         ]
+        # What passes the residual's kernel, and what the rotation takes: beats, or what comes out of that kernel.
+        adds, weight = to_add, i.p.w
+        turned, turned_by, turned_tag, turned_valid = i.p.y, i.p.w, i.p.tag, i.valid & to_rotate
+        if params.head_inputs:
+            to_head = Signal()
+            m.d.sync += [
+                to_head.eq(Cat(self.kind == each for each in HEADS).any()),
+                direct.eq(self.kind == Epilogue.QUANTISE),
+            ]
+            head_weight = i.p.head_norm if params.head_norms else Cat(Const(ONE, 32) for _ in range(lanes))
+            adds, weight = to_add | to_head, Mux(to_head, head_weight, i.p.w)
+            turned, turned_by, turned_tag = add.o.p.z, add.o.p.tag.w, add.o.p.tag.beat
+            turned_valid = add.o.valid & to_rotate
+            m.d.comb += add.i.p.tag.w.eq(i.p.w)
+        else:
+            m.d.sync += direct.eq((self.kind == Epilogue.VALUE) | (self.kind == Epilogue.QUANTISE))
         m.d.comb += [
-            add.i.valid.eq(i.valid & to_add),
+            add.i.valid.eq(i.valid & adds),
             add.i.p.x.eq(i.p.x),
             add.i.p.y.eq(i.p.y),
-            add.i.p.w.eq(i.p.w),
-            rotate.i.valid.eq(i.valid & to_rotate),
+            add.i.p.w.eq(weight),
+            rotate.i.valid.eq(turned_valid),
             gate.i.valid.eq(i.valid & to_gate),
+            _beat(add.i.p.tag).eq(i.p.tag),
+            _beat(rotate.i.p.tag).eq(turned_tag),
+            gate.i.p.tag.eq(i.p.tag),
         ]
-        for unit in (add, rotate, gate):
-            m.d.comb += unit.i.p.tag.eq(i.p.tag)
         for pair in range(lanes // 2):
             even, odd = 2 * pair, 2 * pair + 1
             m.d.comb += [
-                rotate.i.p.x0[pair].eq(i.p.y[even]),
-                rotate.i.p.x1[pair].eq(i.p.y[odd]),
-                rotate.i.p.cos[pair].eq(i.p.w[even]),
-                rotate.i.p.sin[pair].eq(i.p.w[odd]),
+                rotate.i.p.x0[pair].eq(turned[even]),
+                rotate.i.p.x1[pair].eq(turned[odd]),
+                rotate.i.p.cos[pair].eq(turned_by[even]),
+                rotate.i.p.sin[pair].eq(turned_by[odd]),
                 gate.i.p.gate[pair].eq(i.p.y[even]),
                 gate.i.p.up[pair].eq(i.p.y[odd]),
             ]
@@ -199,25 +250,38 @@ class EpilogueRoutes(wiring.Component):
                 m.d.sync += half.eq(Value.cast(gate.o.p.result))
 
         rotated = Cat(Cat(rotate.o.p.result0[pair], rotate.o.p.result1[pair]) for pair in range(lanes // 2))
+        from_add, added, add_ready = to_add, add.o.valid, entry.ready
+        takes = (to_add & add.i.ready) | (to_rotate & rotate.i.ready)
+        if params.head_inputs:
+            from_add, added = to_add | (to_head & ~to_rotate), add.o.valid & ~to_rotate
+            add_ready = Mux(to_rotate, rotate.i.ready, entry.ready)
+            takes = adds & add.i.ready
         m.d.comb += [
-            add.o.ready.eq(entry.ready),
+            add.o.ready.eq(add_ready),
             rotate.o.ready.eq(entry.ready),
-            i.ready.eq(
-                (to_add & add.i.ready)
-                | (to_rotate & rotate.i.ready)
-                | (to_gate & gate.i.ready)
-                | (direct & entry.ready)
-            ),
-            entry.valid.eq(add.o.valid | rotate.o.valid | (gate.o.valid & second) | (direct & i.valid)),
+            i.ready.eq(takes | (to_gate & gate.i.ready) | (direct & entry.ready)),
+            entry.valid.eq(added | rotate.o.valid | (gate.o.valid & second) | (direct & i.valid)),
         ]
-        with m.If(to_add):
-            m.d.comb += [entry.p.x.eq(add.o.p.z), entry.p.tag.eq(add.o.p.tag)]
+        with m.If(from_add):
+            m.d.comb += [entry.p.x.eq(add.o.p.z), entry.p.tag.eq(_beat(add.o.p.tag))]
         with m.Elif(to_rotate):
-            m.d.comb += [entry.p.x.eq(rotated), entry.p.tag.eq(rotate.o.p.tag)]
+            m.d.comb += [entry.p.x.eq(rotated), entry.p.tag.eq(_beat(rotate.o.p.tag))]
         with m.Elif(to_gate):
             m.d.comb += [entry.p.x.eq(Cat(half, gate.o.p.result)), entry.p.tag.eq(gate.o.p.tag)]
         with m.Else():
             m.d.comb += [entry.p.x.eq(i.p.y), entry.p.tag.eq(i.p.tag)]
+        if params.head_norms:
+            # Only heads that turn have a norm: the others' squares do not matter.
+            m.d.comb += [
+                rotate.i.p.tag.square.eq(add.o.p.square),
+                slice_.i.p.square.eq(rotate.o.p.tag.square),
+                slice_.i.p.normed.eq(to_rotate & self.normed),
+                slice_.i.p.eps.eq(self.eps),
+                quantiser.i.p.square.eq(slice_.o.p.square),
+                quantiser.i.p.normed.eq(slice_.o.p.normed),
+                quantiser.i.p.eps.eq(slice_.o.p.eps),
+                quantiser.i.p.inv_n.eq(int(to_bits(1 / params.head_dim, F32))),
+            ]
 
         enters = entry.valid & entry.ready
         tag = entry.p.tag
@@ -240,7 +304,7 @@ class EpilogueRoutes(wiring.Component):
             self.o_x.valid.eq(enters & to_add),
             self.o_x.p.x.eq(add.o.p.x),
             self.o_x.p.square.eq(add.o.p.square),
-            self.o_x.p.tag.eq(add.o.p.tag),
+            self.o_x.p.tag.eq(_beat(add.o.p.tag)),
             self.o.valid.eq(quantiser.o.valid),
             quantiser.o.ready.eq(self.o.ready),
             self.o.p.q.eq(quantiser.o.p.q),
@@ -249,3 +313,13 @@ class EpilogueRoutes(wiring.Component):
             self.o.p.tag.eq(quantiser.o.p.tag),
         ]
         return m
+
+
+def _beside(params: VectorParams, more: dict[str, Any]) -> data.StructLayout:
+    """Return the tag of beats that other values go along with."""
+    return data.StructLayout({"beat": params.beat_tag, **more}) if more else params.beat_tag
+
+
+def _beat(tag: data.View) -> data.View:
+    """Return the beat's own tag."""
+    return tag.beat if "beat" in tag.shape().members else tag

@@ -1,6 +1,6 @@
 """Where each beat belongs: column, block or head, residual address, table address, and what it ends."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
@@ -27,6 +27,8 @@ class BeatTagger(wiring.Component):
         The command.
     columns_active
         Columns in use.
+    first_head
+        ROPE_Q, ROPE_K and VALUE, where there are biases: the head among all heads at which the command's biases begin.
     o
         Tag, and the address of the table values.
     """
@@ -40,6 +42,7 @@ class BeatTagger(wiring.Component):
                 "rows": In(ROWS_BITS),
                 "column": In(COLUMN_BITS),
                 "columns_active": In(COLUMN_BITS),
+                **({"first_head": In(params.bias_head_bits)} if params.biases else {}),
                 "o": Out(stream.Signature(params.operand_tag)),
             }
         )
@@ -61,6 +64,7 @@ class BeatTagger(wiring.Component):
         rope_start = Signal(params.table_bits, init=params.norm_words)
         index = Signal(PACKET_BITS)
         column = Signal(params.column_bits)
+        bias_head, is_key = Signal(params.bias_head_bits), Signal()
 
         # Whether a beat is its column's last is known a cycle before the beat.
         column_last, packet_last, last_column, turn_over = Signal(), Signal(), Signal(), Signal()
@@ -95,6 +99,14 @@ class BeatTagger(wiring.Component):
                 column_last.eq(beat == last_but_one),
                 x_address.eq(x_address + 1),
             ]
+            # Where a head's biases and its norm lie; the key's norm behind the query's.
+            within_head = within[: params.head_beat_shift]
+            if params.biases:
+                m.d.sync += out.bias_beat.eq(Cat(within_head, bias_head))
+                with m.If(packet_last & turn_over):
+                    m.d.sync += bias_head.eq(bias_head + 1)
+            if params.head_norms:
+                m.d.sync += out.norm_beat.eq(Cat(within_head, is_key))
             with m.If(final):
                 m.d.sync += active.eq(0)
             with m.If(packet_last & turn_over):
@@ -148,4 +160,8 @@ class BeatTagger(wiring.Component):
                     m.d.sync += last_within.eq(params.pair_beats - 1)
                 with m.Default():
                     m.d.sync += last_within.eq(params.block_beats - 1)
+            if params.biases:
+                m.d.sync += bias_head.eq(self.first_head)
+            if params.head_norms:
+                m.d.sync += is_key.eq(self.epilogue == Epilogue.ROPE_K)
         return m

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline, add_unit
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS
 from rtlm.hw.common.register_slice import RegisterSlice
-from rtlm.hw.kernels import dequantise_half, norm_scalar, quantise
+from rtlm.hw.kernels import dequantise_half, norm_scalar
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
 from rtlm.hw.vector.embed import EmbedUnpacker
@@ -17,8 +17,8 @@ from rtlm.hw.vector.kv import KvWriter
 from rtlm.hw.vector.load import TableLoader
 from rtlm.hw.vector.logits import ArgMax, LogitWriter
 from rtlm.hw.vector.operands import OperandFetch
-from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
-from rtlm.hw.vector.routes import EpilogueRoutes
+from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.routes import HEADS, TURNED, EpilogueRoutes
 from rtlm.hw.vector.tags import BeatTagger
 
 IN_FLIGHT_BITS = 8
@@ -33,20 +33,26 @@ class VectorEngine(wiring.Component):
 
     Commands are taken in program order; each takes exactly its own data.
 
-    ============ ============= ==============================================================================
-    epilogue     takes         does
-    ============ ============= ==============================================================================
-    RESIDUAL     results       x += y; x * w quantised into bank 0; r = 1/sqrt(sum(x^2) * imm0 + imm1)
-    ROPE_Q       results       rotates, quantises each head, to attention
-    ROPE_K       results       the same, and to the KV cache at `address` (from the slot's start)
-    VALUE        results       quantises each head, to attention and the KV cache at `address`
-    SWIGLU       results       rows alternate gate and up; quantised into bank 1
-    QUANTISE     attention     quantised into bank 1
-    LOGITS       results       arg-max of each column; with `store` the logits to memory at `address`
-    EMBED        words         one embedding row (fp16 scales, int8 codes) becomes x of `column`; then as RESIDUAL
-    LOAD_NORM    words         `rows` F32 become the normalisation weight w
-    LOAD_ROPE    words         `rows` F32 (cos, sin, cos, sin ...) become the rotations of `column`
-    ============ ============= ==============================================================================
+    ============== ============= ============================================================================
+    epilogue       takes         does
+    ============== ============= ============================================================================
+    RESIDUAL       results       x += y; x * w quantised into bank 0; r = 1/sqrt(sum(x^2) * imm0 + imm1)
+    ROPE_Q         results       rotates, quantises each head, to attention
+    ROPE_K         results       the same, and to the KV cache at `address` (from the slot's start)
+    VALUE          results       quantises each head, to attention and the KV cache at `address`
+    SWIGLU         results       rows alternate gate and up; quantised into bank 1
+    QUANTISE       attention     quantised into bank 1
+    LOGITS         results       arg-max of each column; with `store` the logits to memory at `address`
+    EMBED          words         one embedding row (fp16 scales, int8 codes) becomes x of `column`; then as RESIDUAL
+    LOAD_NORM      words         `rows` F32 become the normalisation weight w
+    LOAD_ROPE      words         `rows` F32 (cos, sin, cos, sin ...) become the rotations of `column`
+    LOAD_BIAS      words         `rows` F32 become the biases of heads: of queries, then of keys, then of values
+    LOAD_HEAD_NORM words         `rows` F32 become the norm of a query's head and, behind it, that of a key's
+    ============== ============= ============================================================================
+
+    With `biases`, ROPE_Q, ROPE_K and VALUE first add the biases of the heads from number `imm0` on. With `head_norms`,
+    ROPE_Q and ROPE_K then multiply a head by its norm and, when it is quantised, by 1/sqrt(mean(x^2) + imm1), `x` being
+    what came out of the sum. Engines have these two loads and flags as their parameters say.
 
     `rows` counts the values that arrive for each column. Results come in packets of 32 rows (RESIDUAL, LOGITS),
     head_dim rows (ROPE, VALUE) or 64 rows (SWIGLU), each packet in turn for each of the `columns_active` columns;
@@ -73,7 +79,7 @@ class VectorEngine(wiring.Component):
     Ports
     -----
     i_command
-        `VECTOR_COMMAND`.
+        `VectorParams.command`.
     i_results, i_attention, i_words
         F32 results of the matrix unit, of attention, words from memory.
     columns_active, position, kv_base
@@ -97,7 +103,7 @@ class VectorEngine(wiring.Component):
         floats = stream.Signature(params.result)
         super().__init__(
             {
-                "i_command": In(stream.Signature(VECTOR_COMMAND)),
+                "i_command": In(stream.Signature(params.command)),
                 "i_results": In(floats),
                 "i_attention": In(floats),
                 "i_words": In(stream.Signature(unsigned(8 * params.word_bytes))),
@@ -131,13 +137,12 @@ class VectorEngine(wiring.Component):
     @staticmethod
     def latency_of(params: VectorParams) -> dict[Epilogue, int]:
         """Return `latency` of an engine without making it."""
-        heads = (Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.VALUE)
-        interval = EpilogueRoutes.schedule(params, quantise).initiation_interval
+        interval = EpilogueRoutes.schedule(params, params.quantiser).initiation_interval
         return {
             epilogue: FETCH_CYCLES
             + cycles
             + 1
-            + ((params.head_beats if epilogue in heads else params.block_beats) - 1) * interval
+            + ((params.head_beats if epilogue in HEADS else params.block_beats) - 1) * interval
             for epilogue, cycles in EpilogueRoutes.latency(params).items()
         }
 
@@ -185,6 +190,9 @@ class VectorEngine(wiring.Component):
         )
 
         self._scalars_awaited = Signal(range(params.columns + 1))
+        own_loads = {Epilogue.LOAD_BIAS: params.biases, Epilogue.LOAD_HEAD_NORM: params.head_norms}
+        self._own_loads = [epilogue for epilogue, has in own_loads.items() if has]
+        self._own_table = Signal()
         begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, storing=storing, routes=routes)
         with m.If(begin):
             m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]
@@ -227,7 +235,7 @@ class VectorEngine(wiring.Component):
             unpacker.i_words.valid.eq(self.i_words.valid),
             # Each is ready only between its own command's start and last word, and these never overlap.
             self.i_words.ready.eq(loader.i_words.ready | unpacker.i_words.ready),
-            operands.table_write.valid.eq(loader.o.valid),
+            operands.table_write.valid.eq(loader.o.valid & ~self._own_table if self._own_loads else loader.o.valid),
             operands.table_write.payload.eq(loader.o.payload),
             dequantise.i.valid.eq(unpacker.o.valid),
             unpacker.o.ready.eq(dequantise.i.ready),
@@ -249,9 +257,10 @@ class VectorEngine(wiring.Component):
             self.i_attention.ready.eq(active & attend & value.ready),
             embedded.o.ready.eq(active & embed & value.ready),
             operands.uses_x.eq(is_kind(Epilogue.RESIDUAL)),
-            operands.uses_table.eq(is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ROPE_Q, Epilogue.ROPE_K)),
+            operands.uses_table.eq(is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, *TURNED)),
         ]
         wiring.connect(m, tagger.o, operands.i_tags)
+        self._add_head_inputs(m, begin, loader=loader, tagger=tagger, operands=operands, routes=routes)
 
         # Logits go to the arg-max and, if they are stored, in step to the packer; everything else to the kernels.
         is_logits = is_kind(Epilogue.LOGITS)
@@ -321,6 +330,7 @@ class VectorEngine(wiring.Component):
 
         load, clash = Signal(), Signal()
         free = Signal()
+        of_head = Cat(kind == each for each in HEADS).any()
         with m.Switch(command.epilogue):
             with m.Case(Epilogue.LOAD_NORM):
                 # A load overwrites what the command in progress may still read.
@@ -330,6 +340,9 @@ class VectorEngine(wiring.Component):
                     load.eq(1),
                     clash.eq((kind == Epilogue.ROPE_Q) | (kind == Epilogue.ROPE_K) | (kind == Epilogue.EMBED)),
                 ]
+            if self._own_loads:
+                with m.Case(*self._own_loads):
+                    m.d.comb += [load.eq(1), clash.eq(of_head | (kind == Epilogue.EMBED))]
             with m.Case(Epilogue.RESIDUAL, Epilogue.EMBED):
                 m.d.comb += free.eq(~loader.busy & (self._scalars_awaited == 0))
             with m.Case(Epilogue.ROPE_Q):
@@ -338,7 +351,8 @@ class VectorEngine(wiring.Component):
                 # The layer's address serves all keys in flight.
                 m.d.comb += free.eq(~loader.busy & (keys == 0) & ~storing)
             with m.Case(Epilogue.VALUE):
-                m.d.comb += free.eq((values == 0) & ~storing)
+                has_room = (values == 0) & ~storing
+                m.d.comb += free.eq(~loader.busy & has_room if self._own_loads else has_room)
             with m.Case(Epilogue.LOGITS):
                 m.d.comb += free.eq(~storing & (keys == 0) & (values == 0))
             with m.Default():
@@ -356,6 +370,45 @@ class VectorEngine(wiring.Component):
             loader.column.eq(command.column),
         ]
         return begin
+
+    def _add_head_inputs(
+        self,
+        m: Module,
+        begin: Value,
+        *,
+        loader: TableLoader,
+        tagger: BeatTagger,
+        operands: OperandFetch,
+        routes: EpilogueRoutes,
+    ) -> None:
+        """Lead loads to the tables of biases and head norms, and say which of them the command in progress uses."""
+        params, command = self.params, self.i_command.p
+        writes = {}
+        if params.biases:
+            writes[Epilogue.LOAD_BIAS] = operands.bias_write
+        if params.head_norms:
+            writes[Epilogue.LOAD_HEAD_NORM] = operands.head_norm_write
+        for epilogue, write in writes.items():
+            own = Signal(name=epilogue.name.lower())
+            with m.If(loader.start):
+                m.d.sync += own.eq(command.epilogue == epilogue)
+            m.d.comb += [write.valid.eq(loader.o.valid & own), write.payload.eq(loader.o.payload)]
+            with m.If(own):
+                m.d.comb += self._own_table.eq(1)
+        if params.biases:
+            m.d.comb += tagger.first_head.eq(command.imm0)
+            uses_bias = Signal()
+            with m.If(begin):
+                m.d.sync += uses_bias.eq(command.biases & Cat(command.epilogue == each for each in HEADS).any())
+            m.d.comb += operands.uses_bias.eq(uses_bias)
+        if params.head_norms:
+            normed, eps = Signal(), Signal(32, reset_less=True, name="head_eps")
+            with m.If(begin):
+                m.d.sync += [
+                    normed.eq(command.head_norms & Cat(command.epilogue == each for each in TURNED).any()),
+                    eps.eq(command.imm1),
+                ]
+            m.d.comb += [operands.uses_head_norm.eq(normed), routes.normed.eq(normed), routes.eps.eq(eps)]
 
     def _count_turns(self, m: Module, kind: Signal, takes: Value) -> None:
         """Say in which cycles operators work on what was taken."""

@@ -25,6 +25,8 @@ VARIANTS = {
     "exaone": {"architecture": "exaone"},
     "internlm2": {"architecture": "internlm2", "tied": False},
     "ernie4_5": {"architecture": "ernie4_5"},
+    "qwen2": {"architecture": "qwen2"},
+    "qwen3": {"architecture": "qwen3", "head_dim": 32},
 }
 """Arguments of `write_random_model`."""
 

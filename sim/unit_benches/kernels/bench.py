@@ -126,10 +126,12 @@ ALL = {name: getattr(kernels, name) for name in kernels.__all__}
 ALL |= {k.name: k for k in (float_operators, small_operators, conversions, reductions, layer_norm, spread)}
 ALL |= {k.name: k for k in map(dependent, range(4))}
 """The accelerator's kernels, some that use every operator of the language, and every depth of reductions."""
+REUSING = ("rmsnorm", "softmax", "quantise", "quantise_head")
+"""Kernels that use elements again after a reduction."""
 GROUPS = {
     "operators": ["float_operators", "small_operators", "conversions"],
-    "streams": ["rmsnorm", "softmax", "quantise", "argmax", "reductions"],
-    "elements": [n for n in kernels.__all__ if n not in ("rmsnorm", "softmax", "quantise", "argmax")],
+    "streams": [*REUSING, "argmax", "reductions"],
+    "elements": [n for n in kernels.__all__ if n not in (*REUSING, "argmax")],
 }
 DEPTHS = ("dependent_0", "dependent_1", "dependent_2", "dependent_3", "layer_norm", "spread")
 """Kernels with none to three reductions after each other."""

@@ -31,6 +31,8 @@ SETS = {
         scale_words=3,
         row_words=7,
         formats=tuple(BlockFormat),
+        biases=True,
+        head_norms=True,
         **_LIMITS,
     ),
 }

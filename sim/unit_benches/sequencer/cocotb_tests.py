@@ -17,7 +17,7 @@ from rtlm.hw.control.sequencer import SETTLE_CYCLES, Fault
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.matmul.unit import matmul_command
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import VECTOR_COMMAND
+from rtlm.hw.vector.params import vector_command
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.sequencer.bench import is_skipped, segments
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, reset, start_clock
@@ -28,6 +28,7 @@ WORD, BEATS = PARAMS.word_bytes, PARAMS.beats_per_word
 INSTRUCTION_CYCLES = 3
 """For each instruction, when nothing waits."""
 UNITS = ("matmul", "attention", "vector")
+VECTOR_COMMAND = vector_command(biases=PARAMS.biases, head_norms=PARAMS.head_norms)
 COMMANDS = {"matmul": matmul_command(PARAMS.formats), "attention": ATTENTION_COMMAND, "vector": VECTOR_COMMAND}
 IDLE = ("matmul_idle", "vector_idle", "attention_idle", "writer_idle")
 PROGRAM_BASE = 1 << 24
@@ -37,7 +38,7 @@ PACES = ("segments", "memory", "words", "commands", "idle")
 
 POINTS = Points(pathlib.Path(os.environ["BENCH_FOLDER"]))
 _EPILOGUES = {
-    Opcode.LOAD: (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE),
+    Opcode.LOAD: PARAMS.limits.loads,
     Opcode.EMBED: (Epilogue.EMBED,),
     Opcode.ATTENTION: (Epilogue.QUANTISE,),
     Opcode.MATMUL: tuple(Epilogue(n) for n in range(7)),
@@ -72,6 +73,8 @@ def legal(rng, opcode):
             aux=rng.choice([0, BEATS, rng.getrandbits(32)]),
             imm0=rng.getrandbits(32),
             imm1=rng.getrandbits(32),
+            biases=rng.randrange(2),
+            head_norms=rng.randrange(2),
         )
         if not broken_rules(instruction, PARAMS.limits):
             return instruction
@@ -119,6 +122,8 @@ class Program:
             self.demand[unit].append(0)
         self.demand[unit][-1] = len(self.routed[unit]) - before
         vector = {"epilogue": i.epilogue.value, "rows": i.rows, "column": i.column, "imm0": i.imm0, "imm1": i.imm1}
+        flags = {"biases": i.biases, "head_norms": i.head_norms}
+        vector |= {name: flag for name, flag in flags.items() if getattr(PARAMS, name)}
         self.commands["vector"].append(vector | {"store": i.store & self.store_logits, "address": i.aux})
         if unit == "matmul":
             names = ("format", "group_shift", "k_blocks", "rows", "bank", "packet_shift")

@@ -14,7 +14,7 @@ from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.model import VectorModel
-from rtlm.hw.vector.params import VECTOR_COMMAND, VectorParams
+from rtlm.hw.vector.params import VectorParams
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up
 from rtlm.sim.unit_benches.vector.points import VectorPoints
 
@@ -69,7 +69,7 @@ class Step:
 
     def command(self, epilogue, rows, **values):
         self.kinds.append((epilogue, rows))
-        self.commands.append(VECTOR_COMMAND.const({"epilogue": epilogue, "rows": rows, **values}).as_value().value)
+        self.commands.append(self.params.command.const({"epilogue": epilogue, "rows": rows, **values}).as_value().value)
 
     def expect(self, effects):
         self.bank += effects.bank
@@ -135,11 +135,34 @@ class Step:
         self.send_packets(y, 32)
         self.expect(self.model.residual(y, imm))
 
+    def load_heads(self, epilogue, values):
+        self.command(epilogue, values.size)
+        self.words += as_words(values.astype("<f4").tobytes(), self.params.word_bytes, self.rng)
+        self.model.load(epilogue, values)
+
+    def load_head_inputs(self):
+        """Biases of all heads, and norms of a query and a key, where the engine has them."""
+        params = self.params
+        if params.biases:
+            self.load_heads(Epilogue.LOAD_BIAS, self.values(params.bias_heads * params.head_dim)[0])
+        if params.head_norms:
+            weights = 1 + 0.3 * self.rng.normal(size=2 * params.head_dim)
+            self.load_heads(Epilogue.LOAD_HEAD_NORM, weights.astype(np.float32))
+
     def heads(self, epilogue, heads, address=0, extreme=0.0):
-        y = self.values(heads * self.params.head_dim, extreme)
-        self.command(epilogue, y.shape[1], address=address)
-        self.send_packets(y, self.params.head_dim)
-        self.expect(self.model.heads(epilogue, y, address, self.position, self.kv_base))
+        params, flags, inputs = self.params, {}, {}
+        if params.biases and self.rng.random() < 0.7:
+            first = int(self.rng.integers(0, params.bias_heads - heads + 1))
+            flags |= {"biases": 1, "imm0": first}
+            inputs["first_bias"] = first
+        if params.head_norms and epilogue is not Epilogue.VALUE and self.rng.random() < 0.7:
+            eps = self.rng.choice([1e-6, 1e-5, 0.01])
+            flags |= {"head_norms": 1, "imm1": f32_bits(eps)}
+            inputs["eps"] = np.float32(eps)
+        y = self.values(heads * params.head_dim, extreme)
+        self.command(epilogue, y.shape[1], address=address, **flags)
+        self.send_packets(y, params.head_dim)
+        self.expect(self.model.heads(epilogue, y, address, self.position, self.kv_base, **inputs))
 
     def swiglu(self, hidden, extreme=0.0):
         y = self.values(2 * hidden, extreme)
@@ -173,6 +196,7 @@ def layers(params, model, rng, columns_active, count):
         heads += 1
     step.load_rope()
     step.load_norm(dim)
+    step.load_head_inputs()
     step.embed(dim)
     size = params.kv_heads * params.kv.head_words * params.beats_per_word
     for layer in range(count):
@@ -184,6 +208,7 @@ def layers(params, model, rng, columns_active, count):
         step.quantise(heads * params.head_dim, extreme=wild)
         step.residual(dim)
         step.swiglu(hidden, extreme=wild)
+        step.load_head_inputs()
         step.load_norm(dim)
         step.residual(dim, extreme=float(rng.choice([0, 0, 1e15, 3e38])) if layer == count - 1 else 0.0)
     step.logits(params.lanes * int(rng.integers(1, 200)), store=rng.random() < 0.7)
@@ -196,6 +221,7 @@ def jumble(params, model, rng, columns_active):
     dim = params.max_dim
     step.load_rope()
     step.load_norm(dim)
+    step.load_head_inputs()
     step.embed(dim)
     size = params.kv_heads * params.kv.head_words * params.beats_per_word
     even_heads = 32 // params.head_dim if params.head_dim < 32 else 1
@@ -219,6 +245,7 @@ def jumble(params, model, rng, columns_active):
                 case 6:
                     step.load_norm(32)
                     step.load_rope()
+                    step.load_head_inputs()
                 case 7:
                     step.logits(params.lanes * (1 + turn), store=True)
                 case 8:

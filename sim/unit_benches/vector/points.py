@@ -7,12 +7,14 @@ from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VectorParams
 from rtlm.sim.unit_benches.points import Points
 
+LOADS = (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE, Epilogue.LOAD_BIAS, Epilogue.LOAD_HEAD_NORM)
+
 SOURCES = {
     Epilogue.QUANTISE: "i_attention",
-    **dict.fromkeys((Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE, Epilogue.EMBED), "i_words"),
+    **dict.fromkeys((*LOADS, Epilogue.EMBED), "i_words"),
 }
 """Where an epilogue's values come from; all others take the matrix unit's results."""
-PACKETED = [e for e in Epilogue if e not in (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE, Epilogue.EMBED)]
+PACKETED = [e for e in Epilogue if e not in (*LOADS, Epilogue.EMBED)]
 """Epilogues whose values come in packets of one column after the other."""
 
 
@@ -32,7 +34,9 @@ class VectorPoints:
     def __init__(self, folder: Path, params: VectorParams, gaps: Iterable[float], sink_gaps: Iterable[float]):
         self._params = params
         self._points = points = Points(folder)
-        names, columns = [epilogue.name for epilogue in Epilogue], range(1, params.columns + 1)
+        absent = {Epilogue.LOAD_BIAS: not params.biases, Epilogue.LOAD_HEAD_NORM: not params.head_norms}
+        names = [epilogue.name for epilogue in Epilogue if not absent.get(epilogue)]
+        columns = range(1, params.columns + 1)
         points.cross("epilogue x lanes x active columns", names, [params.lanes], columns)
         points.cross(
             "epilogue x head size x packets", [each.name for each in PACKETED], [params.head_dim], ("one", "several")

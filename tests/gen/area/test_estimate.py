@@ -54,6 +54,8 @@ def test_shared_operators_take_less():
         "attention.group=4",
         "attention.head_dim=128",
         "memory.outstanding=16",
+        "vector.biases=true",
+        "vector.head_norms=true",
     ],
 )
 def test_more_takes_more(change):

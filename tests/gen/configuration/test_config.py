@@ -311,6 +311,17 @@ def test_columns_divide_the_interval():
     assert "a power of two from 1 to 64, got 3" in problems("vector.interval=3", source="tiny")[0]
 
 
+def test_what_only_some_families_need_is_off_and_then_no_part_of_the_hash():
+    tiny = load_config("tiny")
+    assert not tiny.vector.biases and not tiny.vector.head_norms
+    hashes = {config_hash(load_config("tiny", changes)) for changes in ([], ["vector.biases=false"])}
+    assert hashes == {config_hash(tiny)}
+    for key in ("biases", "head_norms"):
+        changed = load_config("tiny", [f"vector.{key}=on"])
+        assert getattr(unit_params(changed.to_params()).vector, key) and config_hash(changed) != config_hash(tiny)
+        assert "true or false" in problems(f"vector.{key}=1", source="tiny")[0]
+
+
 def test_the_margin_makes_pipelines_for_a_faster_clock():
     """Figures are stated at the clock; a schedule with a margin is that of the shorter period, and another design."""
     plain, cautious = load_config("tiny"), load_config("tiny", ["clock_margin=0.5"])

@@ -1,5 +1,6 @@
 """Estimates: what follows from their parts, what is refused, and the JSON's keys."""
 
+import dataclasses
 import json
 import math
 
@@ -74,6 +75,14 @@ def test_limits_grow_and_nothing_else_changes():
     assert "attention.head_dim=128" in changes and "attention.context_limit=5008" in changes
     assert load_config("kv260", changes) == fitted
     assert fit_config(config, open_model("smollm2-135m").shape, context=100) == (config, ())
+
+
+def test_what_a_model_needs_of_the_vector_engine_is_added():
+    config = load_config("kv260")
+    shape = dataclasses.replace(open_model("smollm2-135m").shape, biased=True, head_normed=True)
+    fitted, changes = fit_config(config, shape, context=100)
+    assert changes == ("vector.biases=true", "vector.head_norms=true")
+    assert load_config("kv260", changes) == fitted and fit_config(fitted, shape, context=100) == (fitted, ())
 
 
 def test_a_model_that_does_not_fit_is_estimated_and_says_so():

@@ -14,6 +14,8 @@ from tests.host.families import FLOATS, VARIANTS
 
 LLAMA_CPP = json.loads((DATA / "llamacpp_families.json").read_text(encoding="utf-8"))
 TOKENS = LLAMA_CPP["tokens"]
+OWN = {"qwen2": ("attn_q.bias", "attn_k.bias", "attn_v.bias"), "qwen3": ("attn_q_norm", "attn_k_norm")}
+"""Vectors that a variant has beyond exaone, whose rotation it shares; llama.cpp's logits of these are not there."""
 
 
 def test_each_family_that_runs_has_a_variant():
@@ -21,7 +23,11 @@ def test_each_family_that_runs_has_a_variant():
     assert covered == {name for name, family in BY_ARCHITECTURE.items() if not family.missing}
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_without_logits_of_llama_cpp_are_these():
+    assert VARIANTS.keys() - LLAMA_CPP["logits"].keys() == OWN.keys()
+
+
+@pytest.mark.parametrize("name", LLAMA_CPP["logits"])
 def test_reference_gives_the_logits_of_llama_cpp(random_model, name):
     reference = ReferenceModel(LlamaModel.open(random_model(seed=3, **FLOATS, **VARIANTS[name])))
     np.testing.assert_allclose(reference.logits(TOKENS)[-1], LLAMA_CPP["logits"][name], atol=3e-5)
@@ -38,5 +44,26 @@ def test_golden_is_close_to_the_reference(random_model, name):
 def test_variants_differ():
     """What a family adds is seen in the logits: none would pass for a plain llama."""
     plain = np.array(LLAMA_CPP["logits"]["llama"])
-    for name in VARIANTS.keys() - {"llama", "ernie4_5"}:  # ERNIE 4.5 is a plain llama
+    for name in LLAMA_CPP["logits"].keys() - {"llama", "ernie4_5"}:  # ERNIE 4.5 is a plain llama
         assert np.abs(np.array(LLAMA_CPP["logits"][name]) - plain).max() > 0.05, name
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_each_vector_of_heads_is_seen_in_the_logits(random_model, name):
+    """Neither the biases nor the weights of the norms are left out, of any of query, key and value."""
+    model = LlamaModel.open(random_model(seed=3, **FLOATS, **VARIANTS[name]))
+    expected = ReferenceModel(model).logits(TOKENS)
+    for vector in OWN[name]:
+        changed = ReferenceModel(model)
+        for layer in changed._layers:
+            layer[vector] = layer[vector][::-1]
+        # A constant added to all keys would change nothing, but RoPE turns it with the position.
+        assert np.abs(changed.logits(TOKENS) - expected).max() > 0.01, vector
+
+
+def test_the_norm_of_heads_is_that_of_the_residual_stream(random_model):
+    """By hand for one head: its root mean square is 1 before the weights."""
+    reference = ReferenceModel(LlamaModel.open(random_model(seed=3, **FLOATS, **VARIANTS["qwen3"])))
+    head = np.random.default_rng(0).normal(size=32).astype(np.float32)
+    got = reference._normalise(head, np.ones(32, np.float32))
+    np.testing.assert_allclose(got, head / np.sqrt(np.mean(head.astype(float) ** 2) + 1e-5), rtol=1e-6)

@@ -69,8 +69,6 @@ CHANGES = {
     "scaling": ("llama.rope.scaling.type", "longrope", "rotary scaling must be one of none, .*, got 'longrope'"),
     "factor": ("llama.rope.scaling.factor", 0.0, "rope.scaling.factor must be above 0 and below 1e12, got 0.0"),
     "factor NaN": ("llama.rope.scaling.factor", float("nan"), "rope.scaling.factor must be above 0 .* got nan"),
-    "qwen2": ("general.architecture", "qwen2", "not execute all that a qwen2 has: biases on query, key and value"),
-    "qwen3": ("general.architecture", "qwen3", "not execute all that a qwen3 has: RMSNorm of each head's query and"),
     "gemma3": ("general.architecture", "gemma3", "gemma3 has: .*GELU instead of SiLU in the gate; sliding-window"),
     "gpt2": (
         "general.architecture",

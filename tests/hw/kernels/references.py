@@ -317,6 +317,29 @@ def quantise(x, q, scale):
     return [counted(exact, 2 * U * np.abs(exact)), rounded(np.broadcast_to(largest, x.shape), BF16_BITS)]
 
 
+def draw_quantise_head(rng):
+    """Heads with squares of any kind, normalised or not."""
+    for length, normed in product((1, 8, 64), (0, 1)):
+        x = rng.standard_normal((400, length)) * np.exp2(rng.uniform(-40, 40, (400, 1)))
+        square = rng.integers(0, 1 << int(rng.integers(20, 43)), (400, length))
+        yield x.astype(np.float32), square, np.float32(1 / length), np.float32(1e-5), np.int64(normed)
+
+
+def quantise_head(x, square, inv_n, eps, normed, q, scale):
+    """As `quantise`, of a head times the scalar of its norm; no bound of a bit pattern that only the sum has."""
+    ss = np.minimum(square.sum(axis=-1, keepdims=True), 2.0**64 - 1)
+    chosen = normed == 1
+    r = np.where(chosen, 1 / np.sqrt(ss / 2**24 * inv_n + eps), 1)
+    relative = np.where(chosen, 1.5 * U + RSQRT, 0)
+    largest = np.broadcast_to(np.max(np.abs(x), axis=-1, keepdims=True) / 127 * r, x.shape)
+    units = np.divide(x * r, scale, out=np.zeros_like(x), where=scale != 0)
+    exact = np.clip(units, -127, 127)
+    return [
+        counted(exact, (relative + 3 * U) * np.abs(exact)),
+        within(largest, ulp(largest, BF16_BITS) / 2 + (relative + 3 * U) * largest),
+    ]
+
+
 def dequantise(q, d):
     return [exactly(q * np.where(np.abs(d) < 2.0**-14, 0.0, d))]
 
@@ -473,6 +496,9 @@ REFERENCES: dict[str, Reference] = {
     "swiglu": Reference("4.7 ulp, and up to 2.1 + 2 |gate| ulp more for a negative gate", draw_swiglu, swiglu),
     "rope": Reference(f"{ONCE}, and half an ulp of either product", draw_rope, rope),
     "quantise": Reference("0.50002 units; 0.5 ulp of BF16", packets((-60, 60)), quantise, uses_results=True),
+    "quantise_head": Reference(
+        "0.50005 units; 0.502 ulp of BF16", draw_quantise_head, quantise_head, uses_results=True
+    ),
     "dequantise": Reference("exact", draw_dequantise, dequantise),
     "dequantise_half": Reference("exact", draw_dequantise_half, dequantise_half),
     "position_weight": Reference(
