@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -150,7 +151,9 @@ class Step:
             self.load_heads(Epilogue.LOAD_HEAD_NORM, weights.astype(np.float32))
 
     def heads(self, epilogue, heads, address=0, extreme=0.0):
-        params, flags, inputs = self.params, {}, {}
+        params = self.params
+        flags: dict[str, int] = {}
+        inputs: dict[str, Any] = {}
         if params.biases and self.rng.random() < 0.7:
             first = int(self.rng.integers(0, params.bias_heads - heads + 1))
             flags |= {"biases": 1, "imm0": first}
