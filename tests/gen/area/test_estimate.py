@@ -18,7 +18,8 @@ def test_every_unit_and_kernel_has_coefficients():
     counts = unit_counts(load_config("kv260").to_params())
     known = coefficients()
     assert set(known["units"]) == set(counts)
-    uses = [use for unit in counts.values() for use in unit.kernels]
+    with_norms = unit_counts(load_config("kv260", ["vector.head_norms=true"]).to_params())
+    uses = [use for unit in (*counts.values(), with_norms["vector"]) for use in unit.kernels]
     assert {use.name for use in uses if not use.arguments} == set(known["kernels"])
     assert set(error_bands()) <= {"luts", "ffs", "dsps", "brams"}
 
@@ -54,7 +55,6 @@ def test_shared_operators_take_less():
         "attention.group=4",
         "attention.head_dim=128",
         "memory.outstanding=16",
-        "vector.biases=true",
         "vector.head_norms=true",
     ],
 )
@@ -62,6 +62,11 @@ def test_more_takes_more(change):
     before, after = (estimate_area(load_config("kv260", changes)) for changes in ([], [change]))
     assert after.luts > before.luts
     assert after.ffs > before.ffs
+
+
+def test_biases_take_a_table():
+    before, after = (estimate_area(load_config("kv260", changes)) for changes in ([], ["vector.biases=true"]))
+    assert after.luts > before.luts
 
 
 def test_a_faster_clock_takes_more_registers():

@@ -71,7 +71,7 @@ def test_all_errors_are_reported_at_once():
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
         "attention.group x limits.kv_heads = 3 x 3 = 9",
-        "vector must be a mapping of lanes, interval, got 3.",
+        "vector must be a mapping of lanes, interval, biases, head_norms, got 3.",
     ):
         assert part in text, part
 
