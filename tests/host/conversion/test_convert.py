@@ -10,6 +10,7 @@ from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize, quantize
 from rtlm.gen.common.errors import OK, USER_ERROR
 from rtlm.host.cli import main as cli
+from rtlm.host.cli.convert import FORMATS
 from rtlm.host.conversion.convert import GRANITE_KEYS, convert
 from rtlm.host.errors import ModelError
 from rtlm.host.golden.reference import ReferenceModel
@@ -35,7 +36,7 @@ def folder(model, tmp_path):
     return write_folder(model, tmp_path / "model")
 
 
-@pytest.mark.parametrize("format", BlockFormat)
+@pytest.mark.parametrize("format", [BlockFormat[name.upper()] for name in FORMATS])
 def test_weights(model, folder, tmp_path, format):
     found = convert(folder, tmp_path / "out.gguf", format=format)
     assert LlamaModel.open(tmp_path / "out.gguf") == found

@@ -473,6 +473,21 @@ def scaled(value, d, s):
     return [exactly(np.floor(real + 0.5))]
 
 
+def draw_factored(rng):
+    """As `draw_scaled`, with room for the factor."""
+    value, d, factor = integers(rng, -(1 << 20), (1 << 20) - 1), rng.integers(0, 1 << 16, SAMPLES), signed_bytes(rng)
+    scales = (rng.integers(0, 103 << 7, SAMPLES), rng.integers(83 << 7, 103 << 7, SAMPLES))
+    return [(value, d, factor, s) for s in scales]
+
+
+def signed_bytes(rng):
+    return rng.integers(-128, 128, SAMPLES)
+
+
+def factored(value, d, factor, s):
+    return scaled(value * factor, d, s)
+
+
 ONCE = "0.5 ulp"
 REFERENCES: dict[str, Reference] = {
     "residual": Reference(ONCE, operands((-60, 60), (-60, 60)), sum_of),
@@ -521,5 +536,6 @@ REFERENCES: dict[str, Reference] = {
     "half_parts": Reference("exact", lambda rng: [(np.arange(1 << 16),)], lambda d: [*map(exactly, half_value(d))]),
     "scale_parts": Reference("exact", lambda rng: [(np.arange(1 << 15),)], lambda s: [*map(exactly, scale_value(s))]),
     "scaled": Reference("exact", draw_scaled, scaled),
+    "factored": Reference("exact", draw_factored, factored),
 }
 """By a kernel's name."""
