@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.control.sequencer_params import SequencerParams
-from rtlm.hw.matmul.params import MIN_FIELD_BITS, MatmulParams
+from rtlm.hw.matmul.params import MAX_FIELD_BITS, MIN_FIELD_BITS, MatmulParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.vector.params import VectorParams
@@ -42,7 +42,13 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
         "address_bits": params.address_bits,
         "word_bytes": params.word_bytes,
     }
-    tables = any(format.table is not None for format in params.formats)
+    narrow = None
+    if params.technology == "ecp5":
+        # Fields of 13 bits suit multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
+        narrow = MIN_FIELD_BITS + 1
+    elif any(format.table is not None for format in params.formats):
+        # A pair of 8 bits, which tables give, fits 26 bits.
+        narrow = MIN_FIELD_BITS + 2
     return UnitParams(
         reader=ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus),
         writer=WriterParams(**bus),
@@ -69,9 +75,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             max_k_blocks=params.max_k_blocks,
             max_packet_rows=params.max_packet_rows,
             rows_per_multiplier=params.rows_per_multiplier,
-            # Fields of 13 bits suit ECP5's multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
-            # A pair of 8 bits, which tables give, fits 26 bits with 14.
-            field_bits=MIN_FIELD_BITS + (1 if params.technology == "ecp5" else 2 if tables else 4),
+            field_bits=narrow or MAX_FIELD_BITS,
             formats=params.formats,
         ),
         attention=AttentionParams(

@@ -29,6 +29,8 @@ def vector_counts(params: VectorParams) -> Counts:
     entries, operands = params.slice_entries, (3 + params.head_norms) * beat + tag
     squares = SQUARE_BITS * lanes * params.head_norms
     slices = 3 * beat + packet + tag + squares + (1 + FLOAT_BITS) * params.head_norms
+    head_places = (params.bias_head_bits + params.head_beat_shift) * params.biases
+    head_places += (1 + params.head_beat_shift) * params.head_norms
     head_tables = [params.bias_words] * params.biases + [params.head_norm_words] * params.head_norms
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
@@ -50,7 +52,7 @@ def vector_counts(params: VectorParams) -> Counts:
             "control": 1,
         },
         ffs={
-            "operands": 5 * beat + 3 * tag + beat // 2,
+            "operands": 5 * beat + 3 * tag + beat // 2 + 3 * head_places,
             "words": gathered + BYTE_BITS * lanes,
             "write": word + strobes + address,
             "packets": packet_codes + row + 2 * packet,

@@ -109,7 +109,7 @@ class ModelShape:
             scalars=model.scalars,
             biased=model.biased,
             head_normed=model.head_normed,
-            head_eps=model.rms_eps if model.family.head_norms else 0.0,
+            head_eps=model.rms_eps if model.head_normed else 0.0,
             layer_storage=tuple(
                 {name: matrix_storage(model, name, layer) for name in LAYER_MATRICES} for layer in range(model.layers)
             ),

@@ -16,6 +16,7 @@ from rtlm.hw.params import check_head_dim
 POSITION_BITS = 20
 
 WEIGHT_BITS = 16
+LARGEST_WEIGHT = 1 << 15
 """A weight is 0 to 2^15 (docs/numerics.md)."""
 
 MOST_POSITIONS = 1 << 16
@@ -134,18 +135,22 @@ class AttentionParams:
 
     @property
     def acc_bits(self) -> int:
-        """Bits of an accumulator: weights up to 2^15, values with an offset of 128."""
-        return ((self.context_limit + self.columns) * (255 << 15)).bit_length()
+        """Bits of an accumulator: weighted values with an offset of 128."""
+        return self._sum_bits(255 * LARGEST_WEIGHT)
 
     @property
     def probability_sum_bits(self) -> int:
         """Bits of a sum of probabilities."""
-        return ((self.context_limit + self.columns) << FRACTION).bit_length()
+        return self._sum_bits(1 << FRACTION)
 
     @property
     def weight_sum_bits(self) -> int:
-        """Bits of a sum of weights up to 2^15."""
-        return ((self.context_limit + self.columns) << 15).bit_length()
+        """Bits of a sum of weights."""
+        return self._sum_bits(LARGEST_WEIGHT)
+
+    def _sum_bits(self, largest: int) -> int:
+        """Bits of a sum over all positions, of terms up to `largest`."""
+        return ((self.context_limit + self.columns) * largest).bit_length()
 
     @property
     def heads(self) -> int:

@@ -103,8 +103,6 @@ FIELDS = (
     Field(name="k_blocks", start=84, shape=unsigned(16), doc="MATMUL: blocks of 32 in a row"),
     Field(name="kv_heads", start=100, shape=unsigned(8), doc="ATTENTION: KV heads"),
     Field(name="group", start=108, shape=unsigned(4), doc="ATTENTION: query heads for each KV head"),
-    Field(name="biases", start=116, shape=unsigned(1), doc="ROPE_Q, ROPE_K, VALUE: add biases of heads"),
-    Field(name="head_norms", start=117, shape=unsigned(1), doc="ROPE_Q, ROPE_K: normalise each head"),
     Field(
         name=EXTENSION,
         start=112,
@@ -113,6 +111,8 @@ FIELDS = (
         + ", ".join(f"{each.value >> FORMAT_BITS} {each.name}" for each in BlockFormat if each not in DEFAULT_FORMATS)
         + "), of accelerators that have them",
     ),
+    Field(name="biases", start=116, shape=unsigned(1), doc="ROPE_Q, ROPE_K, VALUE: add biases of heads"),
+    Field(name="head_norms", start=117, shape=unsigned(1), doc="ROPE_Q, ROPE_K: normalise each head"),
     Field(
         name="address", start=128, shape=unsigned(32), doc="first beat; ATTENTION: the layer's beats within a KV slot"
     ),
@@ -132,18 +132,13 @@ FIELDS = (
     Field(name="imm1", start=224, shape=unsigned(32), doc="RESIDUAL, EMBED, with `head_norms`: F32 epsilon"),
 )
 
-INSTRUCTION = data.FlexibleLayout(
-    8 * INSTRUCTION_BYTES, {f.name: data.Field(f.shape, f.start) for f in FIELDS if f.name != EXTENSION}
-)
-"""The instruction word as an Amaranth layout; `format_code` looks at the format's other bits."""
-
-FORMAT_FIELDS = tuple(field for field in FIELDS if field.name in ("format", EXTENSION))
-"""Fields of the format's code, the lowest bits first."""
+INSTRUCTION = data.FlexibleLayout(8 * INSTRUCTION_BYTES, {f.name: data.Field(f.shape, f.start) for f in FIELDS})
+"""The instruction word as an Amaranth layout."""
 
 
 def format_code(word: data.View) -> Value:
     """Return the format's code in an instruction in gates."""
-    return Cat(word.as_value()[field.start : field.start + field.width] for field in FORMAT_FIELDS)
+    return Cat(word.format, word[EXTENSION])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from rtlm.hw.attention.params import ATTENTION_COMMAND
 from rtlm.hw.attention.unit import AttentionPhase
 from rtlm.hw.common.layouts import ADDRESS_BITS, segment_layout
 from rtlm.hw.control.attention_walk import AttentionWalk
-from rtlm.hw.control.isa import FORMAT_BITS, INSTRUCTION, Index, Opcode, Operator, format_code
+from rtlm.hw.control.isa import INSTRUCTION, Index, Opcode, Operator, format_code
 from rtlm.hw.control.legality import RULES
 from rtlm.hw.control.program_fetch import ProgramFetch
 from rtlm.hw.control.router import Destination, WordRouter
@@ -266,8 +266,8 @@ class Sequencer(wiring.Component):
             self.o_matmul.valid.eq(to_matmul & ~sent_unit),
             self.o_attention.valid.eq(to_attention & ~sent_unit),
             self.o_vector.valid.eq(to_vector & ~sent_vector),
-            # Other formats have a longer code.
-            matmul.format.eq(head.format if len(matmul.format) == FORMAT_BITS else format_code(head)),
+            # As many of its bits as the accelerator's formats have.
+            matmul.format.eq(format_code(head)),
             matmul.group_shift.eq(head.group_shift),
             matmul.k_blocks.eq(head.k_blocks),
             matmul.rows.eq(head.rows),

@@ -5,6 +5,7 @@ from rtlm.hw.formats.blocks import (
     MAX_GROUP_SHIFT,
     BlockFormat,
     Blocks,
+    code_bits,
     find_group_shift,
 )
 from rtlm.hw.formats.description import BLOCK, SUPER_SHIFT, Factors
@@ -19,6 +20,7 @@ __all__ = [
     "Blocks",
     "Factors",
     "TileShape",
+    "code_bits",
     "find_group_shift",
     "pack_tiles",
     "unpack_tiles",

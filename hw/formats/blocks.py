@@ -6,6 +6,7 @@ The layouts are those of ggml (``ggml-common.h``), each described in a file of i
 super-blocks of 256 weights, in which integers multiply the scale (and minimum) of each block.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -84,9 +85,14 @@ class BlockFormat(IntEnum):
         return self.description.bits
 
     @property
+    def has_eight_bits(self) -> bool:
+        """Whether a weight takes two nibble rows."""
+        return self.bits == 2 * NIBBLE_BITS
+
+    @property
     def upper_bits(self) -> int:
         """Bits of one weight above its nibble that lie in words of their own."""
-        return self.bits - NIBBLE_BITS if self.bits < 2 * NIBBLE_BITS else 0
+        return 0 if self.has_eight_bits else self.bits - NIBBLE_BITS
 
     @property
     def table(self) -> tuple[int, ...] | None:
@@ -115,15 +121,30 @@ class BlockFormat(IntEnum):
         return self.description.factors
 
     @property
+    def has_super_blocks(self) -> bool:
+        """Whether integers multiply the scales of blocks that share them."""
+        return self.factors is not Factors.NONE
+
+    @property
+    def has_scales_in_factors(self) -> bool:
+        """Whether factor words have the scales of super-blocks, too."""
+        return self.factors is Factors.SCALE_AND_MINIMUM
+
+    @property
+    def has_halves(self) -> bool:
+        """Whether the halves of a block have a factor each."""
+        return self.factors is Factors.HALVES
+
+    @property
     def group_shift(self) -> int:
         """log2 of the blocks that share a scale in any matrix: those of a super-block, or 1 block."""
-        return 0 if self.factors is Factors.NONE else SUPER_SHIFT
+        return SUPER_SHIFT if self.has_super_blocks else 0
 
     @property
     def scale_bytes(self) -> int:
         """Bytes of scale (and minimum) in scale words for one block, or for the blocks that share them."""
-        if self.factors is Factors.SCALE_AND_MINIMUM:
-            return 0  # They are among the factors.
+        if self.has_scales_in_factors:
+            return 0
         return 4 if self.has_minimum else 2
 
     @property
@@ -151,6 +172,11 @@ DESCRIPTIONS = {
 
 DEFAULT_FORMATS = (BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0)
 """Formats of gates for which no others are asked."""
+
+
+def code_bits(formats: Iterable[BlockFormat]) -> int:
+    """Return the bits of a format's code in gates that read `formats`: at least those of the default ones."""
+    return max(*formats, *DEFAULT_FORMATS).bit_length()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +333,7 @@ class Blocks:
 
         values = (self.u.astype(np.int16) - self.format.zero).astype(np.float32)
         first, second = (None, None) if self.factors is None else (self.factors[..., 0], self.factors[..., 1])
-        if self.format.factors is Factors.HALVES:
+        if self.format.has_halves:
             values[..., : BLOCK // 2] *= scale(self.d, first)[..., None]
             values[..., BLOCK // 2 :] *= scale(self.d, second)[..., None]
         else:

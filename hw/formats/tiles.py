@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.formats.blocks import BlockFormat, Blocks, check_group
-from rtlm.hw.formats.description import BLOCK, NIBBLE_BITS, SUPER_SHIFT, Factors
+from rtlm.hw.formats.description import BLOCK, NIBBLE_BITS, SUPER_SHIFT
 
 MIN_ROWS = 4
 """Fewest nibble rows of an array: its word is 64 bytes."""
@@ -69,7 +69,7 @@ class TileShape:
 
     def group_rows(self, format: BlockFormat) -> int:
         """Matrix rows in a tile."""
-        return self.rows // 2 if format.bits == 2 * NIBBLE_BITS else self.rows
+        return self.rows // 2 if format.has_eight_bits else self.rows
 
     def tiles_per_scale_word(self, format: BlockFormat, group_shift: int = 0) -> int:
         """Tiles whose scales share a word (4, 8 or 16 groups of tiles, whatever the array's size); 0 without any."""
@@ -80,7 +80,7 @@ class TileShape:
 
     def runs(self, format: BlockFormat, group_shift: int = 0) -> list[int]:
         """Tiles that a scale word, a factor word and a plane word serve, without those that the format lacks."""
-        factors = 0 if format.factors is Factors.NONE else 1 << SUPER_SHIFT
+        factors = 1 << SUPER_SHIFT if format.has_super_blocks else 0
         planes = QUARTERS // format.upper_bits if format.upper_bits else 0
         return [run for run in (self.tiles_per_scale_word(format, group_shift), factors, planes) if run]
 
@@ -178,7 +178,7 @@ def pack_tiles(shape: TileShape, weights: Blocks, group_shift: int = 0) -> NDArr
         kinds.append(in_words(by_row.astype("<u2"), 1))
     if format.upper_bits:
         kinds.append(_plane_words(u >> np.uint8(NIBBLE_BITS), format.upper_bits))
-    if format.bits == 2 * NIBBLE_BITS:
+    if format.has_eight_bits:
         u = np.stack([u & 15, u >> 4], axis=2).reshape(tiles, shape.rows, BLOCK)
     codes = (u[..., 0::2] & 15) | (u[..., 1::2] << NIBBLE_BITS)
     place, sides = _places(tiles, shape.runs(format, group_shift))
@@ -191,7 +191,7 @@ def pack_tiles(shape: TileShape, weights: Blocks, group_shift: int = 0) -> NDArr
 
 def _lanes(format: BlockFormat, factors: NDArray[np.int8], scales: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
     """Return a factor word's 16 bits for each tile and row; `scales` are those of the super-blocks."""
-    if format.factors is Factors.HALVES:
+    if format.has_halves:
         return factors.view(np.uint8).astype(np.uint16) @ np.array([1, 256], np.uint16)
     scale, minimum = factors[..., 0].astype(np.uint16), (-factors[..., 1]).astype(np.uint16)
     own = scales[0].astype(np.uint32) | scales[1].astype(np.uint32) << LANE_BITS
@@ -229,7 +229,7 @@ def unpack_tiles(
     kinds = [np.ascontiguousarray(words[side]) for side in sides]
     codes = words[place].reshape(tiles, shape.rows, BLOCK // 2)
     u = np.stack([codes & 15, codes >> NIBBLE_BITS], axis=-1).reshape(tiles, shape.rows, BLOCK)
-    if format.bits == 2 * NIBBLE_BITS:
+    if format.has_eight_bits:
         u = u[:, 0::2] | (u[:, 1::2] << NIBBLE_BITS)
     if bits := format.upper_bits:
         planes = np.unpackbits(kinds.pop(), axis=1, bitorder="little").reshape(-1, bits, QUARTERS // bits, group, BLOCK)
@@ -238,7 +238,7 @@ def unpack_tiles(
     if format.table is not None:
         u = np.array(format.table, np.uint8)[u]
     factors = None
-    if format.factors is not Factors.NONE:
+    if format.has_super_blocks:
         lanes = kinds.pop().view("<u2").reshape(-1, group, 1 << SUPER_SHIFT).swapaxes(1, 2).reshape(tiles, group)
         factors, own = _from_lanes(format, lanes)
     if kinds:
@@ -260,7 +260,7 @@ def unpack_tiles(
 
 def _from_lanes(format: BlockFormat, lanes: NDArray[np.uint16]) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
     """Return factors, and the super-blocks' own scales where lanes have them, of each tile and row."""
-    if format.factors is Factors.HALVES:
+    if format.has_halves:
         pairs = np.stack([lanes & 255, lanes >> 8], axis=-1)
         return pairs.astype(np.uint8).view(np.int8), np.zeros((*lanes.shape, 0), np.uint16)
     mask = (1 << FACTOR_BITS) - 1

@@ -291,9 +291,9 @@ def general_row_group(
     return general_row_group
 
 
-def _offset(total: Value, zero: Value, zeros: tuple[int, ...]) -> Value:
+def _offset(total: Value, zero: Value, zeros: tuple[int, ...]) -> Value | int:
     """Return what codes that stand for zero make of the sum of activations; for kernels."""
-    shifted = [total << each.bit_length() - 1 if each else total - total for each in zeros]
+    shifted = [total << each.bit_length() - 1 if each else 0 for each in zeros]
     offset = shifted[0]
     for place, other in enumerate(shifted[1:], 1):
         offset = select(zero == place, other, offset)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.formats.blocks import BLOCK, Blocks
-from rtlm.hw.formats.description import Factors
 from rtlm.hw.kernels.matmul import factored, scaled
 from rtlm.hw.kernels.scale import ACC_BITS
 
@@ -32,7 +31,7 @@ class Term(NamedTuple):
 def terms(weights: Blocks) -> list[Term]:
     """Return the terms of a matrix: of the codes and of the minima, or of the codes of each half."""
     first, second = (None, None) if weights.factors is None else (weights.factors[..., 0], weights.factors[..., 1])
-    if weights.format.factors is Factors.HALVES:
+    if weights.format.has_halves:
         middle = BLOCK // 2
         return [
             Term(slice(0, middle), True, weights.d, first),

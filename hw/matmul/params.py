@@ -6,7 +6,7 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.layouts import SCALE_BITS
-from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, Factors, TileShape
+from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape, code_bits
 from rtlm.hw.kernels.matmul import MIN_ELEMENT_BITS, SUM_BITS
 from rtlm.hw.kernels.scale import ACC_BITS
 
@@ -96,17 +96,17 @@ class MatmulParams:
     @property
     def factored(self) -> bool:
         """Whether there are formats with super-blocks."""
-        return any(format.factors is not Factors.NONE for format in self.formats)
+        return any(format.has_super_blocks for format in self.formats)
 
     @property
     def scales_in_factors(self) -> bool:
         """Whether there are formats whose factor words have the scales of super-blocks, too."""
-        return any(format.factors is Factors.SCALE_AND_MINIMUM for format in self.formats)
+        return any(format.has_scales_in_factors for format in self.formats)
 
     @property
     def halved(self) -> bool:
         """Whether there are formats in which the halves of a block have a factor each."""
-        return any(format.factors is Factors.HALVES for format in self.formats)
+        return any(format.has_halves for format in self.formats)
 
     @property
     def zeros(self) -> tuple[int, ...]:
@@ -116,7 +116,7 @@ class MatmulParams:
     @property
     def format_bits(self) -> int:
         """Bits of a format in a command."""
-        return max(2, max(self.formats).bit_length())
+        return code_bits(self.formats)
 
     @property
     def field_distance(self) -> int:

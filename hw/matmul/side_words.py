@@ -1,32 +1,22 @@
 """Words that stand between scale words and tiles: upper bits of codes, and factors of super-blocks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.formats import BLOCK, SUPER_SHIFT, BlockFormat, Factors
+from rtlm.hw.formats import BLOCK, SUPER_SHIFT, BlockFormat
 from rtlm.hw.formats.tiles import FACTOR_BITS as PAIR_BITS
 from rtlm.hw.formats.tiles import LANE_BITS, QUARTERS
 from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, ZERO_BITS
 from rtlm.hw.matmul.params import MatmulParams
 
 
-def is_one_of(format: Value, formats: Iterable[BlockFormat], wanted: Callable[[BlockFormat], bool]) -> Value:
-    """Say in gates whether a format is one of those of `formats` that are wanted."""
-    return reduce(or_, [format == each.value for each in formats if wanted(each)] or [Const(0)])
-
-
-def has_scales_within(format: BlockFormat) -> bool:
-    """Return whether a format's factor words have the scales of super-blocks, too."""
-    return format.factors is Factors.SCALE_AND_MINIMUM
-
-
-def is_halved(format: BlockFormat) -> bool:
-    """Return whether the halves of a block have a factor each."""
-    return format.factors is Factors.HALVES
+def is_one_of(format: Value, formats: Iterable[BlockFormat]) -> Value:
+    """Say in gates whether a format is one of `formats`."""
+    return reduce(or_, [format == each.value for each in formats] or [Const(0)])
 
 
 class SideWords(wiring.Component):
@@ -97,21 +87,18 @@ class SideWords(wiring.Component):
             }
         )
 
-    def _is(self, wanted: Callable[[BlockFormat], bool], format: Value) -> Value:
-        return is_one_of(format, self._params.formats, wanted)
-
     def elaborate(self, platform: object) -> Module:
         """Build what says which word is next, and the registers for both kinds."""
         m = Module()
         want_factors, want_planes = Signal(), Signal()
-        zeros = self._params.zeros
+        formats, zeros = self._params.formats, self._params.zeros
         m.d.comb += [
             self.wanted.eq(want_factors | want_planes),
-            self.halved.eq(self._is(is_halved, self.format)),
-            self.within.eq(self._is(has_scales_within, self.format)),
+            self.halved.eq(is_one_of(self.format, (each for each in formats if each.has_halves))),
+            self.within.eq(is_one_of(self.format, (each for each in formats if each.has_scales_in_factors))),
             self.tables.eq(Cat(self.format == each.value for each in self._params.tables)),
         ]
-        for format in self._params.formats:
+        for format in formats:
             with m.If(self.format == format.value):
                 m.d.comb += self.zero.eq(zeros.index(format.zero))
         # Factors stand before planes.
@@ -123,13 +110,14 @@ class SideWords(wiring.Component):
 
     def _build_factors(self, m: Module, wanted: Signal) -> None:
         params = self._params
+        with_factors = [format for format in params.formats if format.has_super_blocks]
         held = Signal(params.word_bits, name="factor_word", reset_less=True)
         with m.If(self.turn & wanted):
             m.d.sync += [held.eq(self.word), wanted.eq(0)]
         with m.If(self.take_tile & (self.part == (1 << SUPER_SHIFT) - 1)):
-            m.d.sync += wanted.eq(self._is(_is_factored, self.format))
+            m.d.sync += wanted.eq(is_one_of(self.format, with_factors))
         with m.If(self.load):
-            m.d.sync += wanted.eq(self._is(_is_factored, self.following))
+            m.d.sync += wanted.eq(is_one_of(self.following, with_factors))
 
         part = Signal(SUPER_SHIFT)
         with m.If(self.take_tile):
@@ -157,28 +145,22 @@ class SideWords(wiring.Component):
         bits = self._params.rows * BLOCK
         held = [Signal(bits, name=f"plane_{n}", reset_less=True) for n in range(QUARTERS)]
         tile = Signal(range(QUARTERS))
-        two = self._is(lambda format: format.upper_bits == 2, self.format)
+        formats = self._params.formats
+        with_planes = [format for format in formats if format.upper_bits]
+        two = is_one_of(self.format, (format for format in formats if format.upper_bits == 2))
         with m.If(taken):
             m.d.sync += [plane.eq(self.word.word_select(n, bits)) for n, plane in enumerate(held)]
             m.d.sync += wanted.eq(0)
         with m.If(self.take_tile):
             last = Mux(two, tile[0], tile == QUARTERS - 1)
-            m.d.sync += [tile.eq(Mux(last, 0, tile + 1)), wanted.eq(last & self._is(_has_upper_bits, self.format))]
+            m.d.sync += [tile.eq(Mux(last, 0, tile + 1)), wanted.eq(last & is_one_of(self.format, with_planes))]
         with m.If(self.load):
             # Formats without upper bits find zeros.
             m.d.sync += [plane.eq(0) for plane in held]
-            m.d.sync += [tile.eq(0), wanted.eq(self._is(_has_upper_bits, self.following))]
+            m.d.sync += [tile.eq(0), wanted.eq(is_one_of(self.following, with_planes))]
 
         upper = Signal(len(self.upper), reset_less=True)
         m.d.comb += self.upper.eq(upper)
         sixth = Mux(tile[0], held[3], held[2]) & two.replicate(bits)
         with m.If(self.take_tile):
             m.d.sync += upper.eq(Cat(Array(held)[tile], *([sixth] if self._params.upper_bits == 2 else [])))
-
-
-def _is_factored(format: BlockFormat) -> bool:
-    return format.factors is not Factors.NONE
-
-
-def _has_upper_bits(format: BlockFormat) -> bool:
-    return format.upper_bits > 0

@@ -9,8 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS, SCALE_BITS
-from rtlm.hw.formats import DEFAULT_FORMATS, MAX_GROUP_SHIFT, BlockFormat, Blocks, Factors
-from rtlm.hw.formats.description import NIBBLE_BITS
+from rtlm.hw.formats import DEFAULT_FORMATS, MAX_GROUP_SHIFT, BlockFormat, Blocks, code_bits
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels import scaled_result
 from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, SUM_BITS, ZERO_BITS, general_row_group, row_group
@@ -20,7 +19,7 @@ from rtlm.hw.matmul.model import accumulate
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.result_order import ResultOrder, result_job_layout
 from rtlm.hw.matmul.scales import TileScales
-from rtlm.hw.matmul.side_words import SideWords, has_scales_within, is_one_of
+from rtlm.hw.matmul.side_words import SideWords, is_one_of
 
 __all__ = ["MATMUL_COMMAND", "MatmulParams", "MatrixUnit", "matmul_command"]
 
@@ -40,7 +39,7 @@ def matmul_command(formats: Iterable[BlockFormat]) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "format": unsigned(max(2, max(formats).bit_length())),
+            "format": unsigned(code_bits(formats)),
             "group_shift": unsigned(2),
             "k_blocks": unsigned(16),
             "rows": unsigned(ROWS_BITS),
@@ -245,9 +244,12 @@ class MatrixUnit(wiring.Component):
         tile, in_group, group_end = Signal(4), Signal(MAX_GROUP_SHIFT), Signal()
         want_scales = Signal()
         group_rows = Mux(eight, params.rows // 2, params.rows)
+        of_eight = [format for format in params.formats if format.has_eight_bits]
+        with_minima = [format for format in params.formats if format.has_minimum and format.scale_bytes]
+        with_own_scales = [format for format in params.formats if format.has_scales_in_factors]
         m.d.comb += [
-            eight.eq(is_one_of(current.format, params.formats, _has_eight_bits)),
-            minimum.eq(is_one_of(current.format, params.formats, _has_minima_among_scales)),
+            eight.eq(is_one_of(current.format, of_eight)),
+            minimum.eq(is_one_of(current.format, with_minima)),
             group_end.eq((in_group | ~((Const(1) << current.group_shift) - 1)[:MAX_GROUP_SHIFT]).all()),
         ]
         word_valid, step, last_step = Signal(), Signal.like(array.i_step), Signal()
@@ -305,14 +307,9 @@ class MatrixUnit(wiring.Component):
                     first_group.eq(1),
                     remaining.eq(following.rows),
                     last_group.eq(
-                        following.rows
-                        <= Mux(
-                            is_one_of(following.format, params.formats, _has_eight_bits),
-                            params.rows // 2,
-                            params.rows,
-                        )
+                        following.rows <= Mux(is_one_of(following.format, of_eight), params.rows // 2, params.rows)
                     ),
-                    want_scales.eq(~is_one_of(following.format, params.formats, has_scales_within) if side else 1),
+                    want_scales.eq(~is_one_of(following.format, with_own_scales) if side else 1),
                     tile.eq(0),
                     in_group.eq(0),
                 ]
@@ -464,11 +461,3 @@ def _row_group(params: MatmulParams) -> Kernel:
     return general_row_group(
         params.rows, params.columns, params.element_bits, params.zeros, params.factored, params.halved
     )
-
-
-def _has_eight_bits(format: BlockFormat) -> bool:
-    return format.bits == 2 * NIBBLE_BITS
-
-
-def _has_minima_among_scales(format: BlockFormat) -> bool:
-    return format.has_minimum and format.factors is Factors.NONE

@@ -152,6 +152,7 @@ class _WritePort(wiring.Component):
         # A burst is closed by `last`, at a multiple of the longest burst (hence before a stripe ends) and by a beat
         # that does not follow. That beat waits for a cycle, as only one burst is closed in a cycle.
         start, following = (Signal(params.beat_bits, name=n, reset_less=True) for n in ("start", "following"))
+        # `opened` is `count != 0` as a register: it stands in front of all ports' `ready`.
         count, opened = Signal(range(params.burst_beats + 1)), Signal()
         follows, early, breaks = Signal(), Signal(), Signal()
         at_end = self.address[:offset_bits].all()

@@ -73,22 +73,11 @@ class OperandFetch(wiring.Component):
         m.submodules.residuals = residuals = Memory(
             shape=unsigned(beat_bits), depth=max(2, params.columns * params.x_stride), init=[]
         )
-        # Wide and short: a tool that counts bits would take tables, twice as many as a slice of them can hold.
-        m.submodules.tables = tables = Memory(
-            shape=unsigned(8 * params.word_bytes),
-            depth=max(2, params.table_words),
-            init=[],
-            attrs={"ram_style": "block"},
-        )
         x_in, x_out = residuals.write_port(), residuals.read_port()
-        table_in, table_out = tables.write_port(), tables.read_port()
         m.d.comb += [
             x_in.en.eq(self.x_write.valid),
             x_in.addr.eq(self.x_write.p.address),
             x_in.data.eq(self.x_write.p.data),
-            table_in.en.eq(self.table_write.valid),
-            table_in.addr.eq(self.table_write.p.address),
-            table_in.data.eq(self.table_write.p.data),
         ]
 
         enable, take = Signal(), Signal()
@@ -98,12 +87,10 @@ class OperandFetch(wiring.Component):
         m.submodules.slice = slice_ = RegisterSlice(params.operands, entries=params.slice_entries)
         wiring.connect(m, slice_.o, wiring.flipped(self.o))
         out = slice_.i.p
-        whole = params.word_beats == 1
         m.d.comb += [
             slice_.i.valid.eq(valid[1]),
             out.y.eq(y[1]),
             out.x.eq(Mux(self.uses_x, x_out.data, 0)),
-            out.w.eq(table_out.data if whole else table_out.data.word_select(tag[1].table_beat, beat_bits)),
             out.tag.eq(tag[1].tag),
             enable.eq(~valid[1] | slice_.i.ready),
             take.eq(enable & self.i.valid & self.i_tags.valid),
@@ -111,10 +98,20 @@ class OperandFetch(wiring.Component):
             self.i_tags.ready.eq(enable & self.i.valid),
             x_out.en.eq(enable & valid[0] & self.uses_x),
             x_out.addr.eq(tag[0].tag.x_address),
-            table_out.en.eq(enable & valid[0] & self.uses_table),
-            table_out.addr.eq(tag[0].table_word),
         ]
         first, second = tag
+        shift = params.word_beat_shift
+        m.d.comb += out.w.eq(
+            self._table(
+                m,
+                "tables",
+                params.table_words,
+                write=self.table_write,
+                enable=enable & valid[0] & self.uses_table,
+                word=first.table_word,
+                beat=second.table_beat,
+            )
+        )
         if params.biases:
             bias = self._table(
                 m,
@@ -122,7 +119,8 @@ class OperandFetch(wiring.Component):
                 params.bias_words,
                 write=self.bias_write,
                 enable=enable & valid[0] & self.uses_bias,
-                beats=(first.bias_beat, second.bias_beat),
+                word=first.bias_beat >> shift,
+                beat=second.bias_beat[:shift],
             )
             m.d.comb += out.x.eq(Mux(self.uses_bias, bias, Mux(self.uses_x, x_out.data, 0)))
         if params.head_norms:
@@ -132,7 +130,8 @@ class OperandFetch(wiring.Component):
                 params.head_norm_words,
                 write=self.head_norm_write,
                 enable=enable & valid[0] & self.uses_head_norm,
-                beats=(first.norm_beat, second.norm_beat),
+                word=first.norm_beat >> shift,
+                beat=second.norm_beat[:shift],
             )
             ones = Cat(Const(ONE, 32) for _ in range(params.lanes))
             m.d.comb += out.head_norm.eq(Mux(self.uses_head_norm, norm, ones))
@@ -144,22 +143,20 @@ class OperandFetch(wiring.Component):
             m.d.sync += [y[1].eq(y[0]), tag[1].eq(tag[0])]
         return m
 
-    def _table(
-        self, m: Module, name: str, words: int, *, write: Any, enable: Value, beats: tuple[Value, Value]
-    ) -> Value:
-        """Add a memory of words; return the values at a beat that is asked for in one stage and known in the next."""
+    def _table(self, m: Module, name: str, words: int, *, write: Any, enable: Value, word: Value, beat: Value) -> Value:
+        """Add a memory of words; return the values of a beat, whose word is asked for in the stage before."""
         params = self.params
-        shape, attrs = unsigned(8 * params.word_bytes), {"ram_style": "block"}
-        table = Memory(shape=shape, depth=max(2, words), init=[], attrs=attrs)
+        # Wide and short: a tool that counts bits would take tables, twice as many as a slice of them can hold.
+        table = Memory(
+            shape=unsigned(8 * params.word_bytes), depth=max(2, words), init=[], attrs={"ram_style": "block"}
+        )
         m.submodules[name] = table
         values_in, values_out = table.write_port(), table.read_port()
-        asked, known = beats
-        shift = params.word_beat_shift
         m.d.comb += [
             values_in.en.eq(write.valid),
             values_in.addr.eq(write.p.address),
             values_in.data.eq(write.p.data),
             values_out.en.eq(enable),
-            values_out.addr.eq(asked >> shift),
+            values_out.addr.eq(word),
         ]
-        return values_out.data.word_select(known[:shift], 32 * params.lanes) if shift else values_out.data
+        return values_out.data if params.word_beats == 1 else values_out.data.word_select(beat, 32 * params.lanes)
