@@ -417,7 +417,7 @@ def _head_inputs(shape: ModelShape, epilogue: Epilogue, first: int) -> dict[str,
     """Return what an instruction says of its heads' biases, which begin at head `first` of all, and of their norms."""
     fields = {"biases": 1, "imm0": first} if shape.biased else {}
     if shape.head_normed and epilogue is not Epilogue.VALUE:
-        fields |= {"head_norms": 1, "imm1": f32_bits(shape.head_eps)}
+        fields |= {"head_norms": 1, "imm1": f32_bits(shape.own_eps)}
     return fields
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
+GELU = "gelu_pytorch_tanh"
+"""The activation of Hendrycks and Gimpel (arXiv:1606.08415), by their formula with the hyperbolic tangent."""
+
 
 class Rotation(Enum):
     """Which two components of a head RoPE turns together."""
@@ -33,8 +36,8 @@ class Family:
         Width of the feed-forward network over that of the residual stream, where a file need not say; None if it must.
     tied
         Whether the output projection is the embedding, where a file does not say.
-    sandwich_norms
-        Whether attention and feed-forward network are also normalised behind.
+    post_norms
+        Whether what attention and feed-forward network add is normalised, too.
     centred
         Whether normalisations are LayerNorms, which have biases.
     head_norms
@@ -50,8 +53,11 @@ class Family:
         Whether a file that says ``rope.scaling.finetuned = false`` means that no layer has RoPE.
     rotation_free_step
         Every so many layers, one has no RoPE; None if all have it.
-    windows
-        Whether most layers attend to a sliding window only, with a RoPE base of their own.
+    window_step
+        Every so many layers, one attends to all positions, the others to a window of the last ones; None if all
+        attend to all.
+    window_base
+        Base of RoPE in layers with a window, where a file does not say.
     scalars
         Whether a file may state factors of the embedding, of what is added to the residual stream, of attention's
         scores, and a divisor of the logits.
@@ -67,7 +73,7 @@ class Family:
     gated: bool = True
     expansion: int | None = None
     tied: bool = False
-    sandwich_norms: bool = False
+    post_norms: bool = False
     centred: bool = False
     head_norms: bool = False
     qkv_biases: bool = False
@@ -77,7 +83,8 @@ class Family:
     rotation: Rotation = Rotation.NEIGHBOURS
     rotation_switch: bool = False
     rotation_free_step: int | None = None
-    windows: bool = False
+    window_step: int | None = None
+    window_base: float = 10000.0
     scalars: bool = False
     root_scaled_embedding: bool = False
     remarks: tuple[str, ...] = ()
@@ -87,12 +94,20 @@ class Family:
         step = self.rotation_free_step
         return frozenset() if step is None else frozenset(range(step - 1, layers, step))
 
+    def windowed(self, layers: int) -> frozenset[int]:
+        """Return which of so many layers attend to a window only."""
+        step = self.window_step
+        return frozenset() if step is None else frozenset(range(layers)) - frozenset(range(step - 1, layers, step))
+
     @property
     def switches(self) -> dict[str, str]:
         """What the gates execute only in a configuration that says so: its keys, and a phrase for each."""
         phrases = {
             "vector.biases": ("biases on query, key and value", self.qkv_biases and not self.mlp_biases),
             "vector.head_norms": ("RMSNorm of each head's query and key", self.head_norms),
+            "vector.post_norms": ("RMSNorm behind attention and feed-forward network", self.post_norms),
+            "vector.gelu": ("GELU instead of SiLU in the gate", self.gated and self.activation == GELU),
+            "attention.windows": ("sliding-window attention", self.window_step is not None),
         }
         return {key: phrase for key, (phrase, has) in phrases.items() if has}
 
@@ -106,10 +121,6 @@ class Family:
             "LayerNorm instead of RMSNorm": self.centred,
             "learned positions instead of RoPE": self.extra_positions is not None,
             "biases on all matrices of a layer": self.mlp_biases,
-            "RMSNorm also behind attention and feed-forward network": self.sandwich_norms,
-            f"{activation} instead of SiLU in the gate": self.gated and self.activation != "silu",
-            "sliding-window attention in most layers, with a RoPE base of its own (estimated as full attention)": (
-                self.windows
-            ),
+            f"{activation} instead of SiLU in the gate": self.gated and self.activation not in ("silu", GELU),
         }
         return (*(phrase for phrase, lacks in phrases.items() if lacks), *self.remarks)

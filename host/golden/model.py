@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.host.models.model import BIASED, LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.models.model import BIASED, LAYER_MATRICES, LAYER_NORMS, POST_NORMS, LlamaModel
 from rtlm.host.models.rotary import unrotated
 from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
@@ -179,7 +179,8 @@ class GoldenModel:
             {name: PreparedMatrix(matrix_blocks(model, name, layer)) for name in LAYER_MATRICES}
             for layer in range(model.layers)
         ]
-        self._norms = [{name: model.norm(name, layer) for name in LAYER_NORMS} for layer in range(model.layers)]
+        norms = (*LAYER_NORMS, *POST_NORMS * model.post_normed)
+        self._norms = [{name: model.norm(name, layer) for name in norms} for layer in range(model.layers)]
         self._biases = [model.biases(layer) if model.biased else None for layer in range(model.layers)]
         self._head_norms = [model.head_norms(layer) if model.head_normed else None for layer in range(model.layers)]
         self._output = PreparedMatrix(matrix_blocks(model, "output"))
@@ -222,7 +223,7 @@ class GoldenModel:
         for start in range(0, len(ids), BATCH):
             part = ids[start : start + BATCH]
             first, end = cache.length, cache.length + len(part)
-            x = self._forward(part, self.model.rope_table(first, len(part)), self._attend_in_order(cache, first, end))
+            x = self._forward(part, range(first, end), self._attend_in_order(cache, first, end))
             cache.length = end
             if not last_only:
                 logits.append(self._logits(x))
@@ -256,9 +257,7 @@ class GoldenModel:
             If a token is outside the vocabulary.
         """
         ids = self._ids(tokens)
-        tables = [self.model.rope_table(column.position, 1) for column in columns]
-        cos, sin = (np.concatenate(part) for part in zip(*tables, strict=True))
-        x = self._forward(ids, (cos, sin), self._attend_in_columns(columns))
+        x = self._forward(ids, [column.position for column in columns], self._attend_in_columns(columns))
         return self._logits(x) if logits else None
 
     def _ids(self, tokens: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
@@ -269,21 +268,38 @@ class GoldenModel:
             raise ValueError(f"tokens must be from 0 to {self.model.vocab - 1}, got {ids.min()} to {ids.max()}")
         return ids
 
-    def _forward(self, ids: NDArray[np.int64], table: tuple[F32, F32], attend: Attend) -> F32:
+    def _forward(self, ids: NDArray[np.int64], positions: Sequence[int], attend: Attend) -> F32:
+        model = self.model
+        table = self._turns(positions, windowed=False)
+        window_table = self._turns(positions, windowed=True) if model.windowed else table
         x = self._embed(ids)
         for index, (layer, norms) in enumerate(zip(self._layers, self._norms, strict=True)):
             normalised, r = self._normalise(x, norms["attn_norm"])
             products = [product(layer[name], normalised, r) for name in BIASED]
-            turn = self._unrotated if index in self.model.rotation_free else table
+            turn = window_table if index in model.windowed else table
+            turn = self._unrotated if index in model.rotation_free else turn
             heads = self._quantised_heads(index, products, turn)
             # Queries of a KV head come head by head, and in a head token by token.
-            o = attend(index, *heads).reshape(self.model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
-            x = kernels.residual.model(x, product(layer["attn_output"], quantise(o, BLOCK)))
+            o = attend(index, *heads).reshape(model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
+            x = self._add(x, product(layer["attn_output"], quantise(o, BLOCK)), norms.get("post_attention_norm"))
             normalised, r = self._normalise(x, norms["ffn_norm"])
             gate, up = (product(layer[name], normalised, r) for name in ("ffn_gate", "ffn_up"))
-            hidden = quantise(kernels.swiglu.model(gate, up), BLOCK)
-            x = kernels.residual.model(x, product(layer["ffn_down"], hidden))
+            hidden = quantise(kernels.gated.model(gate, up, np.int64(model.gelu)), BLOCK)
+            x = self._add(x, product(layer["ffn_down"], hidden), norms.get("post_ffw_norm"))
         return x
+
+    def _turns(self, positions: Sequence[int], *, windowed: bool) -> tuple[F32, F32]:
+        """Return cosines and sines of some positions."""
+        tables = [self.model.rope_table(position, 1, windowed=windowed) for position in positions]
+        cos, sin = (np.concatenate(part) for part in zip(*tables, strict=True))
+        return cos, sin
+
+    def _add(self, x: F32, y: F32, weight: F32 | None) -> F32:
+        """Add a layer's output, normalised if there is a weight, to the residual stream."""
+        if weight is not None:
+            _, z, square = kernels.residual_norm.model(np.float32(0), y, weight)
+            y = kernels.scale.model(z, self._rms(square, self.model.rms_eps)[:, None])
+        return kernels.residual.model(x, y)
 
     def _logits(self, x: F32) -> F32:
         return product(self._output, *self._normalise(x, self._output_norm))
@@ -295,10 +311,11 @@ class GoldenModel:
 
     def _normalise(self, x: F32, weight: F32) -> tuple[Quantised, F32]:
         z, square = kernels.norm_input.model(x, weight)
-        r = kernels.rms_scale.model(
-            _saturating_sum(square), np.float32(1 / x.shape[-1]), np.float32(self.model.stream_eps)
-        )
-        return quantise(z, BLOCK), r
+        return quantise(z, BLOCK), self._rms(square, self.model.stream_eps)
+
+    def _rms(self, square: NDArray[np.int64], eps: float) -> F32:
+        """Return the scalar of the norm of vectors from their squares."""
+        return kernels.rms_scale.model(_saturating_sum(square), np.float32(1 / square.shape[-1]), np.float32(eps))
 
     def _quantised_heads(self, layer: int, products: list[F32], turn: tuple[F32, F32]) -> list[Quantised]:
         """Return a layer's queries, keys and values (heads, tokens, 1, head_dim) from their products."""
@@ -331,10 +348,14 @@ class GoldenModel:
     def _attend_in_order(self, cache: KVCache, start: int, end: int) -> Attend:
         """Return the attention of the tokens `start` to `end` of one sequence to all up to themselves."""
         group = self.model.heads // self.model.kv_heads
-        seen = np.tile(np.arange(end) <= np.arange(start, end)[:, None], (group, 1))
+        model = self.model
+        position, other = np.arange(start, end)[:, None], np.arange(end)
+        everything = np.tile(other <= position, (group, 1))
+        in_window = everything & np.tile(other > position - model.window, (group, 1))
 
         def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
             cache.write(layer, start, k, v)
+            seen = in_window if layer in model.windowed else everything
             keys, values = cache.k[layer, :, :end], cache.v[layer, :, :end]
             scales = cache.k_scale[layer, :, :end], cache.v_scale[layer, :, :end]
             return attention(*self._shared(q), keys, scales[0], values, scales[1], self._score_factor, seen)
@@ -348,7 +369,8 @@ class GoldenModel:
             results = []
             for c, column in enumerate(columns):
                 here = slice(column.local_first, c + 1)
-                past = (layer, slice(None), slice(column.history))
+                first = max(column.position - self.model.window + 1, 0) if layer in self.model.windowed else 0
+                past = (layer, slice(None), slice(min(first, column.history), column.history))
                 cache = column.cache
                 codes, scales = self._shared(Quantised(q.codes[:, c], q.scale[:, c]))
                 keys = np.concatenate([cache.k[past], k.codes[:, here, 0]], axis=1)

@@ -4,7 +4,7 @@ import numpy as np
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 from rtlm.host.families import Rotation
-from rtlm.host.models.model import BIASED, HEAD_NORMS, LAYER_MATRICES, LAYER_NORMS, LlamaModel
+from rtlm.host.models.model import BIASED, HEAD_NORMS, LAYER_MATRICES, LAYER_NORMS, POST_NORMS, LlamaModel
 
 
 class ReferenceModel:
@@ -27,9 +27,10 @@ class ReferenceModel:
 
         self._embedding = matrix("token_embd")
         self._output = self._embedding if model.tied else matrix("output")
+        norms = [*LAYER_NORMS, *HEAD_NORMS * model.head_normed, *POST_NORMS * model.post_normed]
         self._layers = [
             {name: matrix(name, layer) for name in LAYER_MATRICES}
-            | {name: model.vector(name, layer) for name in (*LAYER_NORMS, *(HEAD_NORMS if model.head_normed else ()))}
+            | {name: model.vector(name, layer) for name in norms}
             | {f"{name}.bias": model.vector(name, layer, kind="bias") for name in (BIASED if model.biased else ())}
             for layer in range(model.layers)
         ]
@@ -41,22 +42,37 @@ class ReferenceModel:
         x = self._embedding[np.asarray(tokens)] * np.float32(scalars.embedding)
         residual = np.float32(scalars.residual)
         for index, layer in enumerate(self._layers):
-            x = x + residual * self._attention(index, layer, self._normalise(x, layer["attn_norm"]))
+            added = self._attention(index, layer, self._normalise(x, layer["attn_norm"]))
+            x = x + residual * self._normalise_added(layer, added, "post_attention_norm")
             h = self._normalise(x, layer["ffn_norm"])
             gate, up = h @ layer["ffn_gate"].T, h @ layer["ffn_up"].T
-            x = x + residual * ((gate / (1 + np.exp(-gate)) * up) @ layer["ffn_down"].T)
+            added = (self._activate(gate) * up) @ layer["ffn_down"].T
+            x = x + residual * self._normalise_added(layer, added, "post_ffw_norm")
         return self._normalise(x, self._output_norm) @ self._output.T / np.float32(scalars.logit)
 
     def _normalise(self, x: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
         mean: NDArray[np.float32] = np.mean(x * x, axis=-1, keepdims=True)
         return x / np.sqrt(mean + np.float32(self.model.rms_eps)) * weight
 
+    def _normalise_added(
+        self, layer: dict[str, NDArray[np.float32]], added: NDArray[np.float32], norm: str
+    ) -> NDArray[np.float32]:
+        return self._normalise(added, layer[norm]) if norm in layer else added
+
+    def _activate(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.model.gelu:
+            inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
+            return np.float32(0.5) * x * (1 + np.tanh(inner))
+        activated: NDArray[np.float32] = x / (1 + np.exp(-x))
+        return activated
+
     def _attention(
         self, index: int, layer: dict[str, NDArray[np.float32]], h: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         model, count = self.model, len(h)
         scale = np.float32(model.head_dim**-0.5 if model.scalars.attention is None else model.scalars.attention)
-        cos, sin = model.rope_table(0, count)
+        windowed = index in model.windowed
+        cos, sin = model.rope_table(0, count, windowed=windowed)
 
         def heads(name: str) -> NDArray[np.float32]:
             y = h @ layer[name].T + layer.get(f"{name}.bias", np.float32(0))
@@ -75,11 +91,13 @@ class ReferenceModel:
 
         q, k, v = rotate(heads("attn_q")), rotate(heads("attn_k")), heads("attn_v")
         group = model.heads // model.kv_heads
-        future = np.triu(np.ones((count, count), bool), 1)
+        unseen = np.triu(np.ones((count, count), bool), 1)
+        if windowed:
+            unseen |= np.tril(np.ones((count, count), bool), -model.window)
         out = np.empty(q.shape, np.float32)
         for head in range(model.heads):
             scores = q[head] @ k[head // group].T * scale
-            scores[future] = -np.inf
+            scores[unseen] = -np.inf
             weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
             weights /= weights.sum(axis=-1, keepdims=True)
             out[head] = weights @ v[head // group]

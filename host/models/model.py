@@ -1,15 +1,15 @@
 """The hyper-parameters and tensors of a model whose layers, once the host has folded what it can, are llama's."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import ml_dtypes
 import numpy as np
 from gguf import GGMLQuantizationType, Keys
 from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
-from rtlm.host.families import BY_ARCHITECTURE, Family, Rotation
+from rtlm.host.families import BY_ARCHITECTURE, GELU, Family, Rotation
 from rtlm.host.models.gguf_file import GGUFFile, Tensor
 from rtlm.host.models.rotary import FACTORS, Rotary
 from rtlm.host.models.scalars import Scalars
@@ -21,6 +21,8 @@ BIASED = ("attn_q", "attn_k", "attn_v")
 """Matrices that have biases in some families."""
 HEAD_NORMS = ("attn_q_norm", "attn_k_norm")
 """Norms of each head's query and key, in some families."""
+POST_NORMS = ("post_attention_norm", "post_ffw_norm")
+"""Norms of what attention and feed-forward network add to the residual stream, in some families."""
 
 FLOAT_DTYPES: dict[GGMLQuantizationType, np.dtype] = {
     GGMLQuantizationType.F32: np.dtype("<f4"),
@@ -71,6 +73,10 @@ class LlamaModel:
         How far RoPE turns each pair, with all that scales it.
     rotation_free
         Layers without RoPE.
+    windowed, window
+        Layers that attend to so many positions only, the last of which is their own.
+    window_rotary
+        How far RoPE turns each pair in these layers.
     scalars
         Factors between the parts of the model.
     tied
@@ -92,6 +98,9 @@ class LlamaModel:
     rope_theta: float
     rotary: Rotary = field(repr=False, compare=False)
     rotation_free: frozenset[int]
+    windowed: frozenset[int] = frozenset()
+    window: int = 0
+    window_rotary: Rotary | None = field(default=None, repr=False, compare=False)
     scalars: Scalars
     tied: bool
     file: GGUFFile = field(repr=False, compare=False)
@@ -131,6 +140,14 @@ class LlamaModel:
         layers = size(Keys.LLM.BLOCK_COUNT, limit=max(len(file.tensors), 1))
         context = size(Keys.LLM.CONTEXT_LENGTH, limit=1 << 32)
         rope_theta = real(Keys.Rope.FREQ_BASE, 10000.0)
+        windows: dict[str, Any] = {}
+        if windowed := _windowed(file, family, layers):
+            base = real(Keys.Rope.FREQ_BASE_SWA, family.window_base)
+            windows = {
+                "windowed": windowed,
+                "window": size(Keys.Attention.SLIDING_WINDOW, limit=1 << 32),
+                "window_rotary": Rotary.unscaled(head_dim, base),
+            }
         model = cls(
             family=family,
             layers=layers,
@@ -145,6 +162,7 @@ class LlamaModel:
             rope_theta=rope_theta,
             rotary=Rotary.read(file, architecture, head_dim, rope_theta, context),
             rotation_free=_rotation_free(file, family, layers),
+            **windows,
             scalars=Scalars.read(file, family, dim),
             tied=cls.tensor_name("output") not in file.tensors,
             file=file,
@@ -210,6 +228,16 @@ class LlamaModel:
         """Whether each head's query and key are normalised."""
         return self.family.head_norms
 
+    @property
+    def post_normed(self) -> bool:
+        """Whether what attention and feed-forward network add is normalised."""
+        return self.family.post_norms
+
+    @property
+    def gelu(self) -> bool:
+        """Whether the gate's activation is GELU instead of SiLU."""
+        return self.family.activation == GELU
+
     def biases(self, layer: int) -> np.ndarray:
         """Return a layer's float32 biases of queries, keys and values behind each other, as the gates order heads."""
         parts = []
@@ -242,9 +270,15 @@ class LlamaModel:
         check_q8_0_range(tensor.name, values)
         return values
 
-    def rope_table(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on."""
-        return self.rotary.table(start, count)
+    def rope_table(self, start: int, count: int, *, windowed: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.
+
+        Those of layers with a window are their own.
+        """
+        rotary = self.window_rotary if windowed else self.rotary
+        if rotary is None:
+            raise ValueError("no layer has a window")
+        return rotary.table(start, count)
 
     def _order(self, name: str, count: int, rows: slice) -> slice | NDArray[np.intp]:
         """Return which of the file's `count` rows some rows of a matrix are: the gates turn neighbours in a head."""
@@ -292,6 +326,7 @@ class LlamaModel:
             tied=self.tied,
             biased=self.biased,
             head_dim=self.head_dim if self.head_normed else None,
+            post_normed=self.post_normed,
         )
         for name, shape in expected.items():
             tensor = self._find(self.file, name)
@@ -332,6 +367,22 @@ def _rotation_free(file: GGUFFile, family: Family, layers: int) -> frozenset[int
     return family.rotation_free(layers)
 
 
+def _windowed(file: GGUFFile, family: Family, layers: int) -> frozenset[int]:
+    """Return the layers with a window, which a file may say by the step of those without, or one by one."""
+    key = Keys.Attention.SLIDING_WINDOW_PATTERN.format(arch=family.architecture)
+    if family.window_step is None or key not in file.metadata:
+        return family.windowed(layers)
+    stated = file.metadata[key]
+    if isinstance(stated, list):
+        if len(stated) != layers or not all(isinstance(each, bool) for each in stated):
+            raise ModelError(f"{key} must say yes or no for each of {layers} layers, got {len(stated)} values")
+        return frozenset(layer for layer, has in enumerate(stated) if has)
+    step = file.get(key, int)
+    if not 1 <= step <= 1 << 16:
+        raise ModelError(f"{key} must be from 1 to {1 << 16}, got {step}")
+    return replace(family, window_step=step).windowed(layers)
+
+
 def tensor_shapes(
     *,
     layers: int,
@@ -343,12 +394,13 @@ def tensor_shapes(
     tied: bool,
     biased: bool = False,
     head_dim: int | None = None,
+    post_normed: bool = False,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor of a model, by its name in the file.
 
     Parameters
     ----------
-    layers, dim, hidden_dim, vocab, tied, biased
+    layers, dim, hidden_dim, vocab, tied, biased, post_normed
         As in `LlamaModel`.
     attention, keys
         Width of all query heads, and of all key heads.
@@ -360,7 +412,7 @@ def tensor_shapes(
     shapes: dict[str, tuple[int, ...]] = {name("token_embd"): (vocab, dim)}
     for layer in range(layers):
         shapes |= {name(matrix, layer): shape for matrix, shape in matrices.items()}
-        shapes |= {name(norm, layer): (dim,) for norm in LAYER_NORMS}
+        shapes |= {name(norm, layer): (dim,) for norm in (*LAYER_NORMS, *(POST_NORMS if post_normed else ()))}
         if biased:
             shapes |= {name(matrix, layer, kind="bias"): matrices[matrix][:1] for matrix in BIASED}
         if head_dim is not None:

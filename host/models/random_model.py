@@ -12,7 +12,7 @@ from rtlm.gen.common.cache import cache_folder, cached, digest
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
 from rtlm.host.families import BY_ARCHITECTURE
-from rtlm.host.models.model import BIASED, HEAD_NORMS, LlamaModel
+from rtlm.host.models.model import BIASED, HEAD_NORMS, POST_NORMS, LlamaModel
 from rtlm.host.models.rotary import FACTORS
 from rtlm.hw.formats import BlockFormat
 
@@ -166,6 +166,9 @@ def write_random_model(
         if family.head_norms:
             for name in HEAD_NORMS:
                 vector(name, layer, 1, width)
+        if family.post_norms:
+            for name in POST_NORMS:
+                norm(name, layer)
     norm("output_norm")
     if rope_factors:
         writer.add_tensor(FACTORS, np.array(rope_factors, np.float32))

@@ -71,7 +71,7 @@ class Rotary:
                 raise ModelError(f"{key} must be above {low:g} and below 1e12, got {value}")
             return value
 
-        frequency = base ** (-np.arange(0, head_dim, 2) / head_dim)
+        frequency = cls.unscaled(head_dim, base).frequency
         if FACTORS in file.tensors:
             frequency = frequency / _factors(file, head_dim)
         factor = real(Keys.Rope.SCALING_FACTOR, 1.0)
@@ -94,6 +94,11 @@ class Rotary:
             frequency = frequency / factor * (1 - kept) + frequency * kept
             magnitude *= 1 + 0.1 * math.log(max(factor, 1.0))
         return cls(frequency=frequency, magnitude=magnitude)
+
+    @classmethod
+    def unscaled(cls, head_dim: int, base: float) -> Self:
+        """Return frequencies of a base, without any scaling."""
+        return cls(frequency=base ** (-np.arange(0, head_dim, 2) / head_dim))
 
     def table(self, start: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.

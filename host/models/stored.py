@@ -53,8 +53,10 @@ class ModelShape:
         As in `LlamaModel`.
     rms_eps
         `LlamaModel.stream_eps`.
-    head_eps
-        `LlamaModel.rms_eps`, which the norms of heads have; it matters only where there are such.
+    windowed, window, post_normed, gelu
+        As in `LlamaModel`.
+    own_eps
+        `LlamaModel.rms_eps`, which norms of heads and of what is added have; it matters only where there are such.
     layer_storage
         For each layer the storage of its matrices, by the names in `LAYER_MATRICES`.
     output_storage
@@ -77,7 +79,11 @@ class ModelShape:
     scalars: Scalars = NO_SCALARS
     biased: bool = False
     head_normed: bool = False
-    head_eps: float = 0.0
+    post_normed: bool = False
+    gelu: bool = False
+    windowed: frozenset[int] = frozenset()
+    window: int = 0
+    own_eps: float = 0.0
 
     @property
     def layers(self) -> int:
@@ -109,7 +115,11 @@ class ModelShape:
             scalars=model.scalars,
             biased=model.biased,
             head_normed=model.head_normed,
-            head_eps=model.rms_eps if model.head_normed else 0.0,
+            post_normed=model.post_normed,
+            gelu=model.gelu,
+            windowed=model.windowed,
+            window=model.window,
+            own_eps=model.rms_eps if model.head_normed or model.post_normed else 0.0,
             layer_storage=tuple(
                 {name: matrix_storage(model, name, layer) for name in LAYER_MATRICES} for layer in range(model.layers)
             ),

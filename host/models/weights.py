@@ -19,7 +19,7 @@ def count_weights(family: Family, shape: ModelShape, *, context: int, tied: bool
     dim, attention, keys = shape.dim, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     norm = dim * (2 if family.centred else 1)
     inner = shape.hidden_dim * (2 if family.gated else 1)
-    norms = 4 if family.sandwich_norms else 2
+    norms = 4 if family.post_norms else 2
     layer = 2 * dim * (attention + keys) + dim * (inner + shape.hidden_dim) + norms * norm
     if family.head_norms:
         layer += 2 * shape.head_dim

@@ -19,7 +19,7 @@ from rtlm.hw.kernels.rmsnorm import norm_input, norm_scalar, rms_scale, rmsnorm
 from rtlm.hw.kernels.rope import rope
 from rtlm.hw.kernels.scale import accumulator_to_float, scale, scaled_result
 from rtlm.hw.kernels.softmax import softmax
-from rtlm.hw.kernels.swiglu import swiglu
+from rtlm.hw.kernels.swiglu import gated, swiglu
 
 __all__ = [
     "accumulator_to_float",
@@ -28,6 +28,7 @@ __all__ = [
     "attention_output",
     "dequantise",
     "dequantise_half",
+    "gated",
     "half_parts",
     "head_output",
     "largest_score",
