@@ -44,8 +44,9 @@ class AcceleratorParams:
         Values a cycle behind the matrix unit, even, at most half the array's nibble rows.
     vector_interval
         Cycles between so many values in the vector engine, a power of two.
-    biases, head_norms
-        Whether the vector engine adds biases to queries, keys and values, and normalises heads of queries and keys.
+    biases, head_norms, post_norms, gelu
+        Whether the vector engine adds biases to queries, keys and values, normalises heads of queries and keys and what
+        a layer adds, and has GELU beside SiLU.
     head_dim, group, heads, kv_heads
         Values in a head (exact, see `check_head_dim`), largest number of query heads for each KV head, largest numbers
         of heads.
@@ -76,6 +77,8 @@ class AcceleratorParams:
     vector_interval: int = 1
     biases: bool = False
     head_norms: bool = False
+    post_norms: bool = False
+    gelu: bool = False
     head_dim: int = 64
     group: int = 3
     heads: int = 9

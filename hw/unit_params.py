@@ -67,6 +67,8 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             formats=params.formats,
             biases=params.biases,
             head_norms=params.head_norms,
+            post_norms=params.post_norms,
+            gelu=params.gelu,
         ),
         matmul=MatmulParams(
             lanes=params.lanes,
@@ -103,6 +105,8 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             beats_per_word=params.beats_per_word,
             biases=params.biases,
             head_norms=params.head_norms,
+            post_norms=params.post_norms,
+            gelu=params.gelu,
             interval=params.vector_interval,
             clock_mhz=params.clock_mhz,
             technology=params.technology,

@@ -14,7 +14,11 @@ from tests.host.families import VARIANTS
 
 CONTEXT = 16
 SIZES = {"dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "vocab": 320, "context": CONTEXT}
-GATES = {"qwen2": ["vector.biases=true"], "qwen3": ["vector.head_norms=true"]}
+GATES = {
+    "qwen2": ["vector.biases=true"],
+    "qwen3": ["vector.head_norms=true"],
+    "gemma3": ["vector.head_norms=true", "vector.post_norms=true", "vector.gelu=true"],
+}
 """What a configuration must have for a family."""
 STEPS = [(5, 300), (17, 17), (0, 44), (123,)]
 """Tokens of each step, one for each column."""
@@ -34,7 +38,7 @@ def feed(engine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["granite", "granite without RoPE", "smollm3", "exaone", "llama, yarn", "qwen2", "qwen3"]
+    "name", ["granite", "granite without RoPE", "smollm3", "exaone", "llama, yarn", "qwen2", "qwen3", "gemma3"]
 )
 def test_family_gives_the_golden_bits(random_model, name):
     """Two columns, so that a table that is loaded between layers is loaded for each."""

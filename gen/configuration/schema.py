@@ -72,6 +72,10 @@ class VectorConfig(Section):
     """Biases of query, key and value, as a qwen2 has them."""
     head_norms: Annotated[bool, Flag()] = False
     """RMSNorm of each head's query and key, as a qwen3 has it."""
+    post_norms: Annotated[bool, Flag()] = False
+    """RMSNorm of what attention and feed-forward network add, as a gemma3 has it."""
+    gelu: Annotated[bool, Flag()] = False
+    """GELU in the gate, as a gemma3 has it, beside SiLU."""
 
 
 class AttentionConfig(Section):
@@ -223,6 +227,8 @@ class Configuration(Section):
             vector_interval=self.vector_interval,
             biases=self.vector.biases,
             head_norms=self.vector.head_norms,
+            post_norms=self.vector.post_norms,
+            gelu=self.vector.gelu,
             head_dim=self.attention.head_dim,
             group=self.attention.group,
             heads=self.limits.heads,
@@ -269,7 +275,7 @@ def config_hash(config: Configuration) -> str:
         del values["vector"]["interval"]
     if config.formats == DEFAULT_FORMATS:
         del values["matmul"]["formats"]
-    for feature in ("biases", "head_norms"):
+    for feature in ("biases", "head_norms", "post_norms", "gelu"):
         if not values["vector"][feature]:
             del values["vector"][feature]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))

@@ -217,6 +217,8 @@ def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None
     for what, needed, has, key in (
         ("adds biases to query, key and value", model.biased, params.biases, "vector.biases"),
         ("normalises each head's query and key", model.head_normed, params.head_norms, "vector.head_norms"),
+        ("normalises what its layers add", model.post_normed, params.post_norms, "vector.post_norms"),
+        ("has GELU in its gates", model.gelu, params.gelu, "vector.gelu"),
     ):
         if needed and not has:
             raise ModelError(f"the model {what}, which configuration {params.name} does only with {key} = true")
@@ -263,7 +265,6 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             f"the context must have 1 to {params.context_limit} positions in configuration {params.name}, got {context}"
         )
     dim, attention = shape.dim, shape.heads * shape.head_dim
-    scaling: dict[str, Any] = {"imm0": f32_bits(1 / dim), "imm1": f32_bits(shape.rms_eps)}
     score_factor = f32_bits(shape.scalars.score_factor(shape.head_dim))
     kv_slots = [
         Region(
@@ -303,7 +304,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         unrotated = step.region(
             name="no_rope", purpose="rope", entry_words=rope.entry_words, entry_bytes=rope.entry_bytes
         )
-    step.load_norm("layer0.attn_norm", "attn_norm", 0)
+    step.load_norm("attn_norm", 0)
     step.load_head_vectors(0)
     step.load_rotation(_rotation(shape, 0, rope, unrotated))
     for column in range(params.columns):
@@ -315,7 +316,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             column=column,
             index=Index.TOKEN,
             rows=dim,
-            **scaling,
+            **step.scaling(shape.rms_eps),
         )
     for i in range(shape.layers):
         rotation = _rotation(shape, i, rope, unrotated)
@@ -328,12 +329,6 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             "packet_shift": params.head_packet_shift,
             "aux": layer_beats,
         }
-        residual: dict[str, Any] = {
-            "bank": 1,
-            "epilogue": Epilogue.RESIDUAL,
-            "packet_shift": BLOCK_PACKET_SHIFT,
-            **scaling,
-        }
         first = 0
         for name, source, heads, epilogue in (
             ("wq", "attn_q", shape.heads, Epilogue.ROPE_Q),
@@ -345,7 +340,8 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
                 f"layer{i}.{name}", (source,), i, heads * shape.head_dim, dim, epilogue=epilogue, **qkv, **inputs
             )
             first += heads
-        step.load_norm(f"layer{i}.ffn_norm", "ffn_norm", i)
+        following: tuple[str, int | None] = ("ffn_norm", i)
+        step.load_first_norm("post_attention_norm", i, following)
         step.add(
             Instruction(
                 opcode=Opcode.ATTENTION,
@@ -358,7 +354,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
                 imm0=score_factor,
             )
         )
-        step.matmul(f"layer{i}.wo", ("attn_output",), i, dim, attention, operator=Operator.WO, **residual)
+        step.add_output(f"layer{i}.wo", "attn_output", i, attention, following, Operator.WO)
         sources = ("ffn_gate", "ffn_up") if shape.gated else ("ffn_up",)
         step.matmul(
             f"layer{i}.gate_up",
@@ -370,13 +366,13 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             epilogue=Epilogue.SWIGLU,
             operator=Operator.MLP,
             packet_shift=PAIR_PACKET_SHIFT if shape.gated else BLOCK_PACKET_SHIFT,
+            gelu=int(shape.gelu),
         )
+        following = ("attn_norm", i + 1) if i + 1 < shape.layers else ("output_norm", None)
+        step.load_first_norm("post_ffw_norm", i, following)
         if i + 1 < shape.layers:
-            step.load_norm(f"layer{i + 1}.attn_norm", "attn_norm", i + 1)
             step.load_head_vectors(i + 1)
-        else:
-            step.load_norm("output_norm", "output_norm", None)
-        step.matmul(f"layer{i}.down", ("ffn_down",), i, dim, shape.hidden_dim, operator=Operator.MLP, **residual)
+        step.add_output(f"layer{i}.down", "ffn_down", i, shape.hidden_dim, following, Operator.MLP)
     step.matmul(
         "output",
         ("output",),
@@ -469,9 +465,47 @@ class _Planner:
                 rows=self.shape.head_dim,
             )
 
-    def load_norm(self, name: str, source: str, layer: int | None) -> None:
+    def load_norm(self, source: str, layer: int | None) -> None:
         """Read the weights of a norm."""
+        name = source if layer is None else f"layer{layer}.{source}"
         self._load_vector(name, Norm(source=source, layer=layer), Epilogue.LOAD_NORM, self.shape.dim)
+
+    def load_first_norm(self, own: str, layer: int, following: tuple[str, int | None]) -> None:
+        """Read the weights of the norm that an output meets first: its `own`, or the one behind its sum."""
+        self.load_norm(*((own, layer) if self.shape.post_normed else following))
+
+    def add_output(
+        self,
+        name: str,
+        source: str,
+        layer: int,
+        columns: int,
+        following: tuple[str, int | None],
+        operator: Operator,
+    ) -> None:
+        """Multiply with the last matrix of attention or feed-forward network, and add the results to the stream.
+
+        Where they are normalised before, the norm that follows is read behind, as one table holds both.
+        """
+        shape = self.shape
+        fields: dict[str, Any] = {"bank": 1, "packet_shift": BLOCK_PACKET_SHIFT, "operator": operator}
+        fields["epilogue"] = Epilogue.POST_NORM if shape.post_normed else Epilogue.RESIDUAL
+        fields |= self.scaling(shape.own_eps if shape.post_normed else shape.rms_eps)
+        self.matmul(name, (source,), layer, shape.dim, columns, **fields)
+        if shape.post_normed:
+            self.load_norm(*following)
+            sums = Instruction(
+                opcode=Opcode.ADD,
+                epilogue=Epilogue.ADD,
+                operator=Operator.RMS,
+                rows=shape.dim,
+                **self.scaling(shape.rms_eps),
+            )
+            self.add(sums)
+
+    def scaling(self, eps: float) -> dict[str, Any]:
+        """Return what an instruction says of the norm of a residual vector."""
+        return {"imm0": f32_bits(1 / self.shape.dim), "imm1": f32_bits(eps)}
 
     def load_head_vectors(self, layer: int) -> None:
         """Read the biases of a layer's queries, keys and values, and the norms of its queries and keys, if any."""

@@ -49,6 +49,8 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
         "vector": {
             "biases": vector.biases or shape.biased,
             "head_norms": vector.head_norms or shape.head_normed,
+            "post_norms": vector.post_norms or shape.post_normed,
+            "gelu": vector.gelu or shape.gelu,
         },
     }
     values: dict[str, Any] = config.model_dump(mode="json")

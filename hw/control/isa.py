@@ -32,6 +32,7 @@ class Opcode(enum.Enum, shape=unsigned(4)):
     MATMUL = 3
     ATTENTION = 4
     END = 5
+    ADD = 6
 
 
 class Index(enum.Enum, shape=unsigned(2)):
@@ -98,7 +99,7 @@ FIELDS = (
         shape=unsigned(2),
         doc="MATMUL: log2 of the blocks that share a scale; they divide a row",
     ),
-    Field(name="words", start=32, shape=unsigned(32), doc="words that are read (not for ATTENTION)"),
+    Field(name="words", start=32, shape=unsigned(32), doc="words that are read (not for ATTENTION and ADD)"),
     Field(name="rows", start=64, shape=unsigned(20), doc="values that reach the epilogue for each column"),
     Field(name="k_blocks", start=84, shape=unsigned(16), doc="MATMUL: blocks of 32 in a row"),
     Field(name="kv_heads", start=100, shape=unsigned(8), doc="ATTENTION: KV heads"),
@@ -113,6 +114,7 @@ FIELDS = (
     ),
     Field(name="biases", start=116, shape=unsigned(1), doc="ROPE_Q, ROPE_K, VALUE: add biases of heads"),
     Field(name="head_norms", start=117, shape=unsigned(1), doc="ROPE_Q, ROPE_K: normalise each head"),
+    Field(name="gelu", start=118, shape=unsigned(1), doc="SWIGLU: GELU instead of SiLU"),
     Field(
         name="address", start=128, shape=unsigned(32), doc="first beat; ATTENTION: the layer's beats within a KV slot"
     ),
@@ -127,9 +129,15 @@ FIELDS = (
         name="imm0",
         start=192,
         shape=unsigned(32),
-        doc="RESIDUAL, EMBED: F32 1/n; ATTENTION: F32 log2(e)/sqrt(head_dim); with `biases`: their first head",
+        doc="RESIDUAL, EMBED, POST_NORM, ADD: F32 1/n; ATTENTION: F32 log2(e)/sqrt(head_dim); "
+        "with `biases`: their first head",
     ),
-    Field(name="imm1", start=224, shape=unsigned(32), doc="RESIDUAL, EMBED, with `head_norms`: F32 epsilon"),
+    Field(
+        name="imm1",
+        start=224,
+        shape=unsigned(32),
+        doc="RESIDUAL, EMBED, POST_NORM, ADD, with `head_norms`: F32 epsilon",
+    ),
 )
 
 INSTRUCTION = data.FlexibleLayout(8 * INSTRUCTION_BYTES, {f.name: data.Field(f.shape, f.start) for f in FIELDS})
@@ -163,6 +171,7 @@ class Instruction:
     group: int = 0
     biases: int = 0
     head_norms: int = 0
+    gelu: int = 0
     address: int = 0
     aux: int = 0
     imm0: int = 0

@@ -17,6 +17,17 @@ from rtlm.hw.control.isa import Instruction, Opcode, format_code
 from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.vector.epilogue import Epilogue
 
+MATMUL_EPILOGUES = (
+    Epilogue.RESIDUAL,
+    Epilogue.ROPE_Q,
+    Epilogue.ROPE_K,
+    Epilogue.VALUE,
+    Epilogue.SWIGLU,
+    Epilogue.QUANTISE,
+    Epilogue.LOGITS,
+)
+"""What every vector engine can do with results."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InstructionLimits:
@@ -34,8 +45,8 @@ class InstructionLimits:
         Largest number of KV heads, and of query heads for each of them.
     formats
         Weight formats of the matrix unit.
-    biases, head_norms
-        Whether the vector engine adds biases to heads, and normalises them.
+    biases, head_norms, post_norms
+        Whether the vector engine adds biases to heads, normalises them, and normalises what a layer adds.
     """
 
     vector_lanes: int
@@ -46,6 +57,12 @@ class InstructionLimits:
     formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
     biases: bool = False
     head_norms: bool = False
+    post_norms: bool = False
+
+    @property
+    def results(self) -> tuple[Epilogue, ...]:
+        """What can be done with results of the matrix unit."""
+        return (*MATMUL_EPILOGUES, *(Epilogue.POST_NORM,) * self.post_norms)
 
     @property
     def loads(self) -> tuple[Epilogue, ...]:
@@ -74,16 +91,6 @@ class Rule:
 
 
 READS = (Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL)
-
-MATMUL_EPILOGUES = (
-    Epilogue.RESIDUAL,
-    Epilogue.ROPE_Q,
-    Epilogue.ROPE_K,
-    Epilogue.VALUE,
-    Epilogue.SWIGLU,
-    Epilogue.QUANTISE,
-    Epilogue.LOGITS,
-)
 
 
 def _none_of(field: Any, allowed: Sequence[Any]) -> Any:
@@ -118,17 +125,22 @@ RULES = (
     ),
     Rule(
         opcodes=(Opcode.MATMUL,),
-        doc="`epilogue` is neither EMBED nor a load",
-        broken=lambda i, n: _none_of(i.epilogue, MATMUL_EPILOGUES),
+        doc="`epilogue` is neither EMBED, ADD nor a load, and POST_NORM only if the vector engine has it",
+        broken=lambda i, n: _none_of(i.epilogue, n.results),
     ),
     Rule(
         opcodes=(Opcode.ATTENTION,),
         doc="`epilogue` is QUANTISE",
         broken=lambda i, n: _none_of(i.epilogue, (Epilogue.QUANTISE,)),
     ),
+    Rule(
+        opcodes=(Opcode.ADD,),
+        doc="the vector engine has POST_NORM, and `epilogue` is ADD",
+        broken=lambda i, n: _none_of(i.epilogue, (Epilogue.ADD,)) if n.post_norms else True,
+    ),
     Rule(opcodes=READS, doc="`words` is not 0", broken=lambda i, n: i.words == 0),
     Rule(
-        opcodes=(*READS, Opcode.ATTENTION),
+        opcodes=(*READS, Opcode.ATTENTION, Opcode.ADD),
         doc="`rows` is a multiple of the vector lanes and not 0",
         broken=lambda i, n: (i.rows == 0) | ((i.rows & (n.vector_lanes - 1)) != 0),
     ),

@@ -14,7 +14,6 @@ from rtlm.hw.control.router import Destination, WordRouter
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.matmul.unit import matmul_command
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import vector_command
 
 ISSUED_INSTRUCTIONS = 8
 """Instructions that wait between decoding and hand-over."""
@@ -84,7 +83,7 @@ class Sequencer(wiring.Component):
                 "o_attention_words": Out(stream.Signature(word)),
                 "o_vector_words": Out(stream.Signature(word)),
                 "o_matmul": Out(stream.Signature(matmul_command(params.formats))),
-                "o_vector": Out(stream.Signature(vector_command(biases=params.biases, head_norms=params.head_norms))),
+                "o_vector": Out(stream.Signature(params.vector_command)),
                 "o_attention": Out(stream.Signature(ATTENTION_COMMAND)),
                 "clear_banks": Out(2),
                 "matmul_idle": In(1),
@@ -217,6 +216,9 @@ class Sequencer(wiring.Component):
                         m.next = "request words"
                     with m.Case(Opcode.ATTENTION):
                         m.next = "request keys and values"
+                    if params.post_norms:
+                        with m.Case(Opcode.ADD):
+                            m.next = "wait for an instruction"
                     with m.Default():
                         m.next = "between programs"
                 with m.If(illegal):
@@ -236,11 +238,16 @@ class Sequencer(wiring.Component):
                 with m.If(walk.finished):
                     m.next = "wait for an instruction"
 
+    @property
+    def _executed(self) -> tuple[Opcode, ...]:
+        """Opcodes of instructions for a unit."""
+        return (Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL, Opcode.ATTENTION, *(Opcode.ADD,) * self.params.post_norms)
+
     def _is_illegal(self, m: Module, instruction: data.View) -> Signal:
         """Say whether no unit can execute an instruction: unknown opcode, or a broken rule."""
         illegal = Signal(name="rules_broken")
         with m.Switch(instruction.opcode):
-            for opcode in (Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL, Opcode.ATTENTION):
+            for opcode in self._executed:
                 with m.Case(opcode):
                     broken = [rule.broken(instruction, self.params.limits) for rule in RULES if opcode in rule.opcodes]
                     m.d.comb += illegal.eq(Cat(broken).any())
@@ -297,11 +304,13 @@ class Sequencer(wiring.Component):
             m.d.comb += vector.biases.eq(head.biases)
         if self.params.head_norms:
             m.d.comb += vector.head_norms.eq(head.head_norms)
+        if self.params.gelu:
+            m.d.comb += vector.gelu.eq(head.gelu)
         quiet = self.matmul_idle & self.vector_idle & self.attention_idle
         # The bank that an instruction fills counts as empty from the moment the instruction starts.
         fills = Signal(2)
         with m.Switch(head.epilogue):
-            with m.Case(Epilogue.RESIDUAL):
+            with m.Case(Epilogue.RESIDUAL, *(Epilogue.ADD,) * self.params.post_norms):
                 m.d.comb += fills.eq(0b01)
             with m.Case(Epilogue.EMBED):
                 m.d.comb += fills.eq(head.column == 0)
@@ -311,7 +320,7 @@ class Sequencer(wiring.Component):
         m.d.sync += self.clear_banks.eq(Mux(started, fills, 0))
         with m.FSM(name="dispatch"):
             with m.State("next instruction"), m.If(issued.r_rdy), m.Switch(head.opcode):
-                with m.Case(Opcode.LOAD, Opcode.EMBED):
+                with m.Case(Opcode.LOAD, Opcode.EMBED, *(Opcode.ADD,) * self.params.post_norms):
                     m.next = "send"
                 with m.Case(Opcode.MATMUL):
                     m.next = "send"

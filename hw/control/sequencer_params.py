@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from amaranth.lib import data
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.legality import InstructionLimits
 from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
 from rtlm.hw.params import check_head_dim
+from rtlm.hw.vector.params import vector_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class SequencerParams:
         Values in a head, see `check_head_dim`.
     scale_words, row_words
         Words of a KV head's scale region, and of its key and of its value region.
-    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats, biases, head_norms
+    vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats, biases, head_norms, post_norms, gelu
         What instructions must keep to, see `InstructionLimits`.
     """
 
@@ -42,6 +44,8 @@ class SequencerParams:
     formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
     biases: bool = False
     head_norms: bool = False
+    post_norms: bool = False
+    gelu: bool = False
 
     def __post_init__(self) -> None:
         """Validate; codes, as JSON has formats, become formats."""
@@ -62,7 +66,13 @@ class SequencerParams:
             formats=self.formats,
             biases=self.biases,
             head_norms=self.head_norms,
+            post_norms=self.post_norms,
         )
+
+    @property
+    def vector_command(self) -> data.StructLayout:
+        """A command for the vector engine."""
+        return vector_command(biases=self.biases, head_norms=self.head_norms, gelu=self.gelu)
 
     @property
     def instructions_per_word(self) -> int:

@@ -19,3 +19,5 @@ class Epilogue(enum.Enum, shape=unsigned(4)):
     LOAD_ROPE = 9
     LOAD_BIAS = 10
     LOAD_HEAD_NORM = 11
+    POST_NORM = 12
+    ADD = 13

@@ -11,12 +11,13 @@ from rtlm.hw.hls import BF16, F32, to_bits
 from rtlm.hw.kernels import (
     argmax,
     dequantise_half,
+    gated,
     quantise,
     quantise_head,
     residual_norm,
     rms_scale,
     rope,
-    swiglu,
+    scale,
 )
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
@@ -55,9 +56,9 @@ def quantise_normed(
     return q.astype(np.int8), scale[..., 0]
 
 
-def gate(y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """SwiGLU of alternating gates and ups (..., 2n): (..., n)."""
-    return swiglu.model(y[..., 0::2], y[..., 1::2])
+def gate(y: NDArray[np.float32], *, gelu: bool) -> NDArray[np.float32]:
+    """SwiGLU, or GeGLU, of alternating gates and ups (..., 2n): (..., n)."""
+    return gated.model(y[..., 0::2], y[..., 1::2], np.int64(gelu))
 
 
 def embed(codes: NDArray[np.int8], scales: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -109,6 +110,8 @@ class VectorModel:
         self.rotations = np.zeros((params.columns, params.head_dim), dtype=np.float32)
         self.biases = np.zeros((params.bias_heads, params.head_dim), dtype=np.float32)
         self.head_norms = np.ones((2, params.head_dim), dtype=np.float32)
+        self.kept = np.zeros((0, 0), dtype=np.float32)
+        self.kept_r = np.zeros(0, dtype=np.float32)
         self.best_index = np.zeros(params.columns, dtype=np.int64)
         self.best_value = np.zeros(params.columns, dtype=np.float32)
 
@@ -133,6 +136,16 @@ class VectorModel:
         """RESIDUAL: results (columns_active, n); `imm` are 1/n and epsilon."""
         return self._normalise(y, list(range(len(y))), len(y), imm)
 
+    def post_norm(self, y: NDArray[np.float32], imm: tuple) -> Effects:
+        """POST_NORM: results (columns_active, n); `imm` are 1/n and epsilon."""
+        _, self.kept, square = residual_norm.model(np.float32(0), y, self.norm[: y.shape[-1]])
+        self.kept_r = np.array([column_scale(squares, *imm) for squares in square], np.float32)
+        return Effects()
+
+    def add(self, imm: tuple) -> Effects:
+        """ADD: `imm` are 1/n and epsilon."""
+        return self.residual(scale.model(self.kept, self.kept_r[:, None]), imm)
+
     def _normalise(self, y: NDArray[np.float32], columns: list[int], columns_active: int, imm: tuple) -> Effects:
         effects = Effects()
         n = y.shape[-1]
@@ -144,9 +157,9 @@ class VectorModel:
             effects.scales.append((c, int(c == columns_active - 1), int(r)))
         return effects
 
-    def blocks(self, epilogue: Epilogue, y: NDArray[np.float32]) -> Effects:
-        """SWIGLU and QUANTISE: (columns_active, values)."""
-        x = gate(y) if epilogue is Epilogue.SWIGLU else y
+    def blocks(self, epilogue: Epilogue, y: NDArray[np.float32], *, gelu: bool = False) -> Effects:
+        """SWIGLU, of which `gelu` is an option, and QUANTISE: (columns_active, values)."""
+        x = gate(y, gelu=gelu) if epilogue is Epilogue.SWIGLU else y
         by_packet = epilogue is Epilogue.SWIGLU
         return Effects(bank=self._blocks(epilogue, x, list(range(len(y))), len(y), by_packet=by_packet))
 

@@ -12,7 +12,7 @@ from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Directives, Kernel
-from rtlm.hw.kernels import quantise, quantise_head
+from rtlm.hw.kernels import gated, quantise, quantise_head, swiglu
 from rtlm.hw.params import MAX_VECTOR_INTERVAL, check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue
 
@@ -24,8 +24,8 @@ PAIR_ROWS = 2 * BLOCK
 """Rows (alternating gate and up) that SwiGLU turns into one block."""
 
 
-def vector_command(*, biases: bool, head_norms: bool) -> data.StructLayout:
-    """Return the layout of a command, see `VectorEngine`, of an engine that adds biases and normalises heads or not."""
+def vector_command(*, biases: bool, head_norms: bool, gelu: bool) -> data.StructLayout:
+    """Return the layout of a command, see `VectorEngine`, of an engine that has these or not."""
     return data.StructLayout(
         {
             "epilogue": Epilogue,
@@ -37,6 +37,7 @@ def vector_command(*, biases: bool, head_norms: bool) -> data.StructLayout:
             "address": ADDRESS_BITS,
             **({"biases": 1} if biases else {}),
             **({"head_norms": 1} if head_norms else {}),
+            **({"gelu": 1} if gelu else {}),
         }
     )
 
@@ -75,8 +76,9 @@ class VectorParams:
         Beats that a word takes in memory, a power of two.
     address_bits
         Bits of a beat address, at most 32.
-    biases, head_norms
-        Whether it can add biases to queries, keys and values, and normalise the heads of queries and keys.
+    biases, head_norms, post_norms, gelu
+        Whether it can add biases to queries, keys and values, normalise the heads of queries and keys, normalise what a
+        layer adds to the residual stream, and has GELU beside SiLU.
     interval
         Cycles between beats, a power of two: the kernels share operators as far as that allows.
     clock_mhz, technology
@@ -98,6 +100,8 @@ class VectorParams:
     address_bits: int = 32
     biases: bool = False
     head_norms: bool = False
+    post_norms: bool = False
+    gelu: bool = False
     interval: int = 1
     clock_mhz: float = 300.0
     technology: str = "generic"
@@ -122,7 +126,7 @@ class VectorParams:
     @property
     def command(self) -> data.StructLayout:
         """A command."""
-        return vector_command(biases=self.biases, head_norms=self.head_norms)
+        return vector_command(biases=self.biases, head_norms=self.head_norms, gelu=self.gelu)
 
     @property
     def head_inputs(self) -> bool:
@@ -133,6 +137,11 @@ class VectorParams:
     def quantiser(self) -> Kernel:
         """The kernel behind all others."""
         return quantise_head if self.head_norms else quantise
+
+    @property
+    def activation(self) -> Kernel:
+        """The kernel of gates and ups."""
+        return gated if self.gelu else swiglu
 
     @property
     def gated(self) -> bool:
@@ -285,6 +294,12 @@ class VectorParams:
     def x_stride(self) -> int:
         """Entries (of `lanes` values) of a column's residual vector."""
         return self.max_dim // self.lanes
+
+    @property
+    def kept_beat(self) -> data.StructLayout:
+        """A beat of what a layer adds, until its norm is known, and its column."""
+        column = {"column": self.column_bits} if self.columns > 1 else {}
+        return data.StructLayout({"y": self.floats, **column})
 
     @property
     def x_bits(self) -> int:

@@ -1,5 +1,7 @@
 """The epilogues' kernels, side by side between the operands and the quantiser they share."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -9,7 +11,7 @@ from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.hls import F32, Directives, Kernel, to_bits
 from rtlm.hw.hls.schedule import Schedule
-from rtlm.hw.kernels import quantise, quantise_head, residual_norm, rope, swiglu
+from rtlm.hw.kernels import gated, quantise, quantise_head, residual_norm, rope, swiglu
 from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.matmul.activations import ONE
 from rtlm.hw.vector.epilogue import Epilogue
@@ -18,6 +20,7 @@ from rtlm.hw.vector.params import Destination, VectorParams
 DESTINATIONS = {
     Epilogue.RESIDUAL: Destination.BANK_0,
     Epilogue.EMBED: Destination.BANK_0,
+    Epilogue.ADD: Destination.BANK_0,
     Epilogue.ROPE_Q: Destination.QUERY,
     Epilogue.ROPE_K: Destination.KEY,
     Epilogue.VALUE: Destination.VALUE,
@@ -26,14 +29,14 @@ DESTINATIONS = {
 }
 """Where the packets of each epilogue go."""
 
-KERNELS = {
-    Epilogue.RESIDUAL: residual_norm,
-    Epilogue.EMBED: residual_norm,
-    Epilogue.ROPE_Q: rope,
-    Epilogue.ROPE_K: rope,
-    Epilogue.SWIGLU: swiglu,
-}
-"""What happens to the beats of an epilogue before they are quantised; nothing in the others."""
+ADDED = (Epilogue.POST_NORM, Epilogue.ADD)
+"""Epilogues of engines that normalise what a layer adds."""
+
+SUMS = (Epilogue.RESIDUAL, Epilogue.EMBED, Epilogue.ADD)
+"""Epilogues that make new residual values."""
+
+WEIGHTED = (*SUMS, Epilogue.POST_NORM)
+"""Epilogues that pass the residual's kernel with the weights of a norm."""
 
 TURNED = (Epilogue.ROPE_Q, Epilogue.ROPE_K)
 """Epilogues whose heads are rotated."""
@@ -41,7 +44,7 @@ TURNED = (Epilogue.ROPE_Q, Epilogue.ROPE_K)
 HEADS = (*TURNED, Epilogue.VALUE)
 """Epilogues of heads."""
 
-PAIRED = (rope, swiglu)
+PAIRED = (rope, swiglu, gated)
 """Kernels of which an element takes two values."""
 
 SLICE_CYCLES = 1
@@ -76,14 +79,18 @@ class EpilogueRoutes(wiring.Component):
         The present epilogue.
     normed, eps
         Where heads can be normalised: whether these are, and epsilon. They change with `kind`.
+    gelu
+        Where there is GELU: whether the gate's activation is this. It changes with `kind`.
     i
         Beats with their operands.
     o
         Quantised beats.
     o_x
-        RESIDUAL and EMBED: new residual values and squares, in the cycle in which their beat leaves for the quantiser.
+        `SUMS`: new residual values and squares, in the cycle in which their beat leaves for the quantiser.
+    o_kept
+        POST_NORM: weighted values; their squares are those of `o_x`, whether that is valid or not.
     packet, final
-        A packet's, and the command's, last beat leaves for the quantiser.
+        A packet's last beat leaves for the quantiser; the command's last beat leaves.
     """
 
     def __init__(self, params: VectorParams):
@@ -97,9 +104,9 @@ class EpilogueRoutes(wiring.Component):
         tags = {
             residual_norm: _beside(params, to_rotation),
             rope: _beside(params, to_quantiser),
-            swiglu: params.beat_tag,
+            params.activation: params.beat_tag,
         }
-        self._residual, self._rope, self._swiglu = (
+        self._residual, self._rope, self._gate = (
             kernel.component(self.directives(params, kernel), tag=tag, busy=params.gated)
             for kernel, tag in tags.items()
         )
@@ -117,7 +124,9 @@ class EpilogueRoutes(wiring.Component):
             {
                 "kind": In(Epilogue),
                 **({"normed": In(1), "eps": In(32)} if params.head_norms else {}),
+                **({"gelu": In(1)} if params.gelu else {}),
                 "i": In(stream.Signature(params.operands)),
+                **({"o_kept": Out(stream.Signature(params.kept_beat))} if params.post_norms else {}),
                 "o": Out(stream.Signature(quantised)),
                 "o_x": Out(stream.Signature(fresh, always_ready=True)),
                 "packet": Out(1),
@@ -142,11 +151,11 @@ class EpilogueRoutes(wiring.Component):
         """Return the cycles between beats in."""
         quantised = EpilogueRoutes.schedule(params, params.quantiser).initiation_interval
         found = {}
-        for epilogue in DESTINATIONS:
+        for epilogue in EpilogueRoutes.epilogues(params):
             beats = 2 if epilogue is Epilogue.SWIGLU else 1
             kernels = EpilogueRoutes.kernels(params, epilogue)
             taken = (EpilogueRoutes.schedule(params, kernel).initiation_interval for kernel in kernels)
-            found[epilogue] = max(quantised // beats, *taken, 1)
+            found[epilogue] = max(quantised // beats if epilogue in DESTINATIONS else 1, *taken, 1)
         return {epilogue: max(interval, params.slice_interval) for epilogue, interval in found.items()}
 
     @staticmethod
@@ -156,23 +165,34 @@ class EpilogueRoutes(wiring.Component):
         return {
             epilogue: cycles + SLICE_CYCLES + quantised
             for epilogue, cycles in EpilogueRoutes.entry_latency(params).items()
+            if epilogue in DESTINATIONS
         }
 
     @staticmethod
     def entry_latency(params: VectorParams) -> dict[Epilogue, int]:
-        """Return the cycles from a beat in to its departure for the quantiser."""
+        """Return the cycles from a beat in to its departure."""
         return {
             epilogue: sum(
                 EpilogueRoutes.schedule(params, kernel).latency for kernel in EpilogueRoutes.kernels(params, epilogue)
             )
-            for epilogue in DESTINATIONS
+            for epilogue in EpilogueRoutes.epilogues(params)
         }
+
+    @staticmethod
+    def epilogues(params: VectorParams) -> tuple[Epilogue, ...]:
+        """Return the epilogues whose beats pass here."""
+        every = (*DESTINATIONS, Epilogue.POST_NORM)
+        return tuple(epilogue for epilogue in every if params.post_norms or epilogue not in ADDED)
 
     @staticmethod
     def kernels(params: VectorParams, epilogue: Epilogue) -> tuple[Kernel, ...]:
         """Return what happens to the beats of an epilogue before they are quantised, in order."""
+        if epilogue in WEIGHTED:
+            return (residual_norm,)
+        if epilogue is Epilogue.SWIGLU:
+            return (params.activation,)
         first = (residual_norm,) if params.head_inputs and epilogue in HEADS else ()
-        return (*first, KERNELS[epilogue]) if epilogue in KERNELS else first
+        return (*first, rope) if epilogue in TURNED else first
 
     def elaborate(self, platform: object) -> Module:
         """Build the routes."""
@@ -182,7 +202,7 @@ class EpilogueRoutes(wiring.Component):
         gating = self.params.clock_gating
         add = add_pipeline(m, "residual", self._residual, gating)
         rotate = add_pipeline(m, "rope", self._rope, gating)
-        gate = add_pipeline(m, "swiglu", self._swiglu, gating)
+        gate = add_pipeline(m, "swiglu", self._gate, gating)
         quantiser = add_pipeline(m, "quantise", self._quantise, gating)
         i = self.i
         entry = stream.Signature(data.StructLayout({"x": params.floats, "tag": params.beat_tag})).create()
@@ -195,15 +215,20 @@ class EpilogueRoutes(wiring.Component):
         destination = Signal(Destination)
         with m.Switch(self.kind):
             for epilogue, target in DESTINATIONS.items():
-                with m.Case(epilogue):
-                    m.d.sync += destination.eq(target)
+                if epilogue in self.epilogues(params):
+                    with m.Case(epilogue):
+                        m.d.sync += destination.eq(target)
         m.d.sync += [
-            to_add.eq((self.kind == Epilogue.RESIDUAL) | (self.kind == Epilogue.EMBED)),
+            to_add.eq(reduce(or_, (self.kind == each for each in SUMS if each in self.epilogues(params)))),
             to_rotate.eq((self.kind == Epilogue.ROPE_Q) | (self.kind == Epilogue.ROPE_K)),
             to_gate.eq(self.kind == Epilogue.SWIGLU),
         ]
         # What passes the residual's kernel, and what the rotation takes: beats, or what comes out of that kernel.
         adds, weight = to_add, i.p.w
+        if params.post_norms:
+            to_keep = Signal()
+            m.d.sync += to_keep.eq(self.kind == Epilogue.POST_NORM)
+            adds = to_add | to_keep
         turned, turned_by, turned_tag, turned_valid = i.p.y, i.p.w, i.p.tag, i.valid & to_rotate
         if params.head_inputs:
             to_head = Signal()
@@ -212,7 +237,7 @@ class EpilogueRoutes(wiring.Component):
                 direct.eq(self.kind == Epilogue.QUANTISE),
             ]
             head_weight = i.p.head_norm if params.head_norms else Cat(Const(ONE, 32) for _ in range(lanes))
-            adds, weight = to_add | to_head, Mux(to_head, head_weight, i.p.w)
+            adds, weight = adds | to_head, Mux(to_head, head_weight, i.p.w)
             turned, turned_by, turned_tag = add.o.p.z, add.o.p.tag.w, add.o.p.tag.beat
             turned_valid = add.o.valid & to_rotate
             m.d.comb += add.i.p.tag.w.eq(i.p.w)
@@ -251,11 +276,14 @@ class EpilogueRoutes(wiring.Component):
 
         rotated = Cat(Cat(rotate.o.p.result0[pair], rotate.o.p.result1[pair]) for pair in range(lanes // 2))
         from_add, added, add_ready = to_add, add.o.valid, entry.ready
-        takes = (to_add & add.i.ready) | (to_rotate & rotate.i.ready)
+        takes = (adds & add.i.ready) | (to_rotate & rotate.i.ready)
         if params.head_inputs:
             from_add, added = to_add | (to_head & ~to_rotate), add.o.valid & ~to_rotate
             add_ready = Mux(to_rotate, rotate.i.ready, entry.ready)
             takes = adds & add.i.ready
+        if params.post_norms:
+            added &= ~to_keep
+            add_ready = Mux(to_keep, self.o_kept.ready, add_ready)
         m.d.comb += [
             add.o.ready.eq(add_ready),
             rotate.o.ready.eq(entry.ready),
@@ -285,6 +313,14 @@ class EpilogueRoutes(wiring.Component):
 
         enters = entry.valid & entry.ready
         tag = entry.p.tag
+        final = enters & tag.final
+        if params.post_norms:
+            m.d.comb += [self.o_kept.valid.eq(add.o.valid & to_keep), self.o_kept.p.y.eq(add.o.p.z)]
+            if params.columns > 1:
+                m.d.comb += self.o_kept.p.column.eq(_beat(add.o.p.tag).column)
+            final |= self.o_kept.valid & self.o_kept.ready & _beat(add.o.p.tag).final
+        if params.gelu:
+            m.d.comb += gate.i.p.gelu.eq(self.gelu)
         m.d.comb += [
             slice_.i.valid.eq(entry.valid),
             entry.ready.eq(slice_.i.ready),
@@ -300,7 +336,7 @@ class EpilogueRoutes(wiring.Component):
             quantiser.i.p.last.eq(slice_.o.p.last),
             quantiser.i.p.tag.eq(slice_.o.p.tag),
             self.packet.eq(enters & tag.packet_last),
-            self.final.eq(enters & tag.final),
+            self.final.eq(final),
             self.o_x.valid.eq(enters & to_add),
             self.o_x.p.x.eq(add.o.p.x),
             self.o_x.p.square.eq(add.o.p.square),

@@ -1,5 +1,7 @@
 """The vector engine: everything between the matrix unit's results and the next matrix product."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
@@ -13,12 +15,13 @@ from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.vector.collect import PacketCollector
 from rtlm.hw.vector.embed import EmbedUnpacker
 from rtlm.hw.vector.epilogue import Epilogue
+from rtlm.hw.vector.kept import KeptSums
 from rtlm.hw.vector.kv import KvWriter
 from rtlm.hw.vector.load import TableLoader
 from rtlm.hw.vector.logits import ArgMax, LogitWriter
 from rtlm.hw.vector.operands import OperandFetch
 from rtlm.hw.vector.params import VectorParams
-from rtlm.hw.vector.routes import HEADS, TURNED, EpilogueRoutes
+from rtlm.hw.vector.routes import ADDED, HEADS, SUMS, TURNED, WEIGHTED, EpilogueRoutes
 from rtlm.hw.vector.tags import BeatTagger
 
 IN_FLIGHT_BITS = 8
@@ -37,6 +40,8 @@ class VectorEngine(wiring.Component):
     epilogue       takes         does
     ============== ============= ============================================================================
     RESIDUAL       results       x += y; x * w quantised into bank 0; r = 1/sqrt(sum(x^2) * imm0 + imm1)
+    POST_NORM      results       keeps y * w, and for each column r = 1/sqrt(sum(y^2) * imm0 + imm1)
+    ADD            what is kept  y = r times this; then as RESIDUAL
     ROPE_Q         results       rotates, quantises each head, to attention
     ROPE_K         results       the same, and to the KV cache at `address` (from the slot's start)
     VALUE          results       quantises each head, to attention and the KV cache at `address`
@@ -52,7 +57,8 @@ class VectorEngine(wiring.Component):
 
     With `biases`, ROPE_Q, ROPE_K and VALUE first add the biases of the heads from number `imm0` on. With `head_norms`,
     ROPE_Q and ROPE_K then multiply a head by its norm and, when it is quantised, by 1/sqrt(mean(x^2) + imm1), `x` being
-    what came out of the sum. Engines have these two loads and flags as their parameters say.
+    what came out of the sum. With `gelu`, SWIGLU's activation is GELU. Engines have these two loads, POST_NORM and ADD,
+    and the flags as their parameters say. An ADD takes exactly what the last POST_NORM has kept.
 
     `rows` counts the values that arrive for each column. Results come in packets of 32 rows (RESIDUAL, LOGITS),
     head_dim rows (ROPE, VALUE) or 64 rows (SWIGLU), each packet in turn for each of the `columns_active` columns;
@@ -126,7 +132,11 @@ class VectorEngine(wiring.Component):
         self._dequantise = dequantise_half.component(params.directives(dequantise_half), busy=params.gated)
         # It takes squares as they come.
         self._scale = norm_scalar.component(
-            lanes=params.lanes, **params.pipeline, busy=params.gated, keys=params.columns, tag=unsigned(1)
+            lanes=params.lanes,
+            **params.pipeline,
+            busy=params.gated,
+            keys=params.columns,
+            tag=unsigned(1 + params.post_norms),
         )
 
     @property
@@ -151,8 +161,11 @@ class VectorEngine(wiring.Component):
         """Return the cycles between beats in, by epilogue that takes values."""
         intervals = EpilogueRoutes.intervals(params)
         dequantised = dequantise_half.schedule(params.directives(dequantise_half)).initiation_interval
-        embed = max(intervals[Epilogue.EMBED], dequantised)
-        return {**intervals, Epilogue.EMBED: embed, Epilogue.LOGITS: params.slice_interval}
+        further = {Epilogue.EMBED: max(intervals[Epilogue.EMBED], dequantised), Epilogue.LOGITS: params.slice_interval}
+        if params.post_norms:
+            scaled = KeptSums.schedule(params).initiation_interval
+            further[Epilogue.ADD] = max(intervals[Epilogue.ADD], scaled)
+        return intervals | further
 
     def elaborate(self, platform: object) -> Module:
         """Build the gates."""
@@ -193,11 +206,13 @@ class VectorEngine(wiring.Component):
         own_loads = {Epilogue.LOAD_BIAS: params.biases, Epilogue.LOAD_HEAD_NORM: params.head_norms}
         self._own_loads = [epilogue for epilogue, has in own_loads.items() if has]
         self._own_table = Signal()
+        self._weighted = [epilogue for epilogue in WEIGHTED if params.post_norms or epilogue not in ADDED]
+        self._sums = [epilogue for epilogue in SUMS if epilogue in self._weighted]
         begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, storing=storing, routes=routes)
         with m.If(begin):
             m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]
             with m.Switch(command.epilogue):
-                with m.Case(Epilogue.RESIDUAL, Epilogue.EMBED):
+                with m.Case(*self._weighted):
                     m.d.sync += [inv_n.eq(command.imm0), eps.eq(command.imm1)]
                 with m.Case(Epilogue.ROPE_K):
                     m.d.sync += key_address.eq(command.address)
@@ -248,16 +263,25 @@ class VectorEngine(wiring.Component):
         # The present command's source.
         results = ~embed & ~attend
         value = operands.i
+        other = Mux(attend, self.i_attention.p.y, self.i_results.p.y)
+        more: list[Value] = []
+        if params.post_norms:
+            m.submodules.kept = kept = KeptSums(params)
+            adds = is_kind(Epilogue.ADD)
+            results &= ~adds
+            more.append(adds & kept.o.valid)
+            other = Mux(adds, kept.o.payload, other)
+            m.d.comb += [kept.run.eq(active & adds), kept.o.ready.eq(kept.run & value.ready)]
+            wiring.connect(m, routes.o_kept, kept.i)
+        sources = (results & self.i_results.valid, attend & self.i_attention.valid, embed & embedded.o.valid, *more)
         m.d.comb += [
-            value.valid.eq(
-                (results & self.i_results.valid) | (attend & self.i_attention.valid) | (embed & embedded.o.valid)
-            ),
-            value.payload.eq(Mux(embed, embedded.o.payload, Mux(attend, self.i_attention.p.y, self.i_results.p.y))),
+            value.valid.eq(reduce(or_, sources)),
+            value.payload.eq(Mux(embed, embedded.o.payload, other)),
             self.i_results.ready.eq(active & results & value.ready),
             self.i_attention.ready.eq(active & attend & value.ready),
             embedded.o.ready.eq(active & embed & value.ready),
-            operands.uses_x.eq(is_kind(Epilogue.RESIDUAL)),
-            operands.uses_table.eq(is_kind(Epilogue.RESIDUAL, Epilogue.EMBED, *TURNED)),
+            operands.uses_x.eq(is_kind(*(each for each in self._sums if each is not Epilogue.EMBED))),
+            operands.uses_table.eq(is_kind(*self._weighted, *TURNED)),
         ]
         wiring.connect(m, tagger.o, operands.i_tags)
         self._add_head_inputs(m, begin, loader=loader, tagger=tagger, operands=operands, routes=routes)
@@ -280,24 +304,32 @@ class VectorEngine(wiring.Component):
         m.d.comb += [self.best_index.eq(best.best_index), self.best_value.eq(best.best_value)]
         self._count_turns(m, kind, beat.valid & beat.ready)
 
-        # New residual values and their squares.
+        # New residual values and their squares; squares alone of what is kept.
+        squares, of_kept = routes.o_x.valid, ()
+        if params.post_norms:
+            stored_kept = routes.o_kept.valid & routes.o_kept.ready
+            squares, of_kept = squares | stored_kept, (stored_kept,)
         m.d.comb += [
             operands.x_write.valid.eq(routes.o_x.valid),
             operands.x_write.p.address.eq(routes.o_x.p.tag.x_address),
             operands.x_write.p.data.eq(routes.o_x.p.x),
-            scale.i.valid.eq(routes.o_x.valid),
+            scale.i.valid.eq(squares),
             scale.i.p.square.eq(routes.o_x.p.square),
             scale.i.p.inv_n.eq(inv_n),
             scale.i.p.eps.eq(eps),
-            scale.i.p.tag.eq(routes.o_x.p.tag.last_column),
+            scale.i.p.tag.eq(Cat(routes.o_x.p.tag.last_column, *of_kept)),
             scale.i.p.last.eq(routes.o_x.p.tag.column_last),
             scale.o.ready.eq(1),
-            self.o_scale.valid.eq(scale.o.valid),
+            self.o_scale.valid.eq(scale.o.valid & ~scale.o.p.tag[1] if params.post_norms else scale.o.valid),
             self.o_scale.p.last_column.eq(scale.o.p.tag),
             self.o_scale.p.r.eq(scale.o.p.result),
         ]
         if params.columns > 1:
             m.d.comb += [scale.i.p.key.eq(routes.o_x.p.tag.column), self.o_scale.p.column.eq(scale.o.p.key)]
+        if params.post_norms:
+            m.d.comb += [kept.r_write.valid.eq(scale.o.valid & scale.o.p.tag[1]), kept.r_write.p.r.eq(scale.o.p.result)]
+            if params.columns > 1:
+                m.d.comb += kept.r_write.p.column.eq(scale.o.p.key)
         _count(m, self._scalars_awaited, scale.i.valid & scale.i.p.last, scale.o.valid)
 
         # Quantised packets.
@@ -334,7 +366,7 @@ class VectorEngine(wiring.Component):
         with m.Switch(command.epilogue):
             with m.Case(Epilogue.LOAD_NORM):
                 # A load overwrites what the command in progress may still read.
-                m.d.comb += [load.eq(1), clash.eq((kind == Epilogue.RESIDUAL) | (kind == Epilogue.EMBED))]
+                m.d.comb += [load.eq(1), clash.eq(reduce(or_, (kind == each for each in self._weighted)))]
             with m.Case(Epilogue.LOAD_ROPE):
                 m.d.comb += [
                     load.eq(1),
@@ -343,7 +375,7 @@ class VectorEngine(wiring.Component):
             if self._own_loads:
                 with m.Case(*self._own_loads):
                     m.d.comb += [load.eq(1), clash.eq(of_head | (kind == Epilogue.EMBED))]
-            with m.Case(Epilogue.RESIDUAL, Epilogue.EMBED):
+            with m.Case(*self._weighted):
                 m.d.comb += free.eq(~loader.busy & (self._scalars_awaited == 0))
             with m.Case(Epilogue.ROPE_Q):
                 m.d.comb += free.eq(~loader.busy)
@@ -381,7 +413,7 @@ class VectorEngine(wiring.Component):
         operands: OperandFetch,
         routes: EpilogueRoutes,
     ) -> None:
-        """Lead loads to the tables of biases and head norms, and say which of them the command in progress uses."""
+        """Lead loads to the tables of biases and head norms, and say what of a family the command in progress uses."""
         params, command = self.params, self.i_command.p
         writes = {}
         if params.biases:
@@ -409,6 +441,11 @@ class VectorEngine(wiring.Component):
                     eps.eq(command.imm1),
                 ]
             m.d.comb += [operands.uses_head_norm.eq(normed), routes.normed.eq(normed), routes.eps.eq(eps)]
+        if params.gelu:
+            gelu = Signal()
+            with m.If(begin):
+                m.d.sync += gelu.eq(command.gelu)
+            m.d.comb += routes.gelu.eq(gelu)
 
     def _count_turns(self, m: Module, kind: Signal, takes: Value) -> None:
         """Say in which cycles operators work on what was taken."""

@@ -33,6 +33,8 @@ SETS = {
         formats=tuple(BlockFormat),
         biases=True,
         head_norms=True,
+        post_norms=True,
+        gelu=True,
         **_LIMITS,
     ),
 }
@@ -69,7 +71,7 @@ def segments(
     active
         Columns that take part.
     """
-    if instruction.opcode is Opcode.END:
+    if instruction.opcode in (Opcode.END, Opcode.ADD):
         return []
     if instruction.opcode is not Opcode.ATTENTION:
         kinds = {Index.TOKEN: "token", Index.POSITION: "position"}

@@ -17,7 +17,6 @@ from rtlm.hw.control.sequencer import SETTLE_CYCLES, Fault
 from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.matmul.unit import matmul_command
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import vector_command
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.sequencer.bench import is_skipped, segments
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, reset, start_clock
@@ -28,8 +27,11 @@ WORD, BEATS = PARAMS.word_bytes, PARAMS.beats_per_word
 INSTRUCTION_CYCLES = 3
 """For each instruction, when nothing waits."""
 UNITS = ("matmul", "attention", "vector")
-VECTOR_COMMAND = vector_command(biases=PARAMS.biases, head_norms=PARAMS.head_norms)
-COMMANDS = {"matmul": matmul_command(PARAMS.formats), "attention": ATTENTION_COMMAND, "vector": VECTOR_COMMAND}
+COMMANDS = {
+    "matmul": matmul_command(PARAMS.formats),
+    "attention": ATTENTION_COMMAND,
+    "vector": PARAMS.vector_command,
+}
 IDLE = ("matmul_idle", "vector_idle", "attention_idle", "writer_idle")
 PROGRAM_BASE = 1 << 24
 CHANCES = (1.0, 0.6, 0.2)
@@ -41,8 +43,10 @@ _EPILOGUES = {
     Opcode.LOAD: PARAMS.limits.loads,
     Opcode.EMBED: (Epilogue.EMBED,),
     Opcode.ATTENTION: (Epilogue.QUANTISE,),
-    Opcode.MATMUL: tuple(Epilogue(n) for n in range(7)),
+    Opcode.MATMUL: PARAMS.limits.results,
 }
+if PARAMS.post_norms:
+    _EPILOGUES[Opcode.ADD] = (Epilogue.ADD,)
 _KINDS = [f"{opcode.name} {each.name}" for opcode, some in _EPILOGUES.items() for each in some]
 POINTS.cross("instruction x active columns", _KINDS, range(1, PARAMS.columns + 1))
 POINTS.cross("instruction, executed or skipped", _KINDS, ("executed", "skipped"))
@@ -75,6 +79,7 @@ def legal(rng, opcode):
             imm1=rng.getrandbits(32),
             biases=rng.randrange(2),
             head_norms=rng.randrange(2),
+            gelu=rng.randrange(2),
         )
         if not broken_rules(instruction, PARAMS.limits):
             return instruction
@@ -84,7 +89,7 @@ class Program:
     """A random program, the registers of its step, and everything that must come of it."""
 
     def __init__(self, rng):
-        opcodes = [Opcode.LOAD, Opcode.EMBED, Opcode.MATMUL, Opcode.ATTENTION]
+        opcodes = list(_EPILOGUES)
         self.instructions = [legal(rng, rng.choice(opcodes)) for _ in range(rng.randrange(1, 40))]
         self.instructions.append(Instruction(opcode=Opcode.END))
         raw = assemble(self.instructions).tobytes()
@@ -122,7 +127,7 @@ class Program:
             self.demand[unit].append(0)
         self.demand[unit][-1] = len(self.routed[unit]) - before
         vector = {"epilogue": i.epilogue.value, "rows": i.rows, "column": i.column, "imm0": i.imm0, "imm1": i.imm1}
-        flags = {"biases": i.biases, "head_norms": i.head_norms}
+        flags = {"biases": i.biases, "head_norms": i.head_norms, "gelu": i.gelu}
         vector |= {name: flag for name, flag in flags.items() if getattr(PARAMS, name)}
         self.commands["vector"].append(vector | {"store": i.store & self.store_logits, "address": i.aux})
         if unit == "matmul":
@@ -132,7 +137,9 @@ class Program:
         elif unit == "attention":
             values = {"kv_heads": i.kv_heads, "group": i.group, "columns_active": self.active, "c0": i.imm0}
             self.commands[unit].append(values)
-        self.clears[0] += i.epilogue is Epilogue.RESIDUAL or (i.epilogue is Epilogue.EMBED and i.column == 0)
+        self.clears[0] += i.epilogue in (Epilogue.RESIDUAL, Epilogue.ADD) or (
+            i.epilogue is Epilogue.EMBED and i.column == 0
+        )
         self.clears[1] += i.epilogue in (Epilogue.SWIGLU, Epilogue.QUANTISE)
 
 

@@ -37,6 +37,20 @@ SETS = {
         clock_gating=ClockGating.SIMULATOR,
         **SMALL,
     ),
+    "post-norms": VectorParams(
+        lanes=2,
+        columns=1,
+        head_dim=64,
+        word_bytes=64,
+        head_norms=True,
+        post_norms=True,
+        gelu=True,
+        clock_gating=ClockGating.CELLS,
+        **SMALL,
+    ),
+    "post-norms-columns": VectorParams(
+        lanes=4, columns=3, head_dim=32, word_bytes=128, post_norms=True, gelu=True, interval=4, **SMALL
+    ),
 }
 
 

@@ -136,6 +136,23 @@ class Step:
         self.send_packets(y, 32)
         self.expect(self.model.residual(y, imm))
 
+    def add(self, dim, **extreme):
+        """Add what a layer gives, normalised where the engine can and chance says so."""
+        if not self.params.post_norms or self.rng.random() < 0.2:
+            self.residual(dim, **extreme)
+            return
+        bits, imm = self.immediates(dim)
+        y = self.values(dim)
+        if self.rng.random() < 0.3:
+            self.load_norm(dim)
+        self.command(Epilogue.POST_NORM, dim, **bits)
+        self.send_packets(y, 32)
+        self.expect(self.model.post_norm(y, imm))
+        if self.rng.random() < 0.7:
+            self.load_norm(dim)
+        self.command(Epilogue.ADD, dim, **bits)
+        self.expect(self.model.add(imm))
+
     def load_heads(self, epilogue, values):
         self.command(epilogue, values.size)
         self.words += as_words(values.astype("<f4").tobytes(), self.params.word_bytes, self.rng)
@@ -169,9 +186,10 @@ class Step:
 
     def swiglu(self, hidden, extreme=0.0):
         y = self.values(2 * hidden, extreme)
-        self.command(Epilogue.SWIGLU, y.shape[1])
+        gelu = self.params.gelu and self.rng.random() < 0.6
+        self.command(Epilogue.SWIGLU, y.shape[1], **({"gelu": 1} if gelu else {}))
         self.send_packets(y, 64)
-        self.expect(self.model.blocks(Epilogue.SWIGLU, y))
+        self.expect(self.model.blocks(Epilogue.SWIGLU, y, gelu=gelu))
 
     def quantise(self, rows, extreme=0.0):
         y = self.values(rows, extreme)
@@ -209,11 +227,11 @@ def layers(params, model, rng, columns_active, count):
         step.heads(Epilogue.VALUE, kv_heads, layer * size, extreme=wild)
         step.load_norm(dim)
         step.quantise(heads * params.head_dim, extreme=wild)
-        step.residual(dim)
+        step.add(dim)
         step.swiglu(hidden, extreme=wild)
         step.load_head_inputs()
         step.load_norm(dim)
-        step.residual(dim, extreme=float(rng.choice([0, 0, 1e15, 3e38])) if layer == count - 1 else 0.0)
+        step.add(dim, extreme=float(rng.choice([0, 0, 1e15, 3e38])) if layer == count - 1 else 0.0)
     step.logits(params.lanes * int(rng.integers(1, 200)), store=rng.random() < 0.7)
     return step
 
@@ -244,7 +262,7 @@ def jumble(params, model, rng, columns_active):
                 case 4:
                     step.quantise(even_heads * params.head_dim)
                 case 5:
-                    step.residual(32)
+                    step.add(32)
                 case 6:
                     step.load_norm(32)
                     step.load_rope()

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.params import VectorParams
+from rtlm.hw.vector.routes import ADDED
 from rtlm.sim.unit_benches.points import Points
 
 LOADS = (Epilogue.LOAD_NORM, Epilogue.LOAD_ROPE, Epilogue.LOAD_BIAS, Epilogue.LOAD_HEAD_NORM)
 
 SOURCES = {
     Epilogue.QUANTISE: "i_attention",
+    Epilogue.ADD: "i_command",
     **dict.fromkeys((*LOADS, Epilogue.EMBED), "i_words"),
 }
-"""Where an epilogue's values come from; all others take the matrix unit's results."""
+"""Where an epilogue's values come from, or what makes it begin; all others take the matrix unit's results."""
 PACKETED = [e for e in Epilogue if e not in (*LOADS, Epilogue.EMBED)]
 """Epilogues whose values come in packets of one column after the other."""
 
@@ -34,13 +36,16 @@ class VectorPoints:
     def __init__(self, folder: Path, params: VectorParams, gaps: Iterable[float], sink_gaps: Iterable[float]):
         self._params = params
         self._points = points = Points(folder)
-        absent = {Epilogue.LOAD_BIAS: not params.biases, Epilogue.LOAD_HEAD_NORM: not params.head_norms}
+        absent = {
+            Epilogue.LOAD_BIAS: not params.biases,
+            Epilogue.LOAD_HEAD_NORM: not params.head_norms,
+            **dict.fromkeys(ADDED, not params.post_norms),
+        }
         names = [epilogue.name for epilogue in Epilogue if not absent.get(epilogue)]
+        packeted = [epilogue.name for epilogue in PACKETED if not absent.get(epilogue)]
         columns = range(1, params.columns + 1)
         points.cross("epilogue x lanes x active columns", names, [params.lanes], columns)
-        points.cross(
-            "epilogue x head size x packets", [each.name for each in PACKETED], [params.head_dim], ("one", "several")
-        )
+        points.cross("epilogue x head size x packets", packeted, [params.head_dim], ("one", "several"))
         points.cross("epilogue x chance of input x of a write taken", names, gaps, sink_gaps)
         points.cross("epilogue after epilogue", names, names)
 
