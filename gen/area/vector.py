@@ -5,7 +5,7 @@ from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
-from rtlm.hw.kernels import dequantise_half, residual_norm, rope, swiglu
+from rtlm.hw.kernels import dequantise_half, residual_norm, rope, scale
 from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.vector.params import FLOAT_BYTES, VectorParams
 from rtlm.hw.vector.routes import EpilogueRoutes
@@ -28,7 +28,7 @@ def vector_counts(params: VectorParams) -> Counts:
     # Of the slices' second entries each bit has a multiplexer; the operands' first one is their last stage.
     entries, operands = params.slice_entries, (3 + params.head_norms) * beat + tag
     squares = SQUARE_BITS * lanes * params.head_norms
-    slices = 3 * beat + packet + tag + squares + (1 + FLOAT_BITS) * params.head_norms
+    slices = (3 + params.post_norms) * beat + packet + tag + squares + (1 + FLOAT_BITS) * params.head_norms
     head_places = (params.bias_head_bits + params.head_beat_shift) * params.biases
     head_places += (1 + params.head_beat_shift) * params.head_norms
     head_tables = [params.bias_words] * params.biases + [params.head_norm_words] * params.head_norms
@@ -37,6 +37,7 @@ def vector_counts(params: VectorParams) -> Counts:
         memory(word, max(2, params.table_words), block=True),
         memory(SCALE_BITS, max(2, params.max_dim // BLOCK)),
         *(memory(word, max(2, words), block=True) for words in head_tables),
+        *(memory(params.kept_beat.size, columns * params.x_stride),) * params.post_norms,
     )
     return Counts(
         luts={
@@ -47,7 +48,7 @@ def vector_counts(params: VectorParams) -> Counts:
             "packets": BYTE_BITS * lanes + 2 * lanes,
             "slices": (entries - 1) * (slices + operands),
             "sums": SUM_BITS * columns * (columns > 1),
-            "columns": selection(3 * FLOAT_BITS, columns) + columns * 2 * address,
+            "columns": selection((3 + params.post_norms) * FLOAT_BITS, columns) + columns * 2 * address,
             "address": 6 * address + 4 * ROWS_BITS + 4 * tag,
             "control": 1,
         },
@@ -57,14 +58,15 @@ def vector_counts(params: VectorParams) -> Counts:
             "write": word + strobes + address,
             "packets": packet_codes + row + 2 * packet,
             "slices": entries * slices + (entries - 1) * operands,
-            "columns": columns * (FLOAT_BITS + ROWS_BITS + address),
+            "columns": columns * ((1 + params.post_norms) * FLOAT_BITS + ROWS_BITS + address),
             "address": 8 * address + 6 * ROWS_BITS + 2 * FLOAT_BITS + 2 * tag,
             "control": 1,
         },
         kernels=(
             _shared(residual_norm, params, tag_bits=tag + beat * params.head_inputs),
             _shared(rope, params, tag_bits=tag + squares),
-            _shared(swiglu, params, tag_bits=tag),
+            _shared(params.activation, params, tag_bits=tag),
+            *(_shared(scale, params),) * params.post_norms,
             _shared(params.quantiser, params, tag_bits=packet, max_length=max(params.head_beats, params.block_beats)),
             KernelUse(name="norm_scalar", lanes=lanes, tag_bits=1, keys=columns),
             KernelUse(name="argmax", lanes=lanes, tag_bits=1, keys=columns),

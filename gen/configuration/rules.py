@@ -24,6 +24,7 @@ KERNELS = (
     kernels.argmax,
     kernels.attention_norm,
     kernels.dequantise_half,
+    kernels.gated,
     kernels.head_output,
     key_dots(1, 64, 1),
     kernels.largest_score,

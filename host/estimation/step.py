@@ -21,6 +21,7 @@ from rtlm.hw.control.isa import Index, Instruction, Opcode, Operator
 from rtlm.hw.control.sequencer import INDEX_CYCLES, ISSUED_INSTRUCTIONS, SETTLE_CYCLES
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.vector.epilogue import Epilogue
+from rtlm.hw.vector.routes import SUMS, WEIGHTED
 
 DECODE_CYCLES = 4
 """From one instruction's segment to the next one's (`Sequencer`)."""
@@ -48,9 +49,6 @@ HEAD_CYCLES = 2
 
 QUERY_CYCLES = 3
 """Of a query group's start besides its queries and the calibration (`AttentionUnit`)."""
-
-NORM = (Epilogue.RESIDUAL, Epilogue.EMBED)
-"""Epilogues that read the normalisation weight."""
 
 
 @dataclass(kw_only=True)
@@ -239,6 +237,8 @@ class _Timer:
                 self._embed(instruction)
             case Opcode.LOAD:
                 self._load(instruction)
+            case Opcode.ADD:
+                self._add(instruction)
             case Opcode.END:
                 self._end()
         self.operator = instruction.operator
@@ -259,7 +259,7 @@ class _Timer:
     def _load(self, instruction: Instruction) -> None:
         state = self.state
         begin = max(state.dispatched, state.loaded)
-        if instruction.epilogue is Epilogue.LOAD_NORM and self.epilogue in NORM:
+        if instruction.epilogue is Epilogue.LOAD_NORM and self.epilogue in WEIGHTED:
             begin = max(begin, state.settled)  # which still reads the table
         state.dispatched = begin + DISPATCH_CYCLES
         self._wait(instruction.operator, begin + 1)
@@ -281,6 +281,15 @@ class _Timer:
         self._take(instruction.operator, code_words, cycles=max(beats + 1, interval * beats))
         self._epilogue(instruction.epilogue, self.words.time)
 
+    def _add(self, instruction: Instruction) -> None:
+        """What has been kept of all columns comes back."""
+        state, times, vector = self.state, self.units, self.units.params.vector
+        begin = max(state.dispatched, state.settled + 1, state.loaded, state.scalar)
+        state.dispatched = begin + DISPATCH_CYCLES
+        beats = instruction.rows * len(self.columns) / vector.lanes
+        interval = times.interval[instruction.epilogue]
+        self._epilogue(instruction.epilogue, begin + 1 + times.kept + interval * (beats - 1))
+
     def _epilogue(self, epilogue: Epilogue, last: float) -> None:
         """Take the end of an epilogue from the time of its last value."""
         state, times, vector = self.state, self.units, self.units.params.vector
@@ -289,11 +298,14 @@ class _Timer:
             state.settled = state.stored = last + times.best
             return
         state.settled = last + times.entry[epilogue]
+        if epilogue in WEIGHTED:
+            state.scalar = state.settled + times.norm_scale + 1
+        if epilogue is Epilogue.POST_NORM:
+            return
         arrived = last + times.block[epilogue] + 1
         state.stored = max(state.stored, arrived)
-        if epilogue in NORM:
+        if epilogue in SUMS:
             state.bank_0 = arrived
-            state.scalar = state.settled + times.norm_scale + 1
         elif epilogue in (Epilogue.SWIGLU, Epilogue.QUANTISE):
             state.bank_1 = arrived
         elif epilogue in (Epilogue.ROPE_K, Epilogue.VALUE):
@@ -306,7 +318,7 @@ class _Timer:
         # Hand-over: to the matrix unit and to the vector engine.
         accepted = max(state.dispatched, state.current, state.complete)
         begin = max(state.dispatched, state.settled + 1, state.loaded)
-        if instruction.epilogue is Epilogue.RESIDUAL:
+        if instruction.epilogue in WEIGHTED:
             begin = max(begin, state.scalar)
         state.dispatched = max(accepted, begin) + DISPATCH_CYCLES
         front = max(accepted + COMMAND_CYCLES, state.front_end)

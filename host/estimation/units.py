@@ -17,6 +17,7 @@ from rtlm.hw.matmul.unit import MatrixUnit
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.unit_params import UnitParams, unit_params
 from rtlm.hw.vector.epilogue import Epilogue
+from rtlm.hw.vector.kept import KeptSums
 from rtlm.hw.vector.params import VectorParams
 from rtlm.hw.vector.routes import EpilogueRoutes
 from rtlm.hw.vector.unit import FETCH_CYCLES, VectorEngine
@@ -40,6 +41,8 @@ class UnitTimes:
         By epilogue: from a packet's last beat to its block in a bank or its head in attention's store.
     interval
         By epilogue: between beats at the vector engine.
+    kept
+        From the beginning of ADD to its first value.
     norm_scale
         From a column's last square to its scalar.
     best
@@ -60,6 +63,7 @@ class UnitTimes:
     entry: dict[Epilogue, int]
     block: dict[Epilogue, int]
     interval: dict[Epilogue, int]
+    kept: int
     norm_scale: int
     best: int
     query_scale: int
@@ -93,6 +97,7 @@ def _latencies(
         "entry": {each.name: FETCH_CYCLES + cycles for each, cycles in EpilogueRoutes.entry_latency(vector).items()},
         "block": {each.name: cycles for each, cycles in VectorEngine.latency_of(vector).items()},
         "interval": {each.name: cycles for each, cycles in VectorEngine.intervals_of(vector).items()},
+        "kept": KeptSums.latency(vector) if vector.post_norms else 0,
         "norm_scale": norm_scalar.schedule(lanes=vector.lanes, **pipeline).latency,
         "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
         "query_scale": scale.schedule(**pipeline).latency,

@@ -9,13 +9,16 @@ from rtlm.hw.hls.schedule import Schedule
 from rtlm.hw.kernels import scale
 from rtlm.hw.vector.params import VectorParams
 
+SLICE_CYCLES = 1
+"""Of the register slice behind the multipliers."""
+
 
 class KeptSums(wiring.Component):
     """Keep the weighted sums of all columns in the order in which they come; give them back times their column's `r`.
 
     Protocol: beats wait for `run`, which stands from when each column's `r` has been written until the last beat has
     been taken from `o`. Both streams may stall; `ready` of `i` and what `o` gives come from registers.
-    Latency: 3 cycles and those of the kernel `scale`. Throughput: one beat in `schedule` cycles.
+    Latency: `latency` from the first cycle of `run` to the first beat. Throughput: one beat in `schedule` cycles.
     Numerics: those of the kernel.
 
     Parameters
@@ -50,6 +53,11 @@ class KeptSums(wiring.Component):
     def directives(params: VectorParams) -> Directives:
         """Return what the kernel is built for."""
         return params.directives(scale)
+
+    @staticmethod
+    def latency(params: VectorParams) -> int:
+        """Return the cycles from the first one of `run` to the first beat."""
+        return KeptSums.schedule(params).latency + SLICE_CYCLES
 
     @staticmethod
     def schedule(params: VectorParams) -> Schedule:

@@ -305,10 +305,12 @@ class VectorEngine(wiring.Component):
         self._count_turns(m, kind, beat.valid & beat.ready)
 
         # New residual values and their squares; squares alone of what is kept.
-        squares, of_kept = routes.o_x.valid, ()
+        squares = routes.o_x.valid
+        scalar_tag = [routes.o_x.p.tag.last_column]
         if params.post_norms:
-            stored_kept = routes.o_kept.valid & routes.o_kept.ready
-            squares, of_kept = squares | stored_kept, (stored_kept,)
+            keeps = routes.o_kept.valid & routes.o_kept.ready
+            squares |= keeps
+            scalar_tag.append(keeps)
         m.d.comb += [
             operands.x_write.valid.eq(routes.o_x.valid),
             operands.x_write.p.address.eq(routes.o_x.p.tag.x_address),
@@ -317,7 +319,7 @@ class VectorEngine(wiring.Component):
             scale.i.p.square.eq(routes.o_x.p.square),
             scale.i.p.inv_n.eq(inv_n),
             scale.i.p.eps.eq(eps),
-            scale.i.p.tag.eq(Cat(routes.o_x.p.tag.last_column, *of_kept)),
+            scale.i.p.tag.eq(Cat(scalar_tag)),
             scale.i.p.last.eq(routes.o_x.p.tag.column_last),
             scale.o.ready.eq(1),
             self.o_scale.valid.eq(scale.o.valid & ~scale.o.p.tag[1] if params.post_norms else scale.o.valid),

@@ -18,8 +18,9 @@ def test_every_unit_and_kernel_has_coefficients():
     counts = unit_counts(load_config("kv260").to_params())
     known = coefficients()
     assert set(known["units"]) == set(counts)
-    with_norms = unit_counts(load_config("kv260", ["vector.head_norms=true"]).to_params())
-    uses = [use for unit in (*counts.values(), with_norms["vector"]) for use in unit.kernels]
+    features = ["vector.head_norms=true", "vector.gelu=true"]
+    with_features = unit_counts(load_config("kv260", features).to_params())
+    uses = [use for unit in (*counts.values(), with_features["vector"]) for use in unit.kernels]
     assert {use.name for use in uses if not use.arguments} == set(known["kernels"])
     assert set(error_bands()) <= {"luts", "ffs", "dsps", "brams"}
 
@@ -57,6 +58,8 @@ def test_shared_operators_take_less():
         "memory.outstanding=16",
         "vector.biases=true",
         "vector.head_norms=true",
+        "vector.post_norms=true",
+        "vector.gelu=true",
     ],
 )
 def test_more_takes_more(change):

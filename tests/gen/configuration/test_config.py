@@ -71,7 +71,7 @@ def test_all_errors_are_reported_at_once():
         "2 x 4 ports x 256 beats x 16 bytes = 32 KiB; the nearest valid value is 32.",
         "the nearest valid value is xilinx-us+",
         "attention.group x limits.kv_heads = 3 x 3 = 9",
-        "vector must be a mapping of lanes, interval, biases, head_norms, got 3.",
+        "vector must be a mapping of lanes, interval, biases, head_norms, post_norms, gelu, got 3.",
     ):
         assert part in text, part
 
@@ -313,10 +313,11 @@ def test_columns_divide_the_interval():
 
 def test_what_only_some_families_need_is_off_and_then_no_part_of_the_hash():
     tiny = load_config("tiny")
-    assert not tiny.vector.biases and not tiny.vector.head_norms
+    features = ("biases", "head_norms", "post_norms", "gelu")
+    assert not any(getattr(tiny.vector, feature) for feature in features)
     hashes = {config_hash(load_config("tiny", changes)) for changes in ([], ["vector.biases=false"])}
     assert hashes == {config_hash(tiny)}
-    for key in ("biases", "head_norms"):
+    for key in features:
         changed = load_config("tiny", [f"vector.{key}=on"])
         assert getattr(unit_params(changed.to_params()).vector, key) and config_hash(changed) != config_hash(tiny)
         assert "true or false" in problems(f"vector.{key}=1", source="tiny")[0]
