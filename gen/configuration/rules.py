@@ -16,7 +16,7 @@ from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
 from rtlm.hw.hls.technology import ClockLimit, find
 from rtlm.hw.kernels.attention import key_dots
-from rtlm.hw.kernels.matmul import row_group, row_pair_sums
+from rtlm.hw.kernels.matmul import general_row_group, row_group, row_pair_half_sums, row_pair_sums
 
 GIB = 1 << 30
 
@@ -32,9 +32,12 @@ KERNELS = (
     kernels.position_score,
     kernels.position_weight,
     kernels.quantise,
+    kernels.quantise_head,
     kernels.residual_norm,
     kernels.rope,
+    general_row_group(2, 1, 6, (0, 8, 32), True, True),
     row_group(2, 1),
+    row_pair_half_sums(32, 17, 16, 1, 6),
     row_pair_sums(32, 16, 16, 1),
     kernels.scale,
     kernels.scaled_result,
@@ -42,7 +45,7 @@ KERNELS = (
     kernels.value_exponent,
     kernels.weight_sums,
 )
-"""Kernels whose pipelines an accelerator has, those of its arrays in a usual size."""
+"""Kernels whose pipelines accelerators have, those of their arrays in a usual size."""
 
 RULES = (
     "A word of the array, `max(4, matmul.lanes / 32) x 16` bytes, is a whole number of beats of "

@@ -17,6 +17,9 @@ from rtlm.hw.hls.technology import TECHNOLOGIES, ClockError
 from rtlm.hw.unit_params import unit_params
 from rtlm.sim.memory import dram
 
+FEATURES = ("biases", "head_norms", "post_norms", "gelu")
+"""Of the vector engine, for some families."""
+
 
 def problems(*overrides: str, source: str = "kv260") -> list[str]:
     with pytest.raises(ConfigError) as caught:
@@ -167,7 +170,9 @@ def test_the_clock_is_checked_for_the_kernels_of_an_accelerator(monkeypatch):
         return component(self, *directives, **sizes)
 
     monkeypatch.setattr(Kernel, "component", record)
-    Fragment.get(Accelerator(load_config("tiny").to_params()), None)
+    features = [f"vector.{feature}=true" for feature in FEATURES] + ["matmul.formats=[q5_0, q6_k]"]
+    for changes in ([], features):
+        Fragment.get(Accelerator(load_config("tiny", changes).to_params()), None)
     assert planned == {kernel.name for kernel in KERNELS}
 
 
@@ -313,11 +318,10 @@ def test_columns_divide_the_interval():
 
 def test_what_only_some_families_need_is_off_and_then_no_part_of_the_hash():
     tiny = load_config("tiny")
-    features = ("biases", "head_norms", "post_norms", "gelu")
-    assert not any(getattr(tiny.vector, feature) for feature in features)
+    assert not any(getattr(tiny.vector, feature) for feature in FEATURES)
     hashes = {config_hash(load_config("tiny", changes)) for changes in ([], ["vector.biases=false"])}
     assert hashes == {config_hash(tiny)}
-    for key in features:
+    for key in FEATURES:
         changed = load_config("tiny", [f"vector.{key}=on"])
         assert getattr(unit_params(changed.to_params()).vector, key) and config_hash(changed) != config_hash(tiny)
         assert "true or false" in problems(f"vector.{key}=1", source="tiny")[0]
