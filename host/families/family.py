@@ -97,7 +97,7 @@ class Family:
     def windowed(self, layers: int) -> frozenset[int]:
         """Return which of so many layers attend to a window only."""
         step = self.window_step
-        return frozenset() if step is None else frozenset(range(layers)) - frozenset(range(step - 1, layers, step))
+        return frozenset() if step is None else frozenset(layer for layer in range(layers) if (layer + 1) % step)
 
     @property
     def switches(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from rtlm.hw.kernels.attention import (
     value_exponent,
     weight_sums,
 )
+from rtlm.hw.kernels.gated import gated
 from rtlm.hw.kernels.matmul import half_parts, scale_parts, scaled
 from rtlm.hw.kernels.quantise import dequantise, dequantise_half, quantise, quantise_head
 from rtlm.hw.kernels.residual import residual
@@ -19,7 +20,7 @@ from rtlm.hw.kernels.rmsnorm import norm_input, norm_scalar, rms_scale, rmsnorm
 from rtlm.hw.kernels.rope import rope
 from rtlm.hw.kernels.scale import accumulator_to_float, scale, scaled_result
 from rtlm.hw.kernels.softmax import softmax
-from rtlm.hw.kernels.swiglu import gated, swiglu
+from rtlm.hw.kernels.swiglu import swiglu
 
 __all__ = [
     "accumulator_to_float",

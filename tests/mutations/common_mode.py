@@ -12,6 +12,7 @@ MODEL, STORED, ROTARY, SCALARS, SENTENCEPIECE = (
 CONSTANTS = "pytest tests/host/models/test_scalars.py -k constants"
 FAMILY = "host/families/family.py"
 SWIGLU, ROPE, NORM, SCALE = (f"hw/kernels/{name}.py" for name in ("swiglu", "rope", "rmsnorm", "scale"))
+GATED = "hw/kernels/gated.py"
 ATTENTION, QUANTISE, SOFTMAX, ARGMAX = (
     f"hw/kernels/{name}.py" for name in ("attention", "quantise", "softmax", "argmax")
 )
@@ -24,6 +25,8 @@ OF_KERNELS = tuple(
         ("log2(e) two ulp of F32 off in SwiGLU", SWIGLU, "1.4426950408889634", "1.4426953"),
         ("sign of SwiGLU's exponent", SWIGLU, "gate * -LOG2_E", "gate * LOG2_E"),
         ("SwiGLU gates with the wrong half", SWIGLU, "return gate * recip", "return up * recip"),
+        ("GELU's cube 0.03 % off", GATED, "0.044715 * LINEAR", "0.0447 * LINEAR"),
+        ("GELU for SiLU", GATED, "select(gelu, LINEAR", "select(gelu == 0, LINEAR"),
         ("log2(e) off in exp", "hw/hls/language.py", "x * math.log2(math.e)", "x * 1.4427"),
         ("RoPE turns backwards", ROPE, "x0 * cos - x1 * sin, x0 * sin +", "x0 * cos + x1 * sin, -x0 * sin +"),
         (

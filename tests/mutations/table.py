@@ -391,6 +391,20 @@ MUTATIONS = (
         "bench vector/long-heads",
     ),
     Mutation(
+        "what is kept leaves before its norm",
+        "hw/vector/kept.py",
+        "self.run & beats.r_rdy",
+        "beats.r_rdy",
+        "bench vector/post-norms",
+    ),
+    Mutation(
+        "scalar of a norm behind given to the matrix unit",
+        "hw/vector/unit.py",
+        "scale.o.valid & ~scale.o.p.tag[1]",
+        "scale.o.valid",
+        "bench vector/post-norms",
+    ),
+    Mutation(
         "program unchecked",
         FETCH,
         "(check.crc != ports.program_crc)",

@@ -159,6 +159,14 @@ def draw_swiglu(rng):
     return [(gate, floats(rng, gate.shape, -20, 20)), *operands((-30, 8), (-60, 60))(rng)]
 
 
+def draw_gated(rng):
+    gelu = rng.integers(0, 2, SAMPLES)
+    gate = rng.uniform(-12, 12, SAMPLES).astype(np.float32)
+    small = floats(rng, gate.shape, -30, 0)
+    drawn = [(each, floats(rng, gate.shape, -20, 20), gelu) for each in (gate, small)]
+    return [*drawn, *((gate, up, np.int64(0)) for gate, up in draw_swiglu(rng))]
+
+
 def draw_normalisation(rng):
     ss = integers(rng, 0, (1 << 64) - 1)
     inv_n = (1 / rng.integers(1, 20_000, SAMPLES)).astype(np.float32)
@@ -297,6 +305,21 @@ def swiglu(gate, up):
     power = (1 - sigmoid) * (2 * np.minimum(np.abs(gate), 128) * U + EXP2)
     y = gate * sigmoid * up
     return [within(y, (power + U + RECIP + 2 * U) * np.abs(y) + TINY * (np.abs(gate) + 1) * np.abs(up))]
+
+
+def gated(gate, up, gelu):
+    """swiglu, or gate * (1 + tanh(u)) / 2 * up.
+
+    The exponent of exp2 then has these relative errors: its two rounded constants (of which one has the share of the
+    cube), two products and a sum in the slope, and a product: it is off by 5 |2 u| U.
+    """
+    u = np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)
+    (plain,) = swiglu(gate, up)
+    sigmoid = 1 / (1 + np.exp(-2 * u))
+    power = (1 - sigmoid) * (5 * np.minimum(np.abs(2 * u), 128) * U + EXP2)
+    y = gate * sigmoid * up
+    error = (power + U + RECIP + 2 * U) * np.abs(y) + TINY * (np.abs(gate) + 1) * np.abs(up)
+    return [within(np.where(gelu == 1, y, plain.exact), np.where(gelu == 1, error, plain.error))]
 
 
 def rope(x0, x1, cos, sin):
@@ -509,6 +532,7 @@ REFERENCES: dict[str, Reference] = {
     "rms_scale": Reference("3.9 ulp", draw_normalisation, rms_scale),
     "rmsnorm": Reference("6.4 ulp, and half of what n squares lose to units of 2**-24", draw_rmsnorm, rmsnorm),
     "swiglu": Reference("4.7 ulp, and up to 2.1 + 2 |gate| ulp more for a negative gate", draw_swiglu, swiglu),
+    "gated": Reference("as swiglu, or 4.7 ulp and up to 2.1 + 10 |u| ulp more for a negative gate", draw_gated, gated),
     "rope": Reference(f"{ONCE}, and half an ulp of either product", draw_rope, rope),
     "quantise": Reference("0.50002 units; 0.5 ulp of BF16", packets((-60, 60)), quantise, uses_results=True),
     "quantise_head": Reference(
