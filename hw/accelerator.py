@@ -145,6 +145,7 @@ class Accelerator(wiring.Component):
                 sequencer.kv_base[c].eq(registers.kv_base[c]),
                 attention.history[c].eq(registers.history[c]),
                 attention.local_first[c].eq(registers.local_first[c]),
+                *([attention.position[c].eq(registers.position[c])] if params.windows else []),
                 vector.kv_base[c].eq(registers.kv_base[c]),
                 vector.position[c].eq(registers.position[c]),
                 registers.best[c].eq(vector.best_index[c]),

@@ -52,6 +52,8 @@ class AcceleratorParams:
         of heads.
     attention_bytes
         KV bytes that attention takes a cycle, at most a word.
+    windows
+        Whether layers may attend to a window of the last positions only.
     dim, hidden_dim, vocabulary, context_limit
         Largest model sizes; positions in a KV slot.
     ports, port_bits, address_bits
@@ -84,6 +86,7 @@ class AcceleratorParams:
     heads: int = 9
     kv_heads: int = 3
     attention_bytes: int = 64
+    windows: bool = False
     dim: int = 576
     hidden_dim: int = 1536
     vocabulary: int = 49152

@@ -69,6 +69,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             head_norms=params.head_norms,
             post_norms=params.post_norms,
             gelu=params.gelu,
+            windows=params.windows,
         ),
         matmul=MatmulParams(
             lanes=params.lanes,
@@ -89,6 +90,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             word_bytes=params.word_bytes,
             bytes_per_cycle=params.attention_bytes,
             vector_lanes=params.vector_lanes,
+            windows=params.windows,
             clock_mhz=params.clock_mhz,
             technology=params.technology,
         ),

@@ -20,6 +20,8 @@ def attention_counts(params: AttentionParams) -> Counts:
     added = group * min(dim, taken)
     over_positions = tree(PRODUCT_BITS, positions)
     key_columns = params.columns * params.kv_heads
+    # Of a window: its position, the sums of `WindowRegisters`, and which positions of a beat it leaves out.
+    window_tables = params.windows * (selection(POSITION_BITS, params.columns) + 5 * POSITION_BITS + 3 * positions)
     local_rows = params.columns * (params.heads + 2 * params.kv_heads)
     memories = (
         memory(word, params.kv.scale_words),
@@ -40,7 +42,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             "scores": lanes * 2 * SCORE_BITS,
             "scale_words": selection(FLOAT_BITS * positions, word / (FLOAT_BITS * positions)),
             "output": selection(results * params.acc_bits + FLOAT_BITS, group) + results * params.acc_bits,
-            "columns": selection(2 * POSITION_BITS, params.columns),
+            "columns": selection(2 * POSITION_BITS, params.columns) + window_tables,
             "slice": lanes * (PROBABILITY_BITS + WEIGHT_BITS),
             "control": 1,
         },

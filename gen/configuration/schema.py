@@ -89,6 +89,8 @@ class AttentionConfig(Section):
     """Positions whose scores fit on chip."""
     head_dim: Annotated[int, Whole(low=MIN_HEAD_DIM, high=MAX_HEAD_DIM, power_of_two=True)]
     """Width of a head."""
+    windows: Annotated[bool, Flag()] = False
+    """Layers that attend to a window of the last positions only, as most of a gemma3's do."""
 
 
 class DramConfig(Section):
@@ -234,6 +236,7 @@ class Configuration(Section):
             heads=self.limits.heads,
             kv_heads=self.limits.kv_heads,
             attention_bytes=self.attention.bytes_per_cycle,
+            windows=self.attention.windows,
             dim=self.limits.dim,
             hidden_dim=self.limits.hidden_dim,
             vocabulary=self.limits.vocabulary,
@@ -275,8 +278,10 @@ def config_hash(config: Configuration) -> str:
         del values["vector"]["interval"]
     if config.formats == DEFAULT_FORMATS:
         del values["matmul"]["formats"]
-    for feature in ("biases", "head_norms", "post_norms", "gelu"):
-        if not values["vector"][feature]:
-            del values["vector"][feature]
+    switches = {"vector": ("biases", "head_norms", "post_norms", "gelu"), "attention": ("windows",)}
+    for section, features in switches.items():
+        for feature in features:
+            if not values[section][feature]:
+                del values[section][feature]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -117,7 +117,12 @@ def _contents(
         case _ if region.name == "program":
             yield assemble(program)
         case _:
-            rows = {"embedding": _embedding_rows, "rope": _rope_rows, "no_rope": _unrotated_row}[region.name]
+            rows = {
+                "embedding": _embedding_rows,
+                "rope": _rope_rows,
+                "window_rope": _window_rope_rows,
+                "no_rope": _unrotated_row,
+            }[region.name]
             step = max(1, PIECE_WEIGHTS // model.dim)
             for first in range(0, region.entries, step):
                 yield rows(params, model, region, first, min(first + step, region.entries))
@@ -185,6 +190,13 @@ def _rope_rows(
 ) -> NDArray[np.uint8]:
     """Return the cosines and sines of some positions, pair by pair."""
     return _rotations(params, region, *model.rope_table(first, end - first))
+
+
+def _window_rope_rows(
+    params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
+) -> NDArray[np.uint8]:
+    """Return the same for layers with a window."""
+    return _rotations(params, region, *model.rope_table(first, end - first, windowed=True))
 
 
 def _unrotated_row(

@@ -219,9 +219,25 @@ def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None
         ("normalises each head's query and key", model.head_normed, params.head_norms, "vector.head_norms"),
         ("normalises what its layers add", model.post_normed, params.post_norms, "vector.post_norms"),
         ("has GELU in its gates", model.gelu, params.gelu, "vector.gelu"),
+        (
+            f"attends to a window of {model.window} positions in {len(model.windowed)} layers",
+            needs_windows(model, params.context_limit),
+            params.windows,
+            "attention.windows",
+        ),
     ):
         if needed and not has:
             raise ModelError(f"the model {what}, which configuration {params.name} does only with {key} = true")
+    if model.windowed and model.window < params.columns:
+        raise ModelError(
+            f"the model's window must be at least the {params.columns} columns of configuration {params.name}, "
+            f"which attend to each other, got {model.window}"
+        )
+
+
+def needs_windows(model: LlamaModel | ModelShape, positions: int) -> bool:
+    """Say whether so many positions are more than a layer's window."""
+    return bool(model.windowed) and model.window < positions
 
 
 def check_formats(params: AcceleratorParams, shape: ModelShape) -> None:
@@ -299,14 +315,25 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         entry_words=_words(params, F32_BYTES * shape.head_dim),
         entry_bytes=F32_BYTES * shape.head_dim,
     )
-    unrotated = None
+    rotations = [rope] * shape.layers
+    if shape.windowed:
+        window_rope = step.region(
+            name="window_rope",
+            purpose="rope",
+            entries=context,
+            entry_words=rope.entry_words,
+            entry_bytes=rope.entry_bytes,
+        )
+        rotations = [window_rope if i in shape.windowed else each for i, each in enumerate(rotations)]
     if shape.rotation_free:
         unrotated = step.region(
             name="no_rope", purpose="rope", entry_words=rope.entry_words, entry_bytes=rope.entry_bytes
         )
+        rotations = [unrotated if i in shape.rotation_free else each for i, each in enumerate(rotations)]
+    window = shape.window if needs_windows(shape, params.context_limit) else 0
     step.load_norm("attn_norm", 0)
     step.load_head_vectors(0)
-    step.load_rotation(_rotation(shape, 0, rope, unrotated))
+    step.load_rotation(rotations[0])
     for column in range(params.columns):
         step.load_entry(
             embedding,
@@ -319,9 +346,8 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
             **step.scaling(shape.rms_eps),
         )
     for i in range(shape.layers):
-        rotation = _rotation(shape, i, rope, unrotated)
-        if i and rotation is not _rotation(shape, i - 1, rope, unrotated):
-            step.load_rotation(rotation)
+        if i and rotations[i] is not rotations[i - 1]:
+            step.load_rotation(rotations[i])
         layer_beats = i * kv_slots[0].entry_words * params.beats_per_word
         qkv: dict[str, Any] = {
             "bank": 0,
@@ -352,6 +378,7 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
                 kv_heads=shape.kv_heads,
                 group=shape.heads // shape.kv_heads,
                 imm0=score_factor,
+                imm1=window if i in shape.windowed else 0,
             )
         )
         step.add_output(f"layer{i}.wo", "attn_output", i, attention, following, Operator.WO)
@@ -402,11 +429,6 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         regions=(header, program, *step.regions, *kv_slots, logits),
         instructions=tuple(step.instructions),
     )
-
-
-def _rotation(shape: ModelShape, layer: int, rope: Region, unrotated: Region | None) -> Region:
-    """Return the table that a layer's queries and keys are turned by."""
-    return unrotated if unrotated and layer in shape.rotation_free else rope
 
 
 def _head_inputs(shape: ModelShape, epilogue: Epilogue, first: int) -> dict[str, Any]:

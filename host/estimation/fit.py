@@ -6,6 +6,7 @@ from typing import Any
 from rtlm.gen.configuration.load import default_values
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.configuration.validate import validate
+from rtlm.host.compiler.plan import needs_windows
 from rtlm.host.models.stored import ModelShape
 
 CONTEXT_STEP = 16
@@ -15,7 +16,7 @@ CONTEXT_STEP = 16
 def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tuple[Configuration, tuple[str, ...]]:
     """Return a configuration that holds a model, and what was changed, as ``KEY=VALUE``.
 
-    Limits only grow, and what the model needs of the vector engine is added. The head's width becomes the model's, and
+    Limits only grow, and what the model needs of attention and vector engine is added. The head's width becomes the model's, and
     everything else stays as it is.
 
     Parameters
@@ -33,6 +34,7 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
         If no configuration holds it; the sentences name the values.
     """
     limits, attention, vector = config.limits, config.attention, config.vector
+    limit = max(attention.context_limit, -(-context // CONTEXT_STEP) * CONTEXT_STEP)
     wanted: dict[str, dict[str, int]] = {
         "limits": {
             "dim": max(limits.dim, shape.dim),
@@ -44,7 +46,8 @@ def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tup
         "attention": {
             "head_dim": shape.head_dim,
             "group": max(attention.group, shape.heads // shape.kv_heads),
-            "context_limit": max(attention.context_limit, -(-context // CONTEXT_STEP) * CONTEXT_STEP),
+            "context_limit": limit,
+            "windows": attention.windows or needs_windows(shape, limit),
         },
         "vector": {
             "biases": vector.biases or shape.biased,

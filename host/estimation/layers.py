@@ -66,4 +66,6 @@ class Layers(Generic[Counts]):
 def _timing(instruction: Instruction) -> tuple:
     """Return what the time of an instruction depends on."""
     i = instruction
-    return (i.opcode, i.epilogue, i.operator, i.format, i.bank, i.packet_shift, i.words, i.rows, i.k_blocks, i.kv_heads)
+    sizes = i.words, i.rows, i.k_blocks, i.kv_heads
+    window = i.imm1 if i.opcode is Opcode.ATTENTION else 0
+    return (i.opcode, i.epilogue, i.operator, i.format, i.bank, i.packet_shift, *sizes, window)

@@ -141,9 +141,9 @@ def scale_out(
         link_s = hops * (link.latency_s + size / link.bytes_per_s)
     processor_s = 0.0
     if processor:
-        head_bytes = 2 * shape.head_dim * shape.kv_heads * request.context * request.batch
-        weights = layer_bytes(shape)
-        processor_s = processor.layers * (weights + head_bytes) / processor.bytes_per_s
+        positions = sum(shape.attended(layer, request.context) for layer in range(layers, shape.layers))
+        head_bytes = 2 * shape.head_dim * shape.kv_heads * positions * request.batch
+        processor_s = (processor.layers * layer_bytes(shape) + head_bytes) / processor.bytes_per_s
     step_s = chip_s + link_s + processor_s
     slowest = max(part.decode.operators, key=lambda each: each.cycles)
     names = {f"chips ({slowest.bound})": chip_s, "link": link_s, "host": processor_s}

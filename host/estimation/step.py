@@ -17,6 +17,8 @@ from rtlm.host.estimation.memory import MemoryTimes
 from rtlm.host.estimation.units import UnitTimes
 from rtlm.host.estimation.words import WordStream
 from rtlm.host.runtime.device import ColumnInput
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.kv_window import WINDOW_CYCLES
 from rtlm.hw.control.isa import Index, Instruction, Opcode, Operator
 from rtlm.hw.control.sequencer import INDEX_CYCLES, ISSUED_INSTRUCTIONS, SETTLE_CYCLES
 from rtlm.hw.formats import BLOCK
@@ -370,20 +372,24 @@ class _Timer:
         sums_free = output = self.words.time
         for number, column in enumerate(self.columns):
             own = number - column.local_first + 1  # positions of this step that the column attends to
-            scale_words, row_words = attention.kv.words_of(column.history)
-            beats = -(-column.history // attention.positions)
+            part = attention.kv.part(column.position, column.history, instruction.imm1)
+            scale_words, row_words = attention.kv.words_of(part.positions)
+            rows_out = part.words * attention.head_dim // SCALE_PAIR_BYTES
+            beats = -(-part.positions // attention.positions)
             word_cycles = beats * attention.beat_cycles / row_words if row_words else 0.0
             slot = self.starts[f"kv{column.slot}"] + instruction.address // self.plan.params.beats_per_word
             for head in range(instruction.kv_heads):
                 place = slot + head * attention.kv.head_words
                 for first, words in (
-                    (0, scale_words),
-                    (attention.kv.first_key, row_words),
-                    (attention.kv.first_value, row_words),
+                    (part.words, scale_words),
+                    (attention.kv.first_key + rows_out, row_words),
+                    (attention.kv.first_value + rows_out, row_words),
                 ):
                     if words:
                         self.words.request(place + first, words, decoded=state.decoded)
                 start = self.words.time + HEAD_CYCLES
+                if attention.windows and not head:
+                    start += WINDOW_CYCLES
                 self._wait(Operator.QK, start)
                 self._take(Operator.QK, scale_words, cycles=1)
                 self._wait(Operator.QK, start + prepare)

@@ -65,6 +65,7 @@ def gguf_sizes(file: GGUFFile, name: str, format: BlockFormat) -> tuple[Sizes, t
             "max_position_embeddings": known(Keys.LLM.CONTEXT_LENGTH),
             "vocab_size": file.tensors[EMBEDDING].shape[0],
             "rms_norm_eps": epsilon,
+            "sliding_window": known(Keys.Attention.SLIDING_WINDOW),
             "tie_word_embeddings": OUTPUT not in file.tensors,
         },
         name,

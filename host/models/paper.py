@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from gguf import GGML_QUANT_SIZES
 from rtlm.gen.configuration.fields import closest, shown
@@ -24,6 +25,9 @@ from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.host.models.weights import count_weights
 from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, BlockFormat
 from rtlm.hw.params import MAX_HEAD_DIM, MIN_HEAD_DIM
+
+WINDOWED, FULL = "sliding_attention", "full_attention"
+"""What a config.json calls layers, where it names each."""
 
 GROUPS = tuple(BLOCK << shift for shift in range(MAX_GROUP_SHIFT + 1))
 """Weights that can share a scale."""
@@ -166,6 +170,7 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
         rotation_free=family.rotation_free(sizes.num_hidden_layers),
         vocab=sizes.vocab_size,
         rms_eps=sizes.rms_norm_eps,
+        **_windows(sizes, family),
         **_widths(sizes, family),
     )
     _check_group(shape, BLOCK << storage.group_shift)
@@ -180,11 +185,33 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
         parameters=count_weights(family, shape, context=sizes.max_position_embeddings, tied=tied),
         parts=(
             *BY_MODEL_TYPE[sizes.model_type].missing,
-            *(f"{phrase} (left out here; the gates have it with {key})" for key, phrase in switches.items()),
+            *(f"{phrase} ({_left_out(key)}the gates have it with {key})" for key, phrase in switches.items()),
             *_own_differences(sizes, family, shape.head_dim),
         ),
         source=source,
     )
+
+
+def _left_out(key: str) -> str:
+    """Say whether a model on paper lacks what the gates have with a key: all but windows, which change its bytes most."""
+    return "" if key == "attention.windows" else "left out here; "
+
+
+def _windows(sizes: Sizes, family: Family) -> dict[str, Any]:
+    """Return which layers attend to a window and how long it is, or raise."""
+    if family.window_step is None:
+        return {}
+    layers, kinds = sizes.num_hidden_layers, sizes.layer_types
+    if sizes.sliding_window_pattern is not None:
+        family = replace(family, window_step=sizes.sliding_window_pattern)
+    windowed = family.windowed(layers)
+    if kinds is not None:
+        if len(kinds) != layers or not {*kinds} <= {WINDOWED, FULL}:
+            raise ModelError(f"layer_types must be {layers} of {WINDOWED} and {FULL}, got {shown(kinds)}")
+        windowed = frozenset(layer for layer, kind in enumerate(kinds) if kind == WINDOWED)
+    if windowed and sizes.sliding_window is None:
+        raise ModelError("sliding_window is missing")
+    return {"windowed": windowed, "window": sizes.sliding_window or 0}
 
 
 def _widths(sizes: Sizes, family: Family) -> dict[str, int]:

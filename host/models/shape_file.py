@@ -61,6 +61,11 @@ class Sizes(BaseModel):
     attention_bias: StrictBool = False
     mlp_bias: StrictBool = False
     use_sliding_window: StrictBool = False
+    sliding_window: Annotated[int | None, Whole(low=1, high=MAX_CONTEXT)] = None
+    sliding_window_pattern: Annotated[int | None, Whole(low=1, high=MAX_LAYERS)] = _named(
+        "sliding_window_pattern", "_sliding_window_pattern", default=None
+    )
+    layer_types: list[str] | None = None
     rope_scaling: dict[str, Any] | None = None
     word_embed_proj_dim: Annotated[int | None, Whole(low=1, high=MAX_WIDTH)] = None
     source: str = ""
@@ -153,5 +158,7 @@ def _sentence(entry: Any) -> str:
             return f"{key} must be true or false, got {shown(value)}"
         case "string_type":
             return f"{key} must be a text, got {shown(value)}"
+        case "list_type":
+            return f"{key} must be a list, got {shown(value)}"
         case _:
             return f"{key} must be a mapping, got {shown(value)}"

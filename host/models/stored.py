@@ -94,6 +94,10 @@ class ModelShape:
         """Return the storage of ``output`` or, with a layer, of one of ``LAYER_MATRICES``."""
         return self.output_storage if layer is None else self.layer_storage[layer][name]
 
+    def attended(self, layer: int, history: int) -> int:
+        """Return to how many of the positions before its own a layer attends."""
+        return min(history, self.window - 1) if layer in self.windowed else history
+
     @classmethod
     def uniform(cls, *, layers: int, storage: Storage, output_storage: Storage, **sizes: Any) -> Self:
         """Return the shape of a model whose layers have all their matrices in one storage, from its sizes alone."""

@@ -31,19 +31,26 @@ def needed_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, st
         Whether logits are written to memory.
     """
     needed = dict.fromkeys(PURPOSES, 0)
-    # Columns of one sequence attend to the same history, which is needed once however often it is read.
-    history = {column.slot: column.history for column in columns}
-    # The columns' own keys and values are written.
-    positions = sum(history.values()) + len(columns)
     for planned in executed(plan, len(columns), logits=logits):
         instruction = planned.instruction
         if instruction.opcode is Opcode.ATTENTION:
+            # The columns' own keys and values are written.
+            positions = _attended(plan, columns, instruction.imm1) + len(columns)
             needed["kv"] += instruction.kv_heads * positions * plan.params.kv.position_bytes
         if planned.reads:
             needed[planned.reads.purpose] += planned.reads.entry_bytes
         if planned.writes and stored_logits:
             needed[planned.writes.purpose] += len(columns) * planned.writes.entry_bytes
     return needed
+
+
+def _attended(plan: Plan, columns: Sequence[ColumnInput], window: int) -> int:
+    """Return the positions in memory to which columns attend: those of one sequence to the same ones, each once."""
+    longest: dict[int, int] = {}
+    for column in columns:
+        part = plan.params.kv.part(column.position, column.history, window)
+        longest[column.slot] = max(longest.get(column.slot, 0), part.positions - part.masked)
+    return sum(longest.values())
 
 
 def moved_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool) -> tuple[dict[str, int], dict[str, int]]:
@@ -63,7 +70,8 @@ def moved_bytes(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool) -> 
         if planned.instruction.opcode is Opcode.ATTENTION:
             heads = planned.instruction.kv_heads
             for column in columns:
-                scales, rows = kv.words_of(column.history)
+                part = kv.part(column.position, column.history, planned.instruction.imm1)
+                scales, rows = kv.words_of(part.positions)
                 read["kv"] += heads * (scales + 2 * rows) * word_bytes
             written["kv"] += len(columns) * heads * kv.position_bytes
     return read, written

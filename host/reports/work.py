@@ -83,10 +83,12 @@ def _attention(plan: Plan, planned: PlannedInstruction, columns: Sequence[Column
     instruction, word_bytes, head_dim = planned.instruction, plan.params.word_bytes, plan.shape.head_dim
     scales = rows = macs = 0
     for number, column in enumerate(columns):
-        scale_words, row_words = plan.params.kv.words_of(column.history)
+        part = plan.params.kv.part(column.position, column.history, instruction.imm1)
+        scale_words, row_words = plan.params.kv.words_of(part.positions)
         scales += scale_words
         rows += row_words
-        macs += instruction.kv_heads * instruction.group * head_dim * (column.history + number - column.local_first + 1)
+        positions = part.positions - part.masked + number - column.local_first + 1
+        macs += instruction.kv_heads * instruction.group * head_dim * positions
     scale_bytes, row_bytes = (words * word_bytes * instruction.kv_heads for words in (scales, rows))
     runs = len(columns) * instruction.kv_heads
     return {

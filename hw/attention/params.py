@@ -22,10 +22,22 @@ LARGEST_WEIGHT = 1 << 15
 MOST_POSITIONS = 1 << 16
 """The denominator has 40 bits and each probability is at most 2^24."""
 
-ATTENTION_COMMAND = data.StructLayout(
-    {"kv_heads": unsigned(HEAD_BITS), "group": unsigned(4), "columns_active": unsigned(COLUMN_BITS), "c0": unsigned(32)}
-)
-"""Attention over all heads: KV heads, query heads for each of them, active columns, log2(e)/sqrt(D) as F32 bits."""
+
+def attention_command(*, windows: bool) -> data.StructLayout:
+    """Return the layout of a command: attention over all heads.
+
+    It has KV heads, query heads for each of them, active columns, log2(e)/sqrt(D) as F32 bits, and with `windows` the
+    positions to which a column attends with its own, 0 for all.
+    """
+    return data.StructLayout(
+        {
+            "kv_heads": unsigned(HEAD_BITS),
+            "group": unsigned(4),
+            "columns_active": unsigned(COLUMN_BITS),
+            "c0": unsigned(32),
+            **({"window": unsigned(POSITION_BITS)} if windows else {}),
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +62,8 @@ class AttentionParams:
         KV bytes that the array takes in a cycle, a power of two from 4 to `word_bytes`.
     vector_lanes
         Results in a cycle, a power of two.
+    windows
+        Whether a command may have columns attend to a window of the last positions only.
     clock_mhz, technology
         Target for which the pipelines are scheduled.
     """
@@ -62,6 +76,7 @@ class AttentionParams:
     word_bytes: int
     bytes_per_cycle: int
     vector_lanes: int = 2
+    windows: bool = False
     clock_mhz: float = 300
     technology: str = "generic"
 
@@ -161,6 +176,11 @@ class AttentionParams:
     def position_shift(self) -> int:
         """log2 of the positions in a beat."""
         return exact_log2(self.positions)
+
+    @property
+    def command(self) -> data.StructLayout:
+        """A command."""
+        return attention_command(windows=self.windows)
 
     @property
     def local_write(self) -> data.StructLayout:

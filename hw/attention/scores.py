@@ -42,8 +42,9 @@ class AttentionScores(wiring.Component):
     -----
     local_valid, local_kind, local_column, local_head, local_s
         A scale of this step.
-    start, rows, history, local_index
-        Beats of the group, positions in memory, index (column x kv_heads + head) of the first local position.
+    start, rows, history, masked, local_index
+        Beats of the group, positions in memory, how many of them do not count, from the first on (only with windows),
+        index (column x kv_heads + head) of the first local position.
     scale_valid, scale_word
         Scales of the history, in order.
     sq_c0
@@ -51,7 +52,7 @@ class AttentionScores(wiring.Component):
     dot_soon, dot_valid, dot
         Dot products of group x positions.
     w_valid, w_ready, w_last, w
-        Weights; those of positions that do not exist are 0.
+        Weights; those of positions that do not exist or do not count are 0.
     done, l, w_sum, e
         For each query head the sums of probabilities and of weights; the exponent.
     """
@@ -72,6 +73,7 @@ class AttentionScores(wiring.Component):
                 "start": In(1),
                 "rows": In(POSITION_BITS),
                 "history": In(POSITION_BITS),
+                **({"masked": In(range(params.kv.word_positions))} if params.windows else {}),
                 "local_index": In(range(max(2, params.columns * params.kv_heads))),
                 "scale_valid": In(1),
                 "scale_word": In(params.word_bits),
@@ -144,6 +146,10 @@ class AttentionScores(wiring.Component):
         weights, left = Signal(), Signal(POSITION_BITS)
         row, history = Signal(range(params.history_rows + 1)), Signal(POSITION_BITS)
         local = Signal.like(self.local_index)
+        exists = [history > p for p in positions]
+        if params.windows:
+            masked = Signal.like(self.masked)
+            exists = [each & (masked <= p) for p, each in enumerate(exists)]
         fetched, ready2 = Signal(), Signal()
         advance, go, is_local = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -170,13 +176,15 @@ class AttentionScores(wiring.Component):
                 part.eq(row[:part_bits]),
                 from_local.eq(is_local),
                 last.eq(left == 1),
-                mask.eq(Mux(is_local, 1, Cat(history > p for p in positions))),
+                mask.eq(Mux(is_local, 1, Cat(exists))),
             ]
             with m.If(is_local):
                 m.d.sync += [local.eq(local + params.kv_heads), local_read.addr.eq(local_read.addr + 1)]
             with m.Else():
                 m.d.sync += row.eq(row + 1)
                 m.d.sync += history.eq(Mux(history > params.positions, history - params.positions, 0))
+                if params.windows:
+                    m.d.sync += masked.eq(Mux(masked > params.positions, masked - params.positions, 0))
         scale = [Signal(32, name=f"scale_{p}", reset_less=True) for p in positions]
         s = [Signal(SCORE_BITS, name=f"s_{i}", reset_less=True) for i in range(params.lanes)]
         mask2, local2, last2 = Signal.like(mask), Signal(), Signal()
@@ -208,6 +216,8 @@ class AttentionScores(wiring.Component):
                 history.eq(self.history),
                 local.eq(self.local_index),
             ]
+            if params.windows:
+                m.d.sync += masked.eq(self.masked)
 
         pipe = self._weight
         m.d.comb += [

@@ -6,13 +6,14 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
-from rtlm.hw.attention.params import ATTENTION_COMMAND, POSITION_BITS, AttentionParams
+from rtlm.hw.attention.params import POSITION_BITS, AttentionParams
 from rtlm.hw.attention.scores import AttentionScores
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.kv_window import WINDOW_CYCLES, WindowRegisters
 from rtlm.hw.common.layouts import COLUMN_BITS, SCALE_BITS, LocalKind
 from rtlm.hw.kernels import scale
 
-__all__ = ["ATTENTION_COMMAND", "AttentionParams", "AttentionPhase", "AttentionUnit"]
+__all__ = ["AttentionParams", "AttentionPhase", "AttentionUnit"]
 
 
 class AttentionPhase(enum.Enum, shape=unsigned(3)):
@@ -32,13 +33,16 @@ class AttentionUnit(wiring.Component):
     command runs all KV heads of all active columns. For each column (outer) and KV head (inner) the unit takes from
     `i_words` the scales of the history (sk, sv as BF16 for each position), its keys, then its values, each in whole
     words whose tail is ignored; the keys and values of columns ``local_first`` to the column itself follow from the
-    local store. `history` and `local_first` hold during a command, `i_local` rests. `o` carries the results of column
-    0, head by head, then those of column 1, and may stall. Results of a KV head leave while the next one's keys come
-    in; only its values wait for them.
+    local store. `history`, `local_first` and `position` hold during a command, `i_local` rests. `o` carries the results
+    of column 0, head by head, then those of column 1, and may stall. Results of a KV head leave while the next one's
+    keys come in; only its values wait for them.
+
+    With `windows`, a command may say that a column attends to a window of positions, of which its own is the last one.
+    Then the words are those of `rtlm.hw.common.kv_window.history_part`; the local store is attended to as always.
 
     Latency: between the last key and the first value of a query group ``dot_latency + scores.latency`` cycles in which
     no word is taken; between the last value and the next scales 2 cycles, and at least ``group + beat_cycles + 3`` to
-    the next keys.
+    the next keys. With `windows`, `WINDOW_CYCLES` more before the first scales of each column.
 
     Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
 
@@ -54,9 +58,10 @@ class AttentionUnit(wiring.Component):
     i_local
         Heads of this step: kind (query, key, value), column, head, values, scale.
     i_command
-        KV heads, query heads for each, active columns, c0.
-    history, local_first
-        For each column: positions in memory, first column of this step that it attends to.
+        `attention_command`.
+    history, local_first, position
+        For each column: positions in memory, first column of this step that it attends to, its own position (only with
+        `windows`).
     i_words
         Scales, keys, values.
     o
@@ -70,9 +75,10 @@ class AttentionUnit(wiring.Component):
         super().__init__(
             {
                 "i_local": In(stream.Signature(params.local_write, always_ready=True)),
-                "i_command": In(stream.Signature(ATTENTION_COMMAND)),
+                "i_command": In(stream.Signature(params.command)),
                 "history": In(POSITION_BITS).array(params.columns),
                 "local_first": In(COLUMN_BITS).array(params.columns),
+                **({"position": In(POSITION_BITS).array(params.columns)} if params.windows else {}),
                 "i_words": In(stream.Signature(unsigned(params.word_bits))),
                 "o": Out(stream.Signature(data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)}))),
                 "idle": Out(1),
@@ -90,7 +96,7 @@ class AttentionUnit(wiring.Component):
         m.submodules.scores = scores = AttentionScores(params)
         m.submodules.output = output = AttentionOutput(params)
         store = _LocalStore(m, params, self.i_local)
-        command = Signal(ATTENTION_COMMAND, reset_less=True)
+        command = Signal(params.command, reset_less=True)
         column, kv_head = Signal(COLUMN_BITS), Signal.like(command.kv_heads)
         active = Signal()  # between a command and its last value
 
@@ -101,6 +107,18 @@ class AttentionUnit(wiring.Component):
         local_index, query = Signal(range(max(2, params.columns * params.kv_heads))), Signal(range(store.depth))
         column_query = Signal.like(query)
         past, first = Array(self.history)[column], Array(self.local_first)[column]
+        begin_column = "read sizes"
+        if params.windows:
+            window = WindowRegisters(
+                m,
+                position=Array(self.position)[column],
+                history=past,
+                window=command.window,
+                word_positions=params.kv.word_positions,
+            )
+            past = window.positions
+            m.d.comb += scores.masked.eq(window.masked)
+            begin_column = "find the window"
 
         # Steps of the array.
         step, chunk = Signal(range(max(2, params.beat_cycles))), Signal(range(max(2, params.chunks)))
@@ -147,7 +165,14 @@ class AttentionUnit(wiring.Component):
                 m.d.sync += [column.eq(0), kv_head.eq(0), query.eq(0), column_query.eq(0)]
                 with m.If(self.i_command.valid):
                     m.d.sync += [command.eq(self.i_command.payload), active.eq(1)]
-                    m.next = "read sizes"
+                    m.next = begin_column
+            if params.windows:
+                waited = Signal(range(WINDOW_CYCLES))
+                with m.State("find the window"):
+                    m.d.sync += waited.eq(waited + 1)
+                    with m.If(waited == WINDOW_CYCLES - 1):
+                        m.d.sync += waited.eq(0)
+                        m.next = "read sizes"
             with m.State("read sizes"):
                 m.d.sync += [
                     history.eq(past),
@@ -181,6 +206,7 @@ class AttentionUnit(wiring.Component):
                             query.eq(column_query + params.heads),
                             column_query.eq(column_query + params.heads),
                         ]
+                        m.next = begin_column
                         with m.If(last_column):
                             m.d.sync += active.eq(0)
                             m.next = "idle"

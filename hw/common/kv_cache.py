@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rtlm.hw.common.kv_window import HistoryPart, history_part
+
 SCALE_PAIR_BYTES = 4
 """Scales of one position: the key's and the value's BF16."""
 
@@ -24,9 +26,18 @@ class KvGeometry:
     context_limit: int
     word_bytes: int
 
+    @property
+    def word_positions(self) -> int:
+        """Positions of a word of scale pairs."""
+        return self.word_bytes // SCALE_PAIR_BYTES
+
     def words_of(self, positions: int) -> tuple[int, int]:
         """Return the words that hold the scale pairs of so many positions, and those of their keys (or values)."""
         return -(-SCALE_PAIR_BYTES * positions // self.word_bytes), -(-self.head_dim * positions // self.word_bytes)
+
+    def part(self, position: int, history: int, window: int) -> HistoryPart:
+        """Return what a column reads of its history, see `history_part`."""
+        return history_part(position, history, window, word_positions=self.word_positions)
 
     @property
     def position_bytes(self) -> int:

@@ -136,7 +136,8 @@ FIELDS = (
         name="imm1",
         start=224,
         shape=unsigned(32),
-        doc="RESIDUAL, EMBED, POST_NORM, ADD, with `head_norms`: F32 epsilon",
+        doc="RESIDUAL, EMBED, POST_NORM, ADD, with `head_norms`: F32 epsilon; ATTENTION, of accelerators that have "
+        "windows: positions to which a column attends with its own, in the low 20 bits (0: to all)",
     ),
 )
 

@@ -3,7 +3,7 @@
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.attention.params import ATTENTION_COMMAND
+from rtlm.hw.attention.params import attention_command
 from rtlm.hw.attention.unit import AttentionPhase
 from rtlm.hw.common.layouts import ADDRESS_BITS, segment_layout
 from rtlm.hw.control.attention_walk import AttentionWalk
@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
     Latency: an instruction's first segment leaves 3 cycles after the instruction heads the queue, `INDEX_CYCLES` more
     where its address follows a register.
     Throughput: one instruction in 4 cycles (one that is skipped in 1; as many more as its latency), one attention
-    segment a cycle, and two cycles between columns.
+    segment a cycle, and two cycles between columns, with windows `WINDOW_CYCLES` more.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Sequencer(wiring.Component):
                 "o_vector_words": Out(stream.Signature(word)),
                 "o_matmul": Out(stream.Signature(matmul_command(params.formats))),
                 "o_vector": Out(stream.Signature(params.vector_command)),
-                "o_attention": Out(stream.Signature(ATTENTION_COMMAND)),
+                "o_attention": Out(stream.Signature(attention_command(windows=params.windows))),
                 "clear_banks": Out(2),
                 "matmul_idle": In(1),
                 "matmul_blocked": In(1),
@@ -306,6 +306,8 @@ class Sequencer(wiring.Component):
             m.d.comb += vector.head_norms.eq(head.head_norms)
         if self.params.gelu:
             m.d.comb += vector.gelu.eq(head.gelu)
+        if self.params.windows:
+            m.d.comb += attention.window.eq(head.imm1)
         quiet = self.matmul_idle & self.vector_idle & self.attention_idle
         # The bank that an instruction fills counts as empty from the moment the instruction starts.
         fills = Signal(2)

@@ -28,6 +28,8 @@ class SequencerParams:
         Words of a KV head's scale region, and of its key and of its value region.
     vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats, biases, head_norms, post_norms, gelu
         What instructions must keep to, see `InstructionLimits`.
+    windows
+        Whether attention may be to a window of positions, see `AttentionParams`.
     """
 
     columns: int
@@ -46,6 +48,7 @@ class SequencerParams:
     head_norms: bool = False
     post_norms: bool = False
     gelu: bool = False
+    windows: bool = False
 
     def __post_init__(self) -> None:
         """Validate; codes, as JSON has formats, become formats."""

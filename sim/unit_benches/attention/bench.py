@@ -21,7 +21,7 @@ SETS = {
     "position": AttentionParams(
         head_dim=64, group=3, kv_heads=2, columns=1, context_limit=70, word_bytes=64, bytes_per_cycle=64
     ),
-    # Several positions a cycle.
+    # Several positions a cycle, and windows.
     "positions": AttentionParams(
         head_dim=8,
         group=1,
@@ -31,14 +31,29 @@ SETS = {
         word_bytes=64,
         bytes_per_cycle=64,
         vector_lanes=4,
+        windows=True,
     ),
-    # Several positions a word, one a cycle.
+    # Several positions a word, one a cycle, and windows.
     "chunks": AttentionParams(
-        head_dim=32, group=3, kv_heads=1, columns=3, context_limit=41, word_bytes=128, bytes_per_cycle=32
+        head_dim=32,
+        group=3,
+        kv_heads=1,
+        columns=3,
+        context_limit=77,
+        word_bytes=128,
+        bytes_per_cycle=32,
+        windows=True,
     ),
-    # Several cycles a position.
+    # Several cycles a position, and windows.
     "steps": AttentionParams(
-        head_dim=64, group=2, kv_heads=2, columns=2, context_limit=35, word_bytes=64, bytes_per_cycle=16
+        head_dim=64,
+        group=2,
+        kv_heads=2,
+        columns=2,
+        context_limit=35,
+        word_bytes=64,
+        bytes_per_cycle=16,
+        windows=True,
     ),
     # Four words a position, and a slow clock.
     "words": AttentionParams(

@@ -12,7 +12,8 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 from cocotb.utils import get_sim_time
 from rtlm.hw.attention.model import attention
-from rtlm.hw.attention.params import ATTENTION_COMMAND, AttentionParams
+from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.common.kv_window import history_part
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
@@ -23,6 +24,7 @@ LATENCY = int(os.environ["BENCH_LATENCY"])
 GAPS = (1.0, 0.6, 0.15)
 """Chances that a source offers, or the sink takes, in a cycle."""
 HISTORIES = ("none", "one", "between", "all but one", "all")
+WINDOWS = ("none", "all of the history", "from the middle of a word", "from the start of a word", "none of the history")
 
 
 def as_words(raw, word_bytes, rng):
@@ -38,6 +40,17 @@ def history_kind(history, limit):
     return names.get(history, "between")
 
 
+def window_kind(position, history, window, part):
+    """Name where a window begins."""
+    if not window:
+        return "none"
+    if part.positions == part.masked:
+        return "none of the history"
+    if position < window:
+        return "all of the history"
+    return "from the middle of a word" if part.masked else "from the start of a word"
+
+
 class Trial:
     """One command with random sizes and data."""
 
@@ -49,6 +62,18 @@ class Trial:
         choices = (0, 1, limit, limit - 1, int(rng.integers(0, limit + 1)), int(rng.integers(0, limit // 2) * 2 + 1))
         self.history = [int(rng.choice(choices)) for _ in range(params.columns)]
         self.local_first = [int(rng.choice([0, c, rng.integers(0, c + 1)])) for c in range(params.columns)]
+        # A column's position follows from its history, but the gates take any.
+        self.position = [
+            int(rng.choice([history, min(limit - 1, history + c), rng.integers(0, limit)]))
+            for c, history in enumerate(self.history)
+        ]
+        word = params.kv.word_positions
+        windows = (1, int(rng.integers(1, limit + 1)), word, int(rng.integers(1, 2 * word)), limit)
+        self.window = int(rng.choice(windows)) if params.windows and rng.random() < 0.8 else 0
+        self.parts = [
+            history_part(position, history, self.window, word_positions=word)
+            for position, history in zip(self.position, self.history, strict=True)
+        ]
         dim = params.head_dim
         self.c0 = np.float32(np.log2(math.e) / np.sqrt(dim))
         # Small scales give even weights, large ones a single survivor, zeros a position without meaning.
@@ -77,7 +102,9 @@ class Trial:
         self.words, self.expected = [], []
         for c in range(self.columns):
             for h in range(self.kv_heads):
-                count, own = self.history[c], slice(self.local_first[c], c + 1)
+                # What is masked is as good as random.
+                part, own = self.parts[c], slice(self.local_first[c], c + 1)
+                count, seen = part.positions, slice(part.masked, None)
                 k, v = codes(count, dim), codes(count, dim)
                 sk, sv = scales(count), scales(count)
                 pairs = np.stack([to_bits(sk, BF16), to_bits(sv, BF16)], axis=-1).astype("<u2")
@@ -87,10 +114,10 @@ class Trial:
                 o = attention(
                     self.q[c, own_heads],
                     self.sq[c, own_heads],
-                    np.concatenate([k, self.k[own, h]]),
-                    np.concatenate([sk, self.sk[own, h]]),
-                    np.concatenate([v, self.v[own, h]]),
-                    np.concatenate([sv, self.sv[own, h]]),
+                    np.concatenate([k[seen], self.k[own, h]]),
+                    np.concatenate([sk[seen], self.sk[own, h]]),
+                    np.concatenate([v[seen], self.v[own, h]]),
+                    np.concatenate([sv[seen], self.sv[own, h]]),
                     self.c0,
                 )
                 bits = to_bits(o.reshape(-1, params.vector_lanes), F32).astype("<u4")
@@ -100,23 +127,20 @@ class Trial:
         """Return the unit's own cycles: keys and values beat by beat, and what each head waits for."""
         total = 0
         for c in range(self.columns):
-            beats = -(-self.history[c] // params.positions) + c + 1 - self.local_first[c]
+            beats = -(-self.parts[c].positions // params.positions) + c + 1 - self.local_first[c]
             total += self.kv_heads * (2 * beats * params.beat_cycles + LATENCY + self.group * params.beat_cycles)
         return total
 
-    def command(self):
-        return (
-            ATTENTION_COMMAND.const(
-                {
-                    "kv_heads": self.kv_heads,
-                    "group": self.group,
-                    "columns_active": self.columns,
-                    "c0": int(to_bits(self.c0, F32)),
-                }
-            )
-            .as_value()
-            .value
-        )
+    def command(self, params):
+        fields = {
+            "kv_heads": self.kv_heads,
+            "group": self.group,
+            "columns_active": self.columns,
+            "c0": int(to_bits(self.c0, F32)),
+        }
+        if params.windows:
+            fields["window"] = self.window
+        return params.command.const(fields).as_value().value
 
 
 def local_write(params, kind, column, head, codes, s):
@@ -134,6 +158,8 @@ def declare(params):
     points.cross("chance of a word x of taking", GAPS, GAPS)
     sees = [f"{column} from {first}" for column in range(params.columns) for first in range(column + 1)]
     points.cross("column and the first it attends to", sees)
+    if params.windows:
+        points.cross("where a window begins", WINDOWS)
     points.cross("query heads of a group x key heads", range(1, params.group + 1), range(1, params.kv_heads + 1))
     return points
 
@@ -146,6 +172,9 @@ def record(points, params, trial, offer, take):
         kind = history_kind(trial.history[c], params.context_limit)
         points.hit("head size x bytes a cycle x history", params.head_dim, params.bytes_per_cycle, kind)
         points.hit("column and the first it attends to", f"{c} from {trial.local_first[c]}")
+        if params.windows:
+            kind = window_kind(trial.position[c], trial.history[c], trial.window, trial.parts[c])
+            points.hit("where a window begins", kind)
 
 
 @cocotb.test()
@@ -167,6 +196,8 @@ async def trials(dut):
         for c in range(params.columns):
             getattr(dut, f"history__{c}").value = trial.history[c]
             getattr(dut, f"local_first__{c}").value = trial.local_first[c]
+            if params.windows:
+                getattr(dut, f"position__{c}").value = trial.position[c]
         # The first trial meets no pause; all pairs come before one comes again.
         offer, take = map(float, pairs[(number - 1) % len(pairs)] if number else (1.0, 1.0))
         words.chance, results.chance, local.chance = offer, take, float(rng.choice(GAPS))
@@ -175,7 +206,7 @@ async def trials(dut):
         assert dut.idle.value, "busy without a command"
         words.push(trial.words)
         results.taken.clear()
-        await command.send(trial.command(), cycles=budget(1, command.chance))
+        await command.send(trial.command(params), cycles=budget(1, command.chance))
         await RisingEdge(dut.clk)
 
         def complete(trial=trial, number=number):
@@ -194,7 +225,7 @@ async def trials(dut):
         wrong = [i for i, (a, b) in enumerate(zip(taken, trial.expected, strict=True)) if a != b]
         assert not wrong, (
             f"trial {number}: results {wrong[:8]} of {len(taken)} differ; history {trial.history}, "
-            f"local_first {trial.local_first}, columns {trial.columns}, kv_heads {trial.kv_heads}, "
+            f"local_first {trial.local_first}, position {trial.position}, window {trial.window}, columns {trial.columns}, kv_heads {trial.kv_heads}, "
             f"group {trial.group}: {taken[wrong[0]]:x} instead of {trial.expected[wrong[0]]:x}"
         )
         dut._log.info(f"trial {number}: {cycles} of {most} cycles, {len(trial.words)} words, {len(taken)} results")

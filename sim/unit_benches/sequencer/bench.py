@@ -7,6 +7,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from rtlm.hw.attention.params import POSITION_BITS
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.kv_window import history_part
 from rtlm.hw.control.isa import Index, Instruction, Opcode
 from rtlm.hw.control.sequencer import Sequencer
 from rtlm.hw.control.sequencer_params import SequencerParams
@@ -35,6 +38,7 @@ SETS = {
         head_norms=True,
         post_norms=True,
         gelu=True,
+        windows=True,
         **_LIMITS,
     ),
 }
@@ -78,16 +82,19 @@ def segments(
         index = registers[kinds[instruction.index]][instruction.column] if instruction.index in kinds else 0
         return [((instruction.address + index * instruction.aux) % (1 << 32), instruction.words)]
     result = []
+    window = instruction.imm1 % (1 << POSITION_BITS) if params.windows else 0
     for column in range(active):
-        history = registers["history"][column]
+        history, position = registers["history"][column], registers["position"][column]
+        part = history_part(position, history, window, word_positions=params.word_bytes // SCALE_PAIR_BYTES)
         address = registers["kv_base"][column] + instruction.address
         for _ in range(instruction.kv_heads):
             for size, reserved in (
-                (4, params.scale_words),
+                (SCALE_PAIR_BYTES, params.scale_words),
                 (params.head_dim, params.row_words),
                 (params.head_dim, params.row_words),
             ):
-                if words := -(-history * size // params.word_bytes):
-                    result.append((address % (1 << 32), words))
+                if words := -(-part.positions * size // params.word_bytes):
+                    left_out = part.words * size // SCALE_PAIR_BYTES * params.beats_per_word
+                    result.append(((address + left_out) % (1 << 32), words))
                 address += reserved * params.beats_per_word
     return result

@@ -10,7 +10,7 @@ from collections import deque
 
 import cocotb
 from cocotb.triggers import RisingEdge
-from rtlm.hw.attention.params import ATTENTION_COMMAND
+from rtlm.hw.attention.params import POSITION_BITS, attention_command
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, assemble
 from rtlm.hw.control.legality import broken_rules
 from rtlm.hw.control.sequencer import SETTLE_CYCLES, Fault
@@ -29,7 +29,7 @@ INSTRUCTION_CYCLES = 3
 UNITS = ("matmul", "attention", "vector")
 COMMANDS = {
     "matmul": matmul_command(PARAMS.formats),
-    "attention": ATTENTION_COMMAND,
+    "attention": attention_command(windows=PARAMS.windows),
     "vector": PARAMS.vector_command,
 }
 IDLE = ("matmul_idle", "vector_idle", "attention_idle", "writer_idle")
@@ -76,7 +76,8 @@ def legal(rng, opcode):
             address=rng.randrange(1 << 20) * BEATS,
             aux=rng.choice([0, BEATS, rng.getrandbits(32)]),
             imm0=rng.getrandbits(32),
-            imm1=rng.getrandbits(32),
+            # Of a window the gates look at the low bits only.
+            imm1=rng.choice([rng.getrandbits(32), rng.randrange(1 << 12) << POSITION_BITS | rng.randrange(100)]),
             biases=rng.randrange(2),
             head_norms=rng.randrange(2),
             gelu=rng.randrange(2),
@@ -102,7 +103,7 @@ class Program:
         longest = PARAMS.row_words * WORD // PARAMS.head_dim
         self.registers = {
             "token": [rng.getrandbits(20) for _ in columns],
-            "position": [rng.getrandbits(12) for _ in columns],
+            "position": [rng.choice([rng.getrandbits(12), rng.randrange(longest)]) for _ in columns],
             "history": [rng.choice([0, 1, longest, rng.randrange(longest)]) for _ in columns],
             "kv_base": [rng.randrange(1 << 16) * BEATS for _ in columns],
         }
@@ -136,6 +137,8 @@ class Program:
             self.commands[unit].append(values | {"columns_active": self.active})
         elif unit == "attention":
             values = {"kv_heads": i.kv_heads, "group": i.group, "columns_active": self.active, "c0": i.imm0}
+            if PARAMS.windows:
+                values["window"] = i.imm1 % (1 << POSITION_BITS)
             self.commands[unit].append(values)
         self.clears[0] += i.epilogue in (Epilogue.RESIDUAL, Epilogue.ADD) or (
             i.epilogue is Epilogue.EMBED and i.column == 0
