@@ -53,7 +53,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             else 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + BYTE_BITS * sums,
             "sums": sums * params.acc_bits + results * params.acc_bits,
             "dots": lanes * DOT_BITS + group * DOT_BITS,
-            "scores": positions * FLOAT_BITS + lanes * SCORE_BITS,
+            "scores": positions * FLOAT_BITS + lanes * SCORE_BITS + params.windows * 5 * POSITION_BITS,
             "output": group * FLOAT_BITS + results * params.acc_bits + FLOAT_BITS,
             "slice": 2 * lanes * (PROBABILITY_BITS + WEIGHT_BITS),
             "control": 1,

@@ -3,6 +3,7 @@
 from amaranth.utils import exact_log2
 from rtlm.gen.area.counts import FLOAT_BITS, Counts, selection
 from rtlm.gen.area.memories import memory
+from rtlm.hw.attention.params import POSITION_BITS
 from rtlm.hw.common.layouts import ADDRESS_BITS, REGISTER_BITS, WORDS_BITS, segment_layout, word_write_layout
 from rtlm.hw.control.counters import COUNTER_BITS, COUNTERS
 from rtlm.hw.control.isa import INSTRUCTION
@@ -75,16 +76,19 @@ def writer_counts(params: WriterParams) -> Counts:
 def sequencer_counts(params: SequencerParams) -> Counts:
     """Return the contents of the sequencer."""
     word, columns = 8 * params.word_bytes, params.columns
+    # Of a window: the column's position, the sums of `WindowRegisters`, and addresses within regions.
+    window_tables = params.windows * (selection(POSITION_BITS, columns) + 4 * POSITION_BITS + 3 * ADDRESS_BITS)
+    window_registers = params.windows * (4 * POSITION_BITS + 3 * ADDRESS_BITS)
     return Counts(
         luts={
-            "columns": selection(4 * REGISTER_BITS, columns),
+            "columns": selection(4 * REGISTER_BITS, columns) + window_tables,
             "word": 2 * word,
             "router": word,
             "check": 3 * CHECKED_BITS + 32,
             "control": 1,
         },
         # Products of an index, and the words of a column's segments.
-        ffs={"word": word, "router": 2 * word, "address": 5 * ADDRESS_BITS, "control": 1},
+        ffs={"word": word, "router": 2 * word, "address": 5 * ADDRESS_BITS + window_registers, "control": 1},
         dsps=ADDRESS_DSPS,
         memories=(
             memory(INSTRUCTION.size, params.queue_depth - 1),

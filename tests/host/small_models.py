@@ -1,7 +1,12 @@
 """Small random models and the sizes of accelerators for them, for tests that need both and no gates."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.rotary import Rotary
 from rtlm.hw.params import AcceleratorParams
 
 ARRAYS = {
@@ -36,3 +41,9 @@ MIXED = {
 def params_of(name: str, *overrides: str) -> AcceleratorParams:
     """Return the sizes of one of `ARRAYS`."""
     return load_config("tiny", [*ARRAYS[name], *overrides]).to_params()
+
+
+def with_windows(model: LlamaModel, window: int, layers: Iterable[int]) -> LlamaModel:
+    """Return a model of which some layers attend to a window, with a RoPE of their own."""
+    rotary = Rotary.unscaled(model.head_dim, 1e3)
+    return replace(model, windowed=frozenset(layers), window=window, window_rotary=rotary)

@@ -68,7 +68,8 @@ class Trial:
             for c, history in enumerate(self.history)
         ]
         word = params.kv.word_positions
-        windows = (1, int(rng.integers(1, limit + 1)), word, int(rng.integers(1, 2 * word)), limit)
+        aligned = max(1, self.position[0] + 1 - word * int(rng.integers(1, 1 + max(1, limit // word))))
+        windows = (1, int(rng.integers(1, limit + 1)), int(rng.integers(1, 2 * word)), limit, aligned, aligned)
         self.window = int(rng.choice(windows)) if params.windows and rng.random() < 0.8 else 0
         self.parts = [
             history_part(position, history, self.window, word_positions=word)

@@ -60,6 +60,7 @@ def test_shared_operators_take_less():
         "vector.head_norms=true",
         "vector.post_norms=true",
         "vector.gelu=true",
+        "attention.windows=true",
     ],
 )
 def test_more_takes_more(change):

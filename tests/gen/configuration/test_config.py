@@ -318,13 +318,15 @@ def test_columns_divide_the_interval():
 
 def test_what_only_some_families_need_is_off_and_then_no_part_of_the_hash():
     tiny = load_config("tiny")
-    assert not any(getattr(tiny.vector, feature) for feature in FEATURES)
+    features = [*(("vector", feature) for feature in FEATURES), ("attention", "windows")]
+    assert not any(getattr(getattr(tiny, section), feature) for section, feature in features)
     hashes = {config_hash(load_config("tiny", changes)) for changes in ([], ["vector.biases=false"])}
     assert hashes == {config_hash(tiny)}
-    for key in FEATURES:
-        changed = load_config("tiny", [f"vector.{key}=on"])
-        assert getattr(unit_params(changed.to_params()).vector, key) and config_hash(changed) != config_hash(tiny)
-        assert "true or false" in problems(f"vector.{key}=1", source="tiny")[0]
+    for section, key in features:
+        changed = load_config("tiny", [f"{section}.{key}=on"])
+        unit = getattr(unit_params(changed.to_params()), section)
+        assert getattr(unit, key) and config_hash(changed) != config_hash(tiny)
+        assert "true or false" in problems(f"{section}.{key}=1", source="tiny")[0]
 
 
 def test_the_margin_makes_pipelines_for_a_faster_clock():

@@ -77,12 +77,27 @@ def test_limits_grow_and_nothing_else_changes():
     assert fit_config(config, open_model("smollm2-135m").shape, context=100) == (config, ())
 
 
-def test_what_a_model_needs_of_the_vector_engine_is_added():
+def test_what_a_model_needs_of_attention_and_vector_engine_is_added():
     config = load_config("kv260")
-    shape = dataclasses.replace(open_model("smollm2-135m").shape, biased=True, head_normed=True)
+    windows = {"windowed": frozenset({1}), "window": config.attention.context_limit - 1}
+    shape = dataclasses.replace(open_model("smollm2-135m").shape, biased=True, head_normed=True, **windows)
     fitted, changes = fit_config(config, shape, context=100)
-    assert changes == ("vector.biases=true", "vector.head_norms=true")
+    assert changes == ("attention.windows=true", "vector.biases=true", "vector.head_norms=true")
+    wide = dataclasses.replace(shape, window=config.attention.context_limit)
+    assert "attention.windows=true" not in fit_config(config, wide, context=100)[1]
     assert load_config("kv260", changes) == fitted and fit_config(fitted, shape, context=100) == (fitted, ())
+
+
+def test_layers_with_a_window_take_no_more_cycles_once_it_is_full():
+    """15 of 18 layers of gemma-3-270m see 512 positions; the others see all."""
+    model = open_model("gemma-3-270m")
+    grown = []
+    for windowed in (model.shape.windowed, frozenset()):
+        changed = dataclasses.replace(model, shape=dataclasses.replace(model.shape, windowed=windowed))
+        requests = (EstimateRequest(config=load_config("kv260"), model=changed, context=n) for n in (600, 1600))
+        before, after = (estimate(each).decode.cycles for each in requests)
+        grown.append(after - before)
+    assert grown[0] == pytest.approx(grown[1] * 3 / 18, rel=0.05)
 
 
 def test_a_model_that_does_not_fit_is_estimated_and_says_so():
