@@ -16,8 +16,8 @@ CONTEXT_STEP = 16
 def fit_config(config: Configuration, shape: ModelShape, *, context: int) -> tuple[Configuration, tuple[str, ...]]:
     """Return a configuration that holds a model, and what was changed, as ``KEY=VALUE``.
 
-    Limits only grow, and what the model needs of attention and vector engine is added. The head's width becomes the model's, and
-    everything else stays as it is.
+    Limits only grow, and what the model needs of attention and vector engine is added. The head's width becomes the
+    model's, and everything else stays as it is.
 
     Parameters
     ----------

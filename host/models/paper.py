@@ -193,7 +193,7 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
 
 
 def _left_out(key: str) -> str:
-    """Say whether a model on paper lacks what the gates have with a key: all but windows, which change its bytes most."""
+    """Say if a model on paper lacks what gates have with a key: all but windows, of which its bytes depend."""
     return "" if key == "attention.windows" else "left out here; "
 
 

@@ -33,6 +33,7 @@ REGION_TESTS = "pytest tests/hw/hls/test_regions.py -k not(random)"
 READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/hls/functions.py"
 ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"
 SCORES, PIPELINE = "hw/attention/scores.py", "hw/hls/pipeline.py"
+WINDOW = "hw/common/kv_window.py"
 ONE_PORT = "memory/one_port_two_beats"
 COUNTERS, LOOP_TESTS = "hw/hls/nests/counters.py", "pytest tests/hw/hls/test_loops.py -k test_gates[gemv"
 FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
@@ -354,6 +355,34 @@ MUTATIONS = (
         "largest.i.payload.exists[p].eq(pipe.o.payload.tag.exists[p])",
         "largest.i.payload.exists[p].eq(1)",
         "bench attention/positions",
+    ),
+    Mutation(
+        "positions before a window count",
+        SCORES,
+        "[each & (masked <= p) for p, each in enumerate(exists)]",
+        "[each & (masked < p) for p, each in enumerate(exists)]",
+        "bench attention/chunks",
+    ),
+    Mutation(
+        "a window is a position too long",
+        WINDOW,
+        "position[:bits] - window + 1",
+        "position[:bits] - window",
+        "pytest tests/hw/common/test_kv_window.py",
+    ),
+    Mutation(
+        "keys of a window from the first word on",
+        "hw/control/attention_walk.py",
+        "params.scale_words * beats + rows_out - scales_out",
+        "params.scale_words * beats - scales_out",
+        "bench sequencer/three-columns",
+    ),
+    Mutation(
+        "unit does not wait for the window of a column",
+        "hw/attention/unit.py",
+        'begin_column = "find the window"',
+        'begin_column = "read sizes"',
+        "bench attention/chunks",
     ),
     Mutation(
         "sums of weights end late",

@@ -226,8 +226,9 @@ async def trials(dut):
         wrong = [i for i, (a, b) in enumerate(zip(taken, trial.expected, strict=True)) if a != b]
         assert not wrong, (
             f"trial {number}: results {wrong[:8]} of {len(taken)} differ; history {trial.history}, "
-            f"local_first {trial.local_first}, position {trial.position}, window {trial.window}, columns {trial.columns}, kv_heads {trial.kv_heads}, "
-            f"group {trial.group}: {taken[wrong[0]]:x} instead of {trial.expected[wrong[0]]:x}"
+            f"local_first {trial.local_first}, position {trial.position}, window {trial.window}, "
+            f"columns {trial.columns}, kv_heads {trial.kv_heads}, group {trial.group}: "
+            f"{taken[wrong[0]]:x} instead of {trial.expected[wrong[0]]:x}"
         )
         dut._log.info(f"trial {number}: {cycles} of {most} cycles, {len(trial.words)} words, {len(taken)} results")
         record(points, params, trial, offer, take)

@@ -31,7 +31,7 @@ def plan(model):
 
 
 def test_a_configuration_without_them_is_told_what_is_missing(model):
-    sentence = "the model attends to a window of 20 positions in 3 layers, which configuration tiny does only with attention"
+    sentence = "a window of 20 positions in 3 layers, which configuration tiny does only with attention.windows = true"
     with pytest.raises(ModelError, match=sentence):
         compile_model(params_of("tiny"), model, context=CONTEXT)
 
@@ -39,7 +39,7 @@ def test_a_configuration_without_them_is_told_what_is_missing(model):
 def test_columns_must_fit_a_window(small_model):
     model = with_windows(small_model(), 2, [1])
     compile_model(params_of("tiny", ON, "matmul.columns=2"), model, context=CONTEXT)
-    with pytest.raises(ModelError, match="window must be at least the 3 columns of configuration tiny.*, got 2"):
+    with pytest.raises(ModelError, match=r"window must be at least the 3 columns of configuration tiny.*, got 2"):
         compile_model(params_of("three columns", ON), model, context=CONTEXT)
 
 

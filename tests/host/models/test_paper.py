@@ -77,6 +77,7 @@ def large_params(shape):
         group=shape.heads // shape.kv_heads,
         head_dim=shape.head_dim,
         vocabulary=shape.vocab,
+        windows=True,
     )
 
 
@@ -195,6 +196,46 @@ def test_scaled_rotary_frequencies_are_only_another_table(tmp_path, scaling):
 def test_layers_without_rotation_are_planned(tmp_path):
     model = open_model(written(tmp_path, model_type="smollm3", num_hidden_layers=9))
     assert model.parts == () and model.shape.rotation_free == {3, 7}
+
+
+GEMMA = {"model_type": "gemma3_text", "num_hidden_layers": 8, "sliding_window": 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "windowed"),
+    [
+        ({}, {0, 1, 2, 3, 4, 6, 7}),
+        ({"sliding_window_pattern": 2}, {0, 2, 4, 6}),
+        ({"_sliding_window_pattern": 4}, {0, 1, 2, 4, 5, 6}),
+        ({"layer_types": ["full_attention"] * 7 + ["sliding_attention"]}, {7}),
+    ],
+)
+def test_layers_with_a_window_are_planned(tmp_path, changes, windowed):
+    model = open_model(written(tmp_path, **GEMMA, **changes))
+    assert (model.shape.windowed, model.shape.window) == (windowed, 64)
+    assert "sliding-window attention (the gates have it with attention.windows)" in model.parts
+    assert any(part.endswith("(left out here; the gates have it with vector.head_norms)") for part in model.parts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sliding_window": None}, "sliding_window is missing"),
+        ({"sliding_window": 0}, "sliding_window must be a whole number from 1 to"),
+        ({"layer_types": ["full_attention"]}, "layer_types must be 8 of sliding_attention and full_attention"),
+        ({"layer_types": ["local"] * 8}, "layer_types must be 8 of sliding_attention and full_attention"),
+        ({"layer_types": 3}, "layer_types must be a list, got 3"),
+    ],
+)
+def test_windows_that_a_file_does_not_say(tmp_path, changes, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        open_model(written(tmp_path, **GEMMA | changes))
+
+
+def test_a_window_that_other_families_only_mention_is_none(tmp_path):
+    """A Qwen2 states one beside `use_sliding_window: false`."""
+    model = open_model(written(tmp_path, model_type="qwen2", sliding_window=64, use_sliding_window=False))
+    assert not model.shape.windowed
 
 
 @pytest.mark.parametrize("file", ["config.json", "shape.yaml"])
