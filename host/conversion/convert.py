@@ -15,17 +15,23 @@ from gguf import GGMLQuantizationType, Keys
 from numpy.typing import NDArray
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.conversion.folder import Folder
+from rtlm.host.conversion.gemma3 import check_gemma3, write_windows
 from rtlm.host.conversion.vocabulary import read_vocabulary
 from rtlm.host.errors import ModelError
-from rtlm.host.families import BY_MODEL_TYPE, Family
+from rtlm.host.families import BY_MODEL_TYPE, Family, Rotation
 from rtlm.host.models.model import LlamaModel, check_q8_0_range, tensor_shapes
 from rtlm.host.models.rotary import FACTORS
 from rtlm.host.models.shape_file import Sizes, checked_sizes
 from rtlm.host.models.tokenizer import Tokenizer
 from rtlm.hw.formats import BlockFormat
 
-MODEL_TYPES = ("llama", "granite", "smollm3")
-"""Families whose folders are read: theirs turn the halves of a head, and their GGUF files neighbours."""
+MODEL_TYPES = {
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "granite": gguf.MODEL_ARCH.LLAMA,
+    "smollm3": gguf.MODEL_ARCH.LLAMA,
+    "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
+}
+"""Families whose folders are read, and whose names their tensors have. All turn the halves of a head."""
 
 GRANITE_KEYS = {
     Keys.LLM.EMBEDDING_SCALE: "embedding_multiplier",
@@ -77,6 +83,8 @@ def convert(
     sizes = checked_sizes(config, str(path / "config.json"))
     if sizes.model_type not in MODEL_TYPES:
         raise ModelError(f"{path}: model_type must be one of {', '.join(MODEL_TYPES)}, got {sizes.model_type!r}")
+    if sizes.model_type == "gemma3_text":
+        check_gemma3(config, sizes)
     widths = _widths(sizes, folder)
     sources = _sources(folder, sizes, widths)
     vocabulary = read_vocabulary(folder, sizes.vocab_size)
@@ -88,7 +96,7 @@ def convert(
                 writer.add_name(path.resolve().name)
                 _write_sizes(writer, family, sizes, config, widths)
                 vocabulary.write(writer)
-                _write_tensors(writer, folder, sources, config, widths, format, progress)
+                _write_tensors(writer, folder, sources, family, config, widths, format, progress)
             model = LlamaModel.open(part)
             Tokenizer(model.file)
             os.replace(part, output)
@@ -117,7 +125,8 @@ def _widths(sizes: Sizes, folder: Folder) -> _Widths:
 
 def _sources(folder: Folder, sizes: Sizes, widths: _Widths) -> dict[str, str]:
     """Return the folder's name of each tensor of the file, whose shapes have been checked."""
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, sizes.num_hidden_layers)
+    names = gguf.get_tensor_name_map(MODEL_TYPES[sizes.model_type], sizes.num_hidden_layers)
+    family = BY_MODEL_TYPE[sizes.model_type]
     expected = tensor_shapes(
         layers=sizes.num_hidden_layers,
         dim=sizes.hidden_size,
@@ -126,6 +135,8 @@ def _sources(folder: Folder, sizes: Sizes, widths: _Widths) -> dict[str, str]:
         keys=widths.keys,
         vocab=sizes.vocab_size,
         tied=widths.tied,
+        head_dim=widths.head_dim if family.head_norms else None,
+        post_normed=family.post_norms,
     )
     found: dict[str, str] = {}
     for source, shape in folder.shapes.items():
@@ -157,6 +168,8 @@ def _write_sizes(
     writer.add_layer_norm_rms_eps(sizes.rms_norm_eps)
     writer.add_vocab_size(sizes.vocab_size)
     writer.add_rope_freq_base(_real(config | _rope(config), "rope_theta", 10000.0))
+    if family.window_step is not None:
+        write_windows(writer, family, sizes, config)
     scaling = _rope(config)
     kind = _kind(scaling)
     if kind in ("linear", "yarn"):
@@ -185,6 +198,7 @@ def _write_tensors(
     writer: gguf.GGUFWriter,
     folder: Folder,
     sources: dict[str, str],
+    family: Family,
     config: dict[str, Any],
     widths: _Widths,
     format: BlockFormat,
@@ -207,7 +221,9 @@ def _write_tensors(
         progress("converting", number, len(sources))
         weights = folder.tensor(source)
         check_q8_0_range(source, weights)
-        if name.endswith(("attn_q.weight", "attn_k.weight")):
+        if family.offset_norms and weights.ndim == 1:
+            weights = weights + np.float32(1)
+        if family.rotation is Rotation.NEIGHBOURS and name.endswith(("attn_q.weight", "attn_k.weight")):
             weights = np.concatenate(list(_neighbours(weights, widths.head_dim)))
         writer.write_tensor_data(gguf.quants.quantize(np.ascontiguousarray(weights), kinds[name]))
     if factors is not None:

@@ -58,6 +58,8 @@ class Family:
         attend to all.
     window_base
         Base of RoPE in layers with a window, where a file does not say.
+    offset_norms
+        Whether norms multiply with their weights plus 1 in Hugging Face folders; in GGUF files the 1 has been added.
     scalars
         Whether a file may state factors of the embedding, of what is added to the residual stream, of attention's
         scores, and a divisor of the logits.
@@ -85,6 +87,7 @@ class Family:
     rotation_free_step: int | None = None
     window_step: int | None = None
     window_base: float = 10000.0
+    offset_norms: bool = False
     scalars: bool = False
     root_scaled_embedding: bool = False
     remarks: tuple[str, ...] = ()

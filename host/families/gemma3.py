@@ -11,5 +11,6 @@ FAMILY = Family(
     head_norms=True,
     rotation=Rotation.HALVES,
     window_step=6,
+    offset_norms=True,
     root_scaled_embedding=True,
 )

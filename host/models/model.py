@@ -373,10 +373,10 @@ def _windowed(file: GGUFFile, family: Family, layers: int) -> frozenset[int]:
     if family.window_step is None or key not in file.metadata:
         return family.windowed(layers)
     stated = file.metadata[key]
-    if isinstance(stated, list):
-        if len(stated) != layers or not all(isinstance(each, bool) for each in stated):
+    if isinstance(stated, np.ndarray):
+        if stated.dtype != bool or len(stated) != layers:
             raise ModelError(f"{key} must say yes or no for each of {layers} layers, got {len(stated)} values")
-        return frozenset(layer for layer, has in enumerate(stated) if has)
+        return frozenset(map(int, np.flatnonzero(stated)))
     step = file.get(key, int)
     if not 1 <= step <= 1 << 16:
         raise ModelError(f"{key} must be from 1 to {1 << 16}, got {step}")

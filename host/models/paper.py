@@ -170,7 +170,7 @@ def _from_sizes(sizes: Sizes, name: str, source: str, storage: Storage, output_s
         rotation_free=family.rotation_free(sizes.num_hidden_layers),
         vocab=sizes.vocab_size,
         rms_eps=sizes.rms_norm_eps,
-        **_windows(sizes, family),
+        **windows_of(sizes, family),
         **_widths(sizes, family),
     )
     _check_group(shape, BLOCK << storage.group_shift)
@@ -197,8 +197,8 @@ def _left_out(key: str) -> str:
     return "" if key == "attention.windows" else "left out here; "
 
 
-def _windows(sizes: Sizes, family: Family) -> dict[str, Any]:
-    """Return which layers attend to a window and how long it is, or raise."""
+def windows_of(sizes: Sizes, family: Family) -> dict[str, Any]:
+    """Return `ModelShape.windowed` and `window` by their names, or raise; nothing for a family without."""
     if family.window_step is None:
         return {}
     layers, kinds = sizes.num_hidden_layers, sizes.layer_types

@@ -21,6 +21,13 @@ NAMES = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
+GEMMA_NAMES = NAMES | {
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
 TOPS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -47,13 +54,17 @@ def write_folder(model: LlamaModel, path: Path, *, dtype=np.float32, files: int 
     }
     (path / "config.json").write_text(json.dumps(values | config), encoding="utf-8")
     tensors = {}
+    gemma = model.family.architecture == "gemma3"
+    names = GEMMA_NAMES if gemma else NAMES
     for name, tensor in model.file.tensors.items():
         weights = np.array(dequantize(tensor.data, tensor.type)).reshape(tensor.shape)
         parts = name.removesuffix(".weight").split(".")
-        if parts[-1] in ("attn_q", "attn_k"):  # neighbours to halves
+        if gemma and weights.ndim == 1:
+            weights = weights - np.float32(1)
+        if not gemma and parts[-1] in ("attn_q", "attn_k"):  # neighbours to halves
             heads = weights.reshape(-1, model.head_dim // 2, 2, model.dim)
             weights = np.ascontiguousarray(heads.transpose(0, 2, 1, 3)).reshape(weights.shape)
-        theirs = TOPS[parts[0]] if len(parts) == 1 else f"model.layers.{parts[1]}.{NAMES[parts[2]]}"
+        theirs = TOPS[parts[0]] if len(parts) == 1 else f"model.layers.{parts[1]}.{names[parts[2]]}"
         tensors[f"{theirs}.weight"] = weights.astype(dtype)
     save_tensors(path, tensors, files)
     write_tokenizer(path, model.vocab)

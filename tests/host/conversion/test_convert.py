@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -15,11 +16,12 @@ from rtlm.host.conversion.convert import GRANITE_KEYS, convert
 from rtlm.host.errors import ModelError
 from rtlm.host.golden.reference import ReferenceModel
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.rotary import Rotary
 from rtlm.host.models.tokenizer import Tokenizer
 from rtlm.hw.formats import BlockFormat
 from tokenizers import Tokenizer as Backend
 
-from tests.host.families import FLOATS, GRANITE
+from tests.host.families import FLOATS, GRANITE, VARIANTS
 from tests.host.hugging_face import BF16, save_tensors, write_folder, write_sentencepiece
 
 TOKENS = [5, 300, 17, 17, 0, 44, 123]
@@ -109,6 +111,57 @@ def test_smollm3(random_model, tmp_path):
     assert convert(folder, tmp_path / "out.gguf").rotation_free == {3}
 
 
+GEMMA = {
+    "head_dim": 16,
+    "rms_norm_eps": 1e-5,
+    "rope_local_base_freq": 2e3,
+    "sliding_window": 3,
+    "query_pre_attn_scalar": 16,
+    "hidden_activation": "gelu_pytorch_tanh",
+}
+
+
+@pytest.fixture
+def gemma(random_model):
+    return LlamaModel.open(random_model(seed=4, **FLOATS, **VARIANTS["gemma3"]))
+
+
+def test_gemma3(gemma, tmp_path):
+    """Norms without their 1, names of its own, and layers with a window, which the folder counts."""
+    folder = write_folder(gemma, tmp_path / "gemma3", **GEMMA, sliding_window_pattern=3)
+    found = convert(folder, tmp_path / "out.gguf")
+    assert (found.windowed, found.window, found.tied) == ({0, 1, 3, 4, 6}, 3, True)
+    np.testing.assert_array_equal(found.rope_table(0, 9, windowed=True), Rotary.unscaled(16, 2e3).table(0, 9))
+    for name in ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm", "attn_q_norm"):
+        np.testing.assert_allclose(found.norm(name, 1), gemma.norm(name, 1), atol=1e-6)
+    same = replace(gemma, windowed=found.windowed, window=3, window_rotary=found.window_rotary)
+    difference = ReferenceModel(found).logits(TOKENS) - ReferenceModel(same).logits(TOKENS)
+    assert 0 < np.abs(difference).max() < 0.15
+
+
+def test_layers_that_a_gemma3_names(gemma, tmp_path):
+    kinds = ["sliding_attention", "full_attention"] * 3 + ["full_attention"]
+    found = convert(write_folder(gemma, tmp_path / "gemma3", **GEMMA, layer_types=kinds), tmp_path / "out.gguf")
+    assert found.windowed == {0, 2, 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"query_pre_attn_scalar": 168}, "query_pre_attn_scalar must be 16, got 168"),
+        ({"final_logit_softcapping": 30.0}, "final_logit_softcapping must be None, got 30.0"),
+        ({"hidden_activation": "relu"}, "hidden_activation must be gelu_pytorch_tanh, got 'relu'"),
+        ({"rope_local_base_freq": None}, "rope_local_base_freq is missing"),
+        ({"rope_local_base_freq": 0}, "rope_local_base_freq must be above 0 and below 1e12, got 0"),
+        ({"layer_types": ["local"]}, "layer_types must be 7 of sliding_attention and full_attention"),
+    ],
+)
+def test_what_a_gemma3_must_not_say(gemma, tmp_path, changes, sentence):
+    folder = write_folder(gemma, tmp_path / "gemma3", **GEMMA | changes)
+    with pytest.raises(ModelError, match=sentence):
+        convert(folder, tmp_path / "out.gguf")
+
+
 LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
 DIGITS = {"type": "Digits", "individual_digits": True}
 DEEPSEEK = ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+")
@@ -173,7 +226,7 @@ def test_other_rotary_scaling(model, tmp_path, kind):
 
 
 BAD = {
-    "model_type": ({"model_type": "qwen2"}, "model_type must be one of llama, granite, smollm3, got 'qwen2'"),
+    "model_type": ({"model_type": "qwen2"}, "model_type must be one of .*, gemma3_text, got 'qwen2'"),
     "wide": ({"hidden_size": 128}, r"must be \(.*128.*\), got \(.*64.*\)"),
     "layers": ({"num_hidden_layers": 3}, "the weights of blk.2.attn_k.weight are missing"),
     "fewer layers": ({"num_hidden_layers": 1}, "'model.layers.1.* is not part of a llama that runs"),

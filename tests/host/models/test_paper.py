@@ -221,7 +221,7 @@ def test_layers_with_a_window_are_planned(tmp_path, changes, windowed):
     ("changes", "sentence"),
     [
         ({"sliding_window": None}, "sliding_window is missing"),
-        ({"sliding_window": 0}, "sliding_window must be a whole number from 1 to"),
+        ({"sliding_window": 0}, "sliding_window must be an integer from 1 to"),
         ({"layer_types": ["full_attention"]}, "layer_types must be 8 of sliding_attention and full_attention"),
         ({"layer_types": ["local"] * 8}, "layer_types must be 8 of sliding_attention and full_attention"),
         ({"layer_types": 3}, "layer_types must be a list, got 3"),
