@@ -14,12 +14,6 @@ from tests.host.families import VARIANTS
 
 CONTEXT = 16
 SIZES = {"dim": 128, "hidden_dim": 192, "heads": 4, "kv_heads": 2, "vocab": 320, "context": CONTEXT}
-GATES = {
-    "qwen2": ["vector.biases=true"],
-    "qwen3": ["vector.head_norms=true"],
-    "gemma3": ["vector.head_norms=true", "vector.post_norms=true", "vector.gelu=true"],
-}
-"""What a configuration must have for a family."""
 STEPS = [(5, 300), (17, 17), (0, 44), (123,)]
 """Tokens of each step, one for each column."""
 
@@ -43,7 +37,8 @@ def feed(engine):
 def test_family_gives_the_golden_bits(random_model, name):
     """Two columns, so that a table that is loaded between layers is loaded for each."""
     model = LlamaModel.open(random_model(seed=3, **SIZES | VARIANTS[name]))
-    config = load_config("tiny", ["matmul.columns=2", *GATES.get(name, [])])
+    gates = [f"{key}=true" for key in model.family.switches]
+    config = load_config("tiny", ["matmul.columns=2", *gates])
     expected = feed(GoldenEngine(GoldenModel(model), context=CONTEXT, columns=2))
     with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:
         logits = feed(simulation.engine)

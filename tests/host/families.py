@@ -27,7 +27,12 @@ VARIANTS = {
     "ernie4_5": {"architecture": "ernie4_5"},
     "qwen2": {"architecture": "qwen2"},
     "qwen3": {"architecture": "qwen3", "head_dim": 32},
-    "gemma3": {"architecture": "gemma3", "layers": 7, "metadata": {"attention.sliding_window": 64}},
+    "gemma3": {
+        "architecture": "gemma3",
+        "layers": 7,
+        "rope_theta": 1e6,
+        "metadata": {"attention.sliding_window": 4},
+    },
 }
 """Arguments of `write_random_model`."""
 
