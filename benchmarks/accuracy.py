@@ -20,8 +20,9 @@ from rich.table import Table
 from rtlm.host.errors import ModelError
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.golden.reference import ReferenceModel
-from rtlm.host.models.download import SMOLLM2, fetch
+from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.sources import SMOLLM2
 from rtlm.host.models.tokenizer import Tokenizer
 
 HERE = Path(__file__).resolve().parent

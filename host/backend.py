@@ -14,7 +14,6 @@ from rtlm.gen.configuration.schema import config_hash
 from rtlm.gen.rtl.verilog import build_rtl
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.download import SMOLLM2
 from rtlm.host.reports.activity_sampler import activity_key, stored_activity
 from rtlm.host.reports.collect import MeasuredStepper, measure_memory, measure_steps
 from rtlm.host.reports.measurements import (
@@ -113,9 +112,7 @@ def earlier_activity(request: Request, progress: Progress) -> tuple[str | None, 
     if request.options.power == "assumed" or request.options.backend == "golden":
         return None, None
     rtl = build_rtl(request.config, progress.stage)
-    # What is not given was fetched, which has compared its hash.
-    known = None if request.options.model else SMOLLM2.sha256
-    key = activity_key(rtl.manifest["verilog_sha256"], request.path, known)
+    key = activity_key(rtl.manifest["verilog_sha256"], request.path, request.sha256)
     return key, stored_activity(key)
 
 

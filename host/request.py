@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtlm.gen.common.progress import Progress
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.host.compiler.plan import Plan, check_fit, make_plan
+from rtlm.host.compiler.fit import as_options, check_config, fit_config
+from rtlm.host.compiler.plan import Plan, make_plan
 from rtlm.host.errors import ModelError
-from rtlm.host.models.download import SMOLLM2, fetch
+from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.sources import DEFAULT_MODEL, find_source
 from rtlm.host.models.stored import ModelShape
 from rtlm.host.models.tokenizer import Tokenizer
 from rtlm.host.runtime.sampling import SamplingParams
@@ -30,6 +33,8 @@ class Request:
         The accelerator.
     path, model
         The model's file, and what is in it.
+    sha256
+        Hash of the file where it is known because the file was fetched, else None.
     plan
         What a step does, with as many positions as the answers may need.
     tokenizer
@@ -44,6 +49,7 @@ class Request:
     config: Configuration
     path: Path
     model: LlamaModel
+    sha256: str | None
     plan: Plan
     tokenizer: Tokenizer
     prompts: list[list[int]]
@@ -51,33 +57,36 @@ class Request:
 
 
 def make_request(options: RunOptions, progress: Progress) -> Request:
-    """Open what the options name, fetching the default model, and check that they can be met together.
+    """Open what the options name, fetching a model that is named, and check that they can be met together.
 
     Parameters
     ----------
     options
         What the user has asked for.
     progress
-        Told what is fetched.
+        Told what is fetched, and what is changed in the configuration for the model.
 
     Raises
     ------
     ConfigError, ModelError
         If an option is not allowed, or model, accelerator and prompts do not fit each other.
     """
-    config = load_config(options.config, options.overrides)
+    config = load_config(options.config or DEFAULT_PRESET, options.overrides)
     sampling = SamplingParams(
         temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, seed=options.seed
     )
-    path = options.model or fetch(SMOLLM2, progress=progress.stage)
+    name = str(options.model or DEFAULT_MODEL)
+    source = find_source(name)
+    path = fetch(source, progress=progress.stage, licences=options.licences) if source else Path(name)
     model = LlamaModel.open(path)
     tokenizer = Tokenizer(model.file)
     if options.chat:
         prompts = [chat_prompt(tokenizer, [user_message(text)], options.system) for text in options.texts]
     else:
         prompts = [tokenizer.encode(text) for text in options.texts]
+    shape = ModelShape.of(model)
+    config = _fitted(options, config, shape, progress)
     params = config.to_params()
-    check_fit(params, model)
     _check_columns(options, params)
     context = _context(options, config, model, [len(prompt) for prompt in prompts])
     return Request(
@@ -85,11 +94,28 @@ def make_request(options: RunOptions, progress: Progress) -> Request:
         config=config,
         path=path,
         model=model,
-        plan=make_plan(params, ModelShape.of(model), context=context),
+        sha256=source.sha256 if source else None,
+        plan=make_plan(params, shape, context=context),
         tokenizer=tokenizer,
         prompts=prompts,
         sampling=sampling,
     )
+
+
+def _fitted(options: RunOptions, config: Configuration, shape: ModelShape, progress: Progress) -> Configuration:
+    """Return a configuration that holds the model: the one that was named, or the default preset with what is missing.
+
+    Values that the user has set stay as they are.
+    """
+    if options.config is None:
+        fitted, changes = fit_config(config, shape, context=1)
+        given = {override.partition("=")[0].strip() for override in options.overrides}
+        if not any(change.partition("=")[0] in given for change in changes):
+            if changes:
+                progress.note(f"{config.name} holds this model with {as_options(changes)}, which is added.")
+            return fitted
+    check_config(config, shape)
+    return config
 
 
 def user_message(text: str) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlm.gen.configuration.defaults import DEFAULT_PRESET
-
 BACKENDS = ("verilator", "golden")
 DEFAULT_MAX_TOKENS = 64
 DEFAULT_WAVES = "waves"
@@ -30,13 +28,17 @@ class RunOptions:
     speculate
         Whether tokens are guessed from the text so far and verified on the columns.
     config
-        Preset or path of a configuration file.
+        Preset or path of a configuration file, which has to hold the model as it is; None takes the default preset with
+        what the model needs.
     overrides
         Changes to it, such as ``matmul.lanes=256``.
     backend
         ``verilator`` (the generated RTL) or ``golden`` (the NumPy model of it).
     model
-        Path of a GGUF file; None takes the default model.
+        Name of a model that is fetched (`rtlm.host.models.sources.NAMED`), or path of a GGUF file; None takes the
+        default model.
+    licences
+        Keys of the licences that the user accepts, for models that are fetched.
     temperature, top_k, top_p, seed
         Sampling; temperature 0 is greedy.
     context
@@ -59,10 +61,11 @@ class RunOptions:
     system: str | None = None
     max_tokens: int = DEFAULT_MAX_TOKENS
     speculate: bool = False
-    config: str = DEFAULT_PRESET
+    config: str | None = None
     overrides: tuple[str, ...] = ()
     backend: str = BACKENDS[0]
-    model: Path | None = None
+    model: str | Path | None = None
+    licences: tuple[str, ...] = ()
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0

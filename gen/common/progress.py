@@ -25,6 +25,9 @@ class Progress(Protocol):
     def stage(self, name: str, done: int = 0, total: int = 0) -> None:
         """Show what is going on and how much of it is done; a total of 0 is unknown."""
 
+    def note(self, sentence: str) -> None:
+        """Say what is to be read later too."""
+
     def text(self, piece: str) -> None:
         """Take a piece of the answer."""
 
@@ -45,6 +48,9 @@ class SilentProgress:
         self._out = out
 
     def stage(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Do nothing."""
+
+    def note(self, sentence: str) -> None:
         """Do nothing."""
 
     def text(self, piece: str) -> None:
@@ -101,6 +107,11 @@ class TerminalProgress(SilentProgress):
         self._status.write("\r" + line.ljust(self._width))
         self._status.flush()
         self._width = len(line)
+
+    def note(self, sentence: str) -> None:
+        """Write a line where the status line was."""
+        self.close()
+        print(sentence, file=self._status, flush=True)
 
     def text(self, piece: str) -> None:
         """Write a piece of the answer where the status line was."""

@@ -1,11 +1,13 @@
 """Options of the commands that make a model answer: which model, on what, and how tokens are chosen."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
-from rtlm.host.cli.options import Real, Whole, config_option, set_option
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
+from rtlm.host.cli.models import NAMES, licence_option
+from rtlm.host.cli.options import Real, Whole, set_option
+from rtlm.host.models.sources import DEFAULT_MODEL
 from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, MAX_TEMPERATURE
 
 _OPTIONS = (
@@ -23,7 +25,13 @@ _OPTIONS = (
         is_flag=True,
         help="Guess tokens from the text so far and verify them together, with matmul.columns above 1; same text.",
     ),
-    config_option,
+    click.option(
+        "--config",
+        "-c",
+        metavar="NAME|FILE",
+        help="Preset (see rtlm list) or YAML file, which has to hold the model as it is; default: "
+        f"{DEFAULT_PRESET} and what the model needs.",
+    ),
     set_option,
     click.option(
         "--backend",
@@ -33,8 +41,11 @@ _OPTIONS = (
         help="The generated RTL in Verilator, or the NumPy model of it (same bits, no cycles).",
     ),
     click.option(
-        "--model", type=click.Path(path_type=Path), metavar="FILE", help="A GGUF file instead of SmolLM2-135M-Instruct."
+        "--model",
+        metavar="NAME|FILE",
+        help=f"A model that is fetched ({NAMES}) or a GGUF file.  [default: {DEFAULT_MODEL}]",
     ),
+    licence_option,
     click.option(
         "--temperature",
         type=Real(0, MAX_TEMPERATURE),

@@ -11,6 +11,7 @@ import click
 from rtlm.gen.common.errors import INTERRUPTED, OK, USER_ERROR, RtlmError
 from rtlm.host.cli.answer_options import answer_options
 from rtlm.host.cli.files import MAX_TEXT_BYTES, check_text_file, console, decode_text, write_text
+from rtlm.host.cli.models import accepted
 from rtlm.host.cli.options import Whole
 from rtlm.host.session_options import RunOptions
 
@@ -73,6 +74,7 @@ def chat(quiet: bool, system: str | None, overrides: tuple[str, ...], **options:
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.host.conversation import open_conversation
 
+    options["licences"] = accepted(options["model"], options["licences"])
     progress = SilentProgress() if quiet else TerminalProgress()
     wanted = RunOptions(texts=(), system=system, overrides=overrides, **options)
     with ExitStack() as stack:

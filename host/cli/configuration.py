@@ -1,11 +1,13 @@
 """``rtlm list``, ``rtlm show`` and ``rtlm schema``."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
+from rtlm.host.cli.models import check_context, context_option, for_option, licence_option, named_file
 from rtlm.host.cli.options import set_option
 
 
@@ -15,15 +17,34 @@ from rtlm.host.cli.options import set_option
     required=False,
     type=click.Choice(["units", "presets", "boards", "parameters", "technologies", "memories"]),
 )
+@for_option
+@context_option
+@licence_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(what: str | None, as_json: bool) -> None:
+def list_(what: str | None, model: str | None, context: int | None, licences: tuple[str, ...], as_json: bool) -> None:
     """List units, presets, boards, parameters, technologies and memories; all of them, or one kind.
+
+    With --for MODEL, each preset says whether it holds the model, what it lacks, and the options that add it.
 
     \b
     Examples:
       rtlm list
       rtlm list parameters --json
+      rtlm list presets --for model.gguf
     """
+    if model is not None:
+        if what != "presets":
+            raise click.UsageError("--for MODEL goes with presets: rtlm list presets --for MODEL.")
+        from rtlm.host.cli.fitting import fit_text, lacking, preset_fits
+        from rtlm.host.models.paper import open_model
+
+        opened = open_model(named_file(model, licences))
+        if lacks := lacking(opened):
+            print(lacks, file=sys.stderr)
+        fits = preset_fits(opened, context)
+        print(json.dumps(fits, indent=2) if as_json else "\n".join(["presets", *map(fit_text, fits)]))
+        return
+    check_context(model, context)
     sections: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "units": _units,
         "presets": _presets,
@@ -42,21 +63,39 @@ def list_(what: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("config", default=DEFAULT_PRESET)
 @set_option
+@for_option
+@context_option
+@licence_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(config: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def show(
+    config: str,
+    overrides: tuple[str, ...],
+    model: str | None,
+    context: int | None,
+    licences: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Print a configuration with everything that follows from it.
 
     CONFIG is a preset or a YAML file; without it the default preset is shown. The output is a YAML file that can be
-    used as a configuration again.
+    used as a configuration again. With --for MODEL, the configuration is changed to hold the model; what was changed
+    is said on standard error.
 
     \b
-    Example:
+    Examples:
       rtlm show kv260 --set matmul.lanes=256
+      rtlm show kv260 --for model.gguf > mine.yaml
     """
     import yaml
     from rtlm.gen.configuration.load import config_hash, load_config
 
+    check_context(model, context)
     loaded = load_config(config, overrides)
+    if model is not None:
+        from rtlm.host.cli.fitting import fitted
+
+        loaded, said = fitted(loaded, named_file(model, licences), context)
+        print(said, file=sys.stderr)
     values = loaded.model_dump(mode="json")
     follows = {"hash": config_hash(loaded), **loaded.derived()}
     if as_json:

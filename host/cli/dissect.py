@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, console, save, write_text
+from rtlm.host.cli.models import licence_option, named_file
 from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ MOST_GUESSES = 7
 @click.option(
     "--model", "-m", metavar="NAME|FILE", help="Estimate this model instead of reading a report (see rtlm estimate)."
 )
+@licence_option
 @config_option
 @set_option
 @click.option("--weights", metavar="FORMAT", help="Block format of a model on paper.  [default: q4_0]")
@@ -62,6 +64,7 @@ MOST_GUESSES = 7
 def dissect(
     ctx: click.Context,
     report: Path | None,
+    licences: tuple[str, ...],
     config: str,
     overrides: tuple[str, ...],
     macro: bool,
@@ -96,7 +99,10 @@ def dissect(
 
     from rtlm.host.dissection.micro_table import render, to_json
 
-    found = _from_report(report) if report else _from_estimate(config, overrides, given)
+    if report:
+        found = _from_report(report)
+    else:
+        found = _from_estimate(config, overrides, given | {"model": named_file(given["model"], licences, quiet=quiet)})
     if plots:
         from rtlm.host.dissection.roofline import draw
 

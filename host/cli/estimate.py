@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.files import console, save
+from rtlm.host.cli.models import NAMES, licence_option, named_file
 from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -19,8 +20,10 @@ DEFAULT_MODEL = "smollm2-135m"
     default=DEFAULT_MODEL,
     show_default=True,
     metavar="NAME|FILE",
-    help="A model on paper (docs/models.md), a GGUF file, or a Hugging Face config.json.",
+    help=f"A model on paper (docs/models.md), one that is fetched ({NAMES}), a GGUF file, or a Hugging Face "
+    "config.json.",
 )
+@licence_option
 @config_option
 @set_option
 @click.option(
@@ -42,6 +45,7 @@ DEFAULT_MODEL = "smollm2-135m"
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the estimate here too.")
 def estimate(
     name: str,
+    licences: tuple[str, ...],
     config: str,
     overrides: tuple[str, ...],
     weights: str,
@@ -79,7 +83,7 @@ def estimate(
         check_writable("--json", json_file)
     request = EstimateRequest(
         config=load_config(config, overrides),
-        model=open_model(name, weights=weights, output=output_weights, group=group),
+        model=open_model(named_file(name, licences), weights=weights, output=output_weights, group=group),
         context=context,
         batch=batch,
         prompt=prompt,

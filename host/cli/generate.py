@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rtlm.host.cli.models import check_context, context_option, for_option, licence_option, named_file
 from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
     from rtlm.gen.common.progress import Stage
-    from rtlm.gen.configuration.schema import Configuration
     from rtlm.gen.package.folder import Package
 
 output_option = click.option(
@@ -55,17 +55,9 @@ def generate() -> None:
 @generate.command()
 @config_option
 @set_option
-@click.option(
-    "--for",
-    "model",
-    metavar="MODEL",
-    help="Let the limits grow to hold this model: a GGUF file, a config.json, or a name of docs/models.md.",
-)
-@click.option(
-    "--context",
-    type=Whole(1),
-    help="Positions that have to fit with --for; default: those of the model, as far as the configuration has them.",
-)
+@for_option
+@context_option
+@licence_option
 @output_option
 @force_option
 @quiet_option
@@ -73,6 +65,7 @@ def accelerator(
     config: str,
     overrides: tuple[str, ...],
     model: str | None,
+    licences: tuple[str, ...],
     context: int | None,
     folder: Path,
     force: bool,
@@ -93,13 +86,13 @@ def accelerator(
     import yaml
     from rtlm.gen.configuration.load import load_config
     from rtlm.gen.package.handover import CONFIGURATION, accelerator_package
+    from rtlm.host.cli.fitting import fitted
     from rtlm.host.compiler.page import memory_page
 
-    if context is not None and model is None:
-        raise click.UsageError(f"--context {context} needs --for MODEL, for which the limits grow.")
+    check_context(model, context)
     loaded = load_config(config, overrides)
     if model is not None:
-        loaded, said = _fitted(loaded, model, context)
+        loaded, said = fitted(loaded, named_file(model, licences, quiet=quiet), context)
         if not quiet:
             print(said, file=sys.stderr)
     documents = {
@@ -195,25 +188,6 @@ def kernel(
     _write(make, folder, force, quiet)
     if not quiet:
         print(f"\n{cost_table(cost)}", end="")
-
-
-def _fitted(config: "Configuration", name: str, context: int | None) -> tuple["Configuration", str]:
-    """Return a configuration that holds a model, and sentences on what was changed."""
-    from rtlm.host.compiler.layout import memory_map
-    from rtlm.host.compiler.plan import make_plan
-    from rtlm.host.estimation.fit import fit_config
-    from rtlm.host.models.paper import open_model
-
-    model = open_model(name)
-    positions = context or min(model.context, config.attention.context_limit)
-    fitted, changes = fit_config(config, model.shape, context=positions)
-    params = fitted.to_params()
-    size = memory_map(make_plan(params, model.shape, context=positions)).words * params.word_bytes
-    changed = f"was changed to hold {model.name}: {' '.join(changes)}" if changes else f"holds {model.name} as it is"
-    said = f"{config.name} {changed}. With {positions} positions it takes {size:,} bytes of memory."
-    if model.parts:
-        said += f" The accelerator lacks what this model has: {'; '.join(model.parts)}."
-    return fitted, said
 
 
 def _unit_command(name: str) -> click.Command | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.files import STANDARD_OUTPUT, check_text_file, write_text
+from rtlm.host.cli.models import licence_option, model_file
 from rtlm.host.cli.options import Whole, config_option, set_option
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def image() -> None:
 
 
 @image.command(name=WRITE, short_help="Write memory image, program and manifest; need not be named.")
-@click.argument("model", metavar="MODEL.gguf", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL.gguf")
 @config_option
 @set_option
 @click.option("--context", type=Whole(1), help="Positions that have to fit; default: all of model and accelerator.")
@@ -53,13 +54,22 @@ def image() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the files; an earlier image in it is replaced.",
 )
+@licence_option
 @quiet_option
 def write(
-    model: Path, config: str, overrides: tuple[str, ...], context: int | None, rtl: bool, folder: Path, quiet: bool
+    model: str,
+    config: str,
+    overrides: tuple[str, ...],
+    context: int | None,
+    rtl: bool,
+    folder: Path,
+    licences: tuple[str, ...],
+    quiet: bool,
 ) -> int:
     """Write the memory image and the program of a model, with a manifest (docs/memory-image.md).
 
-    The command is what `rtlm image MODEL.gguf` does. Models may be larger than this machine's memory.
+    The command is what `rtlm image MODEL.gguf` does; MODEL.gguf may be the name of a model that is fetched. Models may
+    be larger than this machine's memory.
 
     \b
     Example:
@@ -72,8 +82,9 @@ def write(
     loaded = load_config(config, overrides)
     progress = _progress(quiet)
     try:
+        path = model_file(model, licences, progress)
         verilog = build_rtl(loaded, progress.stage).manifest["verilog_sha256"] if rtl else verilog_sha256(loaded)
-        manifest = write_image(loaded, model, folder, context=context, verilog_sha256=verilog, progress=progress.stage)
+        manifest = write_image(loaded, path, folder, context=context, verilog_sha256=verilog, progress=progress.stage)
     finally:
         progress.close()
     if not quiet:

@@ -33,6 +33,10 @@ class LiveAnswer:
         self._stage = f"{name} {done}/{total}" if total else name
         self._show()
 
+    def note(self, sentence: str) -> None:
+        """Write a line above the answer."""
+        self._console.print(Text(sentence))
+
     def text(self, piece: str) -> None:
         """Show a piece of the answer; rows that are full stand, the last one may still grow."""
         *lines, last = (self._row + _printable(piece)).split("\n")

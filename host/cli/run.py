@@ -8,6 +8,7 @@ import click
 from rtlm.gen.common.errors import INTERRUPTED, OK
 from rtlm.host.cli.answer_options import answer_options
 from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file, console, decode_text, write_text
+from rtlm.host.cli.models import accepted
 from rtlm.host.cli.options import Whole, check_writable
 from rtlm.host.session_options import BACKENDS, DEFAULT_WAVES, POWER, RunOptions
 
@@ -117,6 +118,7 @@ def run(
       rtlm run --prompt "The capital of France is" --max-tokens 8 --quiet
       rtlm run --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
       rtlm run --chat "Hello" --backend golden
+      rtlm run --prompt "The capital of France is" --model gemma3-270m --max-tokens 8
       rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
       rtlm run --chat "Hello" --max-tokens 4 --power measured
       rtlm run --chat "Hello" --system "You answer in rhymes."
@@ -132,6 +134,7 @@ def run(
         system = decode_text(system.encode(errors="surrogateescape"), "--system")
     check_text_file("--json", json_file)
     options["waves_file"] = _waves_file(waves_file, **options)
+    options["licences"] = accepted(options["model"], options["licences"])
 
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
 

@@ -14,12 +14,14 @@ from rtlm.gen.common.installation import package_version
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host.compiler import image_manifest as parts
+from rtlm.host.compiler.fit import check_config
 from rtlm.host.compiler.image import STARTS_AS_ZEROS, content_words, image_pieces
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, FilePart, ImageManifest, is_image_folder
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
-from rtlm.host.errors import ImageError
+from rtlm.host.errors import ImageError, ModelError
 from rtlm.host.models.model import LlamaModel
+from rtlm.host.models.stored import ModelShape
 from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
@@ -66,7 +68,11 @@ def write_image(
     params = config.to_params()
     model = LlamaModel.open(model_file)
     context = min(model.context, params.context_limit) if context is None else context
-    memory, program = compile_model(params, model, context=context)
+    try:
+        memory, program = compile_model(params, model, context=context)
+    except ModelError:
+        check_config(config, ModelShape.of(model))
+        raise
     _check_space(folder, content_words(memory) * params.word_bytes)
     digest = file_sha256(model_file, "hashing the model file", progress)
     with _replacing(folder) as unfinished:

@@ -10,10 +10,11 @@ from typing import Any
 
 from rtlm.host.compiler.header import HEADER_BYTES, HEADER_WORDS
 from rtlm.host.errors import ModelError
+from rtlm.host.families import SWITCHES
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.hw.control.isa import INSTRUCTION_BYTES, Index, Instruction, Opcode, Operator, f32_bits
-from rtlm.hw.formats import BLOCK
+from rtlm.hw.formats import BLOCK, BlockFormat
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.vector.epilogue import Epilogue
 
@@ -214,20 +215,9 @@ def check_fit(params: AcceleratorParams, model: LlamaModel | ModelShape) -> None
         raise ModelError(
             f"the model's heads must be {params.head_dim} wide for configuration {params.name}, got {model.head_dim}"
         )
-    for what, needed, has, key in (
-        ("adds biases to query, key and value", model.biased, params.biases, "vector.biases"),
-        ("normalises each head's query and key", model.head_normed, params.head_norms, "vector.head_norms"),
-        ("normalises what its layers add", model.post_normed, params.post_norms, "vector.post_norms"),
-        ("has GELU in its gates", model.gelu, params.gelu, "vector.gelu"),
-        (
-            f"attends to a window of {model.window} positions in {len(model.windowed)} layers",
-            needs_windows(model, params.context_limit),
-            params.windows,
-            "attention.windows",
-        ),
-    ):
-        if needed and not has:
-            raise ModelError(f"the model {what}, which configuration {params.name} does only with {key} = true")
+    for key, phrase in needed_switches(model, params.context_limit).items():
+        if not getattr(params, key.rpartition(".")[2]):
+            raise ModelError(f"the model has {phrase}, which configuration {params.name} does only with {key} = true")
     if model.windowed and model.window < params.columns:
         raise ModelError(
             f"the model's window must be at least the {params.columns} columns of configuration {params.name}, "
@@ -240,6 +230,25 @@ def needs_windows(model: LlamaModel | ModelShape, positions: int) -> bool:
     return bool(model.windowed) and model.window < positions
 
 
+def needed_switches(model: LlamaModel | ModelShape, positions: int) -> dict[str, str]:
+    """Return which of `SWITCHES` a model needs for so many positions: keys of the configuration, a phrase for each."""
+    has = {
+        "vector.biases": model.biased,
+        "vector.head_norms": model.head_normed,
+        "vector.post_norms": model.post_normed,
+        "vector.gelu": model.gelu,
+        "attention.windows": needs_windows(model, positions),
+    }
+    return {key: phrase for key, phrase in SWITCHES.items() if has[key]}
+
+
+def needed_formats(shape: ModelShape) -> list[BlockFormat]:
+    """Return the formats of a model's matrices, in their order."""
+    return sorted(
+        {shape.output_storage.format, *(each.format for layer in shape.layer_storage for each in layer.values())}
+    )
+
+
 def check_formats(params: AcceleratorParams, shape: ModelShape) -> None:
     """Refuse a model with matrices in formats that the accelerator's gates do not read.
 
@@ -248,11 +257,11 @@ def check_formats(params: AcceleratorParams, shape: ModelShape) -> None:
     ModelError
         Naming them.
     """
-    used = {shape.output_storage.format, *(each.format for layer in shape.layer_storage for each in layer.values())}
-    if foreign := sorted(used - set(params.formats)):
+    used = needed_formats(shape)
+    if foreign := [each for each in used if each not in params.formats]:
         raise ModelError(
             f"the model has matrices in {', '.join(each.name for each in foreign)}, which the gates of configuration "
-            f"{params.name} do not read; matmul.formats = [{', '.join(each.name.lower() for each in sorted(used))}] "
+            f"{params.name} do not read; matmul.formats = [{', '.join(each.name.lower() for each in used)}] "
             "makes gates for this model"
         )
 

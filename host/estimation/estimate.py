@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from rtlm.gen.area.estimate import Area
 from rtlm.gen.configuration.schema import Configuration
+from rtlm.host.compiler.fit import fit_config
 from rtlm.host.compiler.plan import Plan, make_plan
 from rtlm.host.errors import ModelError
 from rtlm.host.estimation.errors import stated_band
-from rtlm.host.estimation.fit import fit_config
 from rtlm.host.estimation.memory import MemoryTimes, memory_times
 from rtlm.host.estimation.power import area_of, power_of
 from rtlm.host.estimation.result import Estimate, OperatorEstimate, StepEstimate

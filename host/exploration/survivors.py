@@ -18,10 +18,11 @@ from rtlm.host.errors import ModelError
 from rtlm.host.exploration.evaluation import REFUSED, as_json, estimate_point
 from rtlm.host.exploration.grid import Point
 from rtlm.host.exploration.metrics import RESOURCES, device_of
-from rtlm.host.models.download import SMOLLM2, fetch
+from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.paper import PaperModel, open_model
 from rtlm.host.models.random_model import random_model_file
+from rtlm.host.models.sources import SMOLLM2
 from rtlm.host.runtime.device import side_by_side
 from rtlm.host.runtime.simulation import simulate
 

@@ -14,9 +14,9 @@ from rtlm.host.families import (
     qwen3,
     smollm3,
 )
-from rtlm.host.families.family import GELU, Family, Rotation
+from rtlm.host.families.family import GELU, SWITCHES, Family, Rotation
 
-__all__ = ["BY_ARCHITECTURE", "BY_MODEL_TYPE", "GELU", "Family", "Rotation"]
+__all__ = ["BY_ARCHITECTURE", "BY_MODEL_TYPE", "GELU", "SWITCHES", "Family", "Rotation"]
 
 _FAMILIES: tuple[Family, ...] = tuple(
     module.FAMILY

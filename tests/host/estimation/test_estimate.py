@@ -8,9 +8,9 @@ import pytest
 from rtlm.gen.common.errors import USER_ERROR
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.cli.main import run_command
+from rtlm.host.compiler.fit import fit_config
 from rtlm.host.errors import ModelError
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
-from rtlm.host.estimation.fit import fit_config
 from rtlm.host.estimation.scale_out import Link, Processor, layer_bytes, scale_out
 from rtlm.host.models.paper import open_model
 
