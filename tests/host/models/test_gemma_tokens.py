@@ -1,0 +1,27 @@
+"""Token ids of Gemma 3 270M, where its file has been fetched, against llama.cpp's."""
+
+import json
+
+import pytest
+from rtlm.host.models.download import cached
+from rtlm.host.models.gguf_file import GGUFFile
+from rtlm.host.models.sources import GEMMA3_270M
+from rtlm.host.models.tokenizer import Tokenizer
+
+from tests.documents import DATA
+
+REFERENCE = json.loads((DATA / "llamacpp_gemma3_tokens.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    path = cached(GEMMA3_270M)
+    if path is None:
+        pytest.skip("rtlm list presets --for gemma3-270m --accept-licence gemma fetches the model that this test needs")
+    return Tokenizer(GGUFFile.open(path))
+
+
+@pytest.mark.parametrize("entry", REFERENCE["texts"], ids=lambda entry: entry["name"])
+def test_same_tokens_and_text_as_llama_cpp(tokenizer, entry):
+    assert tokenizer.encode(entry["text"]) == entry["ids"]
+    assert tokenizer.decode(entry["answer_ids"]) == entry["answer"]
