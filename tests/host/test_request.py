@@ -62,7 +62,7 @@ def test_a_configuration_that_is_named_holds_the_model_or_is_refused(request_of,
 
 
 def test_what_the_user_has_set_stays(request_of, qwen3):
-    with pytest.raises(ModelError, match=r"has only with vector\.head_norms = true; it holds the model with --set"):
+    with pytest.raises(ModelError, match=r"does only with vector\.head_norms = true; it holds the model with --set"):
         request_of(qwen3, overrides=("vector.head_norms=false", "attention.head_dim=32"))
     with pytest.raises(ModelError, match=r"dim must be at most 64 .*--set limits\.dim=128"):
         request_of(qwen3, overrides=("limits.dim=64",))

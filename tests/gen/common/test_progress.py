@@ -45,6 +45,17 @@ def test_without_a_terminal_each_stage_is_one_line():
     assert log.getvalue() == "packing ...\ncompiled 0 of 5 files ...\nbuilding ...\n"
 
 
+def test_a_note_stays_where_the_status_line_was():
+    for screen in (Terminal(), io.StringIO()):
+        progress = TerminalProgress(None, screen)
+        progress.stage("building", 1, 2)
+        progress.note("Read this.")
+        progress.stage("running")
+        progress.close()
+        assert "Read this.\n" in screen.getvalue()
+    assert screen.getvalue() == "building ...\nRead this.\nrunning ...\n"
+
+
 def test_silence():
     out = io.StringIO()
     progress = SilentProgress(out)

@@ -129,6 +129,7 @@ def test_the_answer_grows_above_a_status_line():
     answer = LiveAnswer(console, lambda: "chip 5 tokens/s")
     pieces = ("one two", " three four five", " six\nseven", "\x1b[2J eight")
     answer.stage("reading the prompt", 1, 3)
+    answer.note("A note.")
     for piece in pieces:
         answer.text(piece)
     answer.close()
@@ -137,7 +138,8 @@ def test_the_answer_grows_above_a_status_line():
     assert "\x1b[2J eight" not in shown
     # Replay: each update erases the rows that it replaces.
     screen = _screen(shown)
-    assert [row.rstrip() for row in screen if row.strip()] == ["one two three four", "five six", "seven\ufffd[2J eight"]
+    rows = [row.rstrip() for row in screen if row.strip()]
+    assert rows == ["A note.", "one two three four", "five six", "seven\ufffd[2J eight"]
 
 
 def _screen(text):

@@ -30,7 +30,7 @@ def neighbours(head):
 
 @pytest.mark.parametrize("architecture", NEEDS)
 def test_a_configuration_without_them_is_told_what_is_missing(small_model, architecture):
-    with pytest.raises(ModelError, match=f"which configuration tiny has only with {NEEDS[architecture]} = true"):
+    with pytest.raises(ModelError, match=f"which configuration tiny does only with {NEEDS[architecture]} = true"):
         compiled(small_model(architecture=architecture))
 
 

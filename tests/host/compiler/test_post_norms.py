@@ -46,7 +46,7 @@ def compiled(model, overrides):
 @pytest.mark.parametrize("key", KEYS)
 def test_a_configuration_without_one_is_told_so(model, key):
     others = [override for override in OVERRIDES if not override.startswith(key)]
-    with pytest.raises(ModelError, match=f"which configuration tiny has only with {key} = true"):
+    with pytest.raises(ModelError, match=f"which configuration tiny does only with {key} = true"):
         compiled(model, others)
 
 

@@ -25,3 +25,12 @@ def tokenizer():
 def test_same_tokens_and_text_as_llama_cpp(tokenizer, entry):
     assert tokenizer.encode(entry["text"]) == entry["ids"]
     assert tokenizer.decode(entry["answer_ids"]) == entry["answer"]
+
+
+def test_traps(tokenizer):
+    """White space, emoji, CJK, combining marks, code, numbers, special tokens."""
+    for entry in REFERENCE["traps"]:
+        text = entry["text"]
+        assert tokenizer.encode(text) == entry["special"], repr(text)
+        assert tokenizer.encode(text, special=False) == entry["plain"], repr(text)
+        assert tokenizer.decode(tokenizer.encode(text, bos=False)) == text.replace("\u2581", " ")
