@@ -31,7 +31,7 @@ def plan(model):
 
 
 def test_a_configuration_without_them_is_told_what_is_missing(model):
-    sentence = "a window of 20 positions in 3 layers, which configuration tiny does only with attention.windows = true"
+    sentence = "sliding-window attention, which configuration tiny does only with attention.windows = true"
     with pytest.raises(ModelError, match=sentence):
         compile_model(params_of("tiny"), model, context=CONTEXT)
 

@@ -82,7 +82,7 @@ def test_what_a_model_needs_of_attention_and_vector_engine_is_added():
     windows = {"windowed": frozenset({1}), "window": config.attention.context_limit - 1}
     shape = dataclasses.replace(open_model("smollm2-135m").shape, biased=True, head_normed=True, **windows)
     fitted, changes = fit_config(config, shape, context=100)
-    assert changes == ("attention.windows=true", "vector.biases=true", "vector.head_norms=true")
+    assert changes == ("vector.biases=true", "vector.head_norms=true", "attention.windows=true")
     wide = dataclasses.replace(shape, window=config.attention.context_limit)
     assert "attention.windows=true" not in fit_config(config, wide, context=100)[1]
     assert load_config("kv260", changes) == fitted and fit_config(fitted, shape, context=100) == (fitted, ())
