@@ -26,8 +26,8 @@ FORMATS = ("q8_0", "q4_0", "q4_1")
 def convert(folder: Path, format: str, output: Path, quiet: bool) -> int:
     """Make a GGUF file from a model folder as Hugging Face has it: config.json, *.safetensors, tokenizer.json.
 
-    Embedding and output projection become Q8_0, norms F32. Folders of the families llama, granite, smollm3 and gemma3
-    (text) are read (docs/families.md).
+    Embedding and output projection become Q8_0, norms F32. Folders of the families llama, granite, smollm3, qwen2,
+    qwen3 and gemma3 (text) are read (docs/families.md).
 
     \b
     Example:

@@ -29,6 +29,8 @@ MODEL_TYPES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
     "granite": gguf.MODEL_ARCH.LLAMA,
     "smollm3": gguf.MODEL_ARCH.LLAMA,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen3": gguf.MODEL_ARCH.QWEN3,
     "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
 }
 """Families whose folders are read, and whose names their tensors have. All turn the halves of a head."""
@@ -83,6 +85,10 @@ def convert(
     sizes = checked_sizes(config, str(path / "config.json"))
     if sizes.model_type not in MODEL_TYPES:
         raise ModelError(f"{path}: model_type must be one of {', '.join(MODEL_TYPES)}, got {sizes.model_type!r}")
+    if sizes.use_sliding_window:
+        raise ModelError(f"{path}: use_sliding_window must be false, got true")
+    if BY_MODEL_TYPE[sizes.model_type].head_norms and sizes.head_dim is None:
+        raise ModelError(f"{path}: head_dim is missing in config.json")
     if sizes.model_type == "gemma3_text":
         check_gemma3(config, sizes)
     widths = _widths(sizes, folder)
@@ -135,6 +141,7 @@ def _sources(folder: Folder, sizes: Sizes, widths: _Widths) -> dict[str, str]:
         keys=widths.keys,
         vocab=sizes.vocab_size,
         tied=widths.tied,
+        biased=family.qkv_biases,
         head_dim=widths.head_dim if family.head_norms else None,
         post_normed=family.post_norms,
     )
@@ -221,7 +228,7 @@ def _write_tensors(
         progress("converting", number, len(sources))
         weights = folder.tensor(source)
         check_q8_0_range(source, weights)
-        if family.offset_norms and weights.ndim == 1:
+        if family.offset_norms and name.endswith("norm.weight"):
             weights = weights + np.float32(1)
         if family.rotation is Rotation.NEIGHBOURS and name.endswith(("attn_q.weight", "attn_k.weight")):
             weights = np.concatenate(list(_neighbours(weights, widths.head_dim)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 from gguf.quants import dequantize
+from rtlm.host.families import Rotation
 from rtlm.host.models.byte_bpe import BYTE_TO_CHARACTER
 from rtlm.host.models.model import LlamaModel
 from safetensors.numpy import save_file
@@ -20,10 +21,10 @@ NAMES = {
     "ffn_down": "mlp.down_proj",
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
-}
-GEMMA_NAMES = NAMES | {
     "attn_q_norm": "self_attn.q_norm",
     "attn_k_norm": "self_attn.k_norm",
+}
+GEMMA_NAMES = NAMES | {
     "post_attention_norm": "post_attention_layernorm",
     "ffn_norm": "pre_feedforward_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
@@ -56,16 +57,18 @@ def write_folder(model: LlamaModel, path: Path, *, dtype=np.float32, files: int 
     tensors = {}
     gemma = model.family.architecture == "gemma3"
     names = GEMMA_NAMES if gemma else NAMES
+    neighbours = model.family.rotation is Rotation.NEIGHBOURS
     for name, tensor in model.file.tensors.items():
         weights = np.array(dequantize(tensor.data, tensor.type)).reshape(tensor.shape)
-        parts = name.removesuffix(".weight").split(".")
+        stem, _, kind = name.rpartition(".")
+        parts = stem.split(".")
         if gemma and weights.ndim == 1:
             weights = weights - np.float32(1)
-        if not gemma and parts[-1] in ("attn_q", "attn_k"):  # neighbours to halves
+        if neighbours and parts[-1] in ("attn_q", "attn_k"):  # neighbours to halves
             heads = weights.reshape(-1, model.head_dim // 2, 2, model.dim)
             weights = np.ascontiguousarray(heads.transpose(0, 2, 1, 3)).reshape(weights.shape)
         theirs = TOPS[parts[0]] if len(parts) == 1 else f"model.layers.{parts[1]}.{names[parts[2]]}"
-        tensors[f"{theirs}.weight"] = weights.astype(dtype)
+        tensors[f"{theirs}.{kind}"] = weights.astype(dtype)
     save_tensors(path, tensors, files)
     write_tokenizer(path, model.vocab)
     return path

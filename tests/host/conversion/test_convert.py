@@ -111,6 +111,41 @@ def test_smollm3(random_model, tmp_path):
     assert convert(folder, tmp_path / "out.gguf").rotation_free == {3}
 
 
+QWEN = {"qwen2": {"use_sliding_window": False}, "qwen3": {"head_dim": 32}}
+"""What config.json says besides."""
+
+
+def qwen_folder(random_model, path, name, **changes):
+    model = LlamaModel.open(random_model(seed=4, **FLOATS, **VARIANTS[name]))
+    return model, write_folder(model, path, **QWEN[name] | changes)
+
+
+@pytest.mark.parametrize("name", QWEN)
+def test_qwen(random_model, tmp_path, name):
+    """Biases or norms of heads; RoPE turns halves in the folder and in the file."""
+    model, folder = qwen_folder(random_model, tmp_path / name, name)
+    found = convert(folder, tmp_path / "out.gguf")
+    assert found.family is model.family and found.file.tensors.keys() == model.file.tensors.keys()
+    for name, tensor in model.file.tensors.items():
+        if len(tensor.shape) == 1:
+            np.testing.assert_array_equal(found.file.tensors[name].data, tensor.data, name)
+    difference = ReferenceModel(found).logits(TOKENS) - ReferenceModel(model).logits(TOKENS)
+    assert 0 < np.abs(difference).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        ("qwen2", {"use_sliding_window": True}, "use_sliding_window must be false, got true"),
+        ("qwen3", {"head_dim": None}, "head_dim is missing"),
+    ],
+)
+def test_what_a_qwen_must_not_say(random_model, tmp_path, name, changes, sentence):
+    _, folder = qwen_folder(random_model, tmp_path / name, name, **changes)
+    with pytest.raises(ModelError, match=sentence):
+        convert(folder, tmp_path / "out.gguf")
+
+
 GEMMA = {
     "head_dim": 16,
     "rms_norm_eps": 1e-5,
@@ -226,7 +261,7 @@ def test_other_rotary_scaling(model, tmp_path, kind):
 
 
 BAD = {
-    "model_type": ({"model_type": "qwen2"}, "model_type must be one of .*, gemma3_text, got 'qwen2'"),
+    "model_type": ({"model_type": "gpt2"}, "model_type must be one of llama, granite, .*, got 'gpt2'"),
     "wide": ({"hidden_size": 128}, r"must be \(.*128.*\), got \(.*64.*\)"),
     "layers": ({"num_hidden_layers": 3}, "the weights of blk.2.attn_k.weight are missing"),
     "fewer layers": ({"num_hidden_layers": 1}, "'model.layers.1.* is not part of a llama that runs"),
