@@ -17,12 +17,15 @@ from rtlm.hw.formats import BlockFormat
 CONTEXT_STEP = 16
 """Contexts are a multiple of it (`AttentionConfig.context_limit`)."""
 
+TWICE_INTERVAL = 2
+"""Longest `vector.interval` where outputs are normalised: they pass the vector engine twice while the array waits."""
+
 
 def needed_values(config: Configuration, shape: ModelShape, *, context: int) -> dict[str, Any]:
     """Return the values that have to change for a configuration to hold a model, by their keys.
 
     Limits only grow, and the formats and parts that the model needs are added. The head's width becomes the model's,
-    and everything else stays as it is.
+    the vector engine gets faster where outputs pass it twice, and everything else stays as it is.
 
     Parameters
     ----------
@@ -46,6 +49,7 @@ def needed_values(config: Configuration, shape: ModelShape, *, context: int) -> 
         "attention.context_limit": positions,
         **dict.fromkeys(needed_switches(shape, positions), True),
         "matmul.formats": _names(config, shape),
+        "vector.interval": min(config.vector.interval, TWICE_INTERVAL) if shape.post_normed else config.vector.interval,
     }
     values = flat_values(config)
     return {key: value for key, value in wanted.items() if values.get(key) != value}

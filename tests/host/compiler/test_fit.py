@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from gguf import GGMLQuantizationType as Type
 from rtlm.gen.configuration.load import load_config
-from rtlm.host.compiler.fit import fit_config, needed_values
+from rtlm.host.compiler.fit import TWICE_INTERVAL, fit_config, needed_values
 from rtlm.host.compiler.plan import make_plan, needed_switches
 from rtlm.host.families import BY_ARCHITECTURE, SWITCHES
 from rtlm.host.models.model import LlamaModel
@@ -50,3 +50,10 @@ def test_a_larger_group_of_query_heads_is_one_too(small_model):
     fitted, changes = fit_config(load_config("tiny"), shape, context=17)
     assert changes == ("attention.group=4",)
     assert fit_config(fitted, shape, context=17) == (fitted, ())
+
+
+def test_outputs_that_pass_twice_make_the_vector_engine_faster(random_model):
+    model = LlamaModel.open(random_model(**VARIANTS["gemma3"]))
+    for preset, interval in (("kv260", TWICE_INTERVAL), ("tiny", None)):
+        needed = needed_values(load_config(preset), ModelShape.of(model), context=16)
+        assert needed.get("vector.interval") == interval, preset
