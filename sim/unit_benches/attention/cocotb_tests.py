@@ -14,6 +14,8 @@ from cocotb.utils import get_sim_time
 from rtlm.hw.attention.model import attention
 from rtlm.hw.attention.params import ATTENTION_COMMAND, AttentionParams
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
+from rtlm.hw.kernels.quantise import LARGEST, WIDE_LARGEST
+from rtlm.sim.unit_benches.codes import packed
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 from rtlm.sim.verilator.cocotb_runner import CLOCK_PERIOD_NS
@@ -59,12 +61,13 @@ class Trial:
             bits = (((exponents + 127).clip(1, 254)) << 7) | rng.integers(0, 128, count)
             return from_bits(np.where(rng.random(count) < 0.05, 0, bits), BF16)
 
-        def codes(*shape):
-            extreme = rng.choice([-127, 127], shape)
-            return np.where(rng.random() < 0.2, extreme, rng.integers(-127, 128, shape)).astype(np.int8)
+        def codes(*shape, largest=LARGEST):
+            extreme = rng.choice([-largest, largest], shape)
+            drawn = rng.integers(-largest, largest, shape, endpoint=True)
+            return np.where(rng.random() < 0.2, extreme, drawn).astype(np.int16)
 
         heads = self.group * self.kv_heads
-        self.q = codes(self.columns, heads, dim)
+        self.q = codes(self.columns, heads, dim, largest=WIDE_LARGEST)
         self.sq = scales(self.columns * heads).reshape(self.columns, heads)
         self.k, self.v = (codes(self.columns, self.kv_heads, dim) for _ in range(2))
         self.sk, self.sv = (scales(self.columns * self.kv_heads).reshape(self.columns, -1) for _ in range(2))
@@ -78,7 +81,7 @@ class Trial:
         for c in range(self.columns):
             for h in range(self.kv_heads):
                 count, own = self.history[c], slice(self.local_first[c], c + 1)
-                k, v = codes(count, dim), codes(count, dim)
+                k, v = codes(count, dim).astype(np.int8), codes(count, dim).astype(np.int8)
                 sk, sv = scales(count), scales(count)
                 pairs = np.stack([to_bits(sk, BF16), to_bits(sv, BF16)], axis=-1).astype("<u2")
                 for region in (pairs, k, v):
@@ -123,7 +126,7 @@ def local_write(params, kind, column, head, codes, s):
     """Put a head of this step into a payload of `i_local`."""
     layout = params.local_write
     value = kind | column << layout["column"].offset | head << layout["head"].offset
-    value |= int.from_bytes(codes.tobytes(), "little") << layout["data"].offset
+    value |= packed(codes) << layout["data"].offset
     return value | int(to_bits(s, BF16)) << layout["s"].offset
 
 
