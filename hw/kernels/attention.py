@@ -46,7 +46,7 @@ SCALE_FRACTION = 2
 """A value's scale beside the largest one has 17 bits too, two of them below the unit of the weights."""
 MOST_PLACES = 31
 """Places of the longest shift."""
-SCORE_BIAS = 2 * 127 + CODE_FRACTION + 16 + 7 - 8 - SCORE_FRACTION - SCORE_DROPPED
+SCORE_BIAS = 2 * 127 + 16 + 7 - 8 + CODE_FRACTION - SCORE_FRACTION - SCORE_DROPPED
 """Places to the right, plus both exponents: significands of 17 and 8 bits, and what both products have lost."""
 
 POWER_FRACTION = 12
