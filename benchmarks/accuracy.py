@@ -2,12 +2,16 @@
 
 Usage: ``python benchmarks/accuracy.py [--output accuracy.json]``. Finished sequences are kept in the output file, so an
 interrupted run continues where it stopped. Where the processor is shared, ``OPENBLAS_NUM_THREADS=1`` is faster.
+
+``--texts`` takes the passages of one file instead of all, ``--markdown`` also writes the table of docs/accuracy.md.
+llama.cpp's column is recorded; ``--record-llama-cpp`` computes it anew and is all that needs llama-cpp-python.
 """
 
 import hashlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,9 @@ from rtlm.host.models.sources import SMOLLM2
 from rtlm.host.models.tokenizer import Tokenizer
 
 HERE = Path(__file__).resolve().parent
-TEXT = HERE / "data" / "english.txt"
+TEXTS = (HERE / "data" / "english.txt", HERE / "data" / "kinds.txt")
+LLAMA_CPP_TEXTS = HERE / "data" / "llamacpp_texts.json"
+"""What llama.cpp itself loses on these texts, by the SHA-256 of a file and by passage."""
 LLAMA_CPP = HERE.parent / "tests" / "data" / "llamacpp_greedy.json"
 CLEAR_MARGIN = 1.5
 """Above this margin between llama.cpp's best two logits another arg-max is an error; below, its own builds differ."""
@@ -138,6 +144,7 @@ class Evaluation:
     """The two models of one file, loaded when first needed."""
 
     def __init__(self, path: Path):
+        self.path = path
         self.model = LlamaModel.open(path)
         self.tokenizer = Tokenizer(self.model.file)
         self._golden: GoldenModel | None = None
@@ -153,6 +160,17 @@ class Evaluation:
         tokens = self.tokenizer.encode(text)
         self._reference = self._reference or ReferenceModel(self.model)
         return compare_with_float(tokens, self._reference.logits(tokens), self.golden(tokens))
+
+    def llama_cpp(self, text: str) -> dict[str, float]:
+        """Evaluate one passage by llama.cpp, with its default float16 KV cache."""
+        from llama_cpp import Llama
+
+        tokens = self.tokenizer.encode(text)
+        llama = Llama(str(self.path), n_ctx=len(tokens) + 8, logits_all=True, n_gpu_layers=0, verbose=False)
+        llama.eval(tokens)
+        self._reference = self._reference or ReferenceModel(self.model)
+        sums = compare_with_float(tokens, self._reference.logits(tokens), np.asarray(llama.scores[: len(tokens)]))
+        return {name: sums[name] for name in ("tokens", "kl_sum", "same_argmax")}
 
     def prompt(self, entry: dict[str, Any]) -> dict[str, float]:
         """Evaluate one of llama.cpp's prompts, fed with the tokens that llama.cpp chose."""
@@ -190,23 +208,53 @@ def save(path: Path, content: dict[str, Any]) -> None:
 @click.command()
 @click.option("--model", type=click.Path(path_type=Path, dir_okay=False), help="GGUF file; SmolLM2-135M by default.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("accuracy.json"))
-def main(model: Path | None, output: Path) -> None:
+@click.option("--texts", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Passages; all by default.")
+@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table of texts.")
+@click.option("--record-llama-cpp", is_flag=True, help="Only write what llama.cpp itself loses on the texts.")
+def main(
+    model: Path | None, output: Path, texts: Path | None, markdown: Path | None, *, record_llama_cpp: bool
+) -> None:
     """Measure the golden model's accuracy and write it as JSON."""
+    files = TEXTS if texts is None else (texts,)
     try:
-        run(model or fetch(SMOLLM2), output)
+        path = model or fetch(SMOLLM2)
+        if record_llama_cpp:
+            record(path, files)
+        else:
+            run(path, output, files, markdown)
     except ModelError as error:
         raise click.ClickException(str(error)) from None
 
 
-def run(path: Path, output: Path) -> None:
+def all_passages(files: Sequence[Path]) -> dict[str, str]:
+    """Return the passages of all files by their source."""
+    return {source: text for path in files for source, text in passages(path).items()}
+
+
+def recorded() -> dict[str, dict[str, dict[str, float]]]:
+    """Return llama.cpp's own sums, by the SHA-256 of a file and by passage."""
+    return json.loads(LLAMA_CPP_TEXTS.read_text(encoding="utf-8")) if LLAMA_CPP_TEXTS.exists() else {}
+
+
+def record(path: Path, files: Sequence[Path]) -> None:
+    """Evaluate all passages by llama.cpp and keep the sums."""
+    evaluation = Evaluation(path)
+    sums = {source: evaluation.llama_cpp(text) for source, text in all_passages(files).items()}
+    content = recorded()
+    content.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), {}).update(sums)
+    save(LLAMA_CPP_TEXTS, content)
+
+
+def run(path: Path, output: Path, files: Sequence[Path], markdown: Path | None) -> None:
     """Evaluate every sequence that is not in ``output`` yet, then print the summary."""
     console = Console()
     evaluation = Evaluation(path)
-    jobs: dict[str, Any] = {source: (evaluation.text, text) for source, text in passages(TEXT).items()}
+    jobs: dict[str, Any] = {source: (evaluation.text, text) for source, text in all_passages(files).items()}
     reference = json.loads(LLAMA_CPP.read_text(encoding="utf-8"))
-    if hashlib.sha256(path.read_bytes()).hexdigest() == reference["sha256"]:
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 == reference["sha256"]:
         jobs |= {f"llama.cpp {entry['name']}": (evaluation.prompt, entry) for entry in reference["prompts"]}
-    key = fingerprint(path, TEXT, LLAMA_CPP)
+    key = fingerprint(path, *files, LLAMA_CPP)
     sequences = load(output, key)
     with Progress(console=console) as progress:
         task = progress.add_task("sequences", total=len(jobs), completed=sum(name in sequences for name in jobs))
@@ -218,6 +266,31 @@ def run(path: Path, output: Path) -> None:
                 save(output, {"fingerprint": key, "model": path.name, "summary": summary, "sequences": sequences})
                 progress.advance(task)
     show(console, sequences)
+    if markdown is not None:
+        markdown.write_text(markdown_table(sequences, recorded().get(sha256, {})), encoding="utf-8")
+
+
+def markdown_table(sequences: dict[str, dict[str, float]], llama_cpp: dict[str, dict[str, float]]) -> str:
+    """Return the figures of each text beside llama.cpp's, and those of all texts, as docs/accuracy.md has them."""
+    texts = {name: sequence for name, sequence in sequences.items() if "kl_sum" in sequence}
+    rows = [(name, {name: sequence}) for name, sequence in texts.items()] + [("**all**", texts)]
+    lines = [
+        "| passage | tokens | KL | KL of llama.cpp | perplexity, float32 | change | arg-max | of llama.cpp |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, part in rows:
+        figures = summarise(part)
+        other = [llama_cpp[each] for each in part if each in llama_cpp]
+        tokens = sum(each["tokens"] for each in other)
+        complete = tokens == figures["tokens"]
+        kl = f"{sum(each['kl_sum'] for each in other) / tokens:.4f}" if complete else ""
+        same = f"{sum(each['same_argmax'] for each in other) / tokens:.3f}" if complete else ""
+        change = f"{figures['perplexity_change']:+.2%} ± {figures['perplexity_change_error']:.2%}"
+        cells = (f"{figures['kl']:.4f}", kl, f"{figures['float_perplexity']:.2f}", change)
+        lines.append(
+            f"| {name} | {figures['tokens']:,} | {' | '.join(cells)} | {figures['float_agreement']:.3f} | {same} |"
+        )
+    return "\n".join(lines).replace("%", " %") + "\n"
 
 
 def show(console: Console, sequences: dict[str, dict[str, float]]) -> None:

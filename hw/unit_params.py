@@ -44,11 +44,11 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
     }
     narrow = None
     if params.technology == "ecp5":
-        # Fields of 13 bits suit multipliers of 18 x 18; with 16, a pair of nibbles would take two of them.
-        narrow = MIN_FIELD_BITS + 1
+        # Fields of 13 bits suit multipliers of 18 x 18; with more, a pair of nibbles would take two of them.
+        narrow = MIN_FIELD_BITS
     elif any(format.table is not None for format in params.formats):
         # A pair of 8 bits, which tables give, fits 26 bits.
-        narrow = MIN_FIELD_BITS + 2
+        narrow = MIN_FIELD_BITS + 1
     return UnitParams(
         reader=ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus),
         writer=WriterParams(**bus),

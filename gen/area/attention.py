@@ -4,8 +4,8 @@ from rtlm.gen.area.counts import BYTE_BITS, FLOAT_BITS, Counts, KernelUse, selec
 from rtlm.gen.area.memories import memory
 from rtlm.hw.attention.array import CHAINED_SUMS, PRODUCT_BITS
 from rtlm.hw.attention.params import POSITION_BITS, WEIGHT_BITS, AttentionParams
-from rtlm.hw.common.layouts import SCALE_BITS
-from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_BITS, SCORE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, SCALE_BITS
+from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_BITS, QUERY_PRODUCT_BITS, SCORE_BITS
 
 
 def attention_counts(params: AttentionParams) -> Counts:
@@ -14,7 +14,7 @@ def attention_counts(params: AttentionParams) -> Counts:
     lanes, results, word = params.lanes, params.vector_lanes, params.word_bits
     sums = group * dim
     span = taken // positions
-    dot_adders = tree(2 * BYTE_BITS, span, limit=DOT_BITS)
+    dot_adders = tree(QUERY_PRODUCT_BITS, span, limit=DOT_BITS)
     byte_adders = tree(BYTE_BITS, span, limit=DOT_BITS)
     # A step adds to every sum, or to as many as it has products.
     added = group * min(dim, taken)
@@ -28,14 +28,14 @@ def attention_counts(params: AttentionParams) -> Counts:
         memory(SCORE_BITS * lanes, params.history_rows),
         memory(SCORE_BITS * group, max(2, params.columns)),
         *(memory(SCALE_BITS, key_columns),) * 2,
-        memory(BYTE_BITS * dim, local_rows),
+        memory(CODE_BITS * dim, local_rows),
         memory(SCALE_BITS, max(2, params.columns * params.heads)),
     )
     return Counts(
         luts={
             "products": 0 if params.product_blocks else group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
             "operands": selection(BYTE_BITS * taken, params.chunks + params.beat_cycles + 1)
-            + (BYTE_BITS * sums if params.beat_cycles > 1 else 0),
+            + (CODE_BITS * sums if params.beat_cycles > 1 else 0),
             "sums": 0 if params.sum_blocks else added * params.acc_bits + added * over_positions,
             "selection": selection(sums * params.acc_bits, 2),
             "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,
@@ -50,7 +50,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             "products": 0 if params.product_blocks else group * taken * PRODUCT_BITS,
             "operands": 3 * BYTE_BITS * taken
             if params.product_blocks
-            else 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + BYTE_BITS * sums,
+            else 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + CODE_BITS * sums,
             "sums": sums * params.acc_bits + results * params.acc_bits,
             "dots": lanes * DOT_BITS + group * DOT_BITS,
             "scores": positions * FLOAT_BITS + lanes * SCORE_BITS + params.windows * 5 * POSITION_BITS,

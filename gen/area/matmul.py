@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from rtlm.gen.area.counts import Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
+from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.formats.description import SUPER_SHIFT
 from rtlm.hw.formats.tiles import LANE_BITS
 from rtlm.hw.kernels.matmul import BLOCK_SUM_BITS, HALF_BITS, row_sum_bits
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.activations import BANKS
-from rtlm.hw.matmul.array import BYTE_BITS, row_pair_arguments
+from rtlm.hw.matmul.array import row_pair_arguments
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, MatmulParams
 from rtlm.hw.matmul.result_order import result_job_layout
 from rtlm.hw.matmul.unit import tile_layout
@@ -26,7 +27,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
     ring = memory(rows // 2 * ACC_BITS, params.ring_entries)
     tile = tile_layout(params).size
     job = result_job_layout(columns).size
-    operands = params.element_bits * params.lanes + BYTE_BITS * params.positions * columns
+    operands = params.element_bits * params.lanes + CODE_BITS * params.positions * columns
     pair = KernelUse(
         name="row_pair_half_sums" if params.halved else "row_pair_sums",
         arguments=row_pair_arguments(params),
@@ -68,7 +69,7 @@ def _adders(params: MatmulParams) -> float:
     """Return the tables of the trees of dot products."""
     shared = params.rows_per_multiplier == 2
     terms = params.lanes * params.columns // params.rows_per_multiplier
-    product_bits, most = params.element_bits + BYTE_BITS, row_sum_bits(params.element_bits)
+    product_bits, most = params.element_bits + CODE_BITS, row_sum_bits(params.element_bits)
     width = product_bits + (params.field_distance if shared else 0)
     luts = 0
     before, after = params.tree_levels
@@ -110,7 +111,7 @@ def _accumulate_tables() -> int:
 def banks_counts(columns: int, max_k_blocks: int) -> Counts:
     """Return the contents of the activation banks."""
     block_bits = max(1, (max_k_blocks - 1).bit_length())
-    values, scales = BLOCK * BYTE_BITS, ACTIVATION_LAYOUT.size - BLOCK * BYTE_BITS
+    values, scales = BLOCK * CODE_BITS, ACTIVATION_LAYOUT.size - BLOCK * CODE_BITS
     count_bits = BANKS * max_k_blocks.bit_length()
     return Counts(
         luts={"columns": columns, "counts": count_bits},

@@ -2,7 +2,7 @@
 
 from rtlm.gen.area.counts import BYTE_BITS, FLOAT_BITS, Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
-from rtlm.hw.common.layouts import ROWS_BITS, SCALE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels import dequantise_half, residual_norm, rope, scale
@@ -20,7 +20,7 @@ def vector_counts(params: VectorParams) -> Counts:
     word = BYTE_BITS * params.word_bytes
     beat = FLOAT_BITS * lanes
     tag, packet = params.beat_tag.size, params.packet_tag.size
-    packet_codes = BYTE_BITS * max(BLOCK, params.head_dim)
+    packet_codes = CODE_BITS * max(BLOCK, params.head_dim)
     gathered = BYTE_BITS * min(params.word_bytes, FLOAT_BYTES * BLOCK)
     row = BYTE_BITS * params.head_dim + SCALE_BITS
     address = params.address_bits
@@ -45,7 +45,7 @@ def vector_counts(params: VectorParams) -> Counts:
             "routes": selection(beat + tag, 4) + selection(beat, 3) + 2 * selection(beat, 2) * params.head_inputs,
             "words": word + selection(word, 2) + gathered + selection(BYTE_BITS * lanes, params.word_bytes // lanes),
             "write": selection(word + strobes + address, 2) + word + 4 * strobes,
-            "packets": BYTE_BITS * lanes + 2 * lanes,
+            "packets": CODE_BITS * lanes + 2 * lanes,
             "slices": (entries - 1) * (slices + operands),
             "sums": SUM_BITS * columns * (columns > 1),
             "columns": selection((3 + params.post_norms) * FLOAT_BITS, columns) + columns * 2 * address,

@@ -16,6 +16,7 @@ from rtlm.hw.attention.model import attention
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.hls import BF16, to_bits
 from rtlm.hw.kernels.matmul import TERM_BIAS, half_parts, scale_parts
+from rtlm.hw.kernels.quantise import WIDE_LARGEST
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.model import Term, accumulate, terms
 
@@ -25,6 +26,9 @@ CHUNK = 1 << 17
 BATCH = 64
 """Tokens evaluated at once, which bounds the working memory; the result does not depend on it."""
 
+WIDE = (True, False)
+"""Whether the codes of queries and keys are wide: keys have the bits that memory holds."""
+
 F32 = NDArray[np.float32]
 
 Attend = Callable[[int, "Quantised", "Quantised", "Quantised"], F32]
@@ -33,17 +37,17 @@ Attend = Callable[[int, "Quantised", "Quantised", "Quantised"], F32]
 
 @dataclass(frozen=True)
 class Quantised:
-    """Vectors as int8 blocks.
+    """Vectors as blocks of codes with a scale each.
 
     Parameters
     ----------
     codes
-        Integers in -127 ... 127, shape (..., blocks, values of a block).
+        Integers in -255 ... 255, or in -127 ... 127 for keys and values; shape (..., blocks, values of a block).
     scale
         BF16 values held in float32, shape (..., blocks).
     """
 
-    codes: NDArray[np.int8]
+    codes: NDArray[np.int16]
     scale: F32
 
 
@@ -133,9 +137,11 @@ class PreparedMatrix:
         self._terms = [(term, codes[..., term.weights] if term.codes else None, scale(term)) for term in terms(blocks)]
         self._bound = np.zeros(blocks.k_blocks)
         for term, _, scales in self._terms:
-            self._bound += np.abs(scales).max(axis=1) * (BLOCK * 127 * (blocks.format.largest if term.codes else 1))
+            self._bound += np.abs(scales).max(axis=1) * (
+                BLOCK * WIDE_LARGEST * (blocks.format.largest if term.codes else 1)
+            )
 
-    def accumulate(self, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
+    def accumulate(self, a: NDArray[np.int16], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
         """Multiply with activations (vectors, blocks, 32) and their BF16 scales; gives (vectors, rows)."""
         significand, exponent = scale_parts.model(scale.T.astype(np.int64))
         s = np.ldexp(significand.astype(np.float64), exponent - TERM_BIAS)
@@ -281,10 +287,12 @@ class GoldenModel:
             heads = self._quantised_heads(index, products, turn)
             # Queries of a KV head come head by head, and in a head token by token.
             o = attend(index, *heads).reshape(model.heads, len(ids), -1).transpose(1, 0, 2).reshape(len(ids), -1)
-            x = self._add(x, product(layer["attn_output"], quantise(o, BLOCK)), norms.get("post_attention_norm"))
+            x = self._add(
+                x, product(layer["attn_output"], quantise(o, BLOCK, wide=True)), norms.get("post_attention_norm")
+            )
             normalised, r = self._normalise(x, norms["ffn_norm"])
             gate, up = (product(layer[name], normalised, r) for name in ("ffn_gate", "ffn_up"))
-            hidden = quantise(kernels.gated.model(gate, up, np.int64(model.gelu)), BLOCK)
+            hidden = quantise(kernels.gated.model(gate, up, np.int64(model.gelu)), BLOCK, wide=True)
             x = self._add(x, product(layer["ffn_down"], hidden), norms.get("post_ffw_norm"))
         return x
 
@@ -311,7 +319,7 @@ class GoldenModel:
 
     def _normalise(self, x: F32, weight: F32) -> tuple[Quantised, F32]:
         z, square = kernels.norm_input.model(x, weight)
-        return quantise(z, BLOCK), self._rms(square, self.model.stream_eps)
+        return quantise(z, BLOCK, wide=True), self._rms(square, self.model.stream_eps)
 
     def _rms(self, square: NDArray[np.int64], eps: float) -> F32:
         """Return the scalar of the norm of vectors from their squares."""
@@ -325,22 +333,25 @@ class GoldenModel:
             products = [kernels.residual.model(bias, y) for bias, y in zip(parts, products, strict=True)]
         *turned, v = (self._heads(y) for y in products)
         if norms is None:
-            qk = [quantise(_rotate(y, turn), model.head_dim) for y in turned]
+            q, k = (quantise(_rotate(y, turn), model.head_dim, wide=wide) for y, wide in zip(turned, WIDE, strict=True))
         else:
-            qk = [self._normalise_heads(y, weight, turn) for y, weight in zip(turned, norms, strict=True)]
-        return [*qk, quantise(v, model.head_dim)]
+            q, k = (
+                self._normalise_heads(y, weight, turn, wide=wide)
+                for y, weight, wide in zip(turned, norms, WIDE, strict=True)
+            )
+        return [q, k, quantise(v, model.head_dim, wide=False)]
 
-    def _normalise_heads(self, y: F32, weight: F32, turn: tuple[F32, F32]) -> Quantised:
+    def _normalise_heads(self, y: F32, weight: F32, turn: tuple[F32, F32], *, wide: bool) -> Quantised:
         z, square = kernels.norm_input.model(y, weight)
         eps = np.float32(self.model.rms_eps)
         n = np.float32(1 / self.model.head_dim)
-        codes, scale = kernels.quantise_head.model(_rotate(z, turn), square, n, eps, np.int64(1))
-        return Quantised(codes.astype(np.int8)[..., None, :], scale[..., :1])
+        codes, scale = kernels.quantise_head.model(_rotate(z, turn), square, n, eps, np.int64(1), np.int64(wide))
+        return Quantised(codes.astype(np.int16)[..., None, :], scale[..., :1])
 
     def _heads(self, y: F32) -> F32:
         return y.reshape(len(y), -1, self.model.head_dim).transpose(1, 0, 2)
 
-    def _shared(self, q: Quantised) -> tuple[NDArray[np.int8], F32]:
+    def _shared(self, q: Quantised) -> tuple[NDArray[np.int16], F32]:
         """Group queries (heads, tokens, 1, head_dim) by the KV head that they share."""
         kv_heads = self.model.kv_heads
         return q.codes.reshape(kv_heads, -1, self.model.head_dim), q.scale.reshape(kv_heads, -1)
@@ -387,10 +398,10 @@ class GoldenModel:
         return attend
 
 
-def quantise(x: F32, block: int) -> Quantised:
-    """Cut vectors into blocks of int8 with a scale each."""
-    codes, scale = kernels.quantise.model(x.reshape(*x.shape[:-1], -1, block))
-    return Quantised(codes.astype(np.int8), scale[..., 0])
+def quantise(x: F32, block: int, *, wide: bool) -> Quantised:
+    """Cut vectors into blocks of int8, or wide codes, with a scale each."""
+    codes, scale = kernels.quantise.model(x.reshape(*x.shape[:-1], -1, block), np.int64(wide))
+    return Quantised(codes.astype(np.int16), scale[..., 0])
 
 
 def product(matrix: PreparedMatrix, vectors: Quantised, r: F32 | None = None) -> F32:

@@ -10,6 +10,7 @@ from gguf import GGMLQuantizationType, Keys
 from numpy.typing import NDArray
 from rtlm.host.errors import ModelError
 from rtlm.host.families import BY_ARCHITECTURE, GELU, Family, Rotation
+from rtlm.host.models.balance import balance
 from rtlm.host.models.gguf_file import GGUFFile, Tensor
 from rtlm.host.models.rotary import FACTORS, Rotary
 from rtlm.host.models.scalars import Scalars
@@ -247,9 +248,12 @@ class LlamaModel:
         return np.concatenate(parts)
 
     def head_norms(self, layer: int) -> np.ndarray:
-        """Return a layer's float32 weights of the norms of a query's and a key's head, shape (2, head_dim)."""
+        """Return a layer's float32 weights of the norms of a query's and a key's head, shape (2, head_dim).
+
+        They are balanced, which changes no score.
+        """
         order = self._order("attn_q", self.head_dim, ALL_ROWS)
-        return np.stack([self.vector(name, layer)[order] for name in HEAD_NORMS])
+        return balance(np.stack([self.vector(name, layer)[order] for name in HEAD_NORMS]))
 
     @property
     def stream_eps(self) -> float:

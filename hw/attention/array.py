@@ -8,17 +8,15 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import WEIGHT_BITS, AttentionParams
+from rtlm.hw.common.layouts import CODE_BITS, STORED_BITS
 from rtlm.hw.common.mac import mac
 from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.common.trees import mux_tree, sum_tree
 from rtlm.hw.hls import Kernel
-from rtlm.hw.kernels.attention import DOT_BITS, key_dots
+from rtlm.hw.kernels.attention import BYTE_OFFSET, DOT_BITS, QUERY_OFFSET, key_dots
 
 PIECE = 4
-"""Bytes of an operand register."""
-
-FLIP = 0x80808080
-"""Adds the offset to four bytes: x + 128 is x with its top bit inverted."""
+"""Codes of an operand register."""
 
 PRODUCT_BITS = 24
 
@@ -47,7 +45,7 @@ class AttentionArray(wiring.Component):
 
     Throughput: a step a cycle.
 
-    Numerics: exact. Products are unsigned. A dot product is corrected by ``128 * sum(x)`` and by the calibration; a
+    Numerics: exact. Products are unsigned. A dot product is corrected by ``256 * sum(x)`` and by the calibration; a
     sum holds ``sum(w * (v + 128))``, from which the reader takes ``128 * sum(w)``.
 
     Parameters
@@ -62,7 +60,8 @@ class AttentionArray(wiring.Component):
     valid, axpy, first, last, calibrate, from_word, chunk, step, w
         A step; `w` are the weights of group x positions.
     word, row
-        A word of the history, and a head of the local store; the first value in the lowest byte.
+        A word of the history, the first value in the lowest byte, and a head of the local store, the first code lowest;
+        of keys and values the lower byte of each counts.
     dot_soon, dot_valid, dot
         `dot_soon` comes two cycles before `dot_valid`; dot products of group x positions.
     shift, acc
@@ -86,7 +85,7 @@ class AttentionArray(wiring.Component):
                 "chunk": In(range(max(2, params.chunks))),
                 "step": In(range(max(2, params.beat_cycles))),
                 "word": In(params.word_bits),
-                "row": In(8 * params.head_dim),
+                "row": In(CODE_BITS * params.head_dim),
                 "w": In(lanes),
                 "dot_soon": Out(1),
                 "dot_valid": Out(1),
@@ -111,17 +110,20 @@ class AttentionArray(wiring.Component):
         """Build the array."""
         m = Module()
         params = self._params
-        # Operands in pieces of 32 bits: the same wires in hardware, but a simulator reads a byte of a short register
+        # Operands in pieces of 4 codes: the same wires in hardware, but a simulator reads a code of a short register
         # faster.
-        taken = [Signal(32, name=f"taken_{i}") for i in range(params.bytes_per_cycle // PIECE)]
+        taken = [Signal(PIECE * STORED_BITS, name=f"taken_{i}") for i in range(params.bytes_per_cycle // PIECE)]
+        stored = Cat(self.row.word_select(d, CODE_BITS)[:STORED_BITS] for d in range(params.head_dim))
         with m.If(self.calibrate):
-            m.d.comb += [piece.eq(FLIP) for piece in taken]
+            m.d.comb += [piece.eq(offsets(BYTE_OFFSET)) for piece in taken]
         with m.Elif(self.from_word):
             choose(m, self.chunk, params.chunks, self.word, taken, params.bytes_per_cycle)
         with m.Else():
-            choose(m, self.step, params.beat_cycles, self.row, taken, params.bytes_per_cycle)
-        query = [Signal(32, name=f"query_{i}") for i in range(params.head_dim // PIECE)]
-        choose(m, None, 1, self.row, query, params.head_dim)
+            choose(m, self.step, params.beat_cycles, stored, taken, params.bytes_per_cycle)
+        query = [Signal(PIECE * CODE_BITS, name=f"query_{i}") for i in range(params.head_dim // PIECE)]
+        m.d.comb += [
+            piece.eq(self.row.word_select(i, len(piece)) ^ offsets(QUERY_OFFSET)) for i, piece in enumerate(query)
+        ]
         operand = _Step(
             dot=held_flag(m, self.valid & ~self.axpy, "operand_dot"),
             axpy=held_flag(m, self.valid & self.axpy, "operand_axpy"),
@@ -147,7 +149,7 @@ class AttentionArray(wiring.Component):
         loads_weight = self.valid & self.axpy
         w = [[held_value(m, loads_weight, self.w[g][p], f"w_{g}_{p}") for p in range(params.positions)] for g in group]
         # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
-        q = [[Signal(32, name=f"q_{g}_{i}", reset_less=True) for i in range(pieces)] for g in group]
+        q = [[Signal.like(query[i], name=f"q_{g}_{i}", reset_less=True) for i in range(pieces)] for g in group]
         if params.beat_cycles > 1:
             with m.If(operand.dot):
                 m.d.sync += [row[i].eq(row[(i + step_pieces) % pieces]) for row in q for i in range(pieces)]
@@ -159,7 +161,7 @@ class AttentionArray(wiring.Component):
                 held_value(
                     m,
                     operand.dot | operand.axpy,
-                    (Mux(operand.axpy, w[g][p], byte(q[g], i)) * byte(x, a))[:PRODUCT_BITS],
+                    (Mux(operand.axpy, w[g][p], code(q[g], i)) * code(x, a))[:PRODUCT_BITS],
                     f"product_{g}_{a}",
                 )
                 for a, p, i in self._multipliers()
@@ -186,11 +188,11 @@ class AttentionArray(wiring.Component):
         for g, row in enumerate(sums):
             for a, p, i in self._multipliers():
                 m.submodules[f"mac_{g}_{a}"] = mac(
-                    a=byte(query, i),
+                    a=code(query, i),
                     load_a=self._loads_query(g),
                     d=self.w[g][p],
                     load_d=self.valid & self.axpy,
-                    b=byte(taken, a),
+                    b=code(taken, a),
                     load_b=self.valid,
                     use_d=self.axpy,
                     multiply=operand.dot | operand.axpy,
@@ -211,7 +213,7 @@ class AttentionArray(wiring.Component):
         self._dots(m, sums, _held_pieces(m, product.dot, x_late, "x_later"), step)
 
     def _multipliers(self) -> Iterator[tuple[int, int, int]]:
-        """Yield for each multiplier of a query head its number, its position of the beat, and its byte of the query."""
+        """Yield for each multiplier of a query head its number, its position of the beat, and its code of the query."""
         span = self._params.bytes_per_cycle // self._params.positions
         for a in range(self._params.bytes_per_cycle):
             yield a, *divmod(a, span)
@@ -269,7 +271,7 @@ class AttentionArray(wiring.Component):
             if params.beat_cycles > 1:
                 m.d.comb += dots.i.p.last.eq(step.last)
             for i in range(span):
-                m.d.comb += dots.i.p[f"x_{i}"][0].eq(byte(x, p * span + i))
+                m.d.comb += dots.i.p[f"x_{i}"][0].eq(code(x, p * span + i))
                 m.d.comb += [dots.i.p[f"products_{g}_{i}"][0].eq(product[g][p * span + i]) for g in group]
             sums = [Value.cast(dots.o.p[f"result_{g}"]).as_signed() for g in group]
             if p == 0:
@@ -317,10 +319,15 @@ def _pipeline(params: AttentionParams) -> dict[str, Any]:
     return {**params.pipeline, "chain": CHAINED_SUMS}
 
 
-def byte(pieces: list[Signal], index: int) -> Value:
-    """One byte of an operand."""
+def code(pieces: list[Signal], index: int) -> Value:
+    """One code of an operand."""
     i, place = divmod(index, PIECE)
-    return pieces[i][8 * place : 8 * place + 8]
+    return pieces[i].word_select(place, len(pieces[i]) // PIECE)
+
+
+def offsets(offset: int) -> int:
+    """Which bits of a piece to invert to add an offset to each code: x + 128 is x with its top bit inverted."""
+    return sum(offset << offset.bit_length() * place for place in range(PIECE))
 
 
 def choose(m: Module, select: Value | None, count: int, source: Value, pieces: list[Signal], size: int) -> None:
@@ -329,7 +336,9 @@ def choose(m: Module, select: Value | None, count: int, source: Value, pieces: l
     def load(part: int) -> None:
         for i, piece in enumerate(pieces):
             start = 8 * (part * size + PIECE * i)
-            m.d.comb += piece.eq(source[start : start + 32] ^ FLIP if start < len(source) else 0)
+            m.d.comb += piece.eq(
+                source[start : start + len(piece)] ^ offsets(BYTE_OFFSET) if start < len(source) else 0
+            )
 
     if count == 1:
         load(0)

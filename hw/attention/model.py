@@ -11,7 +11,7 @@ BF16_EXPONENT = 7
 
 
 def attention(
-    q: NDArray[np.int8],
+    q: NDArray[np.int16],
     sq: NDArray[np.float32],
     k: NDArray[np.int8],
     sk: NDArray[np.float32],
@@ -40,7 +40,7 @@ def attention(
     NDArray[np.float32]
         Shape (..., queries, head_dim).
     """
-    # Sums of products of bytes, and of weights and values, stay below 2^53: float64 products are exact and fast.
+    # Sums of products of codes, and of weights and values, stay below 2^53: float64 products are exact and fast.
     dot = np.matmul(q.astype(np.float64), np.swapaxes(k, -1, -2).astype(np.float64)).astype(np.int64)
     sq_c0 = to_bits(scale.model(np.asarray(sq, np.float32), np.float32(c0)), F32)[..., :, None]
     key_scale, value_scale = (to_bits(each, BF16)[..., None, :] for each in (sk, sv))

@@ -10,7 +10,7 @@ from rtlm.hw.attention.params import POSITION_BITS, AttentionParams
 from rtlm.hw.attention.scores import AttentionScores
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.kv_window import WINDOW_CYCLES, WindowRegisters
-from rtlm.hw.common.layouts import COLUMN_BITS, SCALE_BITS, LocalKind
+from rtlm.hw.common.layouts import CODE_BITS, COLUMN_BITS, SCALE_BITS, LocalKind
 from rtlm.hw.kernels import scale
 
 __all__ = ["AttentionParams", "AttentionPhase", "AttentionUnit"]
@@ -291,7 +291,7 @@ class _LocalStore:
         self.first_key = params.columns * params.heads
         self.first_value = self.first_key + per_column
         self.depth = self.first_value + per_column
-        rows = memory.Memory(shape=8 * params.head_dim, depth=self.depth, init=[])
+        rows = memory.Memory(shape=CODE_BITS * params.head_dim, depth=self.depth, init=[])
         scales = memory.Memory(shape=SCALE_BITS, depth=max(2, self.first_key), init=[])
         m.submodules.local_rows, m.submodules.local_query_scales = rows, scales
         write, scale_write = rows.write_port(), scales.write_port()

@@ -12,6 +12,15 @@ HEAD_BITS = 8
 ROWS_BITS = 20
 """Bits of a number of values, and of a token id."""
 
+CODE_BITS = 9
+"""Bits of a code that is multiplied with what memory holds: activations and queries. Keys and values have 8."""
+
+STORED_BITS = 8
+"""Bits of a code that memory holds."""
+
+CODE_FRACTION = CODE_BITS - STORED_BITS
+"""Codes of `CODE_BITS` count in units of ``scale * 2**-CODE_FRACTION``."""
+
 SCALE_BITS = 15
 """A BF16 scale without its sign, which is always positive."""
 
@@ -45,14 +54,14 @@ def segment_layout(address_bits: int = ADDRESS_BITS) -> data.StructLayout:
     return data.StructLayout({"address": address_bits, "words": WORDS_BITS, "kind": SegmentKind})
 
 
-def local_write_layout(head_dim: int) -> data.StructLayout:
-    """Return the layout of a quantised head of this step: what it is, column, head (of its kind), values, scale."""
+def local_write_layout(head_dim: int, code_bits: int = CODE_BITS) -> data.StructLayout:
+    """Return the layout of a quantised head of this step: what it is, column, head (of its kind), codes, scale."""
     return data.StructLayout(
         {
             "kind": LocalKind,
             "column": COLUMN_BITS,
             "head": HEAD_BITS,
-            "data": data.ArrayLayout(signed(8), head_dim),
+            "data": data.ArrayLayout(signed(code_bits), head_dim),
             "s": SCALE_BITS,
         }
     )

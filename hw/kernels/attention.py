@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, NamedTuple
 
-from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, CODE_FRACTION, SCALE_BITS, STORED_BITS
 from rtlm.hw.hls import (
     BF16,
     F32,
@@ -46,7 +46,7 @@ SCALE_FRACTION = 2
 """A value's scale beside the largest one has 17 bits too, two of them below the unit of the weights."""
 MOST_PLACES = 31
 """Places of the longest shift."""
-SCORE_BIAS = 2 * 127 + 16 + 7 - 8 - SCORE_FRACTION - SCORE_DROPPED
+SCORE_BIAS = 2 * 127 + 16 + 7 - 8 + CODE_FRACTION - SCORE_FRACTION - SCORE_DROPPED
 """Places to the right, plus both exponents: significands of 17 and 8 bits, and what both products have lost."""
 
 POWER_FRACTION = 12
@@ -62,8 +62,12 @@ WEIGHT_SUM_BITS = 32
 
 DOT_BITS = 24
 """Signed width of a query's product with a key."""
-BYTE_OFFSET = 128
-"""Queries, keys and values enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
+BYTE_OFFSET = 1 << STORED_BITS - 1
+"""Keys and values enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
+QUERY_OFFSET = 1 << CODE_BITS - 1
+"""What is added to queries for the same reason."""
+QUERY_PRODUCT_BITS = CODE_BITS + STORED_BITS
+"""Width of an element's product of a query and a key."""
 
 
 def _significand(fraction: Value) -> Any:
@@ -73,7 +77,7 @@ def _significand(fraction: Value) -> Any:
 
 @cache
 def key_dots(heads: int, length: int, steps: int) -> Kernel:
-    """Return the sums of products with a key, of which what the key's offset adds has been taken.
+    """Return the sums of products with a key, of which what the query's offset adds has been taken.
 
     Parameters
     ----------
@@ -86,11 +90,13 @@ def key_dots(heads: int, length: int, steps: int) -> Kernel:
     """
 
     # As wide as it needs: bits that repeat the sign would only look like a loop to who reads the Verilog.
-    dot = SInt(1 + (length * steps * 255 * BYTE_OFFSET).bit_length())
+    dot = SInt(1 + (length * steps * 255 * QUERY_OFFSET).bit_length())
 
     @kernel
-    def key_dots(products: Vec[Vec[UInt(16), length], heads], x: Vec[UInt(8), length]) -> Vec[dot, heads]:
-        sums = products.map(lambda row: row.sum()) - BYTE_OFFSET * x.sum()
+    def key_dots(
+        products: Vec[Vec[UInt(QUERY_PRODUCT_BITS), length], heads], x: Vec[UInt(8), length]
+    ) -> Vec[dot, heads]:
+        sums = products.map(lambda row: row.sum()) - QUERY_OFFSET * x.sum()
         return stream_sum(sums, dot) if steps > 1 else wrap(sums, dot)
 
     return key_dots

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import NamedTuple
 
-from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, CODE_FRACTION, SCALE_BITS
 from rtlm.hw.hls import (
     Kernel,
     SInt,
@@ -24,17 +24,17 @@ from rtlm.hw.hls import (
 )
 from rtlm.hw.kernels.scale import ACC_BITS, ACCUMULATOR_FRACTION
 
-ROW_SUM_BITS = 17
+ROW_SUM_BITS = 18
 """Signed width of the sum of 32 products of a nibble and an activation."""
-BLOCK_SUM_BITS = 21
+BLOCK_SUM_BITS = 22
 """Signed width of the sum of 32 products of an 8-bit weight and an activation."""
-SUM_BITS = 13
+SUM_BITS = 14
 """Signed width of the sum of a block's activations."""
 HALF_BITS = 16
 """Bits of an fp16."""
 
-HALF_BIAS, SCALE_BIAS = 25, 134
-"""An fp16 is ``significand * 2**(max(e, 1) - 25)``, a BF16 scale ``significand * 2**(e - 134)``."""
+HALF_BIAS, SCALE_BIAS = 25, 134 + CODE_FRACTION
+"""An fp16 is ``significand * 2**(max(e, 1) - 25)``, a code's unit ``significand * 2**(e - 135)`` with a BF16 scale."""
 TERM_BIAS = HALF_BIAS + SCALE_BIAS - ACCUMULATOR_FRACTION
 """Exponents of both scales minus this say how far to the left a term goes."""
 MAX_LEFT_SHIFT, MAX_RIGHT_SHIFT = 47, 45
@@ -82,7 +82,9 @@ def row_pair_sums(
 
     @kernel
     def row_pair(
-        low: Vec[UInt(element_bits), positions], high: Vec[UInt(element_bits), positions], a: Vec[SInt(8), positions]
+        low: Vec[UInt(element_bits), positions],
+        high: Vec[UInt(element_bits), positions],
+        a: Vec[SInt(CODE_BITS), positions],
     ) -> Sums:
         sums = _row_products(low, high, a, field_bits, terms)
         if steps > 1:
@@ -111,7 +113,7 @@ def row_pair_half_sums(positions: int, field_bits: int | None, terms: int, steps
     def row_pair_halves(
         low: Vec[UInt(element_bits), positions],
         high: Vec[UInt(element_bits), positions],
-        a: Vec[SInt(8), positions],
+        a: Vec[SInt(CODE_BITS), positions],
         second: UInt(1),
     ) -> HalfSums:
         if steps > 1:

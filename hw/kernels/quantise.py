@@ -1,7 +1,8 @@
-"""Quantisation of a block to int8 with a BF16 scale, and back."""
+"""Quantisation of a block to int8, or codes of 9 bits, with a BF16 scale, and back."""
 
 from typing import NamedTuple
 
+from rtlm.hw.common.layouts import CODE_BITS, CODE_FRACTION
 from rtlm.hw.hls import (
     BF16,
     F16,
@@ -9,8 +10,10 @@ from rtlm.hw.hls import (
     Shared,
     SInt,
     UInt,
+    Value,
     bits,
     clamp,
+    constant,
     convert,
     kernel,
     ldexp,
@@ -25,25 +28,40 @@ from rtlm.hw.hls import (
 from rtlm.hw.kernels.rmsnorm import SQUARE_BITS, norm_scalar
 
 LARGEST = 127
+WIDE_LARGEST = (1 << CODE_BITS - 1) - 1
 
 
 class Quantised(NamedTuple):
-    """Integer in -127 ... 127, and the scale of its block."""
+    """Code, and the scale of its block."""
 
-    q: SInt(8)
+    q: SInt(CODE_BITS)
     scale: BF16
 
 
+def _codes(x: Value, factor: Value, wide: Value) -> Value:
+    """Return ``x * factor`` as codes, or twice that where they are wide; for kernels."""
+    units = to_int(ldexp(x, select(wide, CODE_FRACTION, constant(0, UInt(1)))) * factor, 16)
+    return select(wide, clamp(units, -WIDE_LARGEST, WIDE_LARGEST), clamp(units, -LARGEST, LARGEST))
+
+
 @kernel
-def quantise(x: F32) -> Quantised:
-    """Scale ``max |x| / 127`` of the packet and ``round(x / scale)``."""
+def quantise(x: F32, wide: Shared[UInt(1)]) -> Quantised:
+    """Scale ``max |x| / 127`` of the packet, and codes ``round(x / scale)`` or, where they are wide, of half the unit.
+
+    Codes that memory holds are in -127 ... 127, wide ones in -255 ... 255.
+    """
     scale = convert(stream_max(abs(x)) * (1 / LARGEST), BF16)
-    return Quantised(clamp(to_int(x * recip_exact(scale), 16), -LARGEST, LARGEST), scale)
+    return Quantised(_codes(x, recip_exact(scale), wide), scale)
 
 
 @kernel
 def quantise_head(
-    x: F32, square: UInt(SQUARE_BITS), inv_n: Shared[F32], eps: Shared[F32], normed: Shared[UInt(1)]
+    x: F32,
+    square: UInt(SQUARE_BITS),
+    inv_n: Shared[F32],
+    eps: Shared[F32],
+    normed: Shared[UInt(1)],
+    wide: Shared[UInt(1)],
 ) -> Quantised:
     """:func:`quantise` of ``x`` or, where the last beat says ``normed``, of ``x * r`` with ``r`` of a norm.
 
@@ -52,7 +70,7 @@ def quantise_head(
     """
     r = select(stream_last(normed), norm_scalar(square, inv_n, eps), 1)
     scale = convert(stream_max(abs(x)) * (1 / LARGEST) * r, BF16)
-    return Quantised(clamp(to_int(x * (recip_exact(scale) * r), 16), -LARGEST, LARGEST), scale)
+    return Quantised(_codes(x, recip_exact(scale) * r, wide), scale)
 
 
 @kernel

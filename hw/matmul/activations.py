@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.checks import check_range
-from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, SUM_BITS
 
@@ -22,7 +22,7 @@ def block_write_layout(columns: int, max_k_blocks: int) -> data.StructLayout:
             "column": max(1, (columns - 1).bit_length()),
             "block": max(1, (max_k_blocks - 1).bit_length()),
             "last_column": 1,
-            "a": data.ArrayLayout(signed(8), BLOCK),
+            "a": data.ArrayLayout(signed(CODE_BITS), BLOCK),
             "s": unsigned(SCALE_BITS),
             "suma": signed(SUM_BITS),
         }
@@ -78,7 +78,7 @@ class ActivationBanks(wiring.Component):
     Ports
     -----
     i_write
-        A block: bank, column, block, last_column, 32 int8, BF16 scale without sign, sum of the 32.
+        A block: bank, column, block, last_column, 32 codes, BF16 scale without sign, sum of the 32.
     i_scale
         The scalar of a column of bank 0 as F32 bits, that of the last active column last.
     clear

@@ -1,4 +1,4 @@
-"""The array: exact dot products of weight nibbles and int8 activations."""
+"""The array: exact dot products of weight nibbles and activations."""
 
 from functools import partial
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels.matmul import HALF_SUM_BITS, row_pair_half_sums, row_pair_sums, row_sum_bits
 from rtlm.hw.matmul.params import MatmulParams
 
-NIBBLE_BITS, BYTE_BITS = 4, 8
+NIBBLE_BITS = 4
 ROW_BITS = BLOCK * NIBBLE_BITS
 
 
@@ -27,7 +28,7 @@ class DotArray(wiring.Component):
 
     Throughput: a step a cycle.
 
-    Numerics: exact; a nibble is 0 to 15, an activation -128 to 127, a sum 17 bits (the kernel `row_pair_sums`). With
+    Numerics: exact; a nibble is 0 to 15, an activation -255 to 255, a sum 18 bits (the kernel `row_pair_sums`). With
     formats of 5 or 6 bits elements have upper bits above their nibbles, and sums 1 or 2 bits more.
 
     Parameters
@@ -44,7 +45,7 @@ class DotArray(wiring.Component):
     i_valid, i_step, i_tag
         A step of a word; the tag is taken one cycle later.
     word, a
-        The word, and for each column 32 activations, the first in the lowest byte.
+        The word, and for each column 32 activations, the first lowest.
     upper
         The upper bits of the word's elements, where there are any: all fifth bits, then all sixth bits.
     tables
@@ -75,7 +76,7 @@ class DotArray(wiring.Component):
                 "i_step": In(max(1, (params.word_cycles - 1).bit_length())),
                 "i_tag": In(tag),
                 "word": In(params.word_bits),
-                "a": In(data.ArrayLayout(BLOCK * BYTE_BITS, params.columns)),
+                "a": In(data.ArrayLayout(BLOCK * CODE_BITS, params.columns)),
                 "o_valid": Out(1),
                 "o": Out(sums),
                 "o_tag": Out(tag),
@@ -102,7 +103,7 @@ class DotArray(wiring.Component):
             return [register(block[bits * k : bits * (k + 1)], f"{name}_{k}") for k in range(params.positions)]
 
         rows = [parts(self._elements(r), params.element_bits, f"u_{r}") for r in range(params.rows)]
-        columns = [parts(self.a[c], BYTE_BITS, f"a_{c}") for c in range(params.columns)]
+        columns = [parts(self.a[c], CODE_BITS, f"a_{c}") for c in range(params.columns)]
         last = register(self.i_step == params.word_cycles - 1, "last")
         if params.halved and params.word_cycles > 1:
             second = register(self.i_step >= params.word_cycles // 2, "second")

@@ -42,9 +42,9 @@ def terms(weights: Blocks) -> list[Term]:
 
 
 def accumulate(
-    weights: Blocks, a: NDArray[np.int8], scale: NDArray[np.uint16], *, chunk_rows: int = 1024
+    weights: Blocks, a: NDArray[np.int16], scale: NDArray[np.uint16], *, chunk_rows: int = 1024
 ) -> NDArray[np.int64]:
-    """Multiply a blocked matrix with blocked int8 activation vectors.
+    """Multiply a blocked matrix with blocked activation vectors.
 
     Parameters
     ----------

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
-from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, SCALE_BITS
 from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape, code_bits
 from rtlm.hw.kernels.matmul import MIN_ELEMENT_BITS, SUM_BITS
 from rtlm.hw.kernels.scale import ACC_BITS
 
-MIN_FIELD_BITS = 12
+MIN_FIELD_BITS = 13
 """Signed width that holds one product of a nibble and an activation."""
 
-MAX_FIELD_BITS = 16
+MAX_FIELD_BITS = 17
 """Field width at which sixteen products of nibbles add up inside a field."""
 
-ACTIVATION_LAYOUT = data.StructLayout({"a": BLOCK * 8, "s": SCALE_BITS, "suma": SUM_BITS})
-"""An activation block: 32 int8 (the first in the lowest byte), BF16 scale without sign, sum (two's complement)."""
+ACTIVATION_LAYOUT = data.StructLayout({"a": BLOCK * CODE_BITS, "s": SCALE_BITS, "suma": SUM_BITS})
+"""An activation block: 32 codes (the first lowest), BF16 scale without sign, sum (two's complement)."""
 
 
 def accumulator_array(count: int) -> data.ArrayLayout:
@@ -44,9 +44,10 @@ class MatmulParams:
     rows_per_multiplier
         Nibble rows that share a multiplier, 1 or 2.
     field_bits
-        Distance of the two nibbles in a shared multiplier's operand, 12 to 16. The operand has 4 bits more and a sign:
-        16 suits a 27 x 18 multiplier and adds up to sixteen products before the two sums are told apart; 13 suits an
-        18 x 18 multiplier and adds up two. Where elements have more than 4 bits, fields have so many bits more.
+        Distance of the two nibbles in a shared multiplier's operand, 13 to 17. The operand has 4 bits more and a sign:
+        17 suits a 27 x 18 multiplier and adds up to sixteen products before the two sums are told apart; 13 suits an
+        18 x 18 multiplier and tells each product's apart. Where elements have more than 4 bits, fields have so many
+        bits more.
     formats
         Block formats (or their codes) of the matrices.
     """

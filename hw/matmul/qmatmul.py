@@ -8,17 +8,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 from numpy.typing import NDArray
-from rtlm.hw.common.layouts import SCALE_BITS
+from rtlm.hw.common.layouts import CODE_BITS, SCALE_BITS
 from rtlm.hw.common.trees import sum_tree
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.matmul.activations import BANKS, ONE, ActivationBanks
-from rtlm.hw.matmul.params import SUM_BITS, MatmulParams
+from rtlm.hw.matmul.params import MAX_FIELD_BITS, SUM_BITS, MatmulParams
 from rtlm.hw.matmul.unit import MATMUL_COMMAND, MatrixUnit, matmul_command
 
 __all__ = ["ACTIVATION_BLOCK", "GEMV_COMMAND", "QMATMUL_COMMAND", "Gemv", "GemvParams", "QMatmul"]
 
-ACTIVATION_BLOCK = data.StructLayout({"a": data.ArrayLayout(signed(8), BLOCK), "s": unsigned(SCALE_BITS)})
-"""32 int8 activations and their scale: BF16 without its sign, which is always positive."""
+ACTIVATION_BLOCK = data.StructLayout({"a": data.ArrayLayout(signed(CODE_BITS), BLOCK), "s": unsigned(SCALE_BITS)})
+"""32 activations, codes of 9 bits, and their scale: BF16 without its sign, which is always positive."""
 
 
 def _without(command: data.StructLayout, *names: str) -> data.StructLayout:
@@ -37,7 +37,7 @@ ONE_COLUMN_PACKET_SHIFT = 5
 
 
 class QMatmul(wiring.Component):
-    """Multiply quantised matrices, streamed in tile order, with int8 activation vectors.
+    """Multiply quantised matrices, streamed in tile order, with quantised activation vectors.
 
     Protocol: a command brings one matrix and `columns_active` vectors. Their blocks follow on `i_activations`, block
     by block and in each block column by column; the matrix follows on `i_words` (`rtlm.hw.formats.pack_tiles`). The
@@ -95,7 +95,7 @@ class QMatmul(wiring.Component):
         return self._matrix.latency
 
     @staticmethod
-    def model(weights: Blocks, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def model(weights: Blocks, a: NDArray[np.int16], scale: NDArray[np.uint16]) -> NDArray[np.float32]:
         """Compute the results of a command, bit for bit.
 
         Parameters
@@ -233,7 +233,7 @@ class GemvParams:
     vector_lanes: int = 2
     max_k_blocks: int = 64
     rows_per_multiplier: int = 2
-    field_bits: int = 16
+    field_bits: int = MAX_FIELD_BITS
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -259,7 +259,7 @@ class GemvParams:
 
 
 class Gemv(wiring.Component):
-    """Multiply a quantised matrix with an int8 activation vector: `QMatmul` with one column.
+    """Multiply a quantised matrix with a quantised activation vector: `QMatmul` with one column.
 
     Protocol: a command brings one matrix and one vector. The vector follows on `i_activations`, the matrix on `i_words`
     (`rtlm.hw.formats.pack_tiles`); the vector may come while the matrix before is still being multiplied. Results leave
@@ -306,7 +306,7 @@ class Gemv(wiring.Component):
         return self._product.latency
 
     @staticmethod
-    def model(weights: Blocks, a: NDArray[np.int8], scale: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def model(weights: Blocks, a: NDArray[np.int16], scale: NDArray[np.uint16]) -> NDArray[np.float32]:
         """Compute the product, bit for bit.
 
         Parameters

@@ -134,7 +134,7 @@ class MatrixUnit(wiring.Component):
 
     @staticmethod
     def model(
-        weights: Blocks, a: NDArray[np.int8], scale: NDArray[np.uint16], r: NDArray[np.float32]
+        weights: Blocks, a: NDArray[np.int16], scale: NDArray[np.uint16], r: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Compute the results of a command.
 

@@ -3,11 +3,12 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.common.trees import sum_tree
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.activations import block_write_layout
 from rtlm.hw.matmul.params import SUM_BITS
-from rtlm.hw.vector.params import Destination, VectorParams
+from rtlm.hw.vector.params import Destination, VectorParams, is_stored
 
 
 class PacketCollector(wiring.Component):
@@ -40,7 +41,7 @@ class PacketCollector(wiring.Component):
     def __init__(self, params: VectorParams):
         self.params = params
         beat = data.StructLayout(
-            {"q": data.ArrayLayout(8, params.lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
+            {"q": data.ArrayLayout(CODE_BITS, params.lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
         )
         super().__init__(
             {
@@ -49,7 +50,7 @@ class PacketCollector(wiring.Component):
                     stream.Signature(block_write_layout(params.columns, params.max_blocks), always_ready=True)
                 ),
                 "o_local": Out(stream.Signature(params.local_write, always_ready=True)),
-                "o_row": Out(stream.Signature(params.local_write)),
+                "o_row": Out(stream.Signature(params.row_write)),
                 "done": Out(1),
             }
         )
@@ -58,8 +59,8 @@ class PacketCollector(wiring.Component):
         """Build the shift register."""
         m = Module()
         params = self.params
-        beat_bits = 8 * params.lanes
-        size = 8 * max(BLOCK, params.head_dim)
+        beat_bits = CODE_BITS * params.lanes
+        size = CODE_BITS * max(BLOCK, params.head_dim)
         # Packets shift in from the top, so that a short one ends up in the top bits.
         codes = Signal(size, reset_less=True)
         suma = Signal(signed(SUM_BITS), reset_less=True)
@@ -73,15 +74,12 @@ class PacketCollector(wiring.Component):
         to_bank = (to == Destination.BANK_0) | (to == Destination.BANK_1)
         second, to_row = Signal(), Signal()
 
-        def is_row(destination: Value) -> Value:
-            return (destination == Destination.KEY) | (destination == Destination.VALUE)
-
         m.d.comb += [
-            to_row.eq(is_row(tag.destination)),
+            to_row.eq(is_stored(tag.destination)),
             self.done.eq(full & (~to_row | self.o_row.ready)),
             self.i.ready.eq(ready),
         ]
-        with m.If(ends & is_row(to)):
+        with m.If(ends & is_stored(to)):
             m.d.sync += ready.eq(0)
         with m.Elif(self.done):
             m.d.sync += ready.eq(1)
@@ -104,8 +102,8 @@ class PacketCollector(wiring.Component):
         with m.Elif(self.done):
             m.d.sync += full.eq(0)
 
-        bank, local = self.o_bank.p, self.o_local.p
-        head = codes[size - 8 * params.head_dim :]
+        bank, local, row = self.o_bank.p, self.o_local.p, self.o_row.p
+        head = codes[size - CODE_BITS * params.head_dim :]
         kind = Signal(unsigned(2))
         m.d.comb += [
             kind.eq(Value.cast(tag.destination)[:2]),
@@ -113,7 +111,7 @@ class PacketCollector(wiring.Component):
             bank.column.eq(tag.column),
             bank.block.eq(tag.index),
             bank.last_column.eq(tag.last_column),
-            bank.a.eq(codes[size - 8 * BLOCK :]),
+            bank.a.eq(codes[size - CODE_BITS * BLOCK :]),
             bank.s.eq(scale),
             bank.suma.eq(suma),
             Value.cast(local.kind).eq(kind),
@@ -122,6 +120,7 @@ class PacketCollector(wiring.Component):
             local.data.eq(head),
             local.s.eq(scale),
             self.o_row.valid.eq(full & to_row),
-            self.o_row.payload.eq(self.o_local.payload),
+            *(row[name].eq(local[name]) for name in local.shape().members if name != "data"),
+            *(row.data[k].eq(local.data[k]) for k in range(params.head_dim)),
         ]
         return m

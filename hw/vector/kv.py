@@ -46,7 +46,7 @@ class KvWriter(wiring.Component):
         self.params = params
         super().__init__(
             {
-                "i": In(stream.Signature(params.local_write)),
+                "i": In(stream.Signature(params.row_write)),
                 "key_address": In(params.address_bits),
                 "value_address": In(params.address_bits),
                 "position": In(data.ArrayLayout(32, params.columns)),
@@ -72,7 +72,7 @@ class KvWriter(wiring.Component):
         key_beats = params.kv.first_key * beats
         value_beats = params.kv.first_value * beats
 
-        row = Signal(params.local_write, reset_less=True)
+        row = Signal(params.row_write, reset_less=True)
         is_value = row.kind == LocalKind.VALUE
         base, place, address, head_offset = (
             Signal(bits, name=name, reset_less=True) for name in ("base", "place", "address", "head_offset")

@@ -26,11 +26,11 @@ from rtlm.hw.vector.routes import DESTINATIONS, TURNED
 SUM_LIMIT = (1 << 64) - 1
 
 
-def quantise_packets(x: NDArray[np.float32], size: int) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
+def quantise_packets(x: NDArray[np.float32], size: int, *, wide: bool) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
     """Quantise the last axis in packets of `size`: codes (..., packets, size), BF16 bits (..., packets)."""
     packets = x.reshape(*x.shape[:-1], -1, size)
-    q, scale = quantise.model(packets)
-    return q.astype(np.int8), (to_bits(scale[..., 0], BF16) & 0x7FFF).astype(np.uint16)
+    q, scale = quantise.model(packets, np.int64(wide))
+    return q.astype(np.int16), (to_bits(scale[..., 0], BF16) & 0x7FFF).astype(np.uint16)
 
 
 def rotate(y: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -49,11 +49,12 @@ def prepare_heads(
 
 
 def quantise_normed(
-    x: NDArray[np.float32], square: NDArray[np.int64], eps: np.float32
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    x: NDArray[np.float32], square: NDArray[np.int64], eps: np.float32, *, wide: bool
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Quantise the last axis, normalised by its squares: codes, and a BF16 scale (...) for each."""
-    q, scale = quantise_head.model(x, square, np.float32(1 / x.shape[-1]), np.float32(eps), np.int64(1))
-    return q.astype(np.int8), scale[..., 0]
+    inv_n = np.float32(1 / x.shape[-1])
+    q, scale = quantise_head.model(x, square, inv_n, np.float32(eps), np.int64(1), np.int64(wide))
+    return q.astype(np.int16), scale[..., 0]
 
 
 def gate(y: NDArray[np.float32], *, gelu: bool) -> NDArray[np.float32]:
@@ -166,7 +167,7 @@ class VectorModel:
     def _blocks(
         self, epilogue: Epilogue, x: NDArray, columns: list[int], columns_active: int, *, by_packet: bool
     ) -> list[tuple]:
-        codes, scales = quantise_packets(x, BLOCK)
+        codes, scales = quantise_packets(x, BLOCK, wide=True)
         order = [(i, b) for i in range(len(columns)) for b in range(codes.shape[1])]
         if by_packet:
             order.sort(key=lambda item: item[1])
@@ -208,11 +209,12 @@ class VectorModel:
             heads, square = prepare_heads(heads, bias, weight)
         if epilogue in TURNED:
             heads = rotate(heads, self.rotations[: len(y), None])
+        wide = epilogue is Epilogue.ROPE_Q
         if eps is not None and epilogue in TURNED:
-            codes, scale = quantise_normed(heads, square, eps)
+            codes, scale = quantise_normed(heads, square, eps, wide=wide)
             scales = (to_bits(scale, BF16) & 0x7FFF).astype(np.uint16)
         else:
-            codes, scales = quantise_packets(heads, params.head_dim)
+            codes, scales = quantise_packets(heads, params.head_dim, wide=wide)
             codes, scales = codes[:, :, 0], scales[:, :, 0]
         kind = DESTINATIONS[epilogue].value & 3
         effects = Effects()
@@ -225,7 +227,7 @@ class VectorModel:
                     effects.memory |= self._row(kind, base, int(position[c]), codes[c, h], int(scales[c, h]))
         return effects
 
-    def _row(self, kind: int, base: int, position: int, codes: NDArray[np.int8], scale: int) -> dict[int, int]:
+    def _row(self, kind: int, base: int, position: int, codes: NDArray[np.int16], scale: int) -> dict[int, int]:
         params = self.params
         region = params.kv.first_value if kind == LocalKind.VALUE.value else params.kv.first_key
         start = base + region * params.word_bytes + position * params.head_dim

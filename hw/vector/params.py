@@ -3,13 +3,20 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_multiple, check_power_of_two, check_range
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.kv_cache import KvGeometry
-from rtlm.hw.common.layouts import ADDRESS_BITS, COLUMN_BITS, ROWS_BITS, local_write_layout, word_write_layout
+from rtlm.hw.common.layouts import (
+    ADDRESS_BITS,
+    COLUMN_BITS,
+    ROWS_BITS,
+    STORED_BITS,
+    local_write_layout,
+    word_write_layout,
+)
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.kernels import gated, quantise, quantise_head, swiglu
@@ -50,6 +57,11 @@ class Destination(enum.Enum, shape=unsigned(3)):
     QUERY = 4
     KEY = 5
     VALUE = 6
+
+
+def is_stored(destination: Value) -> Value:
+    """Whether a packet goes to the KV cache, too: its codes have the bits that memory holds."""
+    return (destination == Destination.KEY) | (destination == Destination.VALUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,6 +385,11 @@ class VectorParams:
     def local_write(self) -> data.StructLayout:
         """A quantised head on its way to the attention unit."""
         return local_write_layout(self.head_dim)
+
+    @property
+    def row_write(self) -> data.StructLayout:
+        """A key or value on its way to the KV cache."""
+        return local_write_layout(self.head_dim, STORED_BITS)
 
     @property
     def word_write(self) -> data.StructLayout:

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
+from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.common.register_slice import RegisterSlice
 from rtlm.hw.hls import F32, Directives, Kernel, to_bits
 from rtlm.hw.hls.schedule import Schedule
@@ -15,7 +16,7 @@ from rtlm.hw.kernels import gated, quantise, quantise_head, residual_norm, rope,
 from rtlm.hw.kernels.rmsnorm import SQUARE_BITS
 from rtlm.hw.matmul.activations import ONE
 from rtlm.hw.vector.epilogue import Epilogue
-from rtlm.hw.vector.params import Destination, VectorParams
+from rtlm.hw.vector.params import Destination, VectorParams, is_stored
 
 DESTINATIONS = {
     Epilogue.RESIDUAL: Destination.BANK_0,
@@ -117,7 +118,7 @@ class EpilogueRoutes(wiring.Component):
             busy=params.gated,
         )
         quantised = data.StructLayout(
-            {"q": data.ArrayLayout(8, lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
+            {"q": data.ArrayLayout(CODE_BITS, lanes), "scale": 16, "last": 1, "tag": params.packet_tag}
         )
         fresh = data.StructLayout({"x": params.floats, "square": squares, "tag": params.beat_tag})
         super().__init__(
@@ -333,6 +334,7 @@ class EpilogueRoutes(wiring.Component):
             quantiser.i.valid.eq(slice_.o.valid),
             slice_.o.ready.eq(quantiser.i.ready),
             quantiser.i.p.x.eq(slice_.o.p.x),
+            quantiser.i.p.wide.eq(~is_stored(slice_.o.p.tag.destination)),
             quantiser.i.p.last.eq(slice_.o.p.last),
             quantiser.i.p.tag.eq(slice_.o.p.tag),
             self.packet.eq(enters & tag.packet_last),

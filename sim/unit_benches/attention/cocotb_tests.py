@@ -15,6 +15,8 @@ from rtlm.hw.attention.model import attention
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.common.kv_window import history_part
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
+from rtlm.hw.kernels.quantise import LARGEST, WIDE_LARGEST
+from rtlm.sim.unit_benches.codes import packed
 from rtlm.sim.unit_benches.points import Points
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up, until
 from rtlm.sim.verilator.cocotb_runner import CLOCK_PERIOD_NS
@@ -85,12 +87,13 @@ class Trial:
             bits = (((exponents + 127).clip(1, 254)) << 7) | rng.integers(0, 128, count)
             return from_bits(np.where(rng.random(count) < 0.05, 0, bits), BF16)
 
-        def codes(*shape):
-            extreme = rng.choice([-127, 127], shape)
-            return np.where(rng.random() < 0.2, extreme, rng.integers(-127, 128, shape)).astype(np.int8)
+        def codes(*shape, largest=LARGEST):
+            extreme = rng.choice([-largest, largest], shape)
+            drawn = rng.integers(-largest, largest, shape, endpoint=True)
+            return np.where(rng.random() < 0.2, extreme, drawn).astype(np.int16)
 
         heads = self.group * self.kv_heads
-        self.q = codes(self.columns, heads, dim)
+        self.q = codes(self.columns, heads, dim, largest=WIDE_LARGEST)
         self.sq = scales(self.columns * heads).reshape(self.columns, heads)
         self.k, self.v = (codes(self.columns, self.kv_heads, dim) for _ in range(2))
         self.sk, self.sv = (scales(self.columns * self.kv_heads).reshape(self.columns, -1) for _ in range(2))
@@ -106,7 +109,7 @@ class Trial:
                 # What is masked is as good as random.
                 part, own = self.parts[c], slice(self.local_first[c], c + 1)
                 count, seen = part.positions, slice(part.masked, None)
-                k, v = codes(count, dim), codes(count, dim)
+                k, v = codes(count, dim).astype(np.int8), codes(count, dim).astype(np.int8)
                 sk, sv = scales(count), scales(count)
                 pairs = np.stack([to_bits(sk, BF16), to_bits(sv, BF16)], axis=-1).astype("<u2")
                 for region in (pairs, k, v):
@@ -148,7 +151,7 @@ def local_write(params, kind, column, head, codes, s):
     """Put a head of this step into a payload of `i_local`."""
     layout = params.local_write
     value = kind | column << layout["column"].offset | head << layout["head"].offset
-    value |= int.from_bytes(codes.tobytes(), "little") << layout["data"].offset
+    value |= packed(codes) << layout["data"].offset
     return value | int(to_bits(s, BF16)) << layout["s"].offset
 
 

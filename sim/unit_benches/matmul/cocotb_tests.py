@@ -11,6 +11,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 from rtlm.hw.formats import BLOCK, MAX_GROUP_SHIFT, Blocks, Factors, pack_tiles
 from rtlm.hw.hls import F32, to_bits
+from rtlm.hw.kernels.quantise import WIDE_LARGEST
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
 from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit, matmul_command
 from rtlm.sim.unit_benches.points import EXTENTS, Points, extent
@@ -71,9 +72,9 @@ class Group:
         if k_blocks is None and rng.random() < 0.5:  # most numbers have no room for large groups
             self.k_blocks = int(rng.choice([k for k in (4, 8, 12, 16, 24) if k <= PARAMS.max_k_blocks]))
         shape = (self.active, self.k_blocks)
-        self.a = rng.integers(-127, 128, (*shape, 32)).astype(np.int8)
+        self.a = rng.integers(-WIDE_LARGEST, WIDE_LARGEST, (*shape, 32), endpoint=True).astype(np.int16)
         if rng.random() < 0.3:
-            self.a[:] = rng.choice([-127, 127])
+            self.a[:] = rng.choice([-WIDE_LARGEST, WIDE_LARGEST])
         self.s = scales(rng, shape, 15, BF16_EXTREMES)
         self.r = np.ones(self.active, np.float32)
         if bank == 0:

@@ -13,9 +13,11 @@ from cocotb.triggers import RisingEdge
 from rtlm.hw.control.isa import f32_bits
 from rtlm.hw.hls import F32, to_bits
 from rtlm.hw.matmul.activations import block_write_layout, vector_scale_layout
+from rtlm.hw.matmul.params import SUM_BITS
 from rtlm.hw.vector.epilogue import Epilogue
 from rtlm.hw.vector.model import VectorModel
 from rtlm.hw.vector.params import VectorParams
+from rtlm.sim.unit_benches.codes import unpacked
 from rtlm.sim.unit_benches.streams import UNIT_MARGIN, Sink, Source, budget, power_up
 from rtlm.sim.unit_benches.vector.points import VectorPoints
 
@@ -33,10 +35,6 @@ SINK_GAPS = (1.0, 0.4, 0.05)
 def fields(layout, payload):
     """Plain integers of a payload's fields."""
     return [(payload >> f.offset) & ((1 << f.width) - 1) for _, f in layout]
-
-
-def signed_bytes(value, count):
-    return np.frombuffer(value.to_bytes(count, "little"), dtype=np.int8).tolist()
 
 
 def floats(values):
@@ -293,13 +291,13 @@ class Engine:
         self.cycles += 1
         if dut.o_bank__valid.value:
             bank, column, block, last, a, s, suma = fields(self.bank_layout, int(dut.o_bank__payload.value))
-            suma -= (suma >> 12) << 13
-            seen.bank.append((bank, column, block, last, signed_bytes(a, 32), s, suma))
+            suma -= suma >> SUM_BITS - 1 << SUM_BITS
+            seen.bank.append((bank, column, block, last, unpacked(a, 32), s, suma))
         if dut.o_scale__valid.value:
             seen.scales.append(tuple(fields(self.scale_layout, int(dut.o_scale__payload.value))))
         if dut.o_local__valid.value:
             kind, column, head, codes, s = fields(params.local_write, int(dut.o_local__payload.value))
-            seen.local.append((kind, column, head, signed_bytes(codes, params.head_dim), s))
+            seen.local.append((kind, column, head, unpacked(codes, params.head_dim), s))
         payload = self.writes.edge()
         if payload is not None:
             self.write(seen, payload)

@@ -203,8 +203,8 @@ def f32_bits(x: Array) -> Array:
 
 
 def draw_position_score(rng):
-    """Products of up to 256 bytes, and scales of which some leave scores below one unit and some saturate them."""
-    dot = integers(rng, -(1 << 22), (1 << 22) - 1)
+    """Products of up to 256 codes, and scales of which some leave scores below one unit and some saturate them."""
+    dot = integers(rng, -(1 << 23), (1 << 23) - 1)
     sq_c0 = np.abs(floats(rng, SAMPLES, -20, 4))
     sk = bf16_scales(rng, SAMPLES, -20, 4)
     return [(dot, f32_bits(sq_c0), f32_bits(sk) >> 16), (dot, rng.integers(0, 1 << 31, SAMPLES), f32_bits(sk) >> 16)]
@@ -332,31 +332,41 @@ def rope(x0, x1, cos, sin):
     return [part(rotated.real, x0 * cos, x1 * sin), part(rotated.imag, x0 * sin, x1 * cos)]
 
 
-def quantise(x, q, scale):
+def draw_quantise(rng):
+    for (x,) in packets((-60, 60))(rng):
+        for wide in (0, 1):
+            yield x, np.int64(wide)
+
+
+def codes(units, wide):
+    """Count in the scale that came out, or in half of it, within the bits that codes have."""
+    largest = np.where(wide == 1, 255, 127)
+    return np.clip(units * np.where(wide == 1, 2, 1), -largest, largest)
+
+
+def quantise(x, wide, q, scale):
     """A 127th of the largest magnitude, to BF16; what was divided by the scale that came out, to nearest."""
     largest = np.max(np.abs(x), axis=-1, keepdims=True) / 127
-    units = np.divide(x, scale, out=np.zeros_like(x), where=scale != 0)
-    exact = np.clip(units, -127, 127)
+    exact = codes(np.divide(x, scale, out=np.zeros_like(x), where=scale != 0), wide)
     return [counted(exact, 2 * U * np.abs(exact)), rounded(np.broadcast_to(largest, x.shape), BF16_BITS)]
 
 
 def draw_quantise_head(rng):
     """Heads with squares of any kind, normalised or not."""
-    for length, normed in product((1, 8, 64), (0, 1)):
+    for length, normed, wide in product((1, 8, 64), (0, 1), (0, 1)):
         x = rng.standard_normal((400, length)) * np.exp2(rng.uniform(-40, 40, (400, 1)))
         square = rng.integers(0, 1 << int(rng.integers(20, 43)), (400, length))
-        yield x.astype(np.float32), square, np.float32(1 / length), np.float32(1e-5), np.int64(normed)
+        yield x.astype(np.float32), square, np.float32(1 / length), np.float32(1e-5), np.int64(normed), np.int64(wide)
 
 
-def quantise_head(x, square, inv_n, eps, normed, q, scale):
+def quantise_head(x, square, inv_n, eps, normed, wide, q, scale):
     """As `quantise`, of a head times the scalar of its norm; no bound of a bit pattern that only the sum has."""
     ss = np.minimum(square.sum(axis=-1, keepdims=True), 2.0**64 - 1)
     chosen = normed == 1
     r = np.where(chosen, 1 / np.sqrt(ss / 2**24 * inv_n + eps), 1)
     relative = np.where(chosen, 1.5 * U + RSQRT, 0)
     largest = np.broadcast_to(np.max(np.abs(x), axis=-1, keepdims=True) / 127 * r, x.shape)
-    units = np.divide(x * r, scale, out=np.zeros_like(x), where=scale != 0)
-    exact = np.clip(units, -127, 127)
+    exact = codes(np.divide(x * r, scale, out=np.zeros_like(x), where=scale != 0), wide)
     return [
         counted(exact, (relative + 3 * U) * np.abs(exact)),
         within(largest, ulp(largest, BF16_BITS) / 2 + (relative + 3 * U) * largest),
@@ -381,17 +391,17 @@ def attention_norm(total, e):
 
 
 def position_score(dot, sq_c0, sk):
-    """dot * sq_c0 * sk in units of 2**-9, rounded down, in 18 bits.
+    """dot / 2 * sq_c0 * sk in units of 2**-9, rounded down, in 18 bits.
 
-    The scale has 17 bits of both significands, each cut, and exponents that add up to at most -2. Nothing is zero by
-    its exponent.
+    The scale has 17 bits of both significands, each cut, and exponents that add up to at most -1. Nothing is zero by
+    its exponent: products above 2**22 with the smallest scales leave two units.
     """
     (query, query_exponent), (key, key_exponent) = (
         (1 + raw % 2**width / 2**width, raw // 2**width - 127) for raw, width in ((sq_c0, 23), (sk, 7))
     )
-    y = dot * query * key * 2.0 ** np.minimum(query_exponent + key_exponent, -2) * 2**9
+    y = dot / 2 * query * key * 2.0 ** np.minimum(query_exponent + key_exponent, -1) * 2**9
     low, high = -(2.0**17), 2.0**17 - 1
-    error = SECOND_ORDER * (1 + (2.0**-16 + 2.0**-15) * np.abs(y))
+    error = SECOND_ORDER * (1 + (np.abs(dot) > 1 << 22) + (2.0**-16 + 2.0**-15) * np.abs(y))
     return [Expected(np.clip(y, low, high), np.where((y - error > high) | (y + error < low), 0, error))]
 
 
@@ -486,19 +496,19 @@ def scale_value(s):
 
 def draw_scaled(rng):
     """Scales of all kinds, of which none moves a product out of the accumulator."""
-    value, d = integers(rng, -(1 << 20), (1 << 20) - 1), rng.integers(0, 1 << 16, SAMPLES)
+    value, d = integers(rng, -(1 << 21), (1 << 21) - 1), rng.integers(0, 1 << 16, SAMPLES)
     return [(value, d, rng.integers(0, 110 << 7, SAMPLES)), (value, d, rng.integers(90 << 7, 110 << 7, SAMPLES))]
 
 
 def scaled(value, d, s):
     (d_significand, d_exponent), (s_significand, s_exponent) = half_value(d), scale_value(s)
-    real = value * d_significand * s_significand * 2.0 ** (d_exponent - 25 + s_exponent - 134 + 24)
+    real = value * d_significand * s_significand * 2.0 ** (d_exponent - 25 + s_exponent - 135 + 24)
     return [exactly(np.floor(real + 0.5))]
 
 
 def draw_factored(rng):
     """As `draw_scaled`, with room for the factor."""
-    value, d, factor = integers(rng, -(1 << 20), (1 << 20) - 1), rng.integers(0, 1 << 16, SAMPLES), signed_bytes(rng)
+    value, d, factor = integers(rng, -(1 << 21), (1 << 21) - 1), rng.integers(0, 1 << 16, SAMPLES), signed_bytes(rng)
     scales = (rng.integers(0, 103 << 7, SAMPLES), rng.integers(83 << 7, 103 << 7, SAMPLES))
     return [(value, d, factor, s) for s in scales]
 
@@ -521,7 +531,9 @@ REFERENCES: dict[str, Reference] = {
     "scaled_result": Reference("2 ulp", with_float(-(1 << 47), (1 << 47) - 1, (-60, 60)), scaled_result),
     "attention_output": Reference("2 ulp", with_float(-(1 << 39), (1 << 39) - 1, (-60, 60)), scaled_integer),
     "head_output": Reference("2 ulp", with_float(-(1 << 39), (1 << 39) - 1, (-60, 60)), scaled_integer),
-    "position_score": Reference("1 unit, and 3 * 2**-16 of the value", draw_position_score, position_score),
+    "position_score": Reference(
+        "1 unit, 2 of products above 2**22, and 3 * 2**-16 of the value", draw_position_score, position_score
+    ),
     "attention_norm": Reference("2.7 ulp", draw_attention_norm, attention_norm),
     "norm_input": Reference(f"{ONCE}; 0.5 unit and 2**-24 of the square", operands((-60, 60), (-60, 60)), norm_input),
     "residual_norm": Reference(
@@ -534,7 +546,7 @@ REFERENCES: dict[str, Reference] = {
     "swiglu": Reference("4.7 ulp, and up to 2.1 + 2 |gate| ulp more for a negative gate", draw_swiglu, swiglu),
     "gated": Reference("as swiglu, or 4.7 ulp and up to 2.1 + 10 |u| ulp more for a negative gate", draw_gated, gated),
     "rope": Reference(f"{ONCE}, and half an ulp of either product", draw_rope, rope),
-    "quantise": Reference("0.50002 units; 0.5 ulp of BF16", packets((-60, 60)), quantise, uses_results=True),
+    "quantise": Reference("0.50002 units; 0.5 ulp of BF16", draw_quantise, quantise, uses_results=True),
     "quantise_head": Reference(
         "0.50005 units; 0.502 ulp of BF16", draw_quantise_head, quantise_head, uses_results=True
     ),

@@ -34,7 +34,7 @@ def draw(rng, params):
     d = rng.normal(0, 0.05, shape).astype(np.float16).view(np.uint16)
     m = rng.normal(0, 0.05, shape).astype(np.float16).view(np.uint16) if format.has_minimum else None
     weights = Blocks(format=format, u=rng.integers(0, 1 << format.bits, (*shape, 32)).astype(np.uint8), d=d, m=m)
-    a = rng.integers(-127, 128, (active, k_blocks, 32)).astype(np.int8)
+    a = rng.integers(-255, 256, (active, k_blocks, 32)).astype(np.int16)
     s = rng.integers(0x3000, 0x4000, (active, k_blocks)).astype(np.uint16)
     shift = int(rng.integers(5, params.max_packet_rows.bit_length()))
     command = {"format": int(format), "k_blocks": k_blocks, "rows": rows, "packet_shift": shift}

@@ -8,18 +8,19 @@ from amaranth.sim import Simulator
 from rtlm.hw.matmul.activations import ActivationBanks
 from rtlm.hw.matmul.array import DotArray
 from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit
+from rtlm.sim.unit_benches.codes import packed
 
 
 @pytest.mark.parametrize("lanes", [32, 64, 128])
-@pytest.mark.parametrize("sharing", [(1, 16), (2, 12), (2, 13), (2, 14), (2, 15), (2, 16)])
+@pytest.mark.parametrize("sharing", [(1, 17), (2, 13), (2, 14), (2, 15), (2, 16), (2, 17)])
 def test_array_variants(lanes, sharing):
     """Every way to share multipliers gives the same exact sums, extremes of both signs next to each other included."""
     params = MatmulParams(lanes=lanes, columns=2, rows_per_multiplier=sharing[0], field_bits=sharing[1])
     rng = np.random.default_rng(lanes + sharing[1])
     cases = 40
     u = rng.integers(0, 16, size=(cases, params.rows, 32))
-    a = rng.integers(-127, 128, size=(cases, params.columns, 32))
-    for case, (weight, activation) in enumerate([(15, -127), (15, 127), (15, -128), (0, -127)]):
+    a = rng.integers(-255, 256, size=(cases, params.columns, 32))
+    for case, (weight, activation) in enumerate([(15, -255), (15, 255), (15, -256), (0, -255)]):
         u[case], a[case] = weight, activation
         # The low row of a pair at an extreme, the high one opposite or zero: the borrow between fields.
         u[case, 1::2] = rng.integers(0, 2) * 15
@@ -41,7 +42,7 @@ def test_array_variants(lanes, sharing):
                 ctx.set(array.i_step, step)
                 ctx.set(array.word, int.from_bytes(nibbles.tobytes(), "little"))
                 for c in range(params.columns):
-                    ctx.set(array.a[c], int.from_bytes(a[n, c].astype(np.int8).tobytes(), "little"))
+                    ctx.set(array.a[c], packed(a[n, c]))
             await ctx.tick()
             due = schedule[cycle + 1]
             finished = due is not None and due[1] == params.word_cycles - 1
@@ -67,7 +68,7 @@ def test_array_variants(lanes, sharing):
         ({"lanes": 128, "max_k_blocks": 0}, "max_k_blocks must be from 1 to 65535, got 0"),
         ({"lanes": 128, "max_packet_rows": 48}, "max_packet_rows must be a power of two from 32 to 32768, got 48"),
         ({"lanes": 128, "rows_per_multiplier": 3}, "rows_per_multiplier must be from 1 to 2, got 3"),
-        ({"lanes": 128, "field_bits": 17}, "field_bits must be from 12 to 16, got 17"),
+        ({"lanes": 128, "field_bits": 18}, "field_bits must be from 13 to 17, got 18"),
     ],
 )
 def test_parameters_are_checked(values, sentence):

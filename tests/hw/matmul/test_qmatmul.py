@@ -69,7 +69,7 @@ def test_rows_that_the_vector_lanes_do_not_divide():
     for rows in (7, 7, 1, 6):
         u = rng.integers(0, 16, (rows, 64)).astype(np.uint8)
         weights = Blocks.from_groups(BlockFormat.Q4_0, u, rng.normal(0, 0.02, (rows, 2)).astype(np.float16))
-        a, scales = rng.integers(-127, 128, (2, 32)).astype(np.int8), np.full(2, 0x3C00, np.uint16)
+        a, scales = rng.integers(-255, 256, (2, 32)).astype(np.int16), np.full(2, 0x3C00, np.uint16)
         commands.append({"format": int(weights.format), "k_blocks": 2, "rows": rows})
         blocks += [{"a": [int(v) for v in block], "s": int(s)} for block, s in zip(a, scales, strict=True)]
         words += [int.from_bytes(word.tobytes(), "little") for word in pack_tiles(params.matmul.tile, weights)]
