@@ -103,22 +103,23 @@ def test_prepared_matrix_rounds_halves_up():
     blocks = Blocks(format=BlockFormat.Q4_1, u=u, d=np.array([[15 << 10]], np.uint16), m=np.array([[0]], np.uint16))
     a = np.zeros((4, 1, 32), np.int8)
     a[:, 0, 0] = [1, -1, 3, -3]
-    bits = np.full((4, 1), (127 - 25) << 7, np.uint16)  # 2**-25
+    bits = np.full((4, 1), (127 - 24) << 7, np.uint16)  # 2**-24, of which a code counts half
     expected = [[1], [0], [2], [-1]]
     assert PreparedMatrix(blocks).accumulate(a, bits).tolist() == expected == accumulate(blocks, a, bits).tolist()
 
 
-def test_scale_is_nearest_bf16_and_codes_stay_in_range():
+@pytest.mark.parametrize(("wide", "largest"), [(False, 127), (True, 254)])
+def test_scale_is_nearest_bf16_and_codes_stay_in_range(wide, largest):
     x = np.random.default_rng(1).standard_normal((500, 64), np.float32)
-    vectors = quantise(x, 32)
+    vectors = quantise(x, 32, wide=wide)
     assert vectors.codes.shape == (500, 2, 32) and vectors.scale.shape == (500, 2)
     assert not (vectors.scale.view(np.uint32) & 0xFFFF).any()
-    assert vectors.codes.min() == -127 and vectors.codes.max() == 127
-    error = np.abs(vectors.codes * vectors.scale[..., None] - x.reshape(500, 2, 32))
-    assert (
-        error <= vectors.scale[..., None] * 0.76
-    ).all()  # half a step, and a quarter where the scale was rounded down
-    assert not quantise(np.zeros((1, 32), np.float32), 32).codes.any()
+    assert largest <= -vectors.codes.min() <= largest + wide and largest <= vectors.codes.max() <= largest + wide
+    unit = vectors.scale[..., None] / (1 + wide)
+    error = np.abs(vectors.codes * unit - x.reshape(500, 2, 32))
+    # Half a step, and a quarter where the scale was rounded down and the largest code is cut off.
+    assert (error <= unit * (0.5001 if wide else 0.76)).all()
+    assert not quantise(np.zeros((1, 32), np.float32), 32, wide=wide).codes.any()
 
 
 @pytest.mark.parametrize("total", [1, 10_000, 5_000_001, 3 << 30, (1 << 53) + 1, 1 << 60])
@@ -132,14 +133,18 @@ PROSE = ("completion_france", "completion_story", "completion_science", "complet
 CLEAR_MARGIN = 1.5
 """Between llama.cpp's best two logits; its own builds choose differently where it is smaller."""
 
+FLOAT32_MEAN = -0.067
+"""Mean difference between the float32 evaluation's logits and llama.cpp's five best, on these prompts."""
+
 
 @pytest.mark.slow
 def test_smollm2_agrees_with_llama_cpp(smollm2):
     """Fed with llama.cpp's tokens, the golden model gives its logits, but for the noise of either quantisation.
 
     A single logit differs by 0.2, whatever the noise comes from; what gates and golden model have wrong in common moves
-    all logits the same way. Their mean difference has a standard error of 0.015: log2(e) in SwiGLU off by 0.06 % makes
-    it -0.10, and leaves the other figures as they are.
+    all logits the same way. Their mean difference has a standard error of 0.015: log2(e) in SwiGLU off by 0.06 % moves
+    it by -0.06, and leaves the other figures as they are. llama.cpp's own rounding has a mean, too: float32 differs
+    from it by `FLOAT32_MEAN`.
     """
     golden = GoldenModel(LlamaModel.open(smollm2))
     steps, rows = [], []
@@ -159,4 +164,4 @@ def test_smollm2_agrees_with_llama_cpp(smollm2):
     assert same[clear].all() and clear.sum() > 100
     assert same.mean() >= 0.95
     assert np.abs(difference).mean() < 0.24
-    assert abs(difference.mean()) < 0.05
+    assert abs(difference.mean() - FLOAT32_MEAN) < 0.05
