@@ -69,7 +69,6 @@ CHANGES = {
     "scaling": ("llama.rope.scaling.type", "longrope", "rotary scaling must be one of none, .*, got 'longrope'"),
     "factor": ("llama.rope.scaling.factor", 0.0, "rope.scaling.factor must be above 0 and below 1e12, got 0.0"),
     "factor NaN": ("llama.rope.scaling.factor", float("nan"), "rope.scaling.factor must be above 0 .* got nan"),
-    "gemma3": ("general.architecture", "gemma3", "gemma3 has: .*GELU instead of SiLU in the gate; sliding-window"),
     "gpt2": (
         "general.architecture",
         "gpt2",

@@ -175,7 +175,7 @@ def exact_accumulator(blocks, a, scale, row):
             half = int(source[row, kb])
             exponent = half >> 10 & 31
             sig = ((half & 1023) + (1024 if exponent else 0)) * (-1 if half >> 15 else 1)
-            shift = max(exponent, 1) + s_exp - 135
+            shift = max(exponent, 1) + s_exp - 136
             p = value * factor * sig * s_sig
             right = min(-shift, 45 if blocks.factors is None else 52)
             acc += p << min(shift, 47) if shift >= 0 else (p + (1 << (right - 1))) >> right
@@ -187,7 +187,7 @@ def exact_accumulator(blocks, a, scale, row):
 def test_accumulate_is_exact(format):
     rng = np.random.default_rng(3)
     _, blocks = random_matrix(rng, format, 9, 6)
-    a = rng.integers(-127, 128, (3, blocks.k_blocks, BLOCK), dtype=np.int8)
+    a = rng.integers(-255, 256, (3, blocks.k_blocks, BLOCK), dtype=np.int16)
     scale = rng.choice(np.array([0, 1, 0x3C80, 0x3F80, 0x4012, 0x7F00, 0x2000], np.uint16), (3, blocks.k_blocks))
     got = accumulate(blocks, a, scale, chunk_rows=4)
     for vector in range(3):

@@ -53,7 +53,7 @@ def test_longer_packet_is_refused(longest):
     values = np.random.default_rng(longest).normal(size=(3, longest + 1)).astype(np.float32)
     first, second, long = values[0, :longest], values[1, :longest], values[2]
     packets = [hls.to_bits(v, F32) for v in (first, second, long)]
-    expected = [hls.to_bits(quantise.model(v)[0], hls.SInt(8)).tolist() for v in (first, second)]
+    expected = [hls.to_bits(quantise.model(v, np.int64(0))[0], hls.SInt(8)).tolist() for v in (first, second)]
     component = quantise.component(max_length=longest, clock_mhz=100)
     results = []
     taken = drive(component, packets, results)
