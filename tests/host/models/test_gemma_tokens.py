@@ -10,7 +10,7 @@ from rtlm.host.models.tokenizer import Tokenizer
 
 from tests.documents import DATA
 
-REFERENCE = json.loads((DATA / "llamacpp_gemma3_tokens.json").read_text(encoding="utf-8"))
+REFERENCE = json.loads((DATA / "llamacpp_gemma3.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
