@@ -11,7 +11,8 @@ def balance(norms: np.ndarray) -> np.ndarray:
 
     A head is quantised with one scale, so a component that is large in all keys costs the others their bits. Divided by
     a factor there and multiplied with it in the queries, it makes the same scores; both components of a pair take the
-    same factor, which RoPE needs. Factors are powers of two: nothing is rounded.
+    same factor, which RoPE needs. Factors are powers of two: nothing is rounded. Norms of zeros or with weights that are
+    no numbers stay as they are.
 
     Parameters
     ----------
@@ -20,7 +21,7 @@ def balance(norms: np.ndarray) -> np.ndarray:
     """
     largest = np.abs(norms).reshape(2, -1, 2).max(axis=-1).astype(np.float64)
     overall = largest.max(axis=-1, keepdims=True)
-    if not overall.all():
+    if not (np.isfinite(overall) & (overall > 0)).all():
         return norms
     query, key = np.maximum(largest, SMALLEST_SHARE * overall) / overall
     exponent = np.rint(np.log2(key / query) / 2).astype(np.int32).repeat(2)

@@ -28,3 +28,9 @@ def test_zeros_stay_zeros():
     assert np.array_equal(query * key, norms[0] * norms[1])
     assert np.isfinite([query, key]).all()
     assert np.array_equal(balance(np.zeros((2, 16), np.float32)), np.zeros((2, 16), np.float32))
+
+
+def test_what_is_no_number_is_left_alone():
+    norms = np.ones((2, 16), np.float32)
+    norms[1, 5] = np.nan
+    np.testing.assert_array_equal(balance(norms), norms)
