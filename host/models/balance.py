@@ -11,8 +11,8 @@ def balance(norms: np.ndarray) -> np.ndarray:
 
     A head is quantised with one scale, so a component that is large in all keys costs the others their bits. Divided by
     a factor there and multiplied with it in the queries, it makes the same scores; both components of a pair take the
-    same factor, which RoPE needs. Factors are powers of two: nothing is rounded. Norms of zeros or with weights that are
-    no numbers stay as they are.
+    same factor, which RoPE needs. Factors are powers of two: nothing is rounded. Norms of zeros, or with weights
+    that are no numbers, stay as they are.
 
     Parameters
     ----------
