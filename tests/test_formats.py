@@ -27,18 +27,22 @@ MEDIUM = {
     "matrix_type": Type.Q4_K,
     "embedding_type": Type.Q6_K,
     "types": {
+        "blk.0.attn_q.weight": Type.TQ1_0,
         "blk.0.attn_k.weight": Type.Q5_K,
         "blk.0.attn_v.weight": Type.Q6_K,
-        "blk.0.attn_output.weight": Type.Q5_1,
-        "blk.0.ffn_down.weight": Type.Q6_K,
+        "blk.0.attn_output.weight": Type.MXFP4,
+        "blk.0.ffn_gate.weight": Type.TQ2_0,
+        "blk.0.ffn_up.weight": Type.TQ2_0,
+        "blk.0.ffn_down.weight": Type.Q5_1,
         "blk.1.attn_q.weight": Type.Q5_0,
         "blk.1.attn_k.weight": Type.Q8_0,
         "blk.1.attn_v.weight": Type.IQ4_NL,
-        "blk.1.ffn_gate.weight": Type.Q5_K,
-        "blk.1.ffn_up.weight": Type.Q5_K,
+        "blk.1.attn_output.weight": Type.Q2_K,
+        "blk.1.ffn_down.weight": Type.Q3_K,
     },
 }
-"""A file such as ggml's mixtures "Q4_K_M" are, with every format of theirs, and more."""
+"""A file such as ggml's mixtures "Q4_K_M" are, with every format of theirs, and more: all that gates read but Q4_0 and
+Q4_1."""
 
 
 def feed(engine):
@@ -72,14 +76,14 @@ def test_gates_give_the_golden_bits(settings, layers, model, random_model):
     ("formats", "refused"),
     [
         (ALL, None),
-        ("iq4_nl,q4_k,q5_0,q5_1,q5_k,q6_k,q8_0", None),
+        ("iq4_nl,mxfp4,q2_k,q3_k,q4_k,q5_0,q5_1,q5_k,q6_k,q8_0,tq1_0,tq2_0", None),
         (
             "q4_0,q4_1,q8_0",
-            "matrices in Q5_0, .*, Q6_K, IQ4_NL, which the gates of configuration tiny do not",
+            "matrices in Q5_0, .*, MXFP4, which the gates of configuration tiny do not",
         ),
         (
-            "q4_0,q4_1,q8_0,q4_k,q5_0,q5_1,q5_k,iq4_nl",
-            r"in Q6_K, .*; matmul.formats = \[q8_0, q5_0, .*, q6_k, iq4_nl\] makes gates",
+            "q4_0,q4_1,q8_0,q4_k,q5_0,q5_1,q5_k,iq4_nl,q2_k,q3_k,tq1_0,tq2_0,mxfp4",
+            r"in Q6_K, .*; matmul.formats = \[q8_0, q5_0, .*, q6_k, .*, mxfp4\] makes gates",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
     )
     group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
     if params.general:
-        arguments = (2, 1, params.element_bits, params.zeros, params.factored, params.halved)
+        arguments = (2, 1, params.element_bits, params.zeros, params.factored, params.halved, params.weighed)
         group = replace(group, name="general_row_group", arguments=arguments)
     side_luts, side_ffs = _side_words(params)
     return Counts(
@@ -95,6 +95,8 @@ def _side_words(params: MatmulParams) -> tuple[float, int]:
     if params.upper_bits:
         luts += selection(params.rows * BLOCK, 5) + (params.upper_bits - 1) * params.rows * BLOCK
         ffs += params.word_bits + params.upper_bits * params.rows * BLOCK
+    if params.paired:
+        luts += 3 * params.rows * BLOCK
     return luts + len(params.tables) * params.element_bits * params.rows * BLOCK, ffs
 
 

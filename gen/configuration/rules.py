@@ -35,7 +35,7 @@ KERNELS = (
     kernels.quantise_head,
     kernels.residual_norm,
     kernels.rope,
-    general_row_group(2, 1, 6, (0, 8, 32), True, True),
+    general_row_group(2, 1, 6, (0, 8, 32), True, True, True),
     row_group(2, 1),
     row_pair_half_sums(32, 17, 16, 1, 6),
     row_pair_sums(32, 16, 16, 1),

@@ -9,7 +9,7 @@ from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.hw.common.markdown import table, wrapped
-from rtlm.hw.formats import BLOCK, BlockFormat, Factors
+from rtlm.hw.formats import BLOCK, BlockFormat, Factors, TileShape
 from rtlm.hw.formats.tiles import QUARTERS
 from rtlm.hw.params import AcceleratorParams
 
@@ -71,6 +71,8 @@ _FACTORS = {
     Factors.NONE: "none",
     Factors.SCALE_AND_MINIMUM: "6 bits each for scale and minimum, 4 of `d, m`",
     Factors.HALVES: "int8 for each 16 weights",
+    Factors.SHORT_HALVES: "6 bits for each 16 weights, 4 of `d` twice",
+    Factors.HALVES_WITH_MINIMA: "4 bits each for scale and minimum of each 16 weights",
 }
 """What a factor word has for each row and tile."""
 
@@ -89,21 +91,23 @@ def _tiles(params: AcceleratorParams) -> str:
             f"{format.block_bytes * 8 / format.block_weights:.4f}",
             f"{tile.words(format, 1024, 1024 // BLOCK) * tile.word_bytes * 8 / 1024**2:.4f}",
             f"{1e6 * tile.words(format, 1024, 1024 // BLOCK) / 1024**2:,.0f}",
+            f"{1e6 * _cycles(tile, format, 1024, 1024 // BLOCK) / 1024**2:,.0f}",
         )
         for format in BlockFormat
     ]
     head = (
         *("format", "bits", "rows of a tile", "tiles for a scale word", "scales"),
         *("factors in a word for 8 tiles", "tiles for a plane word", "bits a weight in the file"),
-        *("in memory, 1024 x 1024", "words for 10^6 weights"),
+        *("in memory, 1024 x 1024", "words for 10^6 weights", "cycles"),
     )
     return (
         "## Matrices\n\n"
         f"A matrix is cut into tiles of some rows x one block of {BLOCK} inputs; a tile is a word of "
         f"{tile.rows} nibble rows x {BLOCK} nibbles. Byte `16·r + i` of a word holds inputs `2i` (low nibble) and `2i "
         "+ 1` (high nibble) of nibble row `r`. In a 4-bit format nibble row `r` is matrix row `r` of the tile; in an "
-        "8-bit format nibble rows `2r` and `2r + 1` are the low and the high nibbles of matrix row `r`. Codes are "
-        "unsigned (docs/numerics.md); rows that pad the last tile have weight 0.\n\n"
+        "8-bit format nibble rows `2r` and `2r + 1` are the low and the high nibbles of matrix row `r`. In a format of "
+        "2 or 3 bits a word is two tiles: of each nibble the lower 2 bits are of the first, the upper 2 of the second. "
+        "Codes are unsigned (docs/numerics.md); rows that pad the last tile have weight 0.\n\n"
         "Tiles follow each other row group by row group, in a row group block by block. Before each run of tiles "
         "(fewer at the end) lies a scale word: for each tile of the run, for each of its rows, the fp16 scale `d`, "
         "then the minimum `m` where the format has one. Scales shared by 2, 4 or 8 blocks (`group_shift` 1 to 3) stand "
@@ -111,18 +115,29 @@ def _tiles(params: AcceleratorParams) -> str:
         "Formats with super-blocks of 8 blocks have a factor word before each run of 8 tiles: for each row 8 lanes of "
         "16 bits, one for each tile. In Q4_K and Q5_K a lane has the 6 bits of the block's scale, then the 6 bits of "
         "its minimum, then 4 of the 32 bits of the super-block's own `d` and `m`, the lowest in the first lane; there "
-        "is no scale word. In Q6_K it has an int8 for the first and one for the last 16 weights. Formats of 5 and 6 "
-        "bits have a plane word before each run of 4 and 2 tiles, with the bits above the nibbles: a quarter of the "
-        "word has a bit for each weight of a tile, row by row. With 6 bits the first two quarters are the fifth bits "
-        "of both tiles, the last two the sixth. Where words of several kinds stand together, scales come first and "
-        "planes last. Nothing is widened: a large matrix takes the bytes that it has in the file.\n\n"
+        "is no scale word. In Q6_K it has an int8 for the first and one for the last 16 weights; in Q3_K 6 bits for "
+        "each, then 4 bits of `d`, which the 8 lanes have twice; in Q2_K 4 bits each for both scales, then for both "
+        "minima. Formats of 3, 5 and 6 bits have a plane word before each run of 4, 4 and 2 tiles, with the bits above "
+        "those in nibbles: a quarter of the word has a bit for each weight of a tile, row by row. With 6 bits the "
+        "first two quarters are the fifth bits of both tiles, the last two the sixth. Where words of several kinds "
+        "stand together, scales come first and planes last.\n\n"
         f"{table(head, rows)}\n"
-        f"An array that takes a word a cycle ({tile.rows * BLOCK} lanes here) needs a cycle for each word of the last "
-        "column, so that every format is read at the full rate of the memory.\n\n"
+        "A large matrix takes the bytes that it has in the file, but for two formats: Q3_K takes 1.8 % more, because "
+        "scales of 12 bits lie in lanes of 16, and TQ1_0, whose digits of base 3 the host takes apart, has the words "
+        "of TQ2_0.\n\n"
+        f"An array that takes a word a cycle ({tile.rows * BLOCK} lanes here) takes each word of the table's last "
+        "column but one in a cycle, or in two if it is two tiles: the last column. So every format of 4 bits and more "
+        "is read at the full rate of the memory; those of 2 and 3 bits save bytes, not cycles.\n\n"
         "Rows of gate and up alternate in one matrix: gate 0, up 0, gate 1, up 1 ... Where the vector lanes do not "
         "divide the vocabulary, the output matrix repeats its last row until they do: such rows never win the "
         "arg-max.\n"
     )
+
+
+def _cycles(tile: TileShape, format: BlockFormat, rows: int, k_blocks: int) -> int:
+    """Return the cycles of an array that takes a tile in each, and another word in each."""
+    tiles = rows // tile.group_rows(format) * k_blocks
+    return tile.words(format, rows, k_blocks) + tiles - tiles // format.tiles_per_word
 
 
 def _vectors(params: AcceleratorParams) -> str:

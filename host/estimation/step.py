@@ -329,7 +329,9 @@ class _Timer:
         group_rows = matmul.tile.group_rows(instruction.format)
         groups = -(-instruction.rows // group_rows)
         tiles = groups * instruction.k_blocks
-        cycles = matmul.word_cycles * tiles / instruction.words if matmul.word_cycles > 1 else 1.0
+        # Where nibbles have bits of two tiles, a word takes two times as long.
+        others = instruction.words - -(-tiles // instruction.format.tiles_per_word)
+        cycles = (matmul.word_cycles * tiles + (others if matmul.word_cycles == 1 else 0)) / instruction.words
         # The first row group waits for the last block.
         blocks, scalar = (state.bank_1, 0.0) if instruction.bank else (state.bank_0, state.scalar)
         first_words = instruction.words / groups

@@ -132,14 +132,15 @@ class PreparedMatrix:
 
         self.rows = blocks.rows
         self._blocks = blocks
-        codes = np.ascontiguousarray(blocks.u.transpose(1, 0, 2), dtype=np.float32)
-        codes -= np.float32(blocks.format.zero)
-        self._terms = [(term, codes[..., term.weights] if term.codes else None, scale(term)) for term in terms(blocks)]
+
+        def by_block(integers: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+            return None if integers is None else np.ascontiguousarray(integers.transpose(1, 0, 2))
+
+        self._terms = [(term.weights, by_block(term.integers), scale(term)) for term in terms(blocks)]
         self._bound = np.zeros(blocks.k_blocks)
-        for term, _, scales in self._terms:
-            self._bound += np.abs(scales).max(axis=1) * (
-                BLOCK * WIDE_LARGEST * (blocks.format.largest if term.codes else 1)
-            )
+        for _, integers, scales in self._terms:
+            largest = 1 if integers is None else np.abs(integers).max()
+            self._bound += np.abs(scales).max(axis=1) * (BLOCK * WIDE_LARGEST * largest)
 
     def accumulate(self, a: NDArray[np.int16], scale: NDArray[np.uint16]) -> NDArray[np.int64]:
         """Multiply with activations (vectors, blocks, 32) and their BF16 scales; gives (vectors, rows)."""
@@ -157,11 +158,11 @@ class PreparedMatrix:
             part = slice(row, row + rows)
             for block in range(0, k_blocks, group):
                 run = slice(block, block + group)
-                for term, codes, scales in self._terms:
-                    if codes is None:
+                for weights, integers, scales in self._terms:
+                    if integers is None:
                         added = scales[run, part, None] * total[run, None, :]
                     else:
-                        added = np.matmul(codes[run, part], vectors[run, term.weights]) * scales[run, part, None]
+                        added = np.matmul(integers[run, part], vectors[run, weights]) * scales[run, part, None]
                         added *= s[run, None, :]
                     added += 0.5
                     np.floor(added, out=added)

@@ -200,7 +200,10 @@ class LlamaModel:
             formats = ", ".join(BlockFormat.__members__)
             raise ModelError(f"the tensor {tensor.name} must have one of the types {formats}, got {tensor.type.name}")
         data = tensor.data[self._order(name, tensor.shape[0], rows)]
-        return Blocks.from_gguf(BlockFormat[tensor.type.name], data, len(data), tensor.shape[1])
+        try:
+            return Blocks.from_gguf(BlockFormat[tensor.type.name], data, len(data), tensor.shape[1])
+        except ValueError as error:
+            raise ModelError(f"the tensor {tensor.name} is refused: {error}") from error
 
     def vector(self, name: str, layer: int | None = None, *, kind: str = "weight") -> np.ndarray:
         """Return the weights of a norm (named as for :meth:`norm`), or the ``bias`` of a matrix, as the file has them.

@@ -13,8 +13,19 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.checks import check_range
-from rtlm.hw.formats.description import BLOCK, NIBBLE_BITS, SUPER_SHIFT, Description, Factors
+from rtlm.hw.formats.description import (
+    BLOCK,
+    HALF_BITS,
+    NIBBLE_BITS,
+    PAIR_BITS,
+    SUPER_SHIFT,
+    Description,
+    Factors,
+)
 from rtlm.hw.formats.iq4_nl import IQ4_NL
+from rtlm.hw.formats.mxfp4 import MXFP4
+from rtlm.hw.formats.q2_k import Q2_K
+from rtlm.hw.formats.q3_k import Q3_K
 from rtlm.hw.formats.q4_0 import Q4_0
 from rtlm.hw.formats.q4_1 import Q4_1
 from rtlm.hw.formats.q4_k import Q4_K
@@ -22,6 +33,7 @@ from rtlm.hw.formats.q5 import Q5_0, Q5_1
 from rtlm.hw.formats.q5_k import Q5_K
 from rtlm.hw.formats.q6_k import Q6_K
 from rtlm.hw.formats.q8_0 import Q8_0
+from rtlm.hw.formats.tq import TQ1_0, TQ2_0
 
 MAX_GROUP_SHIFT = 3
 """log2 of the blocks that share a scale at most: groups of 256 weights."""
@@ -73,6 +85,11 @@ class BlockFormat(IntEnum):
     Q5_K = Q5_K.code
     Q6_K = Q6_K.code
     IQ4_NL = IQ4_NL.code
+    Q2_K = Q2_K.code
+    Q3_K = Q3_K.code
+    TQ1_0 = TQ1_0.code
+    TQ2_0 = TQ2_0.code
+    MXFP4 = MXFP4.code
 
     @property
     def description(self) -> Description:
@@ -90,9 +107,19 @@ class BlockFormat(IntEnum):
         return self.bits == 2 * NIBBLE_BITS
 
     @property
+    def is_paired(self) -> bool:
+        """Whether a nibble has 2 bits of a weight and 2 of one in the next tile."""
+        return self.bits < NIBBLE_BITS
+
+    @property
+    def tiles_per_word(self) -> int:
+        """Tiles whose nibbles share a word."""
+        return 2 if self.is_paired else 1
+
+    @property
     def upper_bits(self) -> int:
-        """Bits of one weight above its nibble that lie in words of their own."""
-        return 0 if self.has_eight_bits else self.bits - NIBBLE_BITS
+        """Bits of one weight above those in a nibble, which lie in words of their own."""
+        return 0 if self.has_eight_bits else self.bits - (PAIR_BITS if self.is_paired else NIBBLE_BITS)
 
     @property
     def table(self) -> tuple[int, ...] | None:
@@ -121,31 +148,41 @@ class BlockFormat(IntEnum):
         return self.description.factors
 
     @property
-    def has_super_blocks(self) -> bool:
+    def has_factors(self) -> bool:
         """Whether integers multiply the scales of blocks that share them."""
         return self.factors is not Factors.NONE
 
     @property
     def has_scales_in_factors(self) -> bool:
         """Whether factor words have the scales of super-blocks, too."""
-        return self.factors is Factors.SCALE_AND_MINIMUM
+        return self.factors in (Factors.SCALE_AND_MINIMUM, Factors.SHORT_HALVES)
 
     @property
     def has_halves(self) -> bool:
-        """Whether the halves of a block have a factor each."""
-        return self.factors is Factors.HALVES
+        """Whether the halves of a block are scaled apart, with a factor each."""
+        return self.factors in (Factors.HALVES, Factors.SHORT_HALVES)
+
+    @property
+    def weighs_halves(self) -> bool:
+        """Whether integers multiply the sums of halves, which are then scaled together."""
+        return self.factors is Factors.HALVES_WITH_MINIMA
 
     @property
     def group_shift(self) -> int:
         """log2 of the blocks that share a scale in any matrix: those of a super-block, or 1 block."""
-        return SUPER_SHIFT if self.has_super_blocks else 0
+        return SUPER_SHIFT if self.block_weights > BLOCK else 0
 
     @property
     def scale_bytes(self) -> int:
         """Bytes of scale (and minimum) in scale words for one block, or for the blocks that share them."""
         if self.has_scales_in_factors:
             return 0
-        return 4 if self.has_minimum else 2
+        return (2 if self.has_minimum else 1) * self.description.scale_bits // 8
+
+    @property
+    def has_short_scales(self) -> bool:
+        """Whether scale words have the upper bytes of scales alone."""
+        return self.description.scale_bits < HALF_BITS
 
     @property
     def block_weights(self) -> int:
@@ -168,6 +205,11 @@ DESCRIPTIONS = {
     BlockFormat.Q5_K: Q5_K,
     BlockFormat.Q6_K: Q6_K,
     BlockFormat.IQ4_NL: IQ4_NL,
+    BlockFormat.Q2_K: Q2_K,
+    BlockFormat.Q3_K: Q3_K,
+    BlockFormat.TQ1_0: TQ1_0,
+    BlockFormat.TQ2_0: TQ2_0,
+    BlockFormat.MXFP4: MXFP4,
 }
 
 DEFAULT_FORMATS = (BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0)
@@ -194,8 +236,8 @@ class Blocks:
     m
         Minima as fp16 bit patterns, uint16, shape (rows, blocks); None where the format has none.
     factors
-        What scales and minima are multiplied with (`Factors`), int8, shape (rows, blocks, 2); None where the format has
-        no super-blocks.
+        What scales and minima are multiplied with (`Factors`), int8, shape (rows, blocks, 2 or 4); None where the
+        format has none.
     """
 
     format: BlockFormat
@@ -277,7 +319,8 @@ class Blocks:
         Raises
         ------
         ValueError
-            If the row length is no multiple of the file's blocks or the byte count does not fit the shape.
+            If the row length is no multiple of the file's blocks, the byte count does not fit the shape, or a scale is
+            beyond what memory holds.
         """
         size = format.block_weights
         if columns % size:
@@ -291,17 +334,16 @@ class Blocks:
         raw = data.reshape(rows * in_row, format.block_bytes)
         codes = format.description.unpack(raw)
 
-        def scales(place: int) -> NDArray[np.uint16]:
-            at = format.description.scales_at[place]
-            halves = np.ascontiguousarray(raw[:, at : at + 2]).view("<u2")
-            return np.repeat(halves, size // BLOCK, axis=1).reshape(rows, -1)
+        def by_block(halves: NDArray[np.uint16]) -> NDArray[np.uint16]:
+            return np.repeat(halves, size // BLOCK).reshape(rows, -1)
 
+        stored = [np.ascontiguousarray(raw[:, at : at + 2]).view("<u2") for at in format.description.scales_at]
         return cls(
             format=format,
             u=np.ascontiguousarray(codes.u).reshape(rows, -1, BLOCK),
-            d=scales(0),
-            m=scales(1) if format.has_minimum else None,
-            factors=None if codes.factors is None else codes.factors.reshape(rows, -1, 2),
+            d=by_block(stored[0] if codes.d is None else codes.d),
+            m=by_block(stored[1]) if format.has_minimum else None,
+            factors=None if codes.factors is None else codes.factors.reshape(rows, in_row * size // BLOCK, -1),
         )
 
     @classmethod
@@ -332,14 +374,17 @@ class Blocks:
             return values if factors is None else values * factors.astype(np.float32)
 
         values = (self.u.astype(np.int16) - self.format.zero).astype(np.float32)
-        first, second = (None, None) if self.factors is None else (self.factors[..., 0], self.factors[..., 1])
-        if self.format.has_halves:
-            values[..., : BLOCK // 2] *= scale(self.d, first)[..., None]
-            values[..., BLOCK // 2 :] *= scale(self.d, second)[..., None]
+        factors = [None] * 4 if self.factors is None else [*np.moveaxis(self.factors, -1, 0)]
+        halves = values[..., : BLOCK // 2], values[..., BLOCK // 2 :]
+        if self.format.has_halves or self.format.weighs_halves:
+            for half, factor in zip(halves, factors[:2], strict=True):
+                half *= scale(self.d, factor)[..., None]
         else:
-            values *= scale(self.d, first)[..., None]
+            values *= scale(self.d, factors[0])[..., None]
         if self.m is not None:
-            values += scale(self.m, second)[..., None]
+            minima = factors[2:] if self.format.weighs_halves else factors[1:2] * 2
+            for half, factor in zip(halves, minima, strict=True):
+                half += scale(self.m, factor)[..., None]
         return values.reshape(self.rows, -1)
 
     def select(self, rows: NDArray[np.intp]) -> "Blocks":

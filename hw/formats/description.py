@@ -16,6 +16,12 @@ SUPER_SHIFT = 3
 
 NIBBLE_BITS = 4
 
+HALF_BITS = 16
+"""Bits of an fp16."""
+
+PAIR_BITS = 2
+"""Bits of a code, or the lower ones of it, of which a nibble has two."""
+
 
 class Codes(NamedTuple):
     """What blocks of a file hold beside scales and minima.
@@ -25,24 +31,33 @@ class Codes(NamedTuple):
     u
         Unsigned codes, shape (blocks of the file, weights).
     factors
-        int8, shape (blocks of the file, blocks of 32, 2), see `Factors`; None where the format has none.
+        int8, shape (blocks of the file, blocks of 32, 2 or 4), see `Factors`; None where the format has none.
+    d
+        Scales as fp16 bit patterns, shape (blocks of the file,), where the file has them otherwise.
     """
 
     u: NDArray[np.uint8]
     factors: NDArray[np.int8] | None = None
+    d: NDArray[np.uint16] | None = None
 
 
 class Factors(Enum):
-    """What the scales of a super-block are multiplied with, two integers for each of its blocks."""
+    """What the scales of a super-block are multiplied with for each of its blocks: integers, with their ranges."""
 
-    NONE = "none"
-    """There are no super-blocks: weight = d (u - zero) + m."""
+    NONE = ()
+    """There are none: weight = d (u - zero) + m."""
 
-    SCALE_AND_MINIMUM = "scale and minimum"
-    """6 bits for the scale and 6 for the minimum: weight = d f0 (u - zero) + m f1, f1 from -63 to 0."""
+    SCALE_AND_MINIMUM = ((0, 63), (-63, 0))
+    """6 bits for the scale and 6 for the minimum: weight = d f0 (u - zero) + m f1."""
 
-    HALVES = "halves"
+    HALVES = ((-128, 127), (-128, 127))
     """An int8 for each half: weight = d f0 (u - zero) in the first 16, d f1 (u - zero) in the last 16."""
+
+    SHORT_HALVES = ((-32, 31), (-32, 31))
+    """As `HALVES`, with 6 bits."""
+
+    HALVES_WITH_MINIMA = ((0, 15), (0, 15), (-15, 0), (-15, 0))
+    """4 bits for scale and minimum of each half: weight = d f0 u + m f2 in the first 16, d f1 u + m f3 in the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +70,16 @@ class Description:
         Its number in an instruction. The three formats that all gates have are 0 to 2; of the others the lowest two
         bits are 3, which gates without them refuse.
     bits
-        Bits of a code in memory: 4, 5, 6, or 8, which takes two nibble rows.
+        Bits of a code in memory: 4, 5, 6, or 8, which takes two nibble rows; of 2 or 3 bits a nibble has 2 of one tile
+        and 2 of the next.
     zero
         The code that stands for zero: 0 or a power of two.
     table
         What the codes in memory stand for: the unsigned codes that are multiplied. None where they are themselves.
     scales_at
         Bytes of a block in a GGUF file at which its scale, and its minimum if it has one, lie as fp16.
+    scale_bits
+        Bits of a scale in memory: 16, or 8, of an fp16 whose lower byte is 0.
     factors
         What the scales of a super-block are multiplied with.
     file_weights, file_bytes
@@ -74,6 +92,7 @@ class Description:
     bits: int
     zero: int
     scales_at: tuple[int, ...] = (0,)
+    scale_bits: int = HALF_BITS
     factors: Factors = Factors.NONE
     file_weights: int = BLOCK
     file_bytes: int
@@ -85,7 +104,7 @@ class Description:
         """Bits of what an array multiplies: those of a code, or of half of one of 8 bits."""
         if self.table is not None:
             return max(self.table).bit_length()
-        return NIBBLE_BITS if self.bits == 2 * NIBBLE_BITS else self.bits
+        return NIBBLE_BITS if self.bits == 2 * NIBBLE_BITS else max(NIBBLE_BITS, self.bits)
 
 
 def nibbles(raw: NDArray[np.uint8], run: int) -> NDArray[np.uint8]:

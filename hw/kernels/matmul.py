@@ -46,6 +46,8 @@ FACTOR_BITS = 8
 MAX_FACTORED_RIGHT_SHIFT = MAX_RIGHT_SHIFT + FACTOR_BITS - 1
 HALF_SUM_BITS = SUM_BITS - 1
 """Signed width of the sum of half a block's activations."""
+PAIR_SUM_BITS = 15
+"""Signed width of the sum of 16 products of a code of 2 bits and an activation."""
 ZERO_BITS = 3
 """Bits of the number of an array's zero."""
 
@@ -230,7 +232,13 @@ def row_group(rows: int, columns: int) -> Kernel:
 
 @cache
 def general_row_group(
-    rows: int, columns: int, element_bits: int, zeros: tuple[int, ...], factors: bool, halves: bool
+    rows: int,
+    columns: int,
+    element_bits: int,
+    zeros: tuple[int, ...],
+    factors: bool,
+    halves: bool,
+    weights: bool,
 ) -> Kernel:
     """Return the accumulators of a row group for other formats than those of `row_group`.
 
@@ -248,6 +256,9 @@ def general_row_group(
         sums of the first half, what `m` and `g` scale those of the second. `sums` are always those of the first half
         then, `seconds` those of the second, `half` the sums of the first half's activations. Otherwise `sums` are whole
         and the others are not used.
+    weights
+        Whether there are formats of 2 bits in which integers multiply the sums of halves (`weighed`): those of codes 4
+        bits each of `f`, those of activations, whose sign changes, of `g`.
     """
     sum_ = SInt(row_sum_bits(element_bits))
 
@@ -265,6 +276,7 @@ def general_row_group(
         eight: UInt(1),
         zero: UInt(ZERO_BITS),
         halved: UInt(1),
+        weighed: UInt(1),
     ) -> Vec[Vec[SInt(ACC_BITS), rows], columns]:
         accumulators = []
         for first, second, half_, scale_, total in zip(sums, seconds, half, s, suma, strict=True):
@@ -278,7 +290,13 @@ def general_row_group(
                 if halves:
                     value = select(halved, first[r], value)
                     other = select(halved, second[r] - _offset(rest, zero, zeros), total)
-                terms = [(value - offset, d[r], f[r]), (other, m[r], g[r])]
+                value, factor, other_factor = value - offset, f[r], g[r]
+                if weights:
+                    narrow = [wrap(each[r], SInt(PAIR_SUM_BITS)) for each in (first, second)]
+                    value = select(weighed, _weighed_sum(narrow, f[r]), value)
+                    other = select(weighed, 0 - _weighed_sum([half_, wrap(rest, SInt(HALF_SUM_BITS))], g[r]), other)
+                    factor, other_factor = (select(weighed, 1, each) for each in (factor, other_factor))
+                terms = [(value, d[r], factor), (other, m[r], other_factor)]
                 blocks = [
                     (wrap(sum_of, SInt(BLOCK_SUM_BITS)), half_scale, factor) for sum_of, half_scale, factor in terms
                 ]
@@ -291,6 +309,11 @@ def general_row_group(
         return Vector(accumulators)
 
     return general_row_group
+
+
+def _weighed_sum(halves: list[Value], weights: Value) -> Value:
+    """Return the sum of the sums of two halves, each multiplied with 4 bits of `weights`; for kernels."""
+    return halves[0] * bits(weights, 0, 4) + halves[1] * bits(weights, 4, 8)
 
 
 def _offset(total: Value, zero: Value, zeros: tuple[int, ...]) -> Value | int:

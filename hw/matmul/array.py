@@ -9,11 +9,11 @@ from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.common.stages import held_flag, held_value
 from rtlm.hw.formats import BLOCK
+from rtlm.hw.formats.description import NIBBLE_BITS, PAIR_BITS
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels.matmul import HALF_SUM_BITS, row_pair_half_sums, row_pair_sums, row_sum_bits
 from rtlm.hw.matmul.params import MatmulParams
 
-NIBBLE_BITS = 4
 ROW_BITS = BLOCK * NIBBLE_BITS
 
 
@@ -47,7 +47,9 @@ class DotArray(wiring.Component):
     word, a
         The word, and for each column 32 activations, the first lowest.
     upper
-        The upper bits of the word's elements, where there are any: all fifth bits, then all sixth bits.
+        The upper bits of the word's elements, where there are any: all lower ones, then all upper ones.
+    paired, second
+        Where there are formats of which a nibble has bits of two tiles: the word is of one; its second tile is meant.
     tables
         Where there are formats with tables: a bit for each, which says that the word is of that format.
     o_valid, o, o_tag
@@ -67,6 +69,8 @@ class DotArray(wiring.Component):
             others["upper"] = In(params.upper_bits * params.rows * BLOCK)
         if params.tables:
             others["tables"] = In(len(params.tables))
+        if params.paired:
+            others |= {"paired": In(1), "second": In(1)}
         if params.halved:
             others["o_second"] = Out(sums)
             others["o_half"] = Out(data.ArrayLayout(signed(HALF_SUM_BITS), params.columns))
@@ -138,12 +142,16 @@ class DotArray(wiring.Component):
         """Return the elements of a row of the word."""
         params = self._params
         nibbles = self.word[row * ROW_BITS : (row + 1) * ROW_BITS]
-        if params.element_bits == NIBBLE_BITS:
+        if params.element_bits == NIBBLE_BITS and not params.paired:
             return nibbles
         elements = []
         for k in range(BLOCK):
             nibble = nibbles.word_select(k, NIBBLE_BITS)
-            element = Cat(nibble, (self.upper[(p * params.rows + row) * BLOCK + k] for p in range(params.upper_bits)))
+            upper = Cat(self.upper[(p * params.rows + row) * BLOCK + k] for p in range(params.upper_bits))
+            element = Cat(nibble, upper)
+            if params.paired:
+                pair = Mux(self.second, nibble[PAIR_BITS:], nibble[:PAIR_BITS])
+                element = Mux(self.paired, Cat(pair, upper[:1]), element)
             for place, format in enumerate(params.tables):
                 values = Array(Const(value, params.element_bits) for value in format.table or ())
                 element = Mux(self.tables[place], values[nibble], element)

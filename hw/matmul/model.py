@@ -16,29 +16,32 @@ class Term(NamedTuple):
     ----------
     weights
         Which of the block's 32 weights, and their activations, are summed.
-    codes
-        Whether products with the codes are summed, or the activations alone.
+    integers
+        What the activations are multiplied with before they are summed, float32, shape (rows, blocks, weights); None
+        where they are summed alone.
     scales, factors
         What the sums are scaled with, shape (rows, blocks).
     """
 
     weights: slice
-    codes: bool
+    integers: NDArray[np.float32] | None
     scales: NDArray[np.uint16]
     factors: NDArray[np.int8] | None
 
 
 def terms(weights: Blocks) -> list[Term]:
     """Return the terms of a matrix: of the codes and of the minima, or of the codes of each half."""
-    first, second = (None, None) if weights.factors is None else (weights.factors[..., 0], weights.factors[..., 1])
+    whole, first, second = slice(0, BLOCK), slice(0, BLOCK // 2), slice(BLOCK // 2, BLOCK)
+    codes = weights.u.astype(np.float32) - np.float32(weights.format.zero)
+    factors = [None] * 4 if weights.factors is None else [*np.moveaxis(weights.factors, -1, 0)]
+    if weights.format.weighs_halves and weights.factors is not None and weights.m is not None:
+        scales, minima = weights.factors[..., :2], weights.factors[..., 2:]
+        by_weight = [np.repeat(each, BLOCK // 2, axis=-1).astype(np.float32) for each in (scales, minima)]
+        return [Term(whole, codes * by_weight[0], weights.d, None), Term(whole, by_weight[1], weights.m, None)]
     if weights.format.has_halves:
-        middle = BLOCK // 2
-        return [
-            Term(slice(0, middle), True, weights.d, first),
-            Term(slice(middle, BLOCK), True, weights.d, second),
-        ]
-    codes = Term(slice(0, BLOCK), True, weights.d, first)
-    return [codes] if weights.m is None else [codes, Term(slice(0, BLOCK), False, weights.m, second)]
+        return [Term(half, codes[..., half], weights.d, factors[n]) for n, half in enumerate((first, second))]
+    of_codes = Term(whole, codes, weights.d, factors[0])
+    return [of_codes] if weights.m is None else [of_codes, Term(whole, None, weights.m, factors[1])]
 
 
 def accumulate(
@@ -71,14 +74,14 @@ def accumulate(
     out = np.empty((weights.rows, vectors), dtype=np.int64)
     for start in range(0, weights.rows, chunk_rows):
         part = weights.select(np.arange(start, min(start + chunk_rows, weights.rows)))
-        codes = np.ascontiguousarray(part.u.transpose(1, 0, 2), dtype=np.float32)
         acc = np.zeros((part.rows, vectors), np.int64)
         for term in terms(part):
-            total = activations[:, term.weights].sum(axis=1).astype(np.int64)[:, None, :]
-            value = np.broadcast_to(total, (k_blocks, part.rows, vectors))
-            if term.codes:
-                dot = np.matmul(codes[..., term.weights], activations[:, term.weights]).astype(np.int64)
-                value = dot - weights.format.zero * total
+            summed = activations[:, term.weights]
+            if term.integers is None:
+                value = np.broadcast_to(summed.sum(axis=1)[:, None, :], (k_blocks, part.rows, vectors))
+            else:
+                value = np.matmul(np.ascontiguousarray(term.integers.transpose(1, 0, 2)), summed)
+            value = value.astype(np.int64)
             if term.factors is None:
                 added = scaled.model(value, _by_block(term.scales), s[:, None, :])
             else:

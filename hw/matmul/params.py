@@ -85,19 +85,29 @@ class MatmulParams:
         return max(format.upper_bits for format in self.formats)
 
     @property
+    def paired(self) -> bool:
+        """Whether there are formats of which a nibble has 2 bits of two tiles."""
+        return any(format.is_paired for format in self.formats)
+
+    @property
     def tables(self) -> tuple[BlockFormat, ...]:
         """Formats whose codes stand for others."""
         return tuple(format for format in self.formats if format.table is not None)
 
     @property
+    def short_scales(self) -> bool:
+        """Whether there are formats of which scale words have the upper bytes of scales alone."""
+        return any(format.has_short_scales for format in self.formats)
+
+    @property
     def general(self) -> bool:
-        """Whether there are formats with upper bits or super-blocks."""
-        return self.element_bits > MIN_ELEMENT_BITS or self.factored
+        """Whether there are formats with upper bits, tables, pairs or factors."""
+        return self.element_bits > MIN_ELEMENT_BITS or self.factored or self.paired
 
     @property
     def factored(self) -> bool:
-        """Whether there are formats with super-blocks."""
-        return any(format.has_super_blocks for format in self.formats)
+        """Whether there are formats with factors."""
+        return any(format.has_factors for format in self.formats)
 
     @property
     def scales_in_factors(self) -> bool:
@@ -106,8 +116,13 @@ class MatmulParams:
 
     @property
     def halved(self) -> bool:
-        """Whether there are formats in which the halves of a block have a factor each."""
-        return any(format.has_halves for format in self.formats)
+        """Whether there are formats in which the halves of a block have factors of their own."""
+        return self.weighed or any(format.has_halves for format in self.formats)
+
+    @property
+    def weighed(self) -> bool:
+        """Whether there are formats whose factors multiply the sums of halves."""
+        return any(format.weighs_halves for format in self.formats)
 
     @property
     def zeros(self) -> tuple[int, ...]:

@@ -2,14 +2,14 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.kernels.matmul import HALF_BITS
 from rtlm.hw.matmul.params import MatmulParams
 
 QUARTERS = 4
-"""A scale word is used up in quarters: the scales of one Q4_1, two Q4_0 or four Q8_0 tiles."""
+"""A scale word is used up in quarters: the scales of one Q4_1, two Q4_0 or four Q8_0 or MXFP4 tiles."""
 
 
 class TileScales(wiring.Component):
@@ -35,6 +35,8 @@ class TileScales(wiring.Component):
         count.
     halved
         Where there are formats in which halves of a block have a factor each: the tile is of one; `m` is `d` then.
+    short
+        Where there are formats of which a scale word has the upper bytes of scales alone: the tile is of one.
     given, given_d, given_m
         Where there are formats with scales in factor words: the tile is of one, and its scales are these.
     """
@@ -43,6 +45,8 @@ class TileScales(wiring.Component):
         self._params = params
         halves = data.ArrayLayout(HALF_BITS, params.rows)
         others = {"halved": In(1)} if params.halved else {}
+        if params.short_scales:
+            others["short"] = In(1)
         if params.scales_in_factors:
             others |= {"given": In(1), "given_d": In(halves), "given_m": In(halves)}
         super().__init__(
@@ -84,6 +88,9 @@ class TileScales(wiring.Component):
                     low = Mux(self.part[0], half(rows // 2 + r // 2), half(r // 2))
                     high = Mux(self.part[0], half(3 * rows // 2 + r // 2), half(rows + r // 2))
                     d = Mux(self.eight, Mux(self.part[1], high, low), d)
+                if self._params.short_scales:
+                    upper = Array(quarters[0].word_select(n * rows + r, HALF_BITS // 2) for n in range(4))[self.part]
+                    d = Mux(self.short, Cat(Const(0, HALF_BITS // 2), upper), d)
                 minimum = Mux(self.minimum, half(2 * r + 1), 0)
                 if self._params.halved:
                     minimum = Mux(self.halved, d, minimum)

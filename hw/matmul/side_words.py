@@ -7,7 +7,7 @@ from operator import or_
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.formats import BLOCK, SUPER_SHIFT, BlockFormat
+from rtlm.hw.formats import BLOCK, SUPER_SHIFT, BlockFormat, Factors
 from rtlm.hw.formats.tiles import FACTOR_BITS as PAIR_BITS
 from rtlm.hw.formats.tiles import LANE_BITS, QUARTERS
 from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, ZERO_BITS
@@ -44,15 +44,19 @@ class SideWords(wiring.Component):
         A tile, its place in its super-block, and its format.
     wanted
         The next word is no tile.
-    zero, halved, within
-        Of `format`: the number of its zero among those of the unit; whether its halves have a factor each; whether its
-        factor words have the scales.
+    held
+        The next tile's weights are the upper bits of the nibbles of the word before, where there are pairs.
+    zero, halved, weighed, within
+        Of `format`: the number of its zero among those of the unit; whether its halves are scaled apart, with a factor
+        each; whether its factors multiply the sums of halves; whether its factor words have the scales.
     tables
         Of `format`: a bit for each format of the unit with a table.
+    paired
+        Of `format`: whether a nibble has bits of two tiles.
     upper
-        The upper bits of the last tile's weights: all fifth bits, then all sixth bits.
-    take, take_halved, take_within
-        The factors of the last tile are taken; the formats that `halved` and `within` said.
+        The upper bits of the last tile's weights: all lower ones, then all upper ones.
+    take, take_halved, take_weighed, take_within
+        The factors of the last tile are taken; the formats that `halved`, `weighed` and `within` said.
     d, m
         Scale and minimum of the super-block of the last tile, at `take`.
     f, g
@@ -72,13 +76,17 @@ class SideWords(wiring.Component):
                 "part": In(SUPER_SHIFT),
                 "format": In(params.format_bits),
                 "wanted": Out(1),
+                "held": Out(1),
                 "zero": Out(ZERO_BITS),
                 "halved": Out(1),
+                "weighed": Out(1),
                 "within": Out(1),
                 "tables": Out(len(params.tables)),
+                "paired": Out(1),
                 "upper": Out(params.upper_bits * params.rows * BLOCK),
                 "take": In(1),
                 "take_halved": In(1),
+                "take_weighed": In(1),
                 "take_within": In(1),
                 "d": Out(halves),
                 "m": Out(halves),
@@ -95,12 +103,21 @@ class SideWords(wiring.Component):
         m.d.comb += [
             self.wanted.eq(want_factors | want_planes),
             self.halved.eq(is_one_of(self.format, (each for each in formats if each.has_halves))),
+            self.weighed.eq(is_one_of(self.format, (each for each in formats if each.weighs_halves))),
             self.within.eq(is_one_of(self.format, (each for each in formats if each.has_scales_in_factors))),
             self.tables.eq(Cat(self.format == each.value for each in self._params.tables)),
+            self.paired.eq(is_one_of(self.format, (each for each in formats if each.is_paired))),
         ]
         for format in formats:
             with m.If(self.format == format.value):
                 m.d.comb += self.zero.eq(zeros.index(format.zero))
+        if self._params.paired:
+            held = Signal()
+            m.d.comb += self.held.eq(held)
+            with m.If(self.take_tile):
+                m.d.sync += held.eq(self.paired & ~self.part[0])
+            with m.If(self.load):
+                m.d.sync += held.eq(0)
         # Factors stand before planes.
         if self._params.factored:
             self._build_factors(m, want_factors)
@@ -110,7 +127,7 @@ class SideWords(wiring.Component):
 
     def _build_factors(self, m: Module, wanted: Signal) -> None:
         params = self._params
-        with_factors = [format for format in params.formats if format.has_super_blocks]
+        with_factors = [format for format in params.formats if format.has_factors]
         held = Signal(params.word_bits, name="factor_word", reset_less=True)
         with m.If(self.turn & wanted):
             m.d.sync += [held.eq(self.word), wanted.eq(0)]
@@ -135,11 +152,15 @@ class SideWords(wiring.Component):
             with m.If(self.take):
                 m.d.sync += [f.eq(1), g.eq(1)]
                 if params.halved:
-                    with m.If(self.take_halved):
+                    with m.If(self.take_halved | self.take_weighed):
                         m.d.sync += [f.eq(lane[:FACTOR_BITS]), g.eq(lane[FACTOR_BITS:])]
+                first, second = lane[:PAIR_BITS], lane[PAIR_BITS : 2 * PAIR_BITS]
                 if params.scales_in_factors:
                     with m.If(self.take_within):
-                        m.d.sync += [f.eq(lane[:PAIR_BITS]), g.eq(-lane[PAIR_BITS : 2 * PAIR_BITS])]
+                        m.d.sync += [f.eq(first), g.eq(-second)]
+                if any(format.factors is Factors.SHORT_HALVES for format in params.formats):
+                    with m.If(self.take_halved & self.take_within):
+                        m.d.sync += [f.eq(first.as_signed()), g.eq(second.as_signed())]
 
     def _build_planes(self, m: Module, wanted: Signal, taken: Value) -> None:
         bits = self._params.rows * BLOCK

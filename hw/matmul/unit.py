@@ -73,7 +73,8 @@ class MatrixUnit(wiring.Component):
     Throughput: a word a cycle (a word each `word_cycles` cycles with fewer than 128 lanes), also across commands;
     a scale word takes a cycle (none where it hides behind the cycles of a word). Of the words 1 in 5, 9 or 17 holds
     scales (`Q4_1`, `Q4_0`, `Q8_0`), with scales for groups of 128 weights 1 in 17, 33 or 65. Formats with super-blocks
-    have a word of factors for 8 tiles, those of 5 and 6 bits a word of upper bits for 4 and 2 tiles.
+    have a word of factors for 8 tiles, those of 5 and 6 bits a word of upper bits for 4 and 2 tiles. A word of a format
+    of 2 or 3 bits takes two cycles (two times `word_cycles`), one for each of its tiles.
 
     Numerics: see docs/numerics.md, "Matrix product"; `model`.
 
@@ -236,6 +237,9 @@ class MatrixUnit(wiring.Component):
         eight = Signal()
         minimum = Signal()
         control = Signal(tile_control(params))
+        # Of formats with scales of a byte a scale word lasts as long as with 8-bit weights.
+        short = is_one_of(current.format, (format for format in params.formats if format.has_short_scales))
+        lasting = eight | short if params.short_scales else eight
         part, advance = Signal(2), Signal()
         block = Signal(params.block_bits)
         last_block, last_group, first_group = Signal(), Signal(), Signal()
@@ -258,6 +262,10 @@ class MatrixUnit(wiring.Component):
         # Scale words stand before the other words between tiles.
         side = SideWords(params) if params.general else None
         want_word = want_scales | side.wanted if side else want_scales
+        # Of words of pairs the second tile is still there.
+        held = side.held if side else Const(0)
+        can_take = tile_ready & block_there & room
+        there = self.i_words.valid | held if params.paired else self.i_words.valid
         # Whether the bank has the block, a cycle late; a command begins with a scale word, which needs none.
         written, load_command = Signal(), Signal()
         m.d.sync += written.eq((count[current.bank] > Mux(take_tile, block + 1, block)) & ~load_command)
@@ -267,9 +275,9 @@ class MatrixUnit(wiring.Component):
             block_there.eq(~first_group | following_valid | ~incomplete | written),
             room.eq(~last_block | results.room),
             tile_ready.eq(current_valid & ~want_word & (~word_valid | last_step)),
-            self.i_words.ready.eq((current_valid & want_word) | (tile_ready & block_there & room)),
+            self.i_words.ready.eq((current_valid & want_word) | (can_take & ~held if params.paired else can_take)),
             take_scales.eq(self.i_words.valid & current_valid & want_scales),
-            take_tile.eq(self.i_words.valid & tile_ready & block_there & room),
+            take_tile.eq(there & tile_ready & block_there & room),
             self.busy.eq(word_valid),
             self.starved.eq(self.i_words.ready & ~self.i_words.valid),
             self.blocked_activation.eq(tile_ready & ~block_there),
@@ -279,7 +287,7 @@ class MatrixUnit(wiring.Component):
             m.d.sync += want_scales.eq(0)
         with m.If(take_tile):
             m.d.sync += [block.eq(block + 1), last_block.eq(block + 2 == current.k_blocks), in_group.eq(in_group + 1)]
-            run_end = Mux(eight, tile == 15, Mux(minimum, tile[:2] == 3, tile[:3] == 7))
+            run_end = Mux(lasting, tile == 15, Mux(minimum, tile[:2] == 3, tile[:3] == 7))
             with m.If(group_end):
                 m.d.sync += [tile.eq(tile + 1), in_group.eq(0)]
                 with m.If(run_end):
@@ -324,11 +332,12 @@ class MatrixUnit(wiring.Component):
             results.reserve_eight.eq(eight),
             results.reserve_end.eq(last_group),
         ]
+        with m.If(take_tile & ~held if params.paired else take_tile):
+            m.d.sync += word.eq(self.i_words.payload)
         with m.If(take_tile):
             m.d.sync += [
-                word.eq(self.i_words.payload),
                 part.eq(tile[:2]),
-                advance.eq(group_end & Mux(eight, tile[:2] == 3, minimum | tile[0])),
+                advance.eq(group_end & Mux(lasting, tile[:2] == 3, minimum | tile[0])),
                 control.eight.eq(eight),
                 control.minimum.eq(minimum),
                 control.last.eq(last_block),
@@ -381,12 +390,14 @@ class MatrixUnit(wiring.Component):
                 side.format.eq(current.format),
                 side.take.eq(scales.take),
                 side.take_halved.eq(control.halved),
+                side.take_weighed.eq(control.weighed),
                 side.take_within.eq(control.within),
             ]
             with m.If(take_tile):
                 m.d.sync += [
                     control.zero.eq(side.zero),
                     control.halved.eq(side.halved),
+                    control.weighed.eq(side.weighed),
                     control.within.eq(side.within),
                 ]
             if params.upper_bits:
@@ -396,6 +407,16 @@ class MatrixUnit(wiring.Component):
                 with m.If(take_tile):
                     m.d.sync += tables.eq(side.tables)
                 m.d.comb += array.tables.eq(tables)
+            if params.paired:
+                paired, second = Signal(), Signal()
+                with m.If(take_tile):
+                    m.d.sync += [paired.eq(side.paired), second.eq(held)]
+                m.d.comb += [array.paired.eq(paired), array.second.eq(second)]
+            if params.short_scales:
+                of_short = Signal()
+                with m.If(take_tile):
+                    m.d.sync += of_short.eq(short)
+                m.d.comb += scales.short.eq(of_short)
             if params.halved:
                 m.d.comb += scales.halved.eq(control.halved)
             if params.scales_in_factors:
@@ -427,7 +448,7 @@ class MatrixUnit(wiring.Component):
             for r in range(params.rows):
                 m.d.comb += [into[f"f_{r}"][0].eq(summed.f[r]), into[f"g_{r}"][0].eq(summed.g[r])]
         if params.halved:
-            m.d.comb += into.halved[0].eq(summed.control.halved)
+            m.d.comb += [into.halved[0].eq(summed.control.halved), into.weighed[0].eq(summed.control.weighed)]
             for c in range(params.columns):
                 m.d.comb += into[f"half_{c}"][0].eq(array.o_half[c])
                 m.d.comb += [into[f"seconds_{c}_{r}"][0].eq(array.o_second[c][r]) for r in range(params.rows)]
@@ -438,9 +459,10 @@ def tile_control(params: MatmulParams) -> data.StructLayout:
     """Return what is said of a tile.
 
     It has 8-bit weights, minima among its scales, is the last block of a row group, the last of the matrix. Where there
-    are other formats: the number of its zero, whether its halves have a factor each, scales among its factors.
+    are other formats: the number of its zero, whether its halves are scaled apart, or multiplied before; scales among
+    its factors.
     """
-    others = {"zero": ZERO_BITS, "halved": 1, "within": 1} if params.general else {}
+    others = {"zero": ZERO_BITS, "halved": 1, "weighed": 1, "within": 1} if params.general else {}
     return data.StructLayout({"eight": 1, "minimum": 1, "last": 1, "end": 1, **others})
 
 
@@ -459,5 +481,6 @@ def _row_group(params: MatmulParams) -> Kernel:
     if not params.general:
         return row_group(params.rows, params.columns)
     return general_row_group(
-        params.rows, params.columns, params.element_bits, params.zeros, params.factored, params.halved
+        *(params.rows, params.columns, params.element_bits, params.zeros),
+        *(params.factored, params.halved, params.weighed),
     )

@@ -281,8 +281,8 @@ MUTATIONS = (
     Mutation(
         "second half with the first one's factor",
         "hw/matmul/model.py",
-        "slice(middle, BLOCK), True, weights.d, second)",
-        "slice(middle, BLOCK), True, weights.d, first)",
+        "weights.d, factors[n])",
+        "weights.d, factors[0])",
         FORMAT_TESTS,
     ),
     Mutation(
@@ -291,6 +291,27 @@ MUTATIONS = (
         "part.eq(self.part)",
         "part.eq(self.part + 1)",
         "bench matmul/six-bit-scales",
+    ),
+    Mutation(
+        "second tile of a word lost",
+        "hw/matmul/side_words.py",
+        "held.eq(self.paired & ~self.part[0])",
+        "held.eq(0)",
+        "bench matmul/all-formats",
+    ),
+    Mutation(
+        "minima of halves exchanged",
+        "hw/kernels/matmul.py",
+        "halves[0] * bits(weights, 0, 4) + halves[1] * bits(weights, 4, 8)",
+        "halves[1] * bits(weights, 0, 4) + halves[0] * bits(weights, 4, 8)",
+        "bench matmul/all-formats",
+    ),
+    Mutation(
+        "third bits of Q3_K at the fifth place",
+        "hw/formats/tiles.py",
+        "<< np.uint8(format.bits - bits + bit)",
+        "<< np.uint8(NIBBLE_BITS + bit)",
+        FORMAT_TESTS,
     ),
     Mutation(
         "write burst one beat long",

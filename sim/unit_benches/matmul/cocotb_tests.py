@@ -55,11 +55,11 @@ def factors(rng, format, shape):
     """Random factors of super-blocks: any, or all the same extreme."""
     if format.factors is Factors.NONE:
         return None
-    pairs = ((-128, 127), (-128, 127)) if format.factors is Factors.HALVES else ((0, 63), (-63, 0))
+    ranges = format.factors.value
     if rng.random() < 0.3:
-        extremes = [rng.choice(pair) for pair in pairs]
+        extremes = [rng.choice(each) for each in ranges]
         return np.stack([np.full(shape, each, np.int8) for each in extremes], axis=-1)
-    return np.stack([rng.integers(low, high + 1, shape).astype(np.int8) for low, high in pairs], axis=-1)
+    return np.stack([rng.integers(low, high + 1, shape).astype(np.int8) for low, high in ranges], axis=-1)
 
 
 class Group:
@@ -101,6 +101,8 @@ class Group:
             u = np.array(format.table, np.uint8)[u]
         groups = (rows, self.k_blocks >> group_shift)
         d, m = (scales(rng, groups, 16, FP16_EXTREMES).repeat(1 << group_shift, axis=1) for _ in range(2))
+        if format.has_short_scales:
+            d &= 0xFF00
         weights = Blocks(
             format=format, u=u, d=d, m=m if format.has_minimum else None, factors=factors(rng, format, shape)
         )
@@ -294,7 +296,7 @@ async def random_programs(dut):
 
 @cocotb.test()
 async def full_rate(dut):
-    """Without gaps: a word in every cycle across commands, the stated latency, and events that add up."""
+    """Without gaps: a tile in every cycle across commands, the stated latency, and events that add up."""
     await begin(dut)
     rng = np.random.default_rng(SEED + 1)
     always = dict.fromkeys((*SOURCES, "o"), 1.0)
@@ -315,9 +317,10 @@ async def full_rate(dut):
         await run.go(filled=True)
         edges.cancel()
         spacing = np.diff(run.word_cycles)
-        assert spacing.max() <= PARAMS.word_cycles
+        assert spacing.max() <= PARAMS.word_cycles * format.tiles_per_word
         tiles = row_groups * k_blocks
-        assert len(run.word_cycles) == 3 * (tiles + sum(-(-tiles // served) for served in runs))
+        words = sum(-(-tiles // served) for served in (*runs, format.tiles_per_word))
+        assert len(run.word_cycles) == 3 * words
         bits = len(run.word_cycles) * PARAMS.word_bits / (3 * rows * k_blocks * BLOCK)
         cycles = run.word_cycles[-1] - run.word_cycles[0] + 1
         told = "%s in groups of %d: %d words in %d cycles, %.4f bits a weight"
@@ -326,6 +329,7 @@ async def full_rate(dut):
         assert np.sum(run.events, axis=1).max() <= 1
         assert events["busy"] == 3 * tiles * PARAMS.word_cycles
         assert events["blocked_activation"] == events["blocked_output"] == 0
-        first_group_words = group.k_blocks + sum(-(-group.k_blocks // served) for served in runs)
+        first_group_words = sum(-(-group.k_blocks // served) for served in (*runs, format.tiles_per_word))
         latency = run.result_cycles[0] - run.word_cycles[first_group_words - 1]
-        assert latency == LATENCY
+        # The last word of pairs is that of the last two tiles.
+        assert latency == LATENCY + PARAMS.word_cycles * (format.tiles_per_word - 1)

@@ -42,7 +42,7 @@ def test_lists_and_ranges_are_written_out():
         ("contexts: []", f"contexts must have 1 to {MAX_VALUES} values, got 0."),
         ("contexts: [512, x]", "contexts must be whole numbers from 1 to 1048576, got 'x'."),
         ("batches: [9]", "batches must be whole numbers from 1 to 8, got 9."),
-        ("weights: [q5]", "q5_0, q5_1, q4_k, q5_k, q6_k, iq4_nl, got 'q5'."),
+        ("weights: [q5]", "tq1_0, tq2_0, mxfp4, got 'q5'."),
         ("set: 5", "set must be a mapping, got 5."),
         ("set: {matmul.lanes: 64}", "set.matmul.lanes must be a list, or a range such as {from: 16"),
         ("set: {matmul.lanes: []}", "set.matmul.lanes must have 1 to"),

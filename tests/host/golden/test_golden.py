@@ -80,7 +80,14 @@ def random_blocks(format: BlockFormat, rows: int, k_blocks: int, exponents: tupl
         ).astype(np.uint16)
 
     u = random.integers(0, 1 << format.bits, (rows, k_blocks, 32)).astype(np.uint8)
-    return Blocks(format=format, u=u, d=scales(), m=scales() if format.has_minimum else None)
+    factors = [random.integers(low, high + 1, (rows, k_blocks)) for low, high in format.factors.value]
+    return Blocks(
+        format=format,
+        u=u,
+        d=scales(),
+        m=scales() if format.has_minimum else None,
+        factors=np.stack(factors, axis=-1).astype(np.int8) if factors else None,
+    )
 
 
 @pytest.mark.parametrize("format", BlockFormat)

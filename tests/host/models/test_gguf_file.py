@@ -71,7 +71,7 @@ BAD = {
     "empty shape": (crafted([], [entry("a", (8, 0), Type.F32, 0)], bytes(64)), r"empty shape \(0, 8\)"),
     "type": (
         crafted([], [entry("a", (256,), Type.IQ4_XS, 0)], bytes(256)),
-        "types F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q5_0, .*, Q6_K, IQ4_NL, got IQ4_XS",
+        "types F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q5_0, .*, TQ2_0, MXFP4, got IQ4_XS",
     ),
     "unknown type": (crafted([], [entry("a", (256,), 1234, 0)], bytes(256)), "got number 1234"),
     "row length": (

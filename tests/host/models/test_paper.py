@@ -123,8 +123,8 @@ def test_formats_and_groups():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"weights": "q3_k"}, "weights must be one of q4_0, q4_1, q8_0, .*, iq4_nl, got 'q3_k'"),
-        ({"output": "f16"}, "output must be one of q4_0, q4_1, q8_0, .*, iq4_nl, got 'f16'"),
+        ({"weights": "q1_k"}, "weights must be one of q4_0, q4_1, q8_0, .*, mxfp4, got 'q1_k'"),
+        ({"output": "f16"}, "output must be one of q4_0, q4_1, q8_0, .*, mxfp4, got 'f16'"),
         ({"group": 48}, "group must be one of 32, 64, 128, 256, got 48"),
         ({"group": 128}, "hidden_size must be a multiple of the 128 weights that share a scale, got 576"),
     ],

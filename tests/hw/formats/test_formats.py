@@ -16,6 +16,8 @@ def random_matrix(rng, format, rows, k_blocks):
     raw = rng.integers(0, 256, (rows, k_blocks * BLOCK // format.block_weights, format.block_bytes), dtype=np.uint8)
     for at in format.description.scales_at:
         raw[..., at : at + 2] = rng.normal(0, 0.05, (*raw.shape[:2], 1)).astype("<f2").view(np.uint8)
+    if format is BlockFormat.MXFP4:
+        raw[..., 0] = rng.integers(112, 144, raw.shape[:2])
     return raw, Blocks.from_gguf(format, raw.reshape(-1), rows, k_blocks * BLOCK)
 
 
@@ -59,10 +61,11 @@ def test_tiles_round_trip(format, rows):
 @pytest.mark.parametrize("rows", [4, 16])
 @pytest.mark.parametrize("format", FORMATS)
 def test_memory_has_the_bits_of_the_file(format, rows):
-    """Nothing is widened: a large matrix takes the bytes that it has in the file."""
+    """Nothing is widened: a large matrix takes the bytes that it has in the file, but for two formats."""
     shape = TileShape(rows=rows)
     size = shape.words(format, 1024, 64) * shape.word_bytes
-    assert size == 1024 * 64 * BLOCK // format.block_weights * format.block_bytes
+    of_block = {BlockFormat.Q3_K: 112, BlockFormat.TQ1_0: 66}.get(format, format.block_bytes)
+    assert size == 1024 * 64 * BLOCK // format.block_weights * of_block
 
 
 def test_super_blocks_in_words():
@@ -99,11 +102,62 @@ def test_super_blocks_in_words():
         assert not words
 
 
+def test_pairs_in_words():
+    """Where the parts of Q2_K, Q3_K and TQ2_0 lie, written from the module's text."""
+    rng = np.random.default_rng(7)
+    shape = TileShape(rows=4)
+    for format in (BlockFormat.Q2_K, BlockFormat.Q3_K, BlockFormat.TQ2_0):
+        _, blocks = random_matrix(rng, format, 4, 1)
+        words = [int.from_bytes(word.tobytes(), "little") for word in pack_tiles(shape, blocks)]
+        if format is not BlockFormat.Q3_K:
+            scales = words.pop(0)
+            stored = [blocks.d] if blocks.m is None else [blocks.d, blocks.m]
+            for n, expected in enumerate(each for row in range(4) for each in (part[row, 0] for part in stored)):
+                assert scales >> 16 * n & 0xFFFF == expected
+        factors = words.pop(0) if blocks.factors is not None else 0
+        for tile in range(8):
+            if tile % 4 == 0 and format is BlockFormat.Q3_K:
+                planes = words.pop(0)
+            if tile % 2 == 0:
+                nibbles = words.pop(0)
+            for row in range(4):
+                lane = factors >> 128 * row + 16 * tile & 0xFFFF
+                if format is BlockFormat.Q2_K:
+                    first, second, low, high = blocks.factors[row, tile].tolist()
+                    assert lane == first | second << 4 | -low << 8 | -high << 12
+                if format is BlockFormat.Q3_K:
+                    first, second = blocks.factors[row, tile].tolist()
+                    own = int(blocks.d[row, tile]) * 0x10001
+                    assert lane == first & 63 | (second & 63) << 6 | (own >> 4 * tile & 15) << 12
+                for k in range(BLOCK):
+                    u = nibbles >> 128 * row + 4 * k + 2 * (tile % 2) & 3
+                    if format is BlockFormat.Q3_K:
+                        u |= (planes >> 128 * (tile % 4) + 32 * row + k & 1) << 2
+                    assert u == blocks.u[row, tile, k]
+        assert not words
+
+
+def test_scales_of_mxfp4():
+    """Powers of two from 2^-16 on; a block of zeros may have any, another one is refused with its scale."""
+    raw = np.full((2, 17), 0x21, np.uint8)
+    raw[:, 0] = 112, 143
+    blocks = Blocks.from_gguf(BlockFormat.MXFP4, raw.reshape(-1), 2, BLOCK)
+    np.testing.assert_array_equal(blocks.dequantise()[:, 0], np.ldexp(1.0, [-16, 15]))
+    for scale, told in ((111, "-17"), (144, "16"), (255, "127"), (0, "-128")):
+        raw[1] = scale, *[0x80] * 16
+        assert Blocks.from_gguf(BlockFormat.MXFP4, raw.reshape(-1), 2, BLOCK).d[1, 0] == 0
+        raw[1, 9] = 0x70
+        with pytest.raises(ValueError, match=rf"scales of MXFP4 must be from 2\^-16 to 2\^15, got 2\^{told}$"):
+            Blocks.from_gguf(BlockFormat.MXFP4, raw.reshape(-1), 2, BLOCK)
+
+
 def grouped_blocks(rng, format, rows, k_blocks, shift):
     u = rng.integers(0, 1 << format.bits, (rows, k_blocks * BLOCK)).astype(np.uint8)
     if format.table is not None:
         u = np.array(format.table, np.uint8)[u]
     d, m = rng.normal(0, 0.05, (2, rows, k_blocks >> shift)).astype(np.float16)
+    if format.has_short_scales:
+        d = np.ldexp(1, rng.integers(-16, 16, d.shape)).astype(np.float16)
     return u, d, Blocks.from_groups(format, u, d, m if format.has_minimum else None)
 
 
@@ -165,10 +219,18 @@ def exact_accumulator(blocks, a, scale, row):
         s_sig = (int(scale[kb]) & 127) + 128 if s_exp else 0
         products = [(int(u) - blocks.format.zero) * int(x) for u, x in zip(blocks.u[row, kb], a[kb], strict=True)]
         sums = [sum(products), sum(int(x) for x in a[kb])]
-        if blocks.format.factors is Factors.HALVES:
-            sums = [sum(products[:16]), sum(products[16:])]
-        scales = {Factors.HALVES: [blocks.d, blocks.d]}.get(blocks.format.factors, [blocks.d, blocks.m])
+        scales = [blocks.d, blocks.m]
         factors = [1, 1] if blocks.factors is None else blocks.factors[row, kb].tolist()
+        if blocks.format.factors in (Factors.HALVES, Factors.SHORT_HALVES):
+            sums = [sum(products[:16]), sum(products[16:])]
+            scales = [blocks.d, blocks.d]
+        if blocks.format.factors is Factors.HALVES_WITH_MINIMA:
+            codes, plain = products, [int(x) for x in a[kb]]
+            sums = [
+                first * sum(values[:16]) + second * sum(values[16:])
+                for values, first, second in ((codes, *factors[:2]), (plain, *factors[2:]))
+            ]
+            factors = [1, 1]
         for value, source, factor in zip(sums, scales, factors, strict=True):
             if source is None:
                 continue
