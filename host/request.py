@@ -8,7 +8,7 @@ from rtlm.gen.common.progress import Progress
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.host.compiler.fit import as_options, check_config, fit_config
+from rtlm.host.compiler.fit import as_options, check_config, fit_config, needed_values
 from rtlm.host.compiler.plan import Plan, make_plan
 from rtlm.host.errors import ModelError
 from rtlm.host.models.download import fetch
@@ -110,7 +110,7 @@ def _fitted(options: RunOptions, config: Configuration, shape: ModelShape, progr
     if options.config is None:
         fitted, changes = fit_config(config, shape, context=1)
         given = {override.partition("=")[0].strip() for override in options.overrides}
-        if not any(change.partition("=")[0] in given for change in changes):
+        if given.isdisjoint(needed_values(config, shape, context=1)):
             if changes:
                 progress.note(f"{config.name} holds this model with {as_options(changes)}, which is added.")
             return fitted

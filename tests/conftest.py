@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
-from rtlm.host.models.download import fetch
+from rtlm.host.models.download import cached, fetch
 from rtlm.host.models.random_model import write_random_model
+from rtlm.host.models.sources import GEMMA3_270M
 from rtlm.host.verification.seeds import DEFAULT_SEED, parse_seed
 from rtlm.sim.verilator.build import WAVEFORMS
 from rtlm.sim.verilator.find import FST_SENTENCE, can_write_fst
@@ -85,6 +86,15 @@ def seed(request):
 def smollm2() -> Path:
     """The real model's file, downloaded where it is not in the user's cache."""
     return fetch()
+
+
+@pytest.fixture(scope="session")
+def gemma3_270m() -> Path:
+    """The file of Gemma 3 270M, where it is in the user's cache."""
+    path = cached(GEMMA3_270M)
+    if path is None:
+        pytest.skip("rtlm list presets --for gemma3-270m --accept-licence gemma fetches the model that this test needs")
+    return path
 
 
 @pytest.fixture(scope="session")

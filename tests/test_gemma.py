@@ -7,9 +7,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.compiler.fit import fit_config
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
-from rtlm.host.models.download import cached
 from rtlm.host.models.model import LlamaModel
-from rtlm.host.models.sources import GEMMA3_270M
 from rtlm.host.models.stored import ModelShape
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.simulation import simulate
@@ -20,11 +18,8 @@ CONTEXT = 16
 
 
 @pytest.mark.slow
-def test_gemma_gives_the_golden_bits():
-    path = cached(GEMMA3_270M)
-    if path is None:
-        pytest.skip("rtlm list presets --for gemma3-270m --accept-licence gemma fetches the model that this test needs")
-    model = LlamaModel.open(path)
+def test_gemma_gives_the_golden_bits(gemma3_270m):
+    model = LlamaModel.open(gemma3_270m)
     config, _ = fit_config(load_config("kv260"), ModelShape.of(model), context=CONTEXT)
     golden = GoldenEngine(GoldenModel(model), context=CONTEXT)
     with simulate(config, model, context=CONTEXT, progress=SilentProgress()) as simulation:

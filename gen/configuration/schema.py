@@ -278,10 +278,7 @@ def config_hash(config: Configuration) -> str:
         del values["vector"]["interval"]
     if config.formats == DEFAULT_FORMATS:
         del values["matmul"]["formats"]
-    switches = {"vector": ("biases", "head_norms", "post_norms", "gelu"), "attention": ("windows",)}
-    for section, features in switches.items():
-        for feature in features:
-            if not values[section][feature]:
-                del values[section][feature]
+    for section in ("vector", "attention"):
+        values[section] = {key: value for key, value in values[section].items() if value is not False}
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

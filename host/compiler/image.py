@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import HEADER_BYTES, ImageHeader
 from rtlm.host.compiler.layout import MemoryMap, PlacedRegion
-from rtlm.host.compiler.plan import HeadVectors, Matrix, Norm
+from rtlm.host.compiler.plan import NO_ROPE, ROPE, WINDOW_ROPE, HeadVectors, Matrix, Norm
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.rotary import unrotated
@@ -119,9 +119,9 @@ def _contents(
         case _:
             rows = {
                 "embedding": _embedding_rows,
-                "rope": _rope_rows,
-                "window_rope": _window_rope_rows,
-                "no_rope": _unrotated_row,
+                ROPE: _rope_rows,
+                WINDOW_ROPE: _rope_rows,
+                NO_ROPE: _unrotated_row,
             }[region.name]
             step = max(1, PIECE_WEIGHTS // model.dim)
             for first in range(0, region.entries, step):
@@ -189,14 +189,8 @@ def _rope_rows(
     params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
 ) -> NDArray[np.uint8]:
     """Return the cosines and sines of some positions, pair by pair."""
-    return _rotations(params, region, *model.rope_table(first, end - first))
-
-
-def _window_rope_rows(
-    params: AcceleratorParams, model: LlamaModel, region: PlacedRegion, first: int, end: int
-) -> NDArray[np.uint8]:
-    """Return the same for layers with a window."""
-    return _rotations(params, region, *model.rope_table(first, end - first, windowed=True))
+    table = model.rope_table(range(first, end), windowed=region.name == WINDOW_ROPE)
+    return _rotations(params, region, *table)
 
 
 def _unrotated_row(

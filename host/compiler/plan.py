@@ -31,6 +31,9 @@ PAIR_PACKET_SHIFT = 6
 PURPOSES = ("program", "weights", "embedding", "norms", "rope", "kv", "logits")
 """What bytes are counted as."""
 
+ROPE, WINDOW_ROPE, NO_ROPE = "rope", "window_rope", "no_rope"
+"""Regions of rotations: of layers that attend to all positions, of layers with a window, of layers without RoPE."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
@@ -317,28 +320,22 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
         entry_words=embedding_row_words(params, dim),
         entry_bytes=FP16_BYTES * (dim // BLOCK) + dim,
     )
-    rope = step.region(
-        name="rope",
-        purpose="rope",
-        entries=context,
-        entry_words=_words(params, F32_BYTES * shape.head_dim),
-        entry_bytes=F32_BYTES * shape.head_dim,
-    )
-    rotations = [rope] * shape.layers
-    if shape.windowed:
-        window_rope = step.region(
-            name="window_rope",
+    tables = {
+        name: step.region(
+            name=name,
             purpose="rope",
-            entries=context,
-            entry_words=rope.entry_words,
-            entry_bytes=rope.entry_bytes,
+            entries=entries,
+            entry_words=_words(params, F32_BYTES * shape.head_dim),
+            entry_bytes=F32_BYTES * shape.head_dim,
         )
-        rotations = [window_rope if i in shape.windowed else each for i, each in enumerate(rotations)]
-    if shape.rotation_free:
-        unrotated = step.region(
-            name="no_rope", purpose="rope", entry_words=rope.entry_words, entry_bytes=rope.entry_bytes
+        for name, entries, needed in (
+            (ROPE, context, True),
+            (WINDOW_ROPE, context, shape.windowed),
+            (NO_ROPE, 1, shape.rotation_free),
         )
-        rotations = [unrotated if i in shape.rotation_free else each for i, each in enumerate(rotations)]
+        if needed
+    }
+    rotations = [tables[_rotation(shape, i)] for i in range(shape.layers)]
     window = shape.window if needs_windows(shape, params.context_limit) else 0
     step.load_norm("attn_norm", 0)
     step.load_head_vectors(0)
@@ -440,6 +437,13 @@ def make_plan(params: AcceleratorParams, shape: ModelShape, *, context: int) -> 
     )
 
 
+def _rotation(shape: ModelShape, layer: int) -> str:
+    """Return the name of the region with a layer's rotations."""
+    if layer in shape.rotation_free:
+        return NO_ROPE
+    return WINDOW_ROPE if layer in shape.windowed else ROPE
+
+
 def _head_inputs(shape: ModelShape, epilogue: Epilogue, first: int) -> dict[str, Any]:
     """Return what an instruction says of its heads' biases, which begin at head `first` of all, and of their norms."""
     fields = {"biases": 1, "imm0": first} if shape.biased else {}
@@ -480,7 +484,7 @@ class _Planner:
 
     def load_entry(self, table: Region, **fields: Any) -> None:
         """Read the entry of a table that a register selects."""
-        beats = 0 if table.name == "no_rope" else table.entry_words * self.params.beats_per_word
+        beats = 0 if table.name == NO_ROPE else table.entry_words * self.params.beats_per_word
         self.add(Instruction(words=table.entry_words, aux=beats, **fields), reads=table)
 
     def load_rotation(self, table: Region) -> None:

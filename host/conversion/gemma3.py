@@ -4,7 +4,7 @@ from typing import Any
 
 import gguf
 from rtlm.host.errors import ModelError
-from rtlm.host.families import Family
+from rtlm.host.families import GELU, Family
 from rtlm.host.models.paper import windows_of
 from rtlm.host.models.shape_file import Sizes
 
@@ -25,7 +25,7 @@ def check_gemma3(config: dict[str, Any], sizes: Sizes) -> None:
             raise ModelError(f"{key} is missing")
     for key, allowed in (
         ("query_pre_attn_scalar", sizes.head_dim),
-        ("hidden_activation", "gelu_pytorch_tanh"),
+        ("hidden_activation", GELU),
         ("attn_logit_softcapping", None),
         ("final_logit_softcapping", None),
         ("use_bidirectional_attention", False),

@@ -19,6 +19,7 @@ from rtlm.host.estimation.words import WordStream
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.kv_window import WINDOW_CYCLES
+from rtlm.hw.common.register_slice import SLICE_CYCLES
 from rtlm.hw.control.isa import Index, Instruction, Opcode, Operator
 from rtlm.hw.control.sequencer import INDEX_CYCLES, ISSUED_INSTRUCTIONS, SETTLE_CYCLES
 from rtlm.hw.formats import BLOCK
@@ -33,9 +34,6 @@ DISPATCH_CYCLES = 3
 
 COMMAND_CYCLES = 2
 """From a command's hand-over to the first word or value that its unit takes."""
-
-SLICE_CYCLES = 1
-"""Of the register slice between two units (`RegisterSlice`)."""
 
 REST_CYCLES = 2
 """From the cycle in which the last unit comes to rest to the hand-over of attention (`Sequencer`)."""

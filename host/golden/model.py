@@ -13,6 +13,7 @@ from rtlm.host.models.rotary import unrotated
 from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
 from rtlm.hw.attention.model import attention
+from rtlm.hw.common.kv_window import first_seen
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.hls import BF16, to_bits
 from rtlm.hw.kernels.matmul import TERM_BIAS, half_parts, scale_parts
@@ -277,8 +278,8 @@ class GoldenModel:
 
     def _forward(self, ids: NDArray[np.int64], positions: Sequence[int], attend: Attend) -> F32:
         model = self.model
-        table = self._turns(positions, windowed=False)
-        window_table = self._turns(positions, windowed=True) if model.windowed else table
+        table = model.rope_table(positions)
+        window_table = model.rope_table(positions, windowed=True) if model.windowed else table
         x = self._embed(ids)
         for index, (layer, norms) in enumerate(zip(self._layers, self._norms, strict=True)):
             normalised, r = self._normalise(x, norms["attn_norm"])
@@ -296,12 +297,6 @@ class GoldenModel:
             hidden = quantise(kernels.gated.model(gate, up, np.int64(model.gelu)), BLOCK, wide=True)
             x = self._add(x, product(layer["ffn_down"], hidden), norms.get("post_ffw_norm"))
         return x
-
-    def _turns(self, positions: Sequence[int], *, windowed: bool) -> tuple[F32, F32]:
-        """Return cosines and sines of some positions."""
-        tables = [self.model.rope_table(position, 1, windowed=windowed) for position in positions]
-        cos, sin = (np.concatenate(part) for part in zip(*tables, strict=True))
-        return cos, sin
 
     def _add(self, x: F32, y: F32, weight: F32 | None) -> F32:
         """Add a layer's output, normalised if there is a weight, to the residual stream."""
@@ -359,11 +354,16 @@ class GoldenModel:
 
     def _attend_in_order(self, cache: KVCache, start: int, end: int) -> Attend:
         """Return the attention of the tokens `start` to `end` of one sequence to all up to themselves."""
-        group = self.model.heads // self.model.kv_heads
         model = self.model
         position, other = np.arange(start, end)[:, None], np.arange(end)
-        everything = np.tile(other <= position, (group, 1))
-        in_window = everything & np.tile(other > position - model.window, (group, 1))
+
+        def last(window: int) -> NDArray[np.bool_]:
+            """Return which positions are among the last `window` up to a query's own, shape (queries, positions)."""
+            seen = (other <= position) & (other > position - window)
+            return np.tile(seen, (model.heads // model.kv_heads, 1))
+
+        everything = last(end)
+        in_window = last(model.window) if model.windowed else everything
 
         def attend(layer: int, q: Quantised, k: Quantised, v: Quantised) -> F32:
             cache.write(layer, start, k, v)
@@ -381,8 +381,9 @@ class GoldenModel:
             results = []
             for c, column in enumerate(columns):
                 here = slice(column.local_first, c + 1)
-                first = max(column.position - self.model.window + 1, 0) if layer in self.model.windowed else 0
-                past = (layer, slice(None), slice(min(first, column.history), column.history))
+                window = self.model.window if layer in self.model.windowed else 0
+                first = first_seen(column.position, column.history, window)
+                past = (layer, slice(None), slice(first, column.history))
                 cache = column.cache
                 codes, scales = self._shared(Quantised(q.codes[:, c], q.scale[:, c]))
                 keys = np.concatenate([cache.k[past], k.codes[:, here, 0]], axis=1)

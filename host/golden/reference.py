@@ -72,7 +72,7 @@ class ReferenceModel:
         model, count = self.model, len(h)
         scale = np.float32(model.head_dim**-0.5 if model.scalars.attention is None else model.scalars.attention)
         windowed = index in model.windowed
-        cos, sin = model.rope_table(0, count, windowed=windowed)
+        cos, sin = model.rope_table(range(count), windowed=windowed)
 
         def heads(name: str) -> NDArray[np.float32]:
             y = h @ layer[name].T + layer.get(f"{name}.bias", np.float32(0))

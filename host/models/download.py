@@ -33,10 +33,10 @@ def model_directory() -> Path:
 
 def cached(source: ModelSource = SMOLLM2, directory: Path | None = None) -> Path | None:
     """Return the model's path if it is in the cache and whole, without downloading anything."""
+    if not is_there(source, directory):
+        return None
     path = (directory or model_directory()) / source.name
     try:
-        if path.stat().st_size != source.size:
-            return None
         with path.open("rb") as file:
             return path if hashlib.file_digest(file, "sha256").hexdigest() == source.sha256 else None
     except OSError:

@@ -1,5 +1,6 @@
 """The hyper-parameters and tensors of a model whose layers, once the host has folded what it can, are llama's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, Self
@@ -277,15 +278,15 @@ class LlamaModel:
         check_q8_0_range(tensor.name, values)
         return values
 
-    def rope_table(self, start: int, count: int, *, windowed: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.
+    def rope_table(self, positions: Sequence[int], *, windowed: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return the float32 cosines and sines of some positions, shaped (positions, head_dim / 2).
 
         Those of layers with a window are their own.
         """
         rotary = self.window_rotary if windowed else self.rotary
         if rotary is None:
             raise ValueError("no layer has a window")
-        return rotary.table(start, count)
+        return rotary.table(positions)
 
     def _order(self, name: str, count: int, rows: slice) -> slice | NDArray[np.intp]:
         """Return which of the file's `count` rows some rows of a matrix are: the gates turn neighbours in a head."""

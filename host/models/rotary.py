@@ -6,6 +6,7 @@ Llama 3.1 and later bring as the tensor `rope_freqs`.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -100,12 +101,12 @@ class Rotary:
         """Return frequencies of a base, without any scaling."""
         return cls(frequency=base ** (-np.arange(0, head_dim, 2) / head_dim))
 
-    def table(self, start: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the float32 cosines and sines, shaped (``count``, head_dim / 2), from position ``start`` on.
+    def table(self, positions: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the float32 cosines and sines of some positions, shaped (positions, head_dim / 2).
 
         They are computed in double precision and rounded once.
         """
-        angle = np.arange(start, start + count)[:, None] * self.frequency
+        angle = np.asarray(positions)[:, None] * self.frequency
         cos, sin = np.cos(angle) * self.magnitude, np.sin(angle) * self.magnitude
         return cos.astype(np.float32), sin.astype(np.float32)
 

@@ -49,7 +49,7 @@ def _attended(plan: Plan, columns: Sequence[ColumnInput], window: int) -> int:
     longest: dict[int, int] = {}
     for column in columns:
         part = plan.params.kv.part(column.position, column.history, window)
-        longest[column.slot] = max(longest.get(column.slot, 0), part.positions - part.masked)
+        longest[column.slot] = max(longest.get(column.slot, 0), part.seen)
     return sum(longest.values())
 
 

@@ -87,7 +87,7 @@ def _attention(plan: Plan, planned: PlannedInstruction, columns: Sequence[Column
         scale_words, row_words = plan.params.kv.words_of(part.positions)
         scales += scale_words
         rows += row_words
-        positions = part.positions - part.masked + number - column.local_first + 1
+        positions = part.seen + number - column.local_first + 1
         macs += instruction.kv_heads * instruction.group * head_dim * positions
     scale_bytes, row_bytes = (words * word_bytes * instruction.kv_heads for words in (scales, rows))
     runs = len(columns) * instruction.kv_heads

@@ -27,6 +27,22 @@ class HistoryPart:
     masked: int
     positions: int
 
+    @property
+    def seen(self) -> int:
+        """Positions that count."""
+        return self.positions - self.masked
+
+
+def first_seen(position: int, history: int, window: int) -> int:
+    """Return the first position of its history that a column attends to, the history's length if it has none.
+
+    Parameters
+    ----------
+    position, history, window
+        As for `history_part`.
+    """
+    return min(max(position + 1 - window, 0), history) if window else 0
+
 
 def history_part(position: int, history: int, window: int, *, word_positions: int) -> HistoryPart:
     """Return what a column reads of its history: that from `position` - `window` + 1 on, in whole words.
@@ -44,8 +60,7 @@ def history_part(position: int, history: int, window: int, *, word_positions: in
     word_positions
         Positions of a word of scales, a power of two.
     """
-    first = min(max(position + 1 - window, 0), history) if window else 0
-    words, masked = divmod(first, word_positions)
+    words, masked = divmod(first_seen(position, history, window), word_positions)
     return HistoryPart(words=words, masked=masked, positions=history - words * word_positions)
 
 

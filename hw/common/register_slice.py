@@ -4,6 +4,9 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+SLICE_CYCLES = 1
+"""Latency of a register slice."""
+
 
 class Handover(wiring.Component):
     """Registers in a stream's handshake, none for the payload: a command goes over in the same cycle for both sides.
@@ -36,7 +39,7 @@ class RegisterSlice(wiring.Component):
     """A register in a stream, of payload and `valid` in the one direction and of `ready` in the other.
 
     Protocol: streams; `o.valid`, `o.payload` and `i.ready` come from registers.
-    Latency: a cycle.
+    Latency: `SLICE_CYCLES`.
     Throughput: a payload a cycle, from two entries; with one entry a payload every second cycle.
 
     Parameters

@@ -63,7 +63,7 @@ class AttentionWalk:
                 position=Array(ports.position[c] for c in columns)[column],
                 history=history,
                 window=current.imm1[:POSITION_BITS],
-                word_positions=params.word_bytes // SCALE_PAIR_BYTES,
+                word_positions=params.word_positions,
             )
             history = window.positions
             delay = Signal(WINDOW_CYCLES, name="walk_delay")

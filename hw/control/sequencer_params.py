@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from amaranth.lib import data
+from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.legality import InstructionLimits
 from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
@@ -76,6 +77,11 @@ class SequencerParams:
     def vector_command(self) -> data.StructLayout:
         """A command for the vector engine."""
         return vector_command(biases=self.biases, head_norms=self.head_norms, gelu=self.gelu)
+
+    @property
+    def word_positions(self) -> int:
+        """Positions of a word of scale pairs."""
+        return self.word_bytes // SCALE_PAIR_BYTES
 
     @property
     def instructions_per_word(self) -> int:

@@ -3,14 +3,11 @@
 from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.common.register_slice import RegisterSlice
+from rtlm.hw.common.register_slice import SLICE_CYCLES, RegisterSlice
 from rtlm.hw.hls import Directives
 from rtlm.hw.hls.schedule import Schedule
 from rtlm.hw.kernels import scale
 from rtlm.hw.vector.params import VectorParams
-
-SLICE_CYCLES = 1
-"""Of the register slice behind the multipliers."""
 
 
 class KeptSums(wiring.Component):
@@ -38,12 +35,11 @@ class KeptSums(wiring.Component):
 
     def __init__(self, params: VectorParams):
         self.params = params
-        column = {"column": params.column_bits} if params.columns > 1 else {}
         super().__init__(
             {
                 "run": In(1),
                 "i": In(stream.Signature(params.kept_beat)),
-                "r_write": In(stream.Signature(data.StructLayout({"r": 32, **column}), always_ready=True)),
+                "r_write": In(stream.Signature(params.kept_scalar, always_ready=True)),
                 "o": Out(stream.Signature(params.floats)),
             }
         )

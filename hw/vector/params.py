@@ -310,8 +310,17 @@ class VectorParams:
     @property
     def kept_beat(self) -> data.StructLayout:
         """A beat of what a layer adds, until its norm is known, and its column."""
-        column = {"column": self.column_bits} if self.columns > 1 else {}
-        return data.StructLayout({"y": self.floats, **column})
+        return data.StructLayout({"y": self.floats, **self._own_column})
+
+    @property
+    def kept_scalar(self) -> data.StructLayout:
+        """The scalar of that norm, F32 bits, and its column."""
+        return data.StructLayout({"r": 32, **self._own_column})
+
+    @property
+    def _own_column(self) -> dict[str, int]:
+        """A field for a column's number, where there are several."""
+        return {"column": self.column_bits} if self.columns > 1 else {}
 
     @property
     def x_bits(self) -> int:

@@ -1,5 +1,6 @@
 """The epilogues' kernels, side by side between the operands and the quantiser they share."""
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -9,7 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.common.clock_gate import add_pipeline
 from rtlm.hw.common.layouts import CODE_BITS
-from rtlm.hw.common.register_slice import RegisterSlice
+from rtlm.hw.common.register_slice import SLICE_CYCLES, RegisterSlice
 from rtlm.hw.hls import F32, Directives, Kernel, to_bits
 from rtlm.hw.hls.schedule import Schedule
 from rtlm.hw.kernels import gated, quantise, quantise_head, residual_norm, rope, swiglu
@@ -48,11 +49,13 @@ HEADS = (*TURNED, Epilogue.VALUE)
 PAIRED = (rope, swiglu, gated)
 """Kernels of which an element takes two values."""
 
-SLICE_CYCLES = 1
-"""Of the register slice in front of the quantiser."""
-
 QUANTISER_INTERVAL = 2
 """Longest interval of the quantiser: attention's results come a beat a cycle, and its next head waits for them."""
+
+
+def available(params: VectorParams, epilogues: Iterable[Epilogue]) -> tuple[Epilogue, ...]:
+    """Return those of some epilogues that an engine has."""
+    return tuple(epilogue for epilogue in epilogues if params.post_norms or epilogue not in ADDED)
 
 
 class EpilogueRoutes(wiring.Component):
@@ -182,8 +185,7 @@ class EpilogueRoutes(wiring.Component):
     @staticmethod
     def epilogues(params: VectorParams) -> tuple[Epilogue, ...]:
         """Return the epilogues whose beats pass here."""
-        every = (*DESTINATIONS, Epilogue.POST_NORM)
-        return tuple(epilogue for epilogue in every if params.post_norms or epilogue not in ADDED)
+        return available(params, (*DESTINATIONS, Epilogue.POST_NORM))
 
     @staticmethod
     def kernels(params: VectorParams, epilogue: Epilogue) -> tuple[Kernel, ...]:
@@ -215,12 +217,11 @@ class EpilogueRoutes(wiring.Component):
         to_add, to_rotate, to_gate, direct = (Signal(name=f"to_{n}") for n in ("add", "rotate", "gate", "quantiser"))
         destination = Signal(Destination)
         with m.Switch(self.kind):
-            for epilogue, target in DESTINATIONS.items():
-                if epilogue in self.epilogues(params):
-                    with m.Case(epilogue):
-                        m.d.sync += destination.eq(target)
+            for epilogue in available(params, DESTINATIONS):
+                with m.Case(epilogue):
+                    m.d.sync += destination.eq(DESTINATIONS[epilogue])
         m.d.sync += [
-            to_add.eq(reduce(or_, (self.kind == each for each in SUMS if each in self.epilogues(params)))),
+            to_add.eq(reduce(or_, (self.kind == each for each in available(params, SUMS)))),
             to_rotate.eq((self.kind == Epilogue.ROPE_Q) | (self.kind == Epilogue.ROPE_K)),
             to_gate.eq(self.kind == Epilogue.SWIGLU),
         ]

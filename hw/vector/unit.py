@@ -21,7 +21,7 @@ from rtlm.hw.vector.load import TableLoader
 from rtlm.hw.vector.logits import ArgMax, LogitWriter
 from rtlm.hw.vector.operands import OperandFetch
 from rtlm.hw.vector.params import VectorParams
-from rtlm.hw.vector.routes import ADDED, HEADS, SUMS, TURNED, WEIGHTED, EpilogueRoutes
+from rtlm.hw.vector.routes import HEADS, SUMS, TURNED, WEIGHTED, EpilogueRoutes, available
 from rtlm.hw.vector.tags import BeatTagger
 
 IN_FLIGHT_BITS = 8
@@ -206,8 +206,7 @@ class VectorEngine(wiring.Component):
         own_loads = {Epilogue.LOAD_BIAS: params.biases, Epilogue.LOAD_HEAD_NORM: params.head_norms}
         self._own_loads = [epilogue for epilogue, has in own_loads.items() if has]
         self._own_table = Signal()
-        self._weighted = [epilogue for epilogue in WEIGHTED if params.post_norms or epilogue not in ADDED]
-        self._sums = [epilogue for epilogue in SUMS if epilogue in self._weighted]
+        self._weighted, self._sums = available(params, WEIGHTED), available(params, SUMS)
         begin = self._accept(m, active, kind, loader=loader, kv=kv, collector=collector, storing=storing, routes=routes)
         with m.If(begin):
             m.d.sync += [active.eq(1), kind.eq(command.epilogue), store.eq(command.store)]

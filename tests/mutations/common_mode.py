@@ -3,7 +3,7 @@
 from tests.mutations.table import Mutation
 
 REFERENCES = "pytest tests/hw/kernels/test_references.py"
-LLAMA_CPP = "pytest tests/host/golden/test_golden.py -k llama_cpp"
+LLAMA_CPP = "pytest tests/host/golden/test_golden.py -k smollm2"
 FAMILIES, PIECES = "pytest tests/host/golden/test_families.py", "pytest tests/host/models/test_sentencepiece.py"
 TOKENIZER = "pytest tests/host/models/test_tokenizer.py -k longest"
 MODEL, STORED, ROTARY, SCALARS, SENTENCEPIECE = (

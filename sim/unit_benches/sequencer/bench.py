@@ -85,7 +85,7 @@ def segments(
     window = instruction.imm1 % (1 << POSITION_BITS) if params.windows else 0
     for column in range(active):
         history, position = registers["history"][column], registers["position"][column]
-        part = history_part(position, history, window, word_positions=params.word_bytes // SCALE_PAIR_BYTES)
+        part = history_part(position, history, window, word_positions=params.word_positions)
         address = registers["kv_base"][column] + instruction.address
         for _ in range(instruction.kv_heads):
             for size, reserved in (

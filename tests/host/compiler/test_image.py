@@ -87,7 +87,7 @@ def test_vectors_tables_and_program_come_back(model, name):
             assert (weights == model.norm(norm, layer)).all()
     assert (content("output_norm").view("<f4")[: model.dim] == model.norm("output_norm")).all()
     rope = content("rope").view("<f4").reshape(CONTEXT, -1)[:, : model.head_dim]
-    cos, sin = model.rope_table(0, CONTEXT)
+    cos, sin = model.rope_table(range(CONTEXT))
     assert (rope[:, ::2] == cos).all() and (rope[:, 1::2] == sin).all()
     raw = content("program").tobytes()
     assert [Instruction.decode(raw[32 * i : 32 * i + 32]) for i in range(len(program))] == program

@@ -72,7 +72,7 @@ def test_tables_lie_in_memory(model):
     for name, windowed in (("rope", False), ("window_rope", True)):
         region = memory.regions[name]
         stored = image[region.start :][: region.words].view("<f4").reshape(CONTEXT, -1)
-        cos, sin = model.rope_table(0, CONTEXT, windowed=windowed)
+        cos, sin = model.rope_table(range(CONTEXT), windowed=windowed)
         np.testing.assert_array_equal(stored[:, 0:32:2], cos)
         np.testing.assert_array_equal(stored[:, 1:32:2], sin)
 

@@ -14,7 +14,9 @@ from rtlm.hw.matmul.model import accumulate
 
 from tests.documents import DATA
 
-REFERENCE = json.loads((DATA / "llamacpp_greedy.json").read_text(encoding="utf-8"))
+REFERENCE, GEMMA3 = (
+    json.loads((DATA / f"llamacpp_{name}.json").read_text(encoding="utf-8")) for name in ("greedy", "gemma3")
+)
 
 
 @pytest.fixture(scope="module", params=[Type.Q4_1, Type.Q4_0, Type.Q8_0], ids=lambda kind: kind.name)
@@ -172,3 +174,20 @@ def test_smollm2_agrees_with_llama_cpp(smollm2):
     assert same.mean() >= 0.95
     assert np.abs(difference).mean() < 0.24
     assert abs(difference.mean() - FLOAT32_MEAN) < 0.05
+
+
+@pytest.mark.slow
+def test_gemma_agrees_with_llama_cpp(gemma3_270m):
+    """Fed with the tokens that llama.cpp chose."""
+    golden = GoldenModel(LlamaModel.open(gemma3_270m))
+    same, margins = [], []
+    for text in GEMMA3["texts"]:
+        tokens = [*text["ids"], *text["answer_ids"]]
+        best = golden.evaluate(tokens[:-1], golden.cache(len(tokens)))[len(text["ids"]) - 1 :].argmax(axis=1)
+        same += (best == text["answer_ids"]).tolist()
+        margins += text["margins"]
+    clear = np.array(margins) > CLEAR_MARGIN
+    print(f"arg-max as llama.cpp's in {sum(same)} of {len(same)} steps, of which {clear.sum()} are clear")
+    assert len(same) == 4 * 48 and clear.sum() > 100
+    assert np.array(same)[clear].all()
+    assert np.mean(same) >= 0.95

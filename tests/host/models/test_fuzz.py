@@ -103,7 +103,7 @@ def read_model(content: bytes) -> None:
     model = LlamaModel.from_file(file)
     tokenizer = Tokenizer(file)
     tokenizer.decode(tokenizer.encode(" ab <|im_start|>\u00e9"))
-    model.rope_table(0, 8)
+    model.rope_table(range(8))
     for tensor in file.tensors.values():
         assert tensor.data.nbytes == tensor.size
     model.norm("output_norm")

@@ -3,9 +3,7 @@
 import json
 
 import pytest
-from rtlm.host.models.download import cached
 from rtlm.host.models.gguf_file import GGUFFile
-from rtlm.host.models.sources import GEMMA3_270M
 from rtlm.host.models.tokenizer import Tokenizer
 
 from tests.documents import DATA
@@ -14,11 +12,8 @@ REFERENCE = json.loads((DATA / "llamacpp_gemma3.json").read_text(encoding="utf-8
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    path = cached(GEMMA3_270M)
-    if path is None:
-        pytest.skip("rtlm list presets --for gemma3-270m --accept-licence gemma fetches the model that this test needs")
-    return Tokenizer(GGUFFile.open(path))
+def tokenizer(gemma3_270m):
+    return Tokenizer(GGUFFile.open(gemma3_270m))
 
 
 @pytest.mark.parametrize("entry", REFERENCE["texts"], ids=lambda entry: entry["name"])

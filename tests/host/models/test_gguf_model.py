@@ -40,7 +40,7 @@ def test_blocks_hold_the_weights_of_the_gguf_package(random_model, kind):
 
 def test_rope_table_is_rounded_once(file):
     model = LlamaModel.from_file(file)
-    cos, sin = model.rope_table(5, 3)
+    cos, sin = model.rope_table(range(5, 8))
     assert cos.dtype == np.float32 and cos.shape == (3, model.head_dim // 2)
     assert sin[2, 3] == np.float32(np.sin(7 * 10000.0 ** (-6 / model.head_dim)))
 

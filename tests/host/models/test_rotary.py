@@ -16,8 +16,8 @@ def rotary(random_model, **arguments):
 
 
 def test_linear_scaling_stretches_positions(random_model):
-    plain = rotary(random_model).table(3, 5)
-    stretched = rotary(random_model, metadata={"rope.scaling.factor": 4.0}).table(12, 17)
+    plain = rotary(random_model).table(range(3, 8))
+    stretched = rotary(random_model, metadata={"rope.scaling.factor": 4.0}).table(range(12, 29))
     for expected, found in zip(plain, stretched, strict=True):
         np.testing.assert_array_equal(found[::4], expected[: len(found[::4])])
 

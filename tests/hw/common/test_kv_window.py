@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
-from rtlm.hw.common.kv_window import WINDOW_CYCLES, HistoryPart, WindowRegisters, history_part
+from rtlm.hw.common.kv_window import WINDOW_CYCLES, HistoryPart, WindowRegisters, first_seen, history_part
 
 BITS = 7
 
@@ -32,6 +32,8 @@ def test_part(position, history, window, expected):
     words, masked, positions = expected
     found = history_part(position, history, window, word_positions=16)
     assert found == HistoryPart(words=words, masked=masked, positions=positions)
+    seen = [other for other in range(history) if not window or other > position - window]
+    assert (found.seen, first_seen(position, history, window)) == (len(seen), history - len(seen))
 
 
 @pytest.mark.parametrize("word_positions", [4, 16])
