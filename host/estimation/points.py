@@ -38,6 +38,18 @@ MODELS: dict[str, dict[str, Any]] = {
         "context": 256,
         "matrix_type": "Q8_0",
     },
+    **{
+        f"small-{type}": {
+            "layers": 3,
+            "dim": 256,
+            "hidden_dim": 512,
+            "heads": 8,
+            "kv_heads": 4,
+            "context": 256,
+            "matrix_type": type.upper(),
+        }
+        for type in ("q2_k", "q3_k")
+    },
     "llama-2-7b/2": {
         "layers": 2,
         "dim": 4096,
@@ -164,6 +176,18 @@ GROUPS: dict[str, Group] = {
         model="small-q8",
         points=contexts(5, 200),
         held_out=True,
+    ),
+    "tiny-2-bits": Group(
+        config="tiny",
+        overrides=(*limits("small-q2_k"), "matmul.formats=[q2_k,q8_0]", "memory.dram=ddr4-2400"),
+        model="small-q2_k",
+        points=contexts(5, 200),
+    ),
+    "tiny-3-bits": Group(
+        config="tiny",
+        overrides=(*limits("small-q3_k"), "matmul.formats=[q3_k,q8_0]", "matmul.lanes=64"),
+        model="small-q3_k",
+        points=contexts(5, 200),
     ),
     "kv260": Group(config="kv260", points=contexts(0, 128, 512, 1024)),
     "kv260-7b": Group(

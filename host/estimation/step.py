@@ -323,13 +323,13 @@ class _Timer:
         state.dispatched = max(accepted, begin) + DISPATCH_CYCLES
         front = max(accepted + COMMAND_CYCLES, state.front_end)
         state.current = front
-        # Cycles of a word; where the array takes several, those that hold scales are taken meanwhile.
+        # Cycles of a word. Where the array takes several for a tile, as many but one of the other words in front of it
+        # are taken meanwhile; where nibbles have bits of two tiles, fewer words come.
         group_rows = matmul.tile.group_rows(instruction.format)
         groups = -(-instruction.rows // group_rows)
         tiles = groups * instruction.k_blocks
-        # Where nibbles have bits of two tiles, a word takes two times as long.
-        others = instruction.words - -(-tiles // instruction.format.tiles_per_word)
-        cycles = (matmul.word_cycles * tiles + (others if matmul.word_cycles == 1 else 0)) / instruction.words
+        runs = sorted(matmul.tile.runs(instruction.format, instruction.group_shift))[matmul.word_cycles - 1 :]
+        cycles = (matmul.word_cycles * tiles + sum(-(-tiles // run) for run in runs)) / instruction.words
         # The first row group waits for the last block.
         blocks, scalar = (state.bank_1, 0.0) if instruction.bank else (state.bank_0, state.scalar)
         first_words = instruction.words / groups

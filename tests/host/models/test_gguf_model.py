@@ -132,3 +132,15 @@ def test_float_matrices(random_model, kind):
 def test_vectors_are_floats(random_model):
     with pytest.raises(ModelError, match=r"output_norm\.weight must be F32, F16 or BF16, got Q8_0"):
         LlamaModel.open(random_model(types={"output_norm.weight": Type.Q8_0}))
+
+
+def test_scale_that_memory_does_not_hold_is_refused_by_its_tensor(random_model, tmp_path):
+    """MXFP4's E8M0 goes from 2^-128 to 2^126 (with twice the values), and has a NaN."""
+    raw = bytearray(random_model(matrix_type=Type.MXFP4).read_bytes())
+    path = tmp_path / "scale.gguf"
+    path.write_bytes(raw)
+    tensor = LlamaModel.open(path).matrix("ffn_down", 0)
+    raw[tensor.offset : tensor.offset + 2] = 255, 0x11
+    path.write_bytes(raw)
+    with pytest.raises(ModelError, match=r"the tensor blk\.0\.ffn_down\.weight is refused: scales .* got 2\^127"):
+        LlamaModel.open(path).blocks("ffn_down", 0)
