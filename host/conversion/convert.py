@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.host.conversion.folder import Folder
 from rtlm.host.conversion.gemma3 import check_gemma3, write_windows
+from rtlm.host.conversion.quantisation import format_of_rows, quantise
 from rtlm.host.conversion.vocabulary import read_vocabulary
 from rtlm.host.errors import ModelError
 from rtlm.host.families import BY_MODEL_TYPE, Family, Rotation
@@ -71,14 +72,15 @@ def convert(
     output
         The GGUF file.
     format
-        Block format of the layers' matrices. Embedding and output projection become Q8_0, norms F32.
+        Block format of the layers' matrices, or of those whose rows divide into its blocks (`FALLBACKS`). Embedding
+        and output projection become Q8_0, norms F32.
     progress
         Told which tensor is written.
 
     Raises
     ------
     ModelError
-        If the folder is no model of `MODEL_TYPES`, or is damaged.
+        If the folder is no model of `MODEL_TYPES`, or is damaged, or has weights that the format does not hold.
     """
     folder = Folder(path)
     config = folder.json("config.json")
@@ -227,12 +229,15 @@ def _write_tensors(
     for number, (name, source) in enumerate(sources.items()):
         progress("converting", number, len(sources))
         weights = folder.tensor(source)
-        check_q8_0_range(source, weights)
         if family.offset_norms and name.endswith("norm.weight"):
             weights = weights + np.float32(1)
         if family.rotation is Rotation.NEIGHBOURS and name.endswith(("attn_q.weight", "attn_k.weight")):
             weights = np.concatenate(list(_neighbours(weights, widths.head_dim)))
-        writer.write_tensor_data(gguf.quants.quantize(np.ascontiguousarray(weights), kinds[name]))
+        if kinds[name] is GGMLQuantizationType.F32:
+            check_q8_0_range(source, weights)
+            writer.write_tensor_data(weights)
+        else:
+            writer.write_tensor_data(quantise(source, np.ascontiguousarray(weights), BlockFormat[kinds[name].name]))
     if factors is not None:
         writer.write_tensor_data(factors)
 
@@ -241,8 +246,8 @@ def _type(name: str, shape: tuple[int, ...], format: BlockFormat) -> GGMLQuantiz
     if len(shape) == 1:
         return GGMLQuantizationType.F32
     if name in (LlamaModel.tensor_name("token_embd"), LlamaModel.tensor_name("output")):
-        return GGMLQuantizationType.Q8_0
-    return GGMLQuantizationType[format.name]
+        format = BlockFormat.Q8_0
+    return GGMLQuantizationType[format_of_rows(format, shape[-1]).name]
 
 
 def _neighbours(weights: NDArray[np.float32], head_dim: int) -> Iterator[NDArray[np.float32]]:

@@ -86,6 +86,9 @@ class Description:
         Size of a block in a GGUF file.
     unpack
         Takes blocks of a file, shape (blocks, file_bytes), apart; codes are those that are multiplied.
+    pack
+        The inverse: makes blocks of a file from codes and factors as in `Codes`, and scales and minima as fp16 bit
+        patterns, shape (blocks, values), in the order of `scales_at`. None for formats that the gguf package quantises.
     """
 
     code: int
@@ -97,6 +100,7 @@ class Description:
     file_weights: int = BLOCK
     file_bytes: int
     unpack: Callable[[NDArray[np.uint8]], Codes]
+    pack: Callable[[NDArray[np.uint8], NDArray[np.int8], NDArray[np.uint16]], NDArray[np.uint8]] | None = None
     table: tuple[int, ...] | None = None
 
     @property
@@ -109,8 +113,7 @@ class Description:
 
 def nibbles(raw: NDArray[np.uint8], run: int) -> NDArray[np.uint8]:
     """Return nibbles: of each run of bytes first all lower ones, then all upper ones."""
-    runs = raw.reshape(len(raw), -1, 1, run)
-    return np.concatenate([runs & 15, runs >> 4], axis=2).reshape(len(raw), -1)
+    return bit_fields(raw, run, NIBBLE_BITS)
 
 
 def joined(low: NDArray[np.uint8], upper: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -123,3 +126,15 @@ def bit_fields(raw: NDArray[np.uint8], run: int, bits: int) -> NDArray[np.uint8]
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
     fields = raw.reshape(len(raw), -1, 1, run) >> shifts & np.uint8((1 << bits) - 1)
     return fields.reshape(len(raw), -1)
+
+
+def packed_fields(codes: NDArray[np.uint8], run: int, bits: int, above: int = 0) -> NDArray[np.uint8]:
+    """Return the bytes of which `bit_fields` makes the `bits` bits of codes that stand above the lowest `above`."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
+    fields = (codes >> np.uint8(above)).reshape(len(codes), -1, len(shifts), run) & np.uint8((1 << bits) - 1)
+    return np.bitwise_or.reduce(fields << shifts, axis=2).reshape(len(codes), -1)
+
+
+def half_bytes(halves: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Return the bytes of fp16 bit patterns, shape (blocks, 2 * values)."""
+    return np.ascontiguousarray(halves, "<u2").view(np.uint8)

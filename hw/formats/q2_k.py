@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.hw.formats.description import Codes, Description, Factors, bit_fields
+from rtlm.hw.formats.description import Codes, Description, Factors, bit_fields, half_bytes, packed_fields
 
 SCALES, CODES = 16, 64
 """Bytes of scales and minima, and of codes."""
@@ -19,6 +19,12 @@ def unpack(raw: NDArray[np.uint8]) -> Codes:
     return Codes(bit_fields(raw[:, SCALES : SCALES + CODES], 32, 2), factors)
 
 
+def pack(u: NDArray[np.uint8], factors: NDArray[np.int8], scales: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Make super-blocks."""
+    pairs = (factors[..., :2] | -factors[..., 2:] << 4).view(np.uint8).reshape(len(u), -1)
+    return np.concatenate([pairs, packed_fields(u, 32, 2), half_bytes(scales)], axis=1)
+
+
 Q2_K = Description(
     code=27,
     bits=2,
@@ -28,4 +34,5 @@ Q2_K = Description(
     file_weights=256,
     file_bytes=84,
     unpack=unpack,
+    pack=pack,
 )

@@ -2,7 +2,15 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.hw.formats.description import PAIR_BITS, Codes, Description, Factors, bit_fields
+from rtlm.hw.formats.description import (
+    PAIR_BITS,
+    Codes,
+    Description,
+    Factors,
+    bit_fields,
+    half_bytes,
+    packed_fields,
+)
 
 HIGH, LOW, SCALES = 32, 64, 12
 """Bytes of third bits, of the bits below them, and of scales."""
@@ -23,6 +31,14 @@ def unpack(raw: NDArray[np.uint8]) -> Codes:
     return Codes(u, (factors.astype(np.int8) - SCALE_ZERO).astype(np.int8).reshape(len(raw), -1, 2))
 
 
+def pack(u: NDArray[np.uint8], factors: NDArray[np.int8], scales: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Make super-blocks."""
+    high, low = packed_fields(u, 32, 1, above=PAIR_BITS), packed_fields(u, 32, PAIR_BITS)
+    stored = (factors + np.int8(SCALE_ZERO)).view(np.uint8).reshape(len(u), -1)
+    parts = [high, low, packed_fields(stored, 8, 4), packed_fields(stored, 4, 2, above=4), half_bytes(scales)]
+    return np.concatenate(parts, axis=1)
+
+
 Q3_K = Description(
     code=31,
     bits=3,
@@ -32,4 +48,5 @@ Q3_K = Description(
     file_weights=256,
     file_bytes=110,
     unpack=unpack,
+    pack=pack,
 )

@@ -2,8 +2,18 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.hw.formats.description import BLOCK, Codes, Description, Factors, bit_fields, joined, nibbles
-from rtlm.hw.formats.q4_k import HEAD_BYTES, factors_of
+from rtlm.hw.formats.description import (
+    BLOCK,
+    NIBBLE_BITS,
+    Codes,
+    Description,
+    Factors,
+    bit_fields,
+    joined,
+    nibbles,
+    packed_fields,
+)
+from rtlm.hw.formats.q4_k import HEAD_BYTES, factors_of, packed_head
 
 
 def unpack(raw: NDArray[np.uint8]) -> Codes:
@@ -11,6 +21,12 @@ def unpack(raw: NDArray[np.uint8]) -> Codes:
     low = HEAD_BYTES + BLOCK
     upper = bit_fields(raw[:, HEAD_BYTES:low], BLOCK, 1)
     return Codes(joined(nibbles(raw[:, low:], BLOCK), upper), factors_of(raw))
+
+
+def pack(u: NDArray[np.uint8], factors: NDArray[np.int8], scales: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Make super-blocks."""
+    upper, lower = packed_fields(u, BLOCK, 1, above=NIBBLE_BITS), packed_fields(u, BLOCK, NIBBLE_BITS)
+    return np.concatenate([packed_head(factors, scales), upper, lower], axis=1)
 
 
 Q5_K = Description(
@@ -22,4 +38,5 @@ Q5_K = Description(
     file_weights=256,
     file_bytes=176,
     unpack=unpack,
+    pack=pack,
 )

@@ -2,7 +2,17 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from rtlm.hw.formats.description import Codes, Description, Factors, bit_fields, joined, nibbles
+from rtlm.hw.formats.description import (
+    NIBBLE_BITS,
+    Codes,
+    Description,
+    Factors,
+    bit_fields,
+    half_bytes,
+    joined,
+    nibbles,
+    packed_fields,
+)
 
 LOW, HIGH, SCALES = 128, 64, 16
 """Bytes of nibbles, of upper bits, and of scales."""
@@ -19,6 +29,13 @@ def unpack(raw: NDArray[np.uint8]) -> Codes:
     return Codes(u, np.ascontiguousarray(scales).view(np.int8).reshape(len(raw), -1, 2))
 
 
+def pack(u: NDArray[np.uint8], factors: NDArray[np.int8], scales: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Make super-blocks."""
+    low, high = packed_fields(u, 64, NIBBLE_BITS), packed_fields(u, 32, 2, above=NIBBLE_BITS)
+    stored = np.ascontiguousarray(factors).view(np.uint8).reshape(len(u), -1)
+    return np.concatenate([low, high, stored, half_bytes(scales)], axis=1)
+
+
 Q6_K = Description(
     code=19,
     bits=6,
@@ -28,4 +45,5 @@ Q6_K = Description(
     file_weights=256,
     file_bytes=210,
     unpack=unpack,
+    pack=pack,
 )
