@@ -53,10 +53,13 @@ def _super_blocks(format: BlockFormat, weights: F32) -> NDArray[np.uint8]:
     if pack is None:
         raise ValueError(f"format must be one of {', '.join(each.name for each in SEARCHES)}, got {format.name}")
     in_block = 2 if format.has_halves or format.weighs_halves else 1
-    x = weights.reshape(len(weights), -1, BLOCK // in_block)
-    found = SEARCHES[format](np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T))
+    # A power of two is taken out of each super-block, so that no product of weights overflows or vanishes.
+    _, exponents = np.frexp(np.abs(weights).max(axis=1))
+    groups = np.ldexp(weights, -exponents[:, None]).reshape(-1, BLOCK // in_block)
+    found = [each.reshape(len(weights), -1) for each in SEARCHES[format](np.ascontiguousarray(groups.T))]
     limits = format.factors.value[::in_block]
-    rounded = [_factored(each.reshape(len(x), -1), limit) for each, limit in zip(found, limits, strict=True)]
+    rounded = [_factored(each, exponents, limit) for each, limit in zip(found, limits, strict=True)]
+    x = weights.reshape(len(weights), -1, BLOCK // in_block)
     scale, *minimum = (half.astype(np.float32)[:, None, None] * factors[..., None] for half, factors in rounded)
     codes = np.where(scale != 0, np.rint((x - minimum[0] if minimum else x) / scale), 0)
     u = np.clip(codes + format.zero, 0, (1 << format.bits) - 1).astype(np.uint8).reshape(len(x), -1)
@@ -64,16 +67,20 @@ def _super_blocks(format: BlockFormat, weights: F32) -> NDArray[np.uint8]:
     return pack(u, factors, np.stack([half.view(np.uint16) for half, _ in rounded], axis=-1))
 
 
-def _factored(values: F32, limits: tuple[int, int]) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
+def _factored(
+    values: F32, exponents: NDArray[np.int32], limits: tuple[int, int]
+) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
     """Round the values of super-blocks, shape (super-blocks, groups), to integers times an fp16 for each super-block.
 
-    The value of the largest magnitude becomes the limit of the largest magnitude, whatever its sign.
+    The value of the largest magnitude becomes the limit of the largest magnitude, whatever its sign. Values are
+    multiplied with powers of two.
     """
     limit = max(limits, key=abs)
     outer = np.take_along_axis(values, np.abs(values).argmax(axis=1, keepdims=True), axis=1)
     factors = np.where(outer != 0, np.clip(np.rint(values * (limit / outer)), *limits), 0)
     # Zero is added so that it has no sign.
-    return (outer[:, 0] / np.float32(limit) + 0).astype(np.float16), factors.astype(np.int8)
+    common = np.ldexp(outer[:, 0] / np.float32(limit) + 0, exponents)
+    return common.astype(np.float16), factors.astype(np.int8)
 
 
 def fit_lines(x: F32, *, weigh: Callable[[F32], F32], largest: int, stretches: F32, absolute: bool) -> list[F32]:
@@ -139,8 +146,7 @@ def fit_scales(x: F32, *, zero: int) -> list[F32]:
     scale = best = np.zeros_like(outer)
     for stretch in (0, *range(-9, 0), *range(1, 10)):
         codes = np.clip(np.rint(-(zero + np.float32(0.1) * np.float32(stretch)) / outer * x), -zero, zero - 1)
-        weighted = square * codes
-        sum_xl, sum_l2 = (weighted * x).sum(axis=0), (weighted * codes).sum(axis=0)
+        sum_xl, sum_l2 = (square * x * codes).sum(axis=0), (square * codes * codes).sum(axis=0)
         better = (sum_l2 > 0) & (sum_xl * sum_xl > best * sum_l2)
         scale = np.where(better, sum_xl / sum_l2, scale)
         best = np.where(better, scale * sum_xl, best)

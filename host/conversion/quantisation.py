@@ -47,14 +47,10 @@ def quantise(name: str, weights: NDArray[np.float32], format: BlockFormat) -> ND
     """
     if format is BlockFormat.Q8_0:
         check_q8_0_range(name, weights)
-        return gguf.quants.quantize(weights, GGMLQuantizationType.Q8_0)
+        return _by_package(weights, format)
     if not (finite := np.isfinite(weights)).all():
         raise ModelError(f"the weights of the tensor {name} must be finite, got {weights[~finite][0]:g}")
-    if format in SEARCHES:
-        stored = quantise_k(format, weights)
-    else:
-        with np.errstate(all="ignore"):
-            stored = gguf.quants.quantize(weights, GGMLQuantizationType[format.name])
+    stored = quantise_k(format, weights) if format in SEARCHES else _by_package(weights, format)
     try:
         blocks = Blocks.from_gguf(format, stored.reshape(-1), *weights.shape)
     except ValueError as error:
@@ -66,3 +62,9 @@ def quantise(name: str, weights: NDArray[np.float32], format: BlockFormat) -> ND
             f"of up to {np.abs(weights).max():g}"
         )
     return stored
+
+
+def _by_package(weights: NDArray[np.float32], format: BlockFormat) -> NDArray[np.uint8]:
+    # Inverses of tiny scales overflow, as do scales of large weights.
+    with np.errstate(all="ignore"):
+        return gguf.quants.quantize(weights, GGMLQuantizationType[format.name])

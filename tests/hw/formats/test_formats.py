@@ -38,6 +38,15 @@ def test_blocks_agree_with_gguf_package(format):
     np.testing.assert_array_equal(blocks.dequantise(), dequantize(raw.reshape(7, -1), kind))
 
 
+@pytest.mark.parametrize("format", [format for format in FORMATS if format.description.pack])
+def test_pack_is_the_inverse_of_unpack(format):
+    raw = np.random.default_rng(8).integers(0, 256, (40, format.block_bytes), dtype=np.uint8)
+    codes = format.description.unpack(raw)
+    scales = [np.ascontiguousarray(raw[:, at : at + 2]).view("<u2") for at in format.description.scales_at]
+    packed = format.description.pack(codes.u, codes.factors, np.concatenate(scales, axis=1))
+    np.testing.assert_array_equal(packed, raw)
+
+
 def test_descriptions_are_complete():
     """Each format has its own description, whose code an accelerator without it refuses."""
     assert list(DESCRIPTIONS) == FORMATS
