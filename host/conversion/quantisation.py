@@ -18,8 +18,7 @@ FALLBACKS = {
     BlockFormat.TQ1_0: BlockFormat.Q4_0,
     BlockFormat.TQ2_0: BlockFormat.Q4_0,
 }
-"""What matrices get whose rows do not divide into blocks of 256: what llama.cpp's ``tensor_type_fallback`` gives them,
-but for Q2_K and Q3_K, which become IQ4_NL there."""
+"""What matrices get whose rows do not divide into blocks of 256, as by llama.cpp's ``tensor_type_fallback``."""
 
 HALF_LARGEST = float(np.finfo(np.float16).max)
 
