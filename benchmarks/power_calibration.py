@@ -8,12 +8,14 @@ are no part of this project: ``powergear_zcu102.csv``, with the resources, toggl
 Usage::
 
     python benchmarks/power_calibration.py --data DIR [--json FILE]
+    python benchmarks/power_calibration.py --data DIR --record    # the figures that docs/power.md shows
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -22,6 +24,7 @@ from rtlm.gen.common.errors import RtlmError
 from rtlm.host.power.calibration import (
     DESIGNS_FILE,
     POWER_FILE,
+    RECORD,
     TERMS,
     Calibration,
     Static,
@@ -43,7 +46,8 @@ from rtlm.hw.common.markdown import table
     help=f"Folder with {DESIGNS_FILE} and {POWER_FILE}.",
 )
 @click.option("--json", "to_json", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures, too.")
-def main(folder: Path, to_json: Path | None) -> None:
+@click.option("--record", is_flag=True, help="Write the figures that docs/power.md shows.")
+def main(folder: Path, to_json: Path | None, record: bool) -> None:
     """Fit, and print energies and errors."""
     try:
         found = calibrate(read_designs(folder / DESIGNS_FILE))
@@ -51,8 +55,8 @@ def main(folder: Path, to_json: Path | None) -> None:
     except RtlmError as error:
         raise click.ClickException(str(error)) from None
     print(markdown(found, static))
-    if to_json:
-        to_json.write_text(json.dumps(figures(found, static), indent=2) + "\n", encoding="utf-8")
+    for path in [*([to_json] if to_json else []), *([RECORD] if record else [])]:
+        path.write_text(json.dumps(rounded(figures(found, static)), indent=1) + "\n", encoding="utf-8")
 
 
 def markdown(found: Calibration, static: Static) -> str:
@@ -95,6 +99,13 @@ def figures(found: Calibration, static: Static) -> dict:
         },
         "static": asdict(static),
     }
+
+
+def rounded(values: Any) -> Any:
+    """Return plain values with five significant digits."""
+    if isinstance(values, dict):
+        return {name: rounded(value) for name, value in values.items()}
+    return float(f"{values:.5g}") if isinstance(values, float) else values
 
 
 def _cells(errors: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:

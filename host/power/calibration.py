@@ -24,6 +24,8 @@ from rtlm.gen.common.errors import RtlmError
 
 DESIGNS_FILE = "powergear_zcu102.csv"
 POWER_FILE = "powergear_zcu102_power_only.csv"
+RECORD = Path(__file__).with_name("calibration.json")
+"""What ``python benchmarks/power_calibration.py --record`` wrote: the data is no part of the project."""
 
 CLOCK_MHZ = 100.0
 """Clock of all designs (``clk_wiz_0.xci`` of the data's harness)."""

@@ -87,7 +87,8 @@ class PowerRequest:
     rates_are
         How they were counted.
     busy
-        Share of the cycles in which a unit is busy, by which shipped rates are multiplied; 1 where it is not given.
+        Share of the cycles in which a unit is busy, by which the shipped rate of some units is multiplied; 1 where it
+        is not given.
     clock_mhz
         Clock.
     traffic
@@ -197,9 +198,11 @@ class _Estimate:
         if known:
             mean = sum(known) / len(known)
             return mean, f"toggle rate {mean:.1%}, the mean of the counted units"
-        rate = shipped.units.get(unit, shipped.other)
-        share = f" while busy ({busy[unit]:.1%} of the cycles)" if unit in busy else ""
-        return rate * busy.get(unit, 1.0), f"shipped toggle rate {rate:.1%}{share}"
+        if unit in shipped.busy:
+            rate, share = shipped.busy[unit], busy.get(unit, 1.0)
+            return rate * share, f"shipped toggle rate {rate:.1%} while busy ({share:.1%} of the cycles)"
+        rate = shipped.always.get(unit, shipped.other)
+        return rate, f"shipped toggle rate {rate:.1%}"
 
     def _chip(self) -> Iterator[PowerComponent]:
         """Leakage, and the processor."""

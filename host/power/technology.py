@@ -255,19 +255,22 @@ class BoardsPower(_Entry):
 
 
 class ShippedRates(_Entry):
-    """Toggle rates that were counted before, for where none is.
+    """Toggle rates that were counted before, for where none is: toggles for each net bit and cycle.
 
     Parameters
     ----------
-    units
-        Toggles for each net bit and cycle.
+    busy
+        Of units that toggle while they are busy, in those cycles.
+    always
+        Of other units, in all cycles of a step.
     other
-        For units that are not among them.
+        Of units that are not among them.
     source
         What was run.
     """
 
-    units: Mapping[str, Positive]
+    busy: Mapping[str, Positive]
+    always: Mapping[str, Positive]
     other: Positive
     source: str = Field(min_length=1)
 
