@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from rtlm.gen.area.estimate import Area, estimate_area
 from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.synthesis.elements import synthesised_elements
 from rtlm.host.estimation.result import StepEstimate
 from rtlm.host.power.dram import estimated_commands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
@@ -31,14 +32,15 @@ def power_of(config: Configuration, area: Area, step: StepEstimate) -> Power:
         The steps.
     """
     dram = simulated_memory(config)
+    synthesised = synthesised_elements(config)
     seconds = step.cycles / (config.clock_mhz * 1e6)
     read, written = sum(step.read.values()), sum(step.written.values())
     return estimate_power(
         PowerRequest(
             technology=config.technology,
             board=config.board,
-            elements={unit: asdict(each) for unit, each in area.units.items()},
-            elements_are="elements of the area model",
+            elements=synthesised or {unit: asdict(each) for unit, each in area.units.items()},
+            elements_are="synthesised elements" if synthesised else "elements of the area model",
             busy={unit: min(1.0, cycles / step.cycles) for unit, cycles in step.busy.items()},
             clock_mhz=config.clock_mhz,
             traffic=Traffic(

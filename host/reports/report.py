@@ -46,6 +46,7 @@ PEDIGREE = {
     "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
     "activity": f"{MEASURED}: toggles in samples of a decoding step",
     "power": f"{ESTIMATED}: see the method of each component",
+    "prefill_power": f"{ESTIMATED}: see the method of each component",
     "simulator": HOST,
 }
 """What each figure is."""
@@ -218,6 +219,7 @@ class Report:
             "units": [{"name": unit.name, **unit.states} for unit in self.units],
             "causes": [asdict(cause) for cause in self.causes],
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
+            "elements_are": None if run.elements is None else run.elements_are,
             "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
             "power": None if self.power is None else self.power.to_json(),
             "prefill_power": None if self.prefill_power is None else self.prefill_power.to_json(),

@@ -48,8 +48,8 @@ def render(report: Report) -> RenderableType:
     if power := report.power:
         toggles = "toggles counted in RTL" if report.run.activity else "shipped toggle rates"
         title = f"power while decoding (estimated, {toggles})"
-        rows = component_rows(power, report.run.config["clock_mhz"])
-        parts.append(_table(title, COMPONENT_HEADER, rows, text_columns=2))
+        components = component_rows(power, report.run.config["clock_mhz"])
+        parts.append(_table(title, COMPONENT_HEADER, components, text_columns=2))
         title = "energy by operator while decoding, chip and memory (estimated)"
         parts.append(_table(title, OPERATOR_HEADER, operator_rows(power)))
     notes = [*report.notes, *((*power.notes, power.included) if power else ())]
