@@ -174,10 +174,7 @@ def _energies() -> str:
         *((unit, f"{rate:.1%}", "in all cycles") for unit, rate in rates.always.items()),
         ("others, and published designs", f"{rates.other:.1%}", "the mean, weighted by energy"),
     )
-    text = (
-        "\nToggle rates for what was not counted (`constraints/power-activity.yaml`):\n"
-        f"{rates.source}.\n\n"
-    )
+    text = f"\nToggle rates for what was not counted (`constraints/power-activity.yaml`):\n{rates.source}.\n\n"
     return (
         table(("event", "energy", "range", "source"), rows)
         + text
