@@ -12,6 +12,7 @@ from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Progress
 from rtlm.gen.configuration.schema import config_hash
 from rtlm.gen.rtl.verilog import build_rtl
+from rtlm.gen.synthesis.elements import synthesised_elements
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.reports.activity_sampler import activity_key, stored_activity
@@ -147,6 +148,8 @@ def report_run(
         Seconds that it took.
     """
     options, config, simulation = request.options, request.config, backend.simulation
+    synthesised = synthesised_elements(config) if simulation else None
+    counted = simulation.rtl.manifest["elements"] if simulation else None
     return make_report(
         RunMeasurements(
             config=config.model_dump(mode="json"),
@@ -162,7 +165,8 @@ def report_run(
                 simulated_cycles=simulation.device.model.cycles if simulation else None,
             ),
             memory=measure_memory(config, simulation.device, measured.counters) if simulation and measured else None,
-            elements=simulation.rtl.manifest["elements"] if simulation else None,
+            elements=synthesised or counted,
+            elements_are="synthesised elements" if synthesised else "elements counted in the netlist",
             activity=activity,
             speculation=options.speculate,
             turns=turns,

@@ -22,6 +22,7 @@ from rtlm.host.compiler.page import memory_page
 from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
 from rtlm.host.estimation.plot import draw_errors
+from rtlm.host.estimation.power_page import power_page
 from rtlm.host.models.page import models_page
 from rtlm.host.survey.page import comparison_page
 
@@ -37,6 +38,7 @@ GENERATED: dict[str, Callable[[Configuration], str]] = {
     "models.md": lambda config: models_page(),
     "comparison.md": lambda config: comparison_page(printed),
     "estimates.md": lambda config: estimates_page(printed),
+    "power.md": lambda config: power_page(),
 }
 """Generated pages of docs/, each with what makes it from the default configuration."""
 

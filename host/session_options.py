@@ -48,8 +48,8 @@ class RunOptions:
     waves_file
         Where the waveform goes; its suffix, ``.fst`` or ``.vcd``, is its kind.
     power
-        ``auto`` (toggles that an earlier run has counted, else an assumed rate), ``measured`` (they are counted in this
-        run, if no earlier one has) or ``assumed``.
+        ``auto`` (toggles that an earlier run has counted, else the shipped rates), ``measured`` (they are counted in
+        this run, if no earlier one has) or ``assumed`` (the shipped rates).
     pgo
         Whether the simulator is optimised by a profile of one step, which doubles the time to build it.
     read_logits

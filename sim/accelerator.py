@@ -68,11 +68,12 @@ class Counters:
     ----------
     totals : dict
         ``cycles`` and ``read_idle_cycles`` (no read burst was open on any port: the memory idled because nobody asked)
-        in fabric cycles; ``row_hits``, ``row_misses``, ``row_conflicts``, ``refreshes`` over all channels; in memory
-        clocks over all channels, which add up to all clocks: ``data_clocks`` (data moved), and why none did:
-        ``refresh_clocks`` (with closing and reopening the rows), ``row_clocks`` (another row was opened),
-        ``turnaround_clocks`` (between reads and writes), ``timing_clocks`` (other minimum distances), ``idle_clocks``
-        (no request queued).
+        in fabric cycles; ``row_hits``, ``row_misses``, ``row_conflicts`` and the commands ``activates``,
+        ``precharges`` (one for each row that is closed), ``reads``, ``writes``, ``refreshes`` over all channels; in
+        memory clocks over all channels ``clocks_open``, in which a row was open, and others that add up to all clocks:
+        ``data_clocks`` (data moved), and why none did: ``refresh_clocks`` (with closing and reopening the rows),
+        ``row_clocks`` (another row was opened), ``turnaround_clocks`` (between reads and writes), ``timing_clocks``
+        (other minimum distances), ``idle_clocks`` (no request queued).
     read_bytes, write_bytes : dict
         Bytes by purpose; ``"other"`` for what no purpose covers. Writes count enabled strobes.
     ports : list of dict

@@ -157,7 +157,7 @@ def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
     ToolError
         If it cannot be stored.
     """
-    key = _key(config)
+    key = rtl_key(config)
     made = False
 
     def make(folder: Path) -> None:
@@ -187,7 +187,7 @@ def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
 def verilog_sha256(config: Configuration) -> str | None:
     """Return the SHA-256 of a configuration's Verilog if it lies in the cache, else None."""
     try:
-        found = json.loads((cache_folder("rtl") / _key(config) / HARDWARE).read_text(encoding="utf-8"))
+        found = json.loads((cache_folder("rtl") / rtl_key(config) / HARDWARE).read_text(encoding="utf-8"))
         return str(found["verilog_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -268,8 +268,8 @@ def _manifest(config: Configuration, key: str, hardware: dict[str, Any]) -> dict
     } | hardware
 
 
-def _key(config: Configuration) -> str:
-    """Hash everything that the cached files depend on."""
+def rtl_key(config: Configuration) -> str:
+    """Hash everything that the RTL of a configuration depends on."""
     digest = hashlib.sha256()
     sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
     own = [Path(__file__), Path(elements.__file__), Path(names.__file__), Path(memories.__file__), coefficients.PATH]

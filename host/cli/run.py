@@ -86,7 +86,7 @@ def _is_cycle(text: str) -> bool:
     default=POWER[0],
     show_default=True,
     help="Toggles behind the power estimate: counted in this run (a simulator build of its own, 10 % slower; kept for "
-    "later runs of the same hardware and model), assumed, or auto: counted if an earlier run has, else assumed.",
+    "later runs of the same hardware and model), assumed: the shipped rates, or auto: counted if an earlier run has.",
 )
 @click.option(
     "--pgo",

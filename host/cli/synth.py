@@ -87,6 +87,7 @@ def synth(
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.rtl.verilog import build_rtl
+    from rtlm.gen.synthesis.elements import keep_elements
     from rtlm.gen.synthesis.report import markdown
     from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
 
@@ -108,6 +109,8 @@ def synth(
             progress=progress.stage,
         )
         result = replace(result, notes=(schedule, *result.notes))
+        if not unit and depth:
+            keep_elements(settings, result)
     finally:
         progress.close()
     if json_path:

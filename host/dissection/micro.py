@@ -1,6 +1,6 @@
 """The micro view: one run or estimate by stage, module and operator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtlm.gen.configuration.schema import Configuration
@@ -85,12 +85,15 @@ class OperatorRow:
     bound
         What determines its time: ``memory``, ``compute``, ``host``, or ``dependency`` where it waits for another
         result.
+    j_per_token
+        Its estimated energy for a token, of chip and memory; None where the report has none.
     """
 
     name: str
     cycles: float
     work: Work
     bound: str
+    j_per_token: float | None = None
 
     @property
     def average(self) -> float | None:
@@ -114,6 +117,11 @@ class ModuleRows:
     def cycles(self) -> float:
         """Of all its operators."""
         return sum(row.cycles for row in self.operators)
+
+    @property
+    def j_per_token(self) -> float | None:
+        """Of all its operators; None where none is known."""
+        return total(row.j_per_token for row in self.operators)
 
     @property
     def work(self) -> Work:
@@ -144,6 +152,11 @@ class Stage:
     def cycles(self) -> float:
         """Of all steps."""
         return sum(module.cycles for module in self.modules)
+
+    @property
+    def j_per_token(self) -> float | None:
+        """Of all modules; None where none is known."""
+        return total(module.j_per_token for module in self.modules)
 
     @property
     def operators(self) -> Iterator[OperatorRow]:
@@ -199,7 +212,7 @@ def dissect(report: ReportFile) -> Dissection:
     stages = []
     for name in (PREFILL, DECODE):
         steps = [step for step in report.steps if step.phase == name]
-        if stage := _stage(name, steps, machine):
+        if stage := _stage(name, steps, machine, report.energies(name)):
             stages.append(stage)
     notes = list(report.notes)
     if report.error_band:
@@ -216,6 +229,12 @@ def dissect(report: ReportFile) -> Dissection:
     )
 
 
+def total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
 def error_sentence(band: ErrorBand) -> str:
     """Say how far estimated cycles may be off."""
     if not band.points:
@@ -226,18 +245,22 @@ def error_sentence(band: ErrorBand) -> str:
     )
 
 
-def _stage(name: str, steps: Sequence[StepRecord], machine: Machine) -> Stage | None:
+def _stage(name: str, steps: Sequence[StepRecord], machine: Machine, energies: Mapping[str, float]) -> Stage | None:
     """Sum up steps; None where nothing took any cycles."""
     found: dict[str, list[OperatorRecord]] = {}
     for record in (record for step in steps for record in step.operators):
         found.setdefault(record.name, []).append(record)
-    taking = {name: _row(name, records, machine) for name, records in found.items() if any(r.cycles for r in records)}
+    taking = {
+        each: _row(each, records, machine, energies.get(each))
+        for each, records in found.items()
+        if any(record.cycles for record in records)
+    }
     modules = []
     for module, operators in MODULES.items():
         names = [operator_name(operator) for operator in operators]
         if module == OTHER:
-            names += (name for name in taking if name not in KNOWN)
-        modules.append(ModuleRows(name=module, operators=tuple(taking[name] for name in names if name in taking)))
+            names += (each for each in taking if each not in KNOWN)
+        modules.append(ModuleRows(name=module, operators=tuple(taking[each] for each in names if each in taking)))
     if not any(module.operators for module in modules):
         return None
     return Stage(
@@ -248,11 +271,15 @@ def _stage(name: str, steps: Sequence[StepRecord], machine: Machine) -> Stage | 
     )
 
 
-def _row(name: str, records: Sequence[OperatorRecord], machine: Machine) -> OperatorRow:
+def _row(name: str, records: Sequence[OperatorRecord], machine: Machine, j_per_token: float | None) -> OperatorRow:
     cycles = sum(record.cycles for record in records)
     work = sum((Work(count=each.count, bytes=each.bytes, macs=each.macs) for each in records), Work())
     return OperatorRow(
-        name=name, cycles=cycles, work=work, bound=_bound(name, cycles / machine.clock_hz, work, machine)
+        name=name,
+        cycles=cycles,
+        work=work,
+        bound=_bound(name, cycles / machine.clock_hz, work, machine),
+        j_per_token=j_per_token,
     )
 
 

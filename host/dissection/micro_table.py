@@ -13,7 +13,7 @@ SCHEMA = "rtlm.dissection"
 SCHEMA_VERSION = 1
 
 DASH = "-"
-COLUMNS = ("count", "cycles", "average", "share", "MB", "GB/s", "MAC/B", "GMAC/s")
+COLUMNS = ("count", "cycles", "average", "share", "MB", "GB/s", "MAC/B", "GMAC/s", "mJ/token")
 
 
 def render(dissection: Dissection) -> RenderableType:
@@ -42,17 +42,19 @@ def render(dissection: Dissection) -> RenderableType:
 def _add_stage(table: Table, stage: Stage, clock_hz: float) -> None:
     tokens = f"{stage.tokens} token{'s' if stage.tokens != 1 else ''}"
     everything = sum((module.work for module in stage.modules), Work())
-    cells = _cells(stage.steps, stage.cycles, stage.cycles, everything, clock_hz)
+    cells = _cells(stage.steps, stage.cycles, stage.cycles, everything, clock_hz, stage.j_per_token)
     table.add_row(Text(f"{stage.name} ({tokens})"), *cells, style="bold")
     for module in stage.modules:
-        cells = _cells(0, module.cycles, stage.cycles, module.work, clock_hz)
+        cells = _cells(0, module.cycles, stage.cycles, module.work, clock_hz, module.j_per_token)
         table.add_row(f"  {module.name.replace('_', ' ')}", *cells, style="italic")
         for row in module.operators:
-            cells = _cells(row.work.count, row.cycles, stage.cycles, row.work, clock_hz)
+            cells = _cells(row.work.count, row.cycles, stage.cycles, row.work, clock_hz, row.j_per_token)
             table.add_row(f"    {row.name}", *cells, row.bound)
 
 
-def _cells(runs: int, cycles: float, of: float, work: Work, clock_hz: float) -> tuple[str, ...]:
+def _cells(
+    runs: int, cycles: float, of: float, work: Work, clock_hz: float, j_per_token: float | None
+) -> tuple[str, ...]:
     seconds, average = cycles / clock_hz, cycles / runs if runs else 0.0
     return (
         f"{runs:,}" if runs else "",
@@ -63,6 +65,7 @@ def _cells(runs: int, cycles: float, of: float, work: Work, clock_hz: float) -> 
         f"{work.bytes / seconds / 1e9:,.2f}" if work.bytes else DASH,
         f"{work.macs / work.bytes:.2f}" if work.macs and work.bytes else DASH,
         f"{work.macs / seconds / 1e9:,.2f}" if work.macs else DASH,
+        f"{1e3 * j_per_token:,.3g}" if j_per_token else DASH,
     )
 
 
@@ -85,6 +88,7 @@ def to_json(dissection: Dissection) -> dict[str, Any]:
                 "steps": stage.steps,
                 "tokens": stage.tokens,
                 "cycles": stage.cycles,
+                "j_per_token": stage.j_per_token,
                 "modules": [_module(module, stage.cycles) for module in stage.modules],
             }
             for stage in dissection.stages
@@ -107,6 +111,7 @@ def _module(module: ModuleRows, of: float) -> dict[str, Any]:
         "share": module.cycles / of,
         "bytes": module.work.bytes,
         "macs": module.work.macs,
+        "j_per_token": module.j_per_token,
         "operators": [_operator(row, of) for row in module.operators],
     }
 
@@ -122,4 +127,5 @@ def _operator(row: OperatorRow, of: float) -> dict[str, Any]:
         "macs": row.work.macs,
         "macs_per_byte": row.intensity,
         "bound": row.bound,
+        "j_per_token": row.j_per_token,
     }

@@ -47,6 +47,17 @@ class StepRecord(_Part):
     operators: tuple[OperatorRecord, ...]
 
 
+class OperatorEnergy(_Part):
+    """Energy of an operator for a token, of chip and memory."""
+
+    name: Annotated[str, Field(max_length=40)]
+    j_per_token: Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
+
+
+class _Energies(_Part):
+    operators: tuple[OperatorEnergy, ...] = ()
+
+
 class _Speed(_Part):
     stream_ceiling: Share
     batch: Annotated[int, Field(ge=1)]
@@ -62,6 +73,8 @@ class ReportFile(_Part):
     steps: tuple[StepRecord, ...]
     estimate: bool = False
     error_band: ErrorBand | None = None
+    power: _Energies | None = None
+    prefill_power: _Energies | None = None
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -75,6 +88,11 @@ class ReportFile(_Part):
         decode = {"phase": DECODE, "tokens": tokens, "operators": values.get("operators")}
         steps = [decode] if not isinstance(prefill, dict) else [{**prefill, "phase": PREFILL}, decode]
         return {**values, "steps": steps}
+
+    def energies(self, phase: str) -> dict[str, float]:
+        """Return the estimated joules of each operator for a token of a stage; none where the report has none."""
+        found = self.prefill_power if phase == PREFILL else self.power
+        return {each.name: each.j_per_token for each in found.operators} if found else {}
 
     def configuration(self) -> Configuration:
         """Return the accelerator's configuration."""

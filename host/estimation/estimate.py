@@ -23,7 +23,7 @@ from rtlm.host.models.paper import PaperModel
 from rtlm.host.reports.measurements import Work
 from rtlm.host.reports.report import Performance
 from rtlm.host.reports.traffic import moved_bytes, needed_bytes
-from rtlm.host.reports.work import MODULES, operator_name, step_work
+from rtlm.host.reports.work import MODULES, MULTIPLIES, operator_name, step_work
 from rtlm.host.runtime.device import ColumnInput, side_by_side, successive
 from rtlm.hw.control.isa import Operator
 
@@ -123,7 +123,8 @@ def estimate(request: EstimateRequest) -> Estimate:
         memory_bytes=memory.capacity_bytes,
         fits=image_bytes <= memory.capacity_bytes,
         area=area,
-        power=power_of(config, area, memory, time, decode) if area else None,
+        power=power_of(config, area, decode) if area else None,
+        prefill_power=power_of(config, area, prefill) if area else None,
         error_band=stated_band(),
         notes=_notes(model, config, image_bytes, memory, area),
     )
@@ -147,6 +148,7 @@ class _Machine:
         operators: dict[Operator, OperatorEstimate] = {}
         read: dict[str, int] = {}
         written: dict[str, int] = {}
+        busy = dict.fromkeys(MULTIPLIES, 0.0)
         for columns, time, weight in samples:
             work = step_work(self.plan, columns, logits=logits, stored_logits=False)
             cycles += weight * time.cycles
@@ -156,12 +158,20 @@ class _Machine:
             for total, values in zip((read, written), moved, strict=True):
                 for purpose, size in values.items():
                     total[purpose] = total.get(purpose, 0) + round(weight * size)
+            for unit, multiplied in MULTIPLIES.items():
+                busy[unit] += weight * sum(time.tally.work[each] for each in multiplied)
             for operator in time.tally.cycles:
                 one = self._operator(operator, time, work[operator])
                 operators[operator] = _add(operators.get(operator), one, weight)
         ordered = tuple(operators[each] for module in MODULES.values() for each in module if each in operators)
         return StepEstimate(
-            cycles=cycles, operators=ordered, read=read, written=written, tokens=tokens, steps=round(steps)
+            cycles=cycles,
+            operators=ordered,
+            read=read,
+            written=written,
+            tokens=tokens,
+            steps=round(steps),
+            busy=busy,
         )
 
     def _operator(self, operator: Operator, time: StepTime, work: Work) -> OperatorEstimate:
@@ -230,6 +240,7 @@ def _prefill(machine: _Machine, prompt: int, batch: int) -> StepEstimate:
         written=_sum(rest.written, last.written),
         tokens=batch * prompt,
         steps=rest.steps + last.steps,
+        busy={unit: cycles + last.busy[unit] for unit, cycles in rest.busy.items()},
     )
 
 

@@ -1,19 +1,19 @@
-"""Size and power of what is estimated: the area model's elements at the rates of the step."""
+"""Size and power of what is estimated: the area model's elements at the rates of its steps."""
+
+from dataclasses import asdict
 
 from rtlm.gen.area.estimate import Area, estimate_area
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.host.estimation.memory import MemoryTimes
+from rtlm.gen.synthesis.elements import synthesised_elements
 from rtlm.host.estimation.result import StepEstimate
-from rtlm.host.estimation.step import StepTime
-from rtlm.host.reports.power import Power, estimate_power
-from rtlm.hw.control.isa import Operator
+from rtlm.host.power.dram import estimated_commands
+from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
+from rtlm.host.power.result import OperatorUse, Power
+from rtlm.host.reports.work import multiplying_unit
+from rtlm.host.runtime.simulated_memory import simulated_memory
 
 MODELLED_TECHNOLOGIES = ("generic", "xilinx-us+")
 """Technologies whose size the area model knows."""
-
-ATTENTION = (Operator.QK, Operator.PV)
-
-MATRICES = (Operator.QKV, Operator.WO, Operator.MLP, Operator.LM_HEAD)
 
 
 def area_of(config: Configuration) -> Area | None:
@@ -21,36 +21,42 @@ def area_of(config: Configuration) -> Area | None:
     return estimate_area(config) if config.technology in MODELLED_TECHNOLOGIES else None
 
 
-def power_of(config: Configuration, area: Area, memory: MemoryTimes, time: StepTime, step: StepEstimate) -> Power:
-    """Return the power of chip and memory while decoding.
+def power_of(config: Configuration, area: Area, step: StepEstimate) -> Power:
+    """Return the power of chip, memory and board in steps of one kind.
 
     Parameters
     ----------
     config, area
         The accelerator.
-    memory
-        What stands behind it.
-    time, step
-        A decoding step.
+    step
+        The steps.
     """
-    hz = config.clock_mhz * 1e6
-    busy = {
-        unit: min(1.0, sum(time.tally.work[each] for each in operators) / time.cycles)
-        for unit, operators in (("matmul", MATRICES), ("attention", ATTENTION))
-    }
-    moved = sum(step.read.values()) + sum(step.written.values())
-    per_second = hz / step.cycles
+    dram = simulated_memory(config)
+    synthesised = synthesised_elements(config)
+    seconds = step.cycles / (config.clock_mhz * 1e6)
+    read, written = sum(step.read.values()), sum(step.written.values())
     return estimate_power(
-        elements={
-            unit: {"luts": each.luts, "ffs": each.ffs, "dsps": each.dsps, "brams": each.brams}
-            for unit, each in area.units.items()
-        },
-        activity=None,
-        busy=busy,
-        clock_mhz=config.clock_mhz,
-        dram=memory.name,
-        bytes_per_s=moved * per_second,
-        tokens_per_s=step.tokens * per_second,
-        weight_bytes_per_s=step.read["weights"] * per_second or None,
-        bytes_source="estimated",
+        PowerRequest(
+            technology=config.technology,
+            board=config.board,
+            elements=synthesised or {unit: asdict(each) for unit, each in area.units.items()},
+            elements_are="synthesised elements" if synthesised else "elements of the area model",
+            busy={unit: min(1.0, cycles / step.cycles) for unit, cycles in step.busy.items()},
+            clock_mhz=config.clock_mhz,
+            traffic=Traffic(
+                dram=dram,
+                name=dram.name,
+                commands=None if dram.ideal else estimated_commands(dram, read, written, seconds),
+                bytes_per_s=(read + written) / seconds,
+                source="estimated",
+            ),
+            tokens_per_s=step.tokens / seconds,
+            weight_bytes_per_s=step.read["weights"] / seconds or None,
+            uses={
+                each.name: OperatorUse(
+                    cycles=each.cycles, bytes=each.bytes, macs=each.macs, unit=multiplying_unit(each.name)
+                )
+                for each in step.operators
+            },
+        )
     )

@@ -7,7 +7,7 @@ from typing import Any
 from rtlm.gen.area.estimate import Area
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host.models.paper import PaperModel
-from rtlm.host.reports.power import Power
+from rtlm.host.power.result import Power
 from rtlm.host.reports.report import SCHEMA, SCHEMA_VERSION, Performance
 
 
@@ -54,6 +54,8 @@ class StepEstimate:
         Tokens that they take.
     steps
         How many steps.
+    busy
+        Cycles in which each of the units that multiply does so.
     """
 
     cycles: float
@@ -62,6 +64,7 @@ class StepEstimate:
     written: Mapping[str, int]
     tokens: int
     steps: int
+    busy: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +107,9 @@ class Estimate:
         memory.
     fits
         Whether the memory holds the image.
-    area, power
-        Size on UltraScale+, and power while decoding; None where no area model has the technology.
+    area, power, prefill_power
+        Size on UltraScale+, and power while decoding and in the steps of the prompts; None where no area model has the
+        technology.
     error_band
         Of the cycles.
     notes
@@ -124,6 +128,7 @@ class Estimate:
     fits: bool
     area: Area | None
     power: Power | None
+    prefill_power: Power | None
     error_band: ErrorBand
     notes: tuple[str, ...]
 
@@ -149,6 +154,7 @@ class Estimate:
             },
             "area": None if self.area is None else asdict(self.area.total),
             "power": None if self.power is None else self.power.to_json(),
+            "prefill_power": None if self.prefill_power is None else self.prefill_power.to_json(),
             "memory": {
                 "kv_cache_bytes": self.kv_cache_bytes,
                 "image_bytes": self.image_bytes,

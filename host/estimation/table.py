@@ -1,12 +1,13 @@
 """An estimate as tables on a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from rtlm.host.estimation.result import Estimate, StepEstimate
 from rtlm.host.estimation.scale_out import ScaleOut
+from rtlm.host.power.table import COMPONENT_HEADER, OPERATOR_HEADER, component_rows, operator_rows, spread, summary_rows
 
 
 def render(estimate: Estimate) -> RenderableType:
@@ -16,12 +17,13 @@ def render(estimate: Estimate) -> RenderableType:
         _operators(estimate.decode, "a decoding step by operator (estimated)"),
         _bytes(estimate.decode),
     ]
-    if estimate.power:
-        rows = (
-            (each.name, f"{each.w:.3g}", f"{each.low_w:.3g} to {each.high_w:.3g}") for each in estimate.power.components
-        )
-        parts.append(_table("power while decoding (estimated)", ("component", "W", "range"), rows))
-    notes = [*estimate.notes, *(estimate.power.notes if estimate.power else ())]
+    if power := estimate.power:
+        rows = component_rows(power, estimate.config.clock_mhz)
+        title = "power while decoding (estimated)"
+        parts.append(_table(title, COMPONENT_HEADER, rows, text_columns=2))
+        title = "energy by operator while decoding, chip and memory (estimated)"
+        parts.append(_table(title, OPERATOR_HEADER, operator_rows(power)))
+    notes = [*estimate.notes, *((*power.notes, power.included) if power else ())]
     return Group(*parts, *(Text(f"Note: {note}") for note in notes))
 
 
@@ -72,9 +74,9 @@ def _summary(estimate: Estimate) -> RenderableType:
         size = f"{area.luts:,.0f} LUT, {area.ffs:,.0f} FF, {area.dsps:,.0f} DSP, {area.brams:,.1f} BRAM36"
         rows.append(("size (area model)", size))
     if estimate.power:
-        power = estimate.power
-        rows.append(("power", f"{power.total_w:.3g} W ({power.low_w:.3g} to {power.high_w:.3g})"))
-        rows.append(("tokens/J", f"{power.tokens_per_j:.3g}"))
+        rows += summary_rows(estimate.power)
+    if estimate.prefill_power:
+        rows.append(("J/token of the prompt", f"{spread(estimate.prefill_power.j_per_token)} (module)"))
     rows.append(
         (
             "error of cycles",
@@ -114,7 +116,7 @@ def _bytes(step: StepEstimate) -> RenderableType:
 
 
 def _table(
-    title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, text_columns: int = 1
+    title: str, header: Sequence[str], rows: Iterable[tuple[str, ...]], *, text_columns: int = 1
 ) -> RenderableType:
     table = Table(title=title, title_justify="left", show_header=any(header), box=None, pad_edge=False)
     for number, name in enumerate(header):

@@ -63,7 +63,7 @@ METRICS = {
     "bandwidth_utilisation": Metric(
         title="utilisation", best="max", text=_share, meaning="bytes that the step needs / (time x peak)"
     ),
-    "power_w": Metric(title="power (W)", best="min", text=_number, meaning="logic and memory, estimated"),
+    "power_w": Metric(title="power (W)", best="min", text=_number, meaning="chip and memory, estimated"),
     "area": Metric(
         title="area", best="min", text=_share, meaning="the largest share that a resource takes of the board's device"
     ),

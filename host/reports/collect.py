@@ -104,4 +104,5 @@ def measure_memory(config: Configuration, device: SimulatedDevice, counters: Cou
         read_bytes=counters.read_bytes,
         written_bytes=counters.write_bytes,
         counters=counters.totals,
+        dram=dram,
     )

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from rtlm.sim.memory.dram import Dram
+
 PREFILL = "prefill"
 DECODE = "decode"
 
@@ -133,7 +135,9 @@ class MemoryMeasurement:
     read_bytes, written_bytes
         Bytes by purpose.
     counters
-        Row hits and misses, refreshes and the like.
+        Row hits and misses, commands, refreshes and the like.
+    dram
+        The memory's geometry and timings, by which commands take energy; None where they are not known.
     """
 
     name: str
@@ -144,6 +148,7 @@ class MemoryMeasurement:
     read_bytes: Mapping[str, int]
     written_bytes: Mapping[str, int]
     counters: Mapping[str, int] = field(default_factory=dict)
+    dram: Dram | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,8 +286,8 @@ class RunMeasurements:
         Its speed.
     memory
         None with the golden model, which has none.
-    elements
-        Estimated LUT, FF, DSP and BRAM counts by unit, from the manifest.
+    elements, elements_are
+        LUT, FF, DSP and BRAM counts by unit, and how they were found.
     activity
         Switching activity; None where none was counted.
     """
@@ -296,6 +301,7 @@ class RunMeasurements:
     simulator: SimulatorMeasurement
     memory: MemoryMeasurement | None = None
     elements: Mapping[str, Mapping[str, float]] | None = None
+    elements_are: str = "elements counted in the netlist"
     activity: ActivityMeasurement | None = None
     speculation: bool = False
     turns: Sequence[TurnMeasurement] = ()

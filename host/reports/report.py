@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtlm.host.power.result import Power
 from rtlm.host.reports.causes import CAUSES, meaning
 from rtlm.host.reports.measurements import (
     DECODE,
@@ -18,7 +19,7 @@ from rtlm.host.reports.measurements import (
     SimulatorMeasurement,
     StepMeasurement,
 )
-from rtlm.host.reports.power import Power, estimate_power
+from rtlm.host.reports.power import power_of
 
 SCHEMA = "rtlm.report"
 SCHEMA_VERSION = 1
@@ -45,6 +46,7 @@ PEDIGREE = {
     "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
     "activity": f"{MEASURED}: toggles in samples of a decoding step",
     "power": f"{ESTIMATED}: see the method of each component",
+    "prefill_power": f"{ESTIMATED}: see the method of each component",
     "simulator": HOST,
 }
 """What each figure is."""
@@ -175,8 +177,8 @@ class Report:
         Speed.
     operators, units, causes
         Cycles by operator, by unit and state, and by what the memory did, in decoding steps, each with its share.
-    power
-        None where there is no RTL.
+    power, prefill_power
+        While decoding, and in the steps of the prompt; None where there is no RTL or no such step.
     simulator
         Speed of the simulation.
     notes
@@ -189,6 +191,7 @@ class Report:
     units: tuple[UnitStates, ...]
     causes: tuple[CauseCycles, ...]
     power: Power | None
+    prefill_power: Power | None
     simulator: SimulatorSpeed
     notes: tuple[str, ...]
 
@@ -216,8 +219,10 @@ class Report:
             "units": [{"name": unit.name, **unit.states} for unit in self.units],
             "causes": [asdict(cause) for cause in self.causes],
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
+            "elements_are": None if run.elements is None else run.elements_are,
             "activity": None if run.activity is None else asdict(run.activity) | {"source": run.activity.source},
             "power": None if self.power is None else self.power.to_json(),
+            "prefill_power": None if self.prefill_power is None else self.prefill_power.to_json(),
             "simulator": asdict(self.simulator),
             "steps": [_step(step) for step in run.steps],
             "pedigree": PEDIGREE,
@@ -251,14 +256,14 @@ def make_report(run: RunMeasurements) -> Report:
         notes.append("Toggles were counted in this run, which slows the simulator: its speed is that of such a run.")
     wall = run.simulator.wall_s
     tokens = sum(step.tokens for step in run.steps)
-    power = _estimate(run, decode, performance)
     return Report(
         run=run,
         performance=performance,
         operators=_operators(decode),
         units=_units(decode),
         causes=_causes(decode),
-        power=power,
+        power=power_of(run, decode),
+        prefill_power=power_of(run, [step for step in run.steps if step.phase == PREFILL]),
         simulator=SimulatorSpeed(
             **asdict(run.simulator),
             cycles=cycles,
@@ -372,28 +377,6 @@ def _causes(decode: Sequence[StepMeasurement]) -> tuple[CauseCycles, ...]:
         )
         for name, cycles in sorted(totals.items(), key=lambda item: order.index(meaning(item[0])))
         if cycles
-    )
-
-
-def _estimate(run: RunMeasurements, decode: Sequence[StepMeasurement], performance: Performance) -> Power | None:
-    """Estimate power while decoding."""
-    memory = run.memory
-    if memory is None or run.elements is None or performance.tokens_per_s is None:
-        return None
-    needed = sum(step.needed_bytes for step in run.steps)
-    moved = sum(memory.read_bytes.values()) + sum(memory.written_bytes.values())
-    decode_s = sum(step.cycles or 0 for step in decode) / (run.config["clock_mhz"] * 1e6)
-    needed_per_s = sum(step.needed_bytes for step in decode) / decode_s
-    scale = needed_per_s / needed if needed else 0.0
-    return estimate_power(
-        elements=run.elements,
-        activity=run.activity,
-        busy={unit.name: unit.states["busy"] for unit in _units(decode) if "busy" in unit.states},
-        clock_mhz=run.config["clock_mhz"],
-        dram=memory.name,
-        bytes_per_s=moved * scale,
-        tokens_per_s=performance.tokens_per_s,
-        weight_bytes_per_s=memory.read_bytes.get("weights", 0) * scale or None,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from rtlm.host.power.table import COMPONENT_HEADER, OPERATOR_HEADER, component_rows, operator_rows, spread, summary_rows
 from rtlm.host.reports.report import Report
 
 DASH = "-"
@@ -44,11 +45,14 @@ def render(report: Report) -> RenderableType:
             if count
         )
         parts.append(_table("bytes by purpose, whole run (measured in RTL)", ("purpose", "MB", "share"), rows))
-    if report.power:
-        rows = ((c.name, _watt(c.w), f"{_watt(c.low_w)} to {_watt(c.high_w)}") for c in report.power.components)
-        toggles = "toggles counted in RTL" if report.run.activity else "toggles assumed"
-        parts.append(_table(f"power while decoding (estimated, {toggles})", ("component", "W", "range"), rows))
-    notes = [*report.notes, *(report.power.notes if report.power else ())]
+    if power := report.power:
+        toggles = "toggles counted in RTL" if report.run.activity else "shipped toggle rates"
+        title = f"power while decoding (estimated, {toggles})"
+        components = component_rows(power, report.run.config["clock_mhz"])
+        parts.append(_table(title, COMPONENT_HEADER, components, text_columns=2))
+        title = "energy by operator while decoding, chip and memory (estimated)"
+        parts.append(_table(title, OPERATOR_HEADER, operator_rows(power)))
+    notes = [*report.notes, *((*power.notes, power.included) if power else ())]
     parts += [Text(f"Note: {note}") for note in notes]
     return Group(*parts)
 
@@ -78,8 +82,9 @@ def _summary(report: Report) -> RenderableType:
         shares = ", ".join(f"{name.replace('_', ' ')} {share:.1%}" for name, share in speed.bandwidth.items())
         rows.append(("where the peak went", shares))
     if power:
-        rows.append(("power", f"{_watt(power.total_w)} W ({_watt(power.low_w)} to {_watt(power.high_w)}), estimated"))
-        rows.append(("tokens/J", f"{power.tokens_per_j:.3g}, estimated"))
+        rows += summary_rows(power)
+    if prefill := report.prefill_power:
+        rows.append(("J/token of the prompt", f"{spread(prefill.j_per_token)} (module)"))
     simulator = report.simulator
     rate = _number(simulator.tokens_per_s, "{:.3g} tokens/s")
     rate += _number(simulator.cycles_per_s, ", {:,.0f} cycles/s") if simulator.cycles_per_s else ""
@@ -107,7 +112,3 @@ def _table(
 
 def _number(value: float | None, form: str) -> str:
     return DASH if value is None else form.format(value)
-
-
-def _watt(value: float) -> str:
-    return f"{value:.3f}" if value < 1 else f"{value:.2f}"

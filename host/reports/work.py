@@ -1,6 +1,6 @@
 """What each operator of a step does: how often it runs, the bytes that memory moves for it, its multiplications."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rtlm.host.compiler.plan import F32_BYTES, Plan, PlannedInstruction
 from rtlm.host.reports.measurements import OPERATOR_NAMES, Work
@@ -23,10 +23,25 @@ The normalisations before attention, feed-forward network and head count to one 
 """
 
 
+MULTIPLIES: Mapping[str, tuple[Operator, ...]] = {
+    "matmul": (Operator.QKV, Operator.WO, Operator.MLP, Operator.LM_HEAD),
+    "attention": (Operator.QK, Operator.PV),
+}
+"""Units that multiply, each with the operators that it multiplies for."""
+
+
 def operator_name(operator: Operator) -> str:
     """Return what reports call an operator."""
     name = operator.name.lower()
     return OPERATOR_NAMES.get(name, name)
+
+
+def multiplying_unit(name: str) -> str:
+    """Return the unit that multiplies for an operator, by what reports call it; empty where none does."""
+    for unit, operators in MULTIPLIES.items():
+        if name in map(operator_name, operators):
+            return unit
+    return ""
 
 
 def step_work(plan: Plan, columns: Sequence[ColumnInput], *, logits: bool, stored_logits: bool) -> dict[Operator, Work]:

@@ -21,7 +21,8 @@ ASIC_BOARD = "asic"
 """Value of ``board`` in the configuration of a standard-cell design; every other is an FPGA."""
 
 SIMULATED = "RTL-simulated"
-BOUNDARY = "chip and memory"
+BOUNDARY = "module"
+"""Chip and memory: what the watts of our reports are of."""
 WORST = ("worst", "max", "high")
 """Keys of an ``error_band`` under which the largest error stands."""
 BILLION = {"b": 1.0, "m": 1e-3}
@@ -180,7 +181,7 @@ def _error(band: Any) -> float:
 
 
 def _power_method(report: Mapping[str, Any]) -> str:
-    return "estimated, toggles counted" if report.get("activity") else "estimated, toggle rate assumed"
+    return "estimated, toggles counted" if report.get("activity") else "estimated, shipped toggle rates"
 
 
 def _parameters_b(model: str) -> float | None:

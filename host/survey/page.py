@@ -76,7 +76,8 @@ def _opening(points: Sequence[Point]) -> str:
         f"Ours are estimates of presets with {SHIPPED_MODEL} ([estimates.md](estimates.md)) unless reports are given: "
         "`rtlm compare --ours report.json`, with what `rtlm run --json` or `rtlm estimate --json` wrote. "
         "Each says whether it was simulated as RTL or estimated, and then how far off the estimate may be; power is "
-        "an estimate with its band, of chip and memory. Ours are in no range.\n"
+        "an estimate with its band ([power.md](power.md)), of chip and memory, the boundary `module`. Ours are in no "
+        "range.\n"
     )
 
 

@@ -28,6 +28,12 @@ _RESULT = (
     "turnaround_clocks",
     "timing_clocks",
     "idle_clocks",
+    "activates",
+    "precharges",
+    "reads",
+    "writes",
+    "refreshes",
+    "clocks_open",
     "bus_overlaps",
     "host_ns",
     "log_entries",
@@ -51,7 +57,7 @@ class StreamResult:
     fraction : float
         Bytes moved over the bytes that the peak rate moves in the same time.
     counters : dict
-        Cycles, row hits, misses, conflicts and where the data bus lost its clocks.
+        Cycles, row hits, misses, conflicts, where the data bus lost its clocks, commands and open clocks.
     log : numpy.ndarray
         DRAM commands (`LOG_TYPE`, numbered as in `COMMANDS`), if asked for; the first ones only.
     """

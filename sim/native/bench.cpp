@@ -232,7 +232,8 @@ class Bench {
 struct Counters {
 #define RTLM_COUNTERS(X)                                                                                       \
   X(cycles) X(read_idle_cycles) X(row_hits) X(row_misses) X(row_conflicts) X(data_clocks) X(refresh_clocks)    \
-  X(row_clocks) X(turnaround_clocks) X(timing_clocks) X(idle_clocks) X(refreshes) X(bus_overlaps)
+  X(row_clocks) X(turnaround_clocks) X(timing_clocks) X(idle_clocks) X(activates) X(precharges) X(reads)       \
+  X(writes) X(refreshes) X(clocks_open) X(bus_overlaps)
 #define X(name) int64_t name = 0;
   RTLM_COUNTERS(X)
 #undef X
@@ -341,7 +342,12 @@ void rtlm_counters(Bench* bench, int64_t* values) {
     sum.turnaround_clocks += counters.turnaround_clocks;
     sum.timing_clocks += counters.timing_clocks;
     sum.idle_clocks += counters.idle_clocks;
+    sum.activates += counters.activates;
+    sum.precharges += counters.precharges;
+    sum.reads += counters.reads;
+    sum.writes += counters.writes;
     sum.refreshes += counters.refreshes;
+    sum.clocks_open += counters.clocks_open;
     sum.bus_overlaps += counters.bus_overlaps;
   }
   std::memcpy(values, &sum, sizeof(sum));

@@ -38,7 +38,10 @@ struct ChannelCounters {
   // Clocks in which a column command's data moves, and why none did: a refresh (with closing and reopening the rows), a
   // row that had to be opened, the bus changing direction, another minimum distance, no request. They add up.
   int64_t data_clocks = 0, refresh_clocks = 0, row_clocks = 0, turnaround_clocks = 0, timing_clocks = 0, idle_clocks = 0;
-  int64_t refreshes = 0, bus_overlaps = 0;
+  // Commands; a precharge of all banks counts as one of each open bank. Clocks in which any row was open.
+  int64_t activates = 0, precharges = 0, reads = 0, writes = 0, refreshes = 0;
+  int64_t clocks_open = 0;
+  int64_t bus_overlaps = 0;
 };
 
 inline int log2_of(int64_t power_of_two) { return __builtin_ctzll(uint64_t(power_of_two)); }
@@ -100,6 +103,7 @@ class Channel {
     if (counted_until_ < now) count_gap(now, 0, last_write_, 0);
     ChannelCounters result = counters;
     result.data_clocks -= counted_until_ - now;
+    if (open_banks_) result.clocks_open += now - open_since_;
     return result;
   }
 
@@ -224,6 +228,7 @@ class Channel {
     last_write_ = write;
     bus_free_ = end;
     last_column_ = now;
+    ++(write ? counters.writes : counters.reads);
     ++(request.kind == 0 ? counters.row_hits : request.kind == 1 ? counters.row_misses : counters.row_conflicts);
     if (request.done) *request.done = clocks_.to_fabric(end) + t_.response_latency;
     if (request.queued) --*request.queued;
@@ -251,7 +256,7 @@ class Channel {
     Bank& bank = banks_[index];
     if (bank.row >= 0) {
       if (bank.precharge_ok > now) return bank.precharge_ok;
-      close(index);
+      close(index, now);
       bank.activate_ok = std::max(bank.activate_ok, now + t_.rp);
       request.kind = 2;
       record(Command::kPrecharge, now, index, request.group, -1);
@@ -260,6 +265,8 @@ class Channel {
     const int64_t at = std::max({bank.activate_ok, activate_ok_[request.group], activations_[activation_] + t_.faw});
     if (at > now) return at;
     bank.row = request.row;
+    ++counters.activates;
+    if (!open_banks_++) open_since_ = now;
     reads_.open(index, bank.row);
     writes_.open(index, bank.row);
     bank.column_ok = now + t_.rcd;
@@ -275,8 +282,10 @@ class Channel {
     return now;
   }
 
-  void close(int bank) {
+  void close(int bank, int64_t now) {
     banks_[size_t(bank)].row = -1;
+    ++counters.precharges;
+    if (!--open_banks_) counters.clocks_open += now - open_since_;
     reads_.close(bank);
     writes_.close(bank);
   }
@@ -298,7 +307,7 @@ class Channel {
     record(Command::kRefresh, ready, -1, -1, -1);
     const int64_t end = ready + t_.rfc;
     for (size_t i = 0; i < banks_.size(); ++i) {
-      close(int(i));
+      if (banks_[i].row >= 0) close(int(i), precharge);
       banks_[i].activate_ok = std::max(banks_[i].activate_ok, end);
     }
     ++counters.refreshes;
@@ -328,7 +337,7 @@ class Channel {
     const int group = index >> bank_shift_;
     if (bank.row >= 0) {
       if (bank.precharge_ok > now) return bank.precharge_ok;
-      close(index);
+      close(index, now);
       bank.activate_ok = std::max(bank.activate_ok, now + t_.rp);
       record(Command::kPrecharge, now, index, group, -1);
       return now;
@@ -363,6 +372,8 @@ class Channel {
   uint64_t unrefreshed_ = 0;  // banks that are still to be refreshed in this round
   int owed_ = 0;              // refreshes of single banks that are due
   int64_t rows_held_until_ = 0;
+  int open_banks_ = 0;          // banks with an open row
+  int64_t open_since_ = 0;      // when the first of them was opened
   int64_t counted_until_ = 0;  // clocks before this one are in the counters
 };
 

@@ -32,7 +32,8 @@ struct StreamRequest {
 
 struct StreamResult {
   int64_t cycles, bytes, row_hits, row_misses, row_conflicts;
-  int64_t data_clocks, refresh_clocks, row_clocks, turnaround_clocks, timing_clocks, idle_clocks, bus_overlaps, host_ns, log_entries;
+  int64_t data_clocks, refresh_clocks, row_clocks, turnaround_clocks, timing_clocks, idle_clocks;
+  int64_t activates, precharges, reads, writes, refreshes, clocks_open, bus_overlaps, host_ns, log_entries;
 };
 
 extern "C" {
@@ -95,6 +96,12 @@ void rtlm_stream(const DramConfig* config, const StreamRequest* request, StreamR
     result->turnaround_clocks += counters.turnaround_clocks;
     result->timing_clocks += counters.timing_clocks;
     result->idle_clocks += counters.idle_clocks;
+    result->activates += counters.activates;
+    result->precharges += counters.precharges;
+    result->reads += counters.reads;
+    result->writes += counters.writes;
+    result->refreshes += counters.refreshes;
+    result->clocks_open += counters.clocks_open;
     result->bus_overlaps += counters.bus_overlaps;
   }
   result->log_entries = int64_t(entries.size());

@@ -80,7 +80,7 @@ def test_hash_of_the_verilog_is_stated_where_it_is_known(model_file, tmp_path, m
     arguments = ["image", str(model_file), "-c", "tiny", "-q", "-o", str(tmp_path / "image")]
     assert cli.run_command(arguments) == OK
     assert ImageManifest.read(tmp_path / "image").configuration.verilog_sha256 is None
-    cached = tmp_path / "cache/rtlm/rtl" / verilog._key(config)
+    cached = tmp_path / "cache/rtlm/rtl" / verilog.rtl_key(config)
     cached.mkdir(parents=True)
     (cached / verilog.HARDWARE).write_text('{"verilog_sha256": "abc"}')
     assert cli.run_command(arguments) == OK

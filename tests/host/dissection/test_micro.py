@@ -40,6 +40,18 @@ def test_stages_are_sums_of_steps():
     assert found.kind == "measured in RTL"
 
 
+def test_energy_is_that_of_the_report():
+    values = run_report()
+    prefill, decode = taken_apart(values).stages
+    for stage, power in ((decode, values["power"]), (prefill, values["prefill_power"])):
+        assert stage.j_per_token == pytest.approx(power["j_per_token"]["nominal"])
+    assert "mJ/token" in shown(taken_apart(values))
+    written = to_json(taken_apart(values))["stages"][1]["modules"][0]
+    assert written["j_per_token"] == pytest.approx(sum(each["j_per_token"] for each in written["operators"]))
+    for missing in ({"power": None, "prefill_power": None}, {"power": {"total_w": 1}, "prefill_power": {}}):
+        assert taken_apart(values | missing).stages[1].j_per_token is None
+
+
 def test_roofs_follow_from_the_configuration():
     machine = taken_apart(run_report()).machine
     assert machine.peak_bytes == pytest.approx(19.2e9)

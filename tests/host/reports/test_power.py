@@ -1,80 +1,90 @@
-"""Power: each summand by hand, ranges, warnings."""
+"""Power of a run: what was counted in it reaches the model, per stage, and operators add up."""
+
+import io
+from dataclasses import replace
 
 import pytest
-from rtlm.host.reports.measurements import ActivityMeasurement
-from rtlm.host.reports.power import DRAM_BACKGROUND, estimate_power
+from rich.console import Console
+from rtlm.host.power.result import Kind
+from rtlm.host.reports.measurements import DECODE
+from rtlm.host.reports.report import make_report
+from rtlm.host.reports.table import print_report
+from rtlm.sim.memory.dram import ddr4_2400
+
+from tests.host.reports.report_sample import sample
+
+CLOCKS = ("data", "refresh", "row", "turnaround", "timing", "idle")
+COUNTERS = {
+    **dict.fromkeys((f"{name}_clocks" for name in CLOCKS), 10_000),
+    **{"cycles": 5000, "activates": 40, "precharges": 36, "reads": 5000, "writes": 100, "refreshes": 7},
+    "clocks_open": 45_000,
+}
 
 
-def power(**changes):
-    values = {
-        "elements": {"matmul": {"luts": 1000, "ffs": 2000, "dsps": 100, "brams": 10}},
-        "activity": ActivityMeasurement(toggles={"matmul": 0.25}, cycles=4096, samples=4, context=9),
-        "busy": {},
-        "clock_mhz": 100,
-        "dram": "ddr4-2400",
-        "bytes_per_s": 1e9,
-        "tokens_per_s": 10,
-        "weight_bytes_per_s": 0.9e9,
-    }
-    return estimate_power(**{**values, **changes})
+def counted(**changes):
+    return sample(memory=replace(sample().memory, dram=ddr4_2400(), counters=COUNTERS, **changes))
 
 
-def component(result, name):
-    return next(entry for entry in result.components if entry.name == name)
+def component(power, name):
+    return next(each for each in power.components if each.name == name)
 
 
-def test_unit_is_elements_times_activity_times_energy():
-    expected_pj = 1000 * 0.19 * 0.25 + 2000 * 0.22 * 0.25 + 100 * 4.6 * 2 + 10 * 2 * 45 * 0.5
-    unit = component(power(), "matmul")
-    assert unit.w == pytest.approx(expected_pj * 1e-12 * 100e6)
-    assert (unit.low_w, unit.high_w) == pytest.approx((unit.w / 2, unit.w * 2))
-    assert "toggle rate 25.0% counted in RTL" in unit.method
+def test_counted_commands_take_energy():
+    power = make_report(counted()).power
+    # 320,000 bytes are needed in the run, 240,000 of them in the 30 us of decoding.
+    per_second = 240 / 320 / 30e-6
+    assert component(power, "DRAM read").w == pytest.approx(5000 * per_second * 4 * 1.2 * 0.196 * 4 / 1.2e9)
+    # Seven refreshes in the 50 us of the run; a row was open for three quarters of them.
+    assert component(power, "DRAM refresh").w == pytest.approx(7 / 50e-6 * 4 * 1.2 * 0.233 * 420 / 1.2e9)
+    standby = 4 * (1.2 * (0.75 * 0.047 + 0.25 * 0.034) + 2.5 * 0.003)
+    assert component(power, "DRAM background").w == pytest.approx(standby)
+    assert "counted in the DRAM model" in component(power, "DRAM read").method
 
 
-def test_clock_tree_and_static():
-    result = power()
-    assert component(result, "clock tree").w == pytest.approx((10 + 0.03 * 2110 + 0.0019 * 2000) * 1e-12 * 100e6)
-    assert component(result, "static").w == pytest.approx(100 * 11.5e-6 + 10 * 7.8e-6 + 125 * 2.2e-6)
+def test_prompt_and_decoding_have_their_own_power():
+    report = make_report(counted())
+    assert report.power.tokens_per_s == pytest.approx(100_000)
+    assert report.prefill_power.tokens_per_s == pytest.approx(200_000)
+    # Half the bytes in a cycle.
+    traffic, before = (
+        sum(each.w for each in power.components if each.kind is Kind.TRAFFIC)
+        for power in (report.power, report.prefill_power)
+    )
+    assert before == pytest.approx(traffic / 2)
+    written = report.to_json()
+    assert written["prefill_power"]["j_per_token"]["nominal"] < written["power"]["j_per_token"]["nominal"]
+    only = [step for step in sample().steps if step.phase == DECODE]
+    assert make_report(sample(steps=only)).prefill_power is None
 
 
-def test_dram_is_bytes_times_energy_with_the_published_range():
-    transfers = component(power(), "DRAM transfers")
-    assert (transfers.w, transfers.low_w, transfers.high_w) == pytest.approx((0.12, 0.036, 0.16))
-    background = component(power(), "DRAM background")
-    # 188 mA at 1.2 V, 12 mA at 2.5 V, and 932 mA at 1.2 V for 350 ns of every 7.8125 us.
-    assert background.w == pytest.approx(0.2256 + 0.03 + 0.932 * 1.2 * 0.0448)
-    assert all(low <= typical <= high for typical, low, high, _ in DRAM_BACKGROUND.values())
+def test_operators_add_up():
+    power = make_report(counted()).power
+    assert set(power.operators) == {"qkv", "qk^t"}
+    assert sum(each.nominal for each in power.operators.values()) == pytest.approx(power.total_w)
+    # 60,000 of 80,000 bytes of both.
+    traffic = sum(each.w for each in power.components if each.kind is Kind.TRAFFIC)
+    unit, rest = component(power, "matmul").w, power.total_w - traffic - component(power, "matmul").w
+    assert power.operators["qkv"].nominal == pytest.approx(0.75 * traffic + unit + 0.6 * rest)
 
 
-def test_totals_and_tokens_per_joule():
-    result = power()
-    assert result.low_w < result.total_w < result.high_w
-    assert result.total_w == pytest.approx(sum(entry.w for entry in result.components))
-    assert result.tokens_per_j == pytest.approx(10 / result.total_w)
+def test_where_commands_were_not_counted_bytes_stand_for_them():
+    power = make_report(sample()).power
+    assert component(power, "DRAM transfers").w == pytest.approx(336_000 * 240 / 320 / 30e-6 * 8 * 15e-12)
 
 
-def test_optimistic_energy_is_said_to_be_so():
-    result = power(bytes_per_s=10e9, weight_bytes_per_s=9e9)
-    assert result.pj_per_weight_bit == pytest.approx(result.total_w / 72e9 * 1e12)
-    assert result.pj_per_weight_bit < 25
-    assert any("more optimistic than every published FPGA board" in note for note in result.notes)
-    assert not any("optimistic" in note for note in power(weight_bytes_per_s=1e6).notes)
-    assert power(weight_bytes_per_s=None).pj_per_weight_bit is None
+def test_elements_and_rates_are_named():
+    synthesised = make_report(replace(counted(), elements_are="synthesised elements", activity=None))
+    method = component(synthesised.power, "matmul").method
+    assert "synthesised elements" in method and "shipped toggle rate 30.0% while busy (70.0%" in method
+    assert synthesised.to_json()["elements_are"] == "synthesised elements"
 
 
-def test_counted_toggles_say_where_they_come_from():
-    counted = "Toggles for the power of the logic were counted in 4 samples, 4,096 cycles in all, of a decoding step"
-    assert f"{counted}." in power().notes
-    earlier = ActivityMeasurement(toggles={"matmul": 0.25}, cycles=4096, samples=4, context=9, earlier=True)
-    assert f"{counted} of an earlier run." in power(activity=earlier).notes
-
-
-def test_assumptions_are_named():
-    assert any("No toggles were counted" in note for note in power(activity=None).notes)
-    assert "assumed toggle rate 12.5%" in component(power(activity=None), "matmul").method
-    idle = component(power(activity=None, busy={"matmul": 0.01}), "matmul")
-    assert idle.w == pytest.approx(component(power(activity=None), "matmul").w / 100)
-    assert "while busy (1.0% of the cycles)" in idle.method
-    assert any("DDR4 is used" in note for note in power(dram="ddr3-800").notes)
-    assert any("Background power of hbm2-16" in note for note in power(dram="hbm2-16").notes)
-    assert component(power(dram="ddr4-2400 (changed)"), "DRAM background")
+def test_tables_show_boundaries_and_operators():
+    out = io.StringIO()
+    config = {"name": "sample", "clock_mhz": 100.0, "board": "kv260", "technology": "xilinx-us+"}
+    print_report(make_report(replace(counted(), config=config)), Console(file=out, width=120))
+    text = out.getvalue()
+    for words in ("power, the chip", "power, chip and memory", "power, at the plug", "pJ/weight bit", "mJ/token"):
+        assert words in text
+    assert "energy by operator while decoding" in text and "J/token of the prompt" in text
+    assert "Included: the whole chip with its processor" in text

@@ -27,7 +27,7 @@ def test_report_of_a_run_is_simulated_with_the_band_of_its_power():
 def test_report_with_an_error_band_is_an_estimate(band):
     (point,) = our_points([report(error_band=band, activity=None)])
     assert point.kind == "estimated ± 3.0%" and point.error == 0.03
-    assert point.power_method == "estimated, toggle rate assumed"
+    assert point.power_method == "estimated, shipped toggle rates"
 
 
 def test_what_qualifies_an_estimate_is_noted():

@@ -169,6 +169,41 @@ def test_a_bank_that_is_refreshed_cannot_be_used():
     assert result.counters["refresh_clocks"] >= (refreshes - 1) * memory.compile(port["clock_mhz"]).rfc_bank
 
 
+@pytest.mark.parametrize("name", ["ddr4-2400", "hbm2-single-bank-4"])
+def test_commands_and_clocks_open_are_counted(name):
+    memory = dram.named(name)
+    mixed = {"total_bytes": 1 << 21, "write_percent": 20, "span_bytes": 1 << 24, "burst_bytes": 1024}
+    result = stream(memory, **GRADES[name], **mixed, log_entries=1 << 18)
+    log, counted = result.log, result.counters
+    for command in ("activate", "read", "write"):
+        assert counted[f"{command}s"] == (log["command"] == COMMANDS.index(command)).sum() > 0
+    assert (
+        counted["refreshes"]
+        == np.isin(log["command"], [COMMANDS.index("refresh"), COMMANDS.index("refresh_bank")]).sum()
+    )
+    closed, clocks = 0, 0
+    for channel in range(memory.channels):
+        rows, since = set(), 0
+        for entry in log[log["channel"] == channel]:
+            before = bool(rows)
+            if entry["command"] == COMMANDS.index("activate"):
+                rows.add(entry["bank"])
+            elif entry["command"] == COMMANDS.index("precharge"):
+                closed += entry["bank"] in rows
+                rows.discard(entry["bank"])
+            elif entry["command"] == COMMANDS.index("precharge_all"):
+                closed += len(rows)
+                rows.clear()
+            if before and not rows:
+                clocks += entry["clock"] - since
+            elif rows and not before:
+                since = entry["clock"]
+        if rows:
+            clocks += int(counted["cycles"] * float(memory.clock_mhz) / GRADES[name]["clock_mhz"]) - since
+    assert counted["precharges"] == closed > 0
+    assert abs(counted["clocks_open"] - clocks) <= 2 * memory.channels
+
+
 def test_the_command_check_sees_a_broken_distance():
     memory = dram.named("ddr4-2400")
     log = stream(memory, **GRADES["ddr4-2400"], total_bytes=1 << 16, log_entries=1 << 12).log
