@@ -124,6 +124,8 @@ of different things: the model's chip, module and plug of the preset `kv260` are
 * Multipliers and block memories were not calibrated; UltraRAM's energy is a guess, as are temperatures and
   converters.
 * Data in the memory: currents of data sheets are maxima, and bits that do not toggle take less.
+* Devices of a memory module: `u250` has DIMMs with more and narrower devices than the four of a channel here, and error
+  correction. The ZCU104 and the U50 are modelled with the nearest memory that is simulated.
 * Standard cells: there are no energies for `asic`; its reports use those of UltraScale+ and say so.
 """
 
