@@ -4,6 +4,7 @@ Usage: ``python benchmarks/accuracy.py [--output accuracy.json]``. Finished sequ
 interrupted run continues where it stopped. Where the processor is shared, ``OPENBLAS_NUM_THREADS=1`` is faster.
 
 ``--texts`` takes the passages of one file instead of all, ``--markdown`` also writes the table of docs/accuracy.md.
+``--kv-bits 4`` has a KV cache with codes of 4 bits.
 llama.cpp's column is recorded; ``--record-llama-cpp`` computes it anew and is all that needs llama-cpp-python.
 """
 
@@ -28,6 +29,9 @@ from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.sources import SMOLLM2
 from rtlm.host.models.tokenizer import Tokenizer
+from rtlm.hw.common import kv_codes
+from rtlm.hw.common.kv_codes import KV_BITS
+from rtlm.hw.common.layouts import STORED_BITS
 
 HERE = Path(__file__).resolve().parent
 TEXTS = (HERE / "data" / "english.txt", HERE / "data" / "kinds.txt")
@@ -143,8 +147,9 @@ def passes(name: str, value: float) -> bool:
 class Evaluation:
     """The two models of one file, loaded when first needed."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, kv_bits: int = STORED_BITS):
         self.path = path
+        self.kv_bits = kv_bits
         self.model = LlamaModel.open(path)
         self.tokenizer = Tokenizer(self.model.file)
         self._golden: GoldenModel | None = None
@@ -152,7 +157,7 @@ class Evaluation:
 
     def golden(self, tokens: list[int]) -> NDArray[np.float32]:
         """Return the golden model's logits."""
-        self._golden = self._golden or GoldenModel(self.model)
+        self._golden = self._golden or GoldenModel(self.model, kv_bits=self.kv_bits)
         return self._golden.evaluate(tokens, self._golden.cache(len(tokens)))
 
     def text(self, text: str) -> dict[str, float]:
@@ -178,12 +183,12 @@ class Evaluation:
         return compare_with_llama_cpp(entry["steps"], self.golden(tokens)[len(entry["prompt_ids"]) - 1 :])
 
 
-def fingerprint(model: Path, *others: Path) -> str:
+def fingerprint(model: Path, *others: Path, kv_bits: int) -> str:
     """Return a hash of everything a kept result depends on: the model, the inputs and the source of the numerics."""
-    numerics = [Path(__file__)]
+    numerics = [Path(__file__), Path(kv_codes.__file__)]
     for room in ("hw/formats", "hw/hls", "hw/kernels", "hw/matmul", "host/golden", "host/compiler"):
         numerics += sorted((HERE.parent / room).glob("*.py"))
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{kv_bits} bits".encode())
     for path in (model, *others, *numerics):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
@@ -210,9 +215,21 @@ def save(path: Path, content: dict[str, Any]) -> None:
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("accuracy.json"))
 @click.option("--texts", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Passages; all by default.")
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table of texts.")
+@click.option(
+    "--kv-bits",
+    type=click.Choice([str(bits) for bits in KV_BITS]),
+    default=str(STORED_BITS),
+    help="As attention.kv_bits.",
+)
 @click.option("--record-llama-cpp", is_flag=True, help="Only write what llama.cpp itself loses on the texts.")
 def main(
-    model: Path | None, output: Path, texts: Path | None, markdown: Path | None, *, record_llama_cpp: bool
+    model: Path | None,
+    output: Path,
+    texts: Path | None,
+    markdown: Path | None,
+    kv_bits: str,
+    *,
+    record_llama_cpp: bool,
 ) -> None:
     """Measure the golden model's accuracy and write it as JSON."""
     files = TEXTS if texts is None else (texts,)
@@ -221,7 +238,7 @@ def main(
         if record_llama_cpp:
             record(path, files)
         else:
-            run(path, output, files, markdown)
+            run(path, output, files, markdown, kv_bits=int(kv_bits))
     except ModelError as error:
         raise click.ClickException(str(error)) from None
 
@@ -245,16 +262,16 @@ def record(path: Path, files: Sequence[Path]) -> None:
     save(LLAMA_CPP_TEXTS, content)
 
 
-def run(path: Path, output: Path, files: Sequence[Path], markdown: Path | None) -> None:
+def run(path: Path, output: Path, files: Sequence[Path], markdown: Path | None, *, kv_bits: int) -> None:
     """Evaluate every sequence that is not in ``output`` yet, then print the summary."""
     console = Console()
-    evaluation = Evaluation(path)
+    evaluation = Evaluation(path, kv_bits=kv_bits)
     jobs: dict[str, Any] = {source: (evaluation.text, text) for source, text in all_passages(files).items()}
     reference = json.loads(LLAMA_CPP.read_text(encoding="utf-8"))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if sha256 == reference["sha256"]:
         jobs |= {f"llama.cpp {entry['name']}": (evaluation.prompt, entry) for entry in reference["prompts"]}
-    key = fingerprint(path, *files, LLAMA_CPP)
+    key = fingerprint(path, *files, LLAMA_CPP, kv_bits=kv_bits)
     sequences = load(output, key)
     with Progress(console=console) as progress:
         task = progress.add_task("sequences", total=len(jobs), completed=sum(name in sequences for name in jobs))

@@ -37,7 +37,9 @@ def main(config: str, overrides: tuple[str, ...], tokens: int, path: Path | None
     configuration = load_config(config, overrides)
     progress = TerminalProgress()
     model = LlamaModel.open(path or fetch(progress=progress.stage))
-    golden = GoldenEngine(GoldenModel(model), context=CONTEXT) if check else None
+    golden = (
+        GoldenEngine(GoldenModel(model, kv_bits=configuration.attention.kv_bits), context=CONTEXT) if check else None
+    )
     peak = configuration.port_bytes_per_s / (configuration.clock_mhz * 1e6)
     token = FIRST_TOKEN
     with simulate(configuration, model, context=CONTEXT, progress=progress) as simulation:

@@ -115,7 +115,7 @@ def main(
     contexts = contexts or CONTEXTS
     configuration = load_config(config, (*LIMITS.get(name, ()), *overrides))
     model = LlamaModel.open(model_file(name, progress))
-    golden = GoldenModel(model) if check else None
+    golden = GoldenModel(model, kv_bits=configuration.attention.kv_bits) if check else None
     with simulate(configuration, model, context=max(contexts) + 1, progress=progress) as simulation:
         progress.close()
         dram, params = simulation.device.model.dram, simulation.device.params
@@ -157,7 +157,7 @@ def measure(
 ) -> Row:
     """Fill the KV cache, decode a token, and compare its logits if there is a golden model."""
     device, memory = simulation.device, simulation.memory
-    cache = random_cache(model, context + 1, filled=context, seed=context)
+    cache = random_cache(model, context + 1, filled=context, seed=context, kv_bits=device.params.kv_bits)
     device.write_words(memory.regions["kv0"].start, cache_words(device.params, cache))
     columns = [ColumnInput(token=FIRST_TOKEN, position=context, history=context, local_first=0, slot=0)]
     before = device.model.counters()

@@ -80,7 +80,8 @@ def open_backend(request: Request, progress: Progress, *, trace: str | None = No
     if request.options.backend == "golden":
         progress.stage("preparing the golden model")
         columns = request.plan.params.columns
-        yield Backend(stepper=GoldenEngine(GoldenModel(request.model), context=context, columns=columns))
+        golden = GoldenModel(request.model, kv_bits=config.attention.kv_bits)
+        yield Backend(stepper=GoldenEngine(golden, context=context, columns=columns))
         return
     check_simulator()
     pgo = request.options.pgo

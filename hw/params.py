@@ -6,6 +6,8 @@ from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.kv_cache import KvGeometry
+from rtlm.hw.common.kv_codes import check_kv_bits
+from rtlm.hw.common.layouts import STORED_BITS
 from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape
 from rtlm.hw.memory.axi import longest_burst
 
@@ -54,6 +56,8 @@ class AcceleratorParams:
         KV bytes that attention takes a cycle, at most a word.
     windows
         Whether layers may attend to a window of the last positions only.
+    kv_bits
+        Bits of a code in the KV cache, 8 or 4.
     dim, hidden_dim, vocabulary, context_limit
         Largest model sizes; positions in a KV slot.
     ports, port_bits, address_bits
@@ -87,6 +91,7 @@ class AcceleratorParams:
     kv_heads: int = 3
     attention_bytes: int = 64
     windows: bool = False
+    kv_bits: int = STORED_BITS
     dim: int = 576
     hidden_dim: int = 1536
     vocabulary: int = 49152
@@ -107,6 +112,7 @@ class AcceleratorParams:
                 f"{self.beat_bytes} bytes ({self.ports} ports of {self.port_bits} bits)"
             )
         check_head_dim(self.head_dim)
+        check_kv_bits(self.kv_bits)
         if self.vector_lanes % 2 or not 2 <= self.vector_lanes <= self.rows // 2:
             raise ValueError(f"vector_lanes must be an even number from 2 to {self.rows // 2}, got {self.vector_lanes}")
 
@@ -158,7 +164,12 @@ class AcceleratorParams:
     @property
     def kv(self) -> KvGeometry:
         """A KV head's memory in one layer of a slot."""
-        return KvGeometry(head_dim=self.head_dim, context_limit=self.context_limit, word_bytes=self.word_bytes)
+        return KvGeometry(
+            head_dim=self.head_dim,
+            context_limit=self.context_limit,
+            word_bytes=self.word_bytes,
+            kv_bits=self.kv_bits,
+        )
 
     @property
     def head_packet_shift(self) -> int:

@@ -10,7 +10,9 @@ from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_BITS, QUERY_PRODUCT_
 
 def attention_counts(params: AttentionParams) -> Counts:
     """Return the contents of an attention unit."""
-    group, positions, dim, taken = params.group, params.positions, params.head_dim, params.bytes_per_cycle
+    group, positions, dim, taken = params.group, params.positions, params.head_dim, params.codes_per_cycle
+    # A byte of four bits: two tables for two outputs each.
+    decoding = BYTE_BITS // 2 if params.kv_bits < BYTE_BITS else 0
     lanes, results, word = params.lanes, params.vector_lanes, params.word_bits
     sums = group * dim
     span = taken // positions
@@ -34,7 +36,8 @@ def attention_counts(params: AttentionParams) -> Counts:
     return Counts(
         luts={
             "products": 0 if params.product_blocks else group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
-            "operands": selection(BYTE_BITS * taken, params.chunks + params.beat_cycles + 1)
+            "operands": decoding * taken
+            + selection(params.kv_bits * taken, params.chunks + params.beat_cycles + 1)
             + (CODE_BITS * sums if params.beat_cycles > 1 else 0),
             "sums": 0 if params.sum_blocks else added * params.acc_bits + added * over_positions,
             "selection": selection(sums * params.acc_bits, 2),

@@ -22,7 +22,7 @@ def vector_counts(params: VectorParams) -> Counts:
     tag, packet = params.beat_tag.size, params.packet_tag.size
     packet_codes = CODE_BITS * max(BLOCK, params.head_dim)
     gathered = BYTE_BITS * min(params.word_bytes, FLOAT_BYTES * BLOCK)
-    row = BYTE_BITS * params.head_dim + SCALE_BITS
+    row = params.kv_bits * params.head_dim + SCALE_BITS
     address = params.address_bits
     strobes = params.word_bytes
     # Of the slices' second entries each bit has a multiplexer; the operands' first one is their last stage.

@@ -11,6 +11,7 @@ from rtlm.gen.configuration.schema import Configuration
 from rtlm.hw import hls, kernels
 from rtlm.hw.attention.params import MOST_POSITIONS
 from rtlm.hw.common.clock_gate import ClockGating
+from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.layouts import ADDRESS_BITS as BEAT_ADDRESS_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
@@ -233,8 +234,14 @@ def _memory_rules(config: Configuration) -> Iterator[Violation]:
         )
     # The smallest image the limits allow: the output matrix at 4.5 bits a weight, and one layer's KV cache.
     limits, attention = config.limits, config.attention
+    kv = KvGeometry(
+        head_dim=attention.head_dim,
+        context_limit=attention.context_limit,
+        word_bytes=config.word_bytes,
+        kv_bits=attention.kv_bits,
+    )
     matrix = limits.vocabulary * limits.dim * 9 // 16
-    cache = limits.kv_heads * attention.context_limit * (2 * attention.head_dim + 4)
+    cache = limits.kv_heads * attention.context_limit * kv.position_bytes
     reach = min(memory.address_bits, BEAT_ADDRESS_BITS + (config.beat_bytes - 1).bit_length())
     space = 1 << reach
     if matrix + cache > space:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rtlm.gen.configuration.fields import Choice, Choices, DramValue, Flag, Real, Whole
 from rtlm.hw.common.clock_gate import ClockGating
+from rtlm.hw.common.kv_codes import KV_BITS
+from rtlm.hw.common.layouts import STORED_BITS
 from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.memory.axi import longest_burst
@@ -91,6 +93,8 @@ class AttentionConfig(Section):
     """Width of a head."""
     windows: Annotated[bool, Flag()] = False
     """Layers that attend to a window of the last positions only, as most of a gemma3's do."""
+    kv_bits: Annotated[int, Whole(low=min(KV_BITS), high=max(KV_BITS), power_of_two=True)] = STORED_BITS
+    """Bits of a key's or value's code in the KV cache: 4 halve its bytes and cost accuracy (docs/accuracy.md)."""
 
 
 class DramConfig(Section):
@@ -237,6 +241,7 @@ class Configuration(Section):
             kv_heads=self.limits.kv_heads,
             attention_bytes=self.attention.bytes_per_cycle,
             windows=self.attention.windows,
+            kv_bits=self.attention.kv_bits,
             dim=self.limits.dim,
             hidden_dim=self.limits.hidden_dim,
             vocabulary=self.limits.vocabulary,
@@ -280,5 +285,7 @@ def config_hash(config: Configuration) -> str:
         del values["matmul"]["formats"]
     for section in ("vector", "attention"):
         values[section] = {key: value for key, value in values[section].items() if value is not False}
+    if config.attention.kv_bits == STORED_BITS:
+        del values["attention"]["kv_bits"]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -233,7 +233,7 @@ _UNITS = (
     ),
     Unit(
         name="attention",
-        summary="Grouped-query attention over an int8 KV cache, with an online score buffer.",
+        summary="Grouped-query attention over a quantised KV cache, with an online score buffer.",
         params=AttentionParams,
         make=lambda params, clock, technology: AttentionUnit(replace(params, clock_mhz=clock, technology=technology)),
         from_config=lambda config, sizes: sizes.attention,

@@ -8,6 +8,8 @@ from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, describe
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.stored import ModelShape, Storage
+from rtlm.hw.common.kv_codes import MAGNITUDES
+from rtlm.hw.common.layouts import STORED_BITS
 from rtlm.hw.common.markdown import table, wrapped
 from rtlm.hw.formats import BLOCK, BlockFormat, Factors, TileShape
 from rtlm.hw.formats.tiles import QUARTERS
@@ -158,16 +160,23 @@ def _vectors(params: AcceleratorParams) -> str:
 
 
 def _kv(params: AcceleratorParams) -> str:
+    magnitudes = ", ".join(map(str, MAGNITUDES))
+    content = f"for each position {params.head_dim} int8"
+    if params.kv_bits < STORED_BITS:
+        content = f"for each position {params.head_dim} codes of {params.kv_bits} bits, the first one lowest"
     rows = (
         ("scales", params.kv.scale_words, "for each position BF16 of the key, BF16 of the value"),
-        ("keys", params.kv.row_words, f"for each position {params.head_dim} int8"),
-        ("values", params.kv.row_words, f"for each position {params.head_dim} int8"),
+        ("keys", params.kv.row_words, content),
+        ("values", params.kv.row_words, content),
     )
     return (
         "## KV cache\n\n"
         "A slot holds one sequence: layer by layer, in a layer KV head by KV head, for each head three regions of "
         f"whole words for {params.context_limit} positions ({params.kv.head_words} words in all):\n\n"
         f"{table(('region', 'words', 'content'), rows)}"
+        "\nWith `attention.kv_bits` 4 a key or value is half as long: codes of 4 bits, the first one in the low nibble "
+        "of the first byte. Their lower 3 bits stand "
+        f"for {magnitudes}; where the upper one is set, for less than zero.\n"
     )
 
 

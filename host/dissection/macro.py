@@ -54,7 +54,8 @@ class Optimisation:
 
 
 FIXED = {
-    "KV format": "keys and values are int8 with a scale for each position and head; the gates have no other",
+    "KV format": "keys and values are quantised, with a scale for each position and head, to int8 or to 4 bits "
+    "(attention.kv_bits), which is a choice of accuracy",
     "activation format": "int8 with a scale for each block of 32; the gates have no other",
     "fused attention": "scores and probabilities never leave the chip; the gates have no other way",
     "fused operators": "norm, RoPE, SwiGLU and quantisation are part of one path; the gates have no other way",

@@ -309,7 +309,7 @@ class _Timer:
         elif epilogue in (Epilogue.SWIGLU, Epilogue.QUANTISE):
             state.bank_1 = arrived
         elif epilogue in (Epilogue.ROPE_K, Epilogue.VALUE):
-            row_words = max(1, vector.head_dim // vector.word_bytes)
+            row_words = max(1, vector.kv.row_bytes // vector.word_bytes)
             state.stored = arrived + KV_ROW_CYCLES + row_words
 
     def _matmul(self, instruction: Instruction) -> None:
@@ -374,7 +374,7 @@ class _Timer:
             own = number - column.local_first + 1  # positions of this step that the column attends to
             part = attention.kv.part(column.position, column.history, instruction.imm1)
             scale_words, row_words = attention.kv.words_of(part.positions)
-            rows_out = part.words * attention.head_dim // SCALE_PAIR_BYTES
+            rows_out = part.words * attention.kv.row_bytes // SCALE_PAIR_BYTES
             beats = -(-part.positions // attention.positions)
             word_cycles = beats * attention.beat_cycles / row_words if row_words else 0.0
             slot = self.starts[f"kv{column.slot}"] + instruction.address // self.plan.params.beats_per_word

@@ -13,7 +13,9 @@ from rtlm.host.models.rotary import unrotated
 from rtlm.host.models.stored import embedding_blocks, matrix_blocks
 from rtlm.hw import kernels
 from rtlm.hw.attention.model import attention
+from rtlm.hw.common.kv_codes import kv_codes
 from rtlm.hw.common.kv_window import first_seen
+from rtlm.hw.common.layouts import STORED_BITS
 from rtlm.hw.formats import BLOCK, Blocks
 from rtlm.hw.hls import BF16, to_bits
 from rtlm.hw.kernels.matmul import TERM_BIAS, half_parts, scale_parts
@@ -178,10 +180,13 @@ class GoldenModel:
     ----------
     model
         The model; prepared, its weights take a little over four bytes each.
+    kv_bits
+        Bits of a code in the KV cache, 8 or 4.
     """
 
-    def __init__(self, model: LlamaModel):
+    def __init__(self, model: LlamaModel, *, kv_bits: int = STORED_BITS):
         self.model = model
+        self.kv_bits = kv_bits
         self._embedding = embedding_blocks(model)
         self._layers = [
             {name: PreparedMatrix(matrix_blocks(model, name, layer)) for name in LAYER_MATRICES}
@@ -335,7 +340,11 @@ class GoldenModel:
                 self._normalise_heads(y, weight, turn, wide=wide)
                 for y, weight, wide in zip(turned, norms, WIDE, strict=True)
             )
-        return [q, k, quantise(v, model.head_dim, wide=False)]
+        return [q, *(self._stored(each) for each in (k, quantise(v, model.head_dim, wide=False)))]
+
+    def _stored(self, vectors: Quantised) -> Quantised:
+        """Return keys or values as memory holds them."""
+        return Quantised(kv_codes(vectors.codes, self.kv_bits).astype(np.int16), vectors.scale)
 
     def _normalise_heads(self, y: F32, weight: F32, turn: tuple[F32, F32], *, wide: bool) -> Quantised:
         z, square = kernels.norm_input.model(y, weight)

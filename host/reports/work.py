@@ -83,7 +83,7 @@ def _words(plan: Plan, planned: PlannedInstruction, columns: int, *, stored_logi
     moved = instruction.words * plan.params.word_bytes
     if instruction.epilogue in (Epilogue.ROPE_K, Epilogue.VALUE):
         heads = instruction.rows // plan.shape.head_dim
-        moved += columns * heads * (plan.shape.head_dim + SCALE_PAIR_BYTES // 2)
+        moved += columns * heads * (plan.params.kv.row_bytes + SCALE_PAIR_BYTES // 2)
     if planned.writes and stored_logits:
         moved += columns * F32_BYTES * instruction.rows
     macs = instruction.rows * instruction.k_blocks * BLOCK * columns

@@ -69,7 +69,7 @@ def prepare(config: Configuration) -> Prepared:
         model = write_bench_model(Path(folder) / "random.gguf", params)
         memory, program = compile_model(params, model, context=CONTEXT)
         image = build_image(params, model, memory, program)
-        golden = GoldenEngine(GoldenModel(model), context=CONTEXT)
+        golden = GoldenEngine(GoldenModel(model, kv_bits=params.kv_bits), context=CONTEXT)
         logits = [golden.step([column(n)], read_logits=True).logits for n in range(len(TOKENS))]
     device = RecordingDevice(params, image)
     engine = Engine(

@@ -102,7 +102,7 @@ def make_case(config: Configuration, *, clock_hz: float, seed: int = 0) -> SelfT
         model = _toy_model(Path(folder) / "toy.gguf", params, context, seed)
         memory, program = compile_model(params, model, context=context)
         image = build_image(params, model, memory, program)
-        inputs, results = _expected(model, context)
+        inputs, results = _expected(params, model, context)
         shape = {name: getattr(model, name) for name in ("layers", "dim", "hidden_dim", "heads", "kv_heads", "vocab")}
     device = RecordingDevice(params, image)
     engine = Engine(
@@ -150,9 +150,9 @@ def _best(result: StepResult) -> int:
     return result.best[0]
 
 
-def _expected(model: LlamaModel, context: int) -> tuple[list[ColumnInput], list[StepResult]]:
+def _expected(params: AcceleratorParams, model: LlamaModel, context: int) -> tuple[list[ColumnInput], list[StepResult]]:
     """Run the golden model: what is fed in each step, and what comes of it."""
-    golden = GoldenEngine(GoldenModel(model), context=context)
+    golden = GoldenEngine(GoldenModel(model, kv_bits=params.kv_bits), context=context)
     inputs: list[ColumnInput] = []
     results: list[StepResult] = []
     for position in range(len(PROMPT) + GENERATED):

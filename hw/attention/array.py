@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import WEIGHT_BITS, AttentionParams
+from rtlm.hw.common.kv_codes import KV_VALUES
 from rtlm.hw.common.layouts import CODE_BITS, STORED_BITS
 from rtlm.hw.common.mac import mac
 from rtlm.hw.common.stages import held_flag, held_value
@@ -26,9 +27,9 @@ tables (5,293 with three, 3,942 with two, for three queries and a key of 64 byte
 
 
 class AttentionArray(wiring.Component):
-    """`group` x `bytes_per_cycle` multipliers, used for query x key and for weight x value.
+    """`group` x `codes_per_cycle` multipliers, used for query x key and for weight x value.
 
-    Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `bytes_per_cycle` bytes of keys
+    Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `codes_per_cycle` codes of keys
     (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has
     `beat_cycles` of them. ``first`` marks all cycles of the first value beat of a sum, ``last`` the last step of a
     key beat or of a sum; between these two steps of a sum come no keys. ``calibrate`` marks a key beat of zeros that
@@ -46,7 +47,8 @@ class AttentionArray(wiring.Component):
     Throughput: a step a cycle.
 
     Numerics: exact. Products are unsigned. A dot product is corrected by ``256 * sum(x)`` and by the calibration; a
-    sum holds ``sum(w * (v + 128))``, from which the reader takes ``128 * sum(w)``.
+    sum holds ``sum(w * (v + 128))``, from which the reader takes ``128 * sum(w)``. Codes of 4 bits become the bytes
+    that they stand for in front of the operands (`rtlm.hw.common.kv_codes`).
 
     Parameters
     ----------
@@ -60,8 +62,8 @@ class AttentionArray(wiring.Component):
     valid, axpy, first, last, calibrate, from_word, chunk, step, w
         A step; `w` are the weights of group x positions.
     word, row
-        A word of the history, the first value in the lowest byte, and a head of the local store, the first code lowest;
-        of keys and values the lower byte of each counts.
+        A word of the history and a head of the local store, the first code lowest; of keys and values the lower
+        `kv_bits` of each count.
     dot_soon, dot_valid, dot
         `dot_soon` comes two cycles before `dot_valid`; dot products of group x positions.
     shift, acc
@@ -112,14 +114,24 @@ class AttentionArray(wiring.Component):
         params = self._params
         # Operands in pieces of 4 codes: the same wires in hardware, but a simulator reads a code of a short register
         # faster.
-        taken = [Signal(PIECE * STORED_BITS, name=f"taken_{i}") for i in range(params.bytes_per_cycle // PIECE)]
-        stored = Cat(self.row.word_select(d, CODE_BITS)[:STORED_BITS] for d in range(params.head_dim))
+        pieces = range(params.codes_per_cycle // PIECE)
+        taken = [Signal(PIECE * STORED_BITS, name=f"taken_{i}") for i in pieces]
+        chosen = taken
+        if params.kv_bits < STORED_BITS:
+            chosen = [Signal(PIECE * params.kv_bits, name=f"chosen_{i}") for i in pieces]
+        stored = Cat(self.row.word_select(d, CODE_BITS)[: params.kv_bits] for d in range(params.head_dim))
         with m.If(self.calibrate):
             m.d.comb += [piece.eq(offsets(BYTE_OFFSET)) for piece in taken]
         with m.Elif(self.from_word):
-            choose(m, self.chunk, params.chunks, self.word, taken, params.bytes_per_cycle)
+            choose(m, self.chunk, params.chunks, self.word, chosen, params)
         with m.Else():
-            choose(m, self.step, params.beat_cycles, stored, taken, params.bytes_per_cycle)
+            choose(m, self.step, params.beat_cycles, stored, chosen, params)
+        if chosen is not taken:
+            with m.If(~self.calibrate):
+                m.d.comb += [
+                    piece.eq(Cat(decoded(code([short], place)) for place in range(PIECE)))
+                    for piece, short in zip(taken, chosen, strict=True)
+                ]
         query = [Signal(PIECE * CODE_BITS, name=f"query_{i}") for i in range(params.head_dim // PIECE)]
         m.d.comb += [
             piece.eq(self.row.word_select(i, len(piece)) ^ offsets(QUERY_OFFSET)) for i, piece in enumerate(query)
@@ -184,7 +196,7 @@ class AttentionArray(wiring.Component):
         step = product.moved(m, "sum")
         add = operand.axpy & ~operand.first if params.sum_blocks else Const(0)
         bits = params.acc_bits if params.sum_blocks else PRODUCT_BITS
-        sums = [[Signal(bits, name=f"p_{g}_{a}") for a in range(params.bytes_per_cycle)] for g in range(params.group)]
+        sums = [[Signal(bits, name=f"p_{g}_{a}") for a in range(params.codes_per_cycle)] for g in range(params.group)]
         for g, row in enumerate(sums):
             for a, p, i in self._multipliers():
                 m.submodules[f"mac_{g}_{a}"] = mac(
@@ -214,14 +226,14 @@ class AttentionArray(wiring.Component):
 
     def _multipliers(self) -> Iterator[tuple[int, int, int]]:
         """Yield for each multiplier of a query head its number, its position of the beat, and its code of the query."""
-        span = self._params.bytes_per_cycle // self._params.positions
-        for a in range(self._params.bytes_per_cycle):
+        span = self._params.codes_per_cycle // self._params.positions
+        for a in range(self._params.codes_per_cycle):
             yield a, *divmod(a, span)
 
     def _sums(self, m: Module, product: list, step: "_Step") -> list:
         """Return accumulators of the weighted values."""
         params = self._params
-        dim, taken = params.head_dim, params.bytes_per_cycle
+        dim, taken = params.head_dim, params.codes_per_cycle
         acc = [
             [Signal(params.acc_bits, name=f"sum_{g}_{d}", reset_less=True) for d in range(dim)]
             for g in range(params.group)
@@ -261,7 +273,7 @@ class AttentionArray(wiring.Component):
         """Sums of the products with each position's key, and the correction by the calibration."""
         params = self._params
         group, positions = range(params.group), range(params.positions)
-        span = params.bytes_per_cycle // params.positions
+        span = params.codes_per_cycle // params.positions
         kernel = _kernel(params)
         offset = [Signal(signed(DOT_BITS), name=f"offset_{g}", reset_less=True) for g in group]
         for p in positions:
@@ -312,7 +324,7 @@ def _held_pieces(m: Module, enable: Value, pieces: list[Signal], name: str) -> l
 
 
 def _kernel(params: AttentionParams) -> Kernel:
-    return key_dots(params.group, params.bytes_per_cycle // params.positions, params.beat_cycles)
+    return key_dots(params.group, params.codes_per_cycle // params.positions, params.beat_cycles)
 
 
 def _pipeline(params: AttentionParams) -> dict[str, Any]:
@@ -330,15 +342,21 @@ def offsets(offset: int) -> int:
     return sum(offset << offset.bit_length() * place for place in range(PIECE))
 
 
-def choose(m: Module, select: Value | None, count: int, source: Value, pieces: list[Signal], size: int) -> None:
-    """Set an operand to one of the source's `count` parts of `size` bytes."""
+def decoded(short: Value) -> Value:
+    """Return the byte, value + 128, that a code of 4 bits stands for."""
+    return Array(Const(value + BYTE_OFFSET, STORED_BITS) for value in KV_VALUES)[short]
+
+
+def choose(
+    m: Module, select: Value | None, count: int, source: Value, pieces: list[Signal], params: AttentionParams
+) -> None:
+    """Set an operand to one of the source's `count` parts; bytes get their offset."""
+    inverted = offsets(BYTE_OFFSET) if params.kv_bits == STORED_BITS else 0
 
     def load(part: int) -> None:
         for i, piece in enumerate(pieces):
-            start = 8 * (part * size + PIECE * i)
-            m.d.comb += piece.eq(
-                source[start : start + len(piece)] ^ offsets(BYTE_OFFSET) if start < len(source) else 0
-            )
+            start = params.kv_bits * (part * params.codes_per_cycle + PIECE * i)
+            m.d.comb += piece.eq(source[start : start + len(piece)] ^ inverted if start < len(source) else 0)
 
     if count == 1:
         load(0)

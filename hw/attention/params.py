@@ -8,7 +8,8 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.kv_cache import KvGeometry
-from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, local_write_layout
+from rtlm.hw.common.kv_codes import check_kv_bits
+from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, STORED_BITS, local_write_layout
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.kernels.attention import FRACTION
 from rtlm.hw.params import check_head_dim
@@ -64,6 +65,8 @@ class AttentionParams:
         Results in a cycle, a power of two.
     windows
         Whether a command may have columns attend to a window of the last positions only.
+    kv_bits
+        Bits of a key's or value's code, 8 or 4.
     clock_mhz, technology
         Target for which the pipelines are scheduled.
     """
@@ -77,12 +80,14 @@ class AttentionParams:
     bytes_per_cycle: int
     vector_lanes: int = 2
     windows: bool = False
+    kv_bits: int = STORED_BITS
     clock_mhz: float = 300
     technology: str = "generic"
 
     def __post_init__(self) -> None:
         """Validate."""
         check_head_dim(self.head_dim)
+        check_kv_bits(self.kv_bits)
         for name, low, high in (("group", 1, 15), ("kv_heads", 1, 255), ("columns", 1, 8)):
             check_range(name, getattr(self, name), low, high)
         check_range("context_limit", self.context_limit, 1)
@@ -100,14 +105,19 @@ class AttentionParams:
         return {"clock_mhz": self.clock_mhz, "technology": self.technology}
 
     @property
+    def codes_per_cycle(self) -> int:
+        """Codes that the array takes in a cycle: its multipliers for each query head."""
+        return self.bytes_per_cycle * 8 // self.kv_bits
+
+    @property
     def positions(self) -> int:
         """Positions in a beat of the array."""
-        return max(1, self.bytes_per_cycle // self.head_dim)
+        return max(1, self.codes_per_cycle // self.head_dim)
 
     @property
     def beat_cycles(self) -> int:
-        """Cycles of a beat: more than one where a position has more bytes than the array takes."""
-        return max(1, self.head_dim // self.bytes_per_cycle)
+        """Cycles of a beat: more than one where a position has more codes than the array takes."""
+        return max(1, self.head_dim // self.codes_per_cycle)
 
     @property
     def lanes(self) -> int:
@@ -146,7 +156,12 @@ class AttentionParams:
     @property
     def kv(self) -> KvGeometry:
         """A KV head's memory."""
-        return KvGeometry(head_dim=self.head_dim, context_limit=self.context_limit, word_bytes=self.word_bytes)
+        return KvGeometry(
+            head_dim=self.head_dim,
+            context_limit=self.context_limit,
+            word_bytes=self.word_bytes,
+            kv_bits=self.kv_bits,
+        )
 
     @property
     def acc_bits(self) -> int:

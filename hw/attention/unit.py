@@ -1,4 +1,4 @@
-"""The attention unit: all heads of all columns over an int8 KV cache and this step's own keys and values."""
+"""The attention unit: all heads of all columns over a quantised KV cache and this step's own keys and values."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, memory, stream, wiring
@@ -27,7 +27,7 @@ class AttentionPhase(enum.Enum, shape=unsigned(3)):
 
 
 class AttentionUnit(wiring.Component):
-    """Attention over int8 keys and values.
+    """Attention over quantised keys and values.
 
     Protocol: the queries, keys and values of this step are written through `i_local`, which never stalls; then one
     command runs all KV heads of all active columns. For each column (outer) and KV head (inner) the unit takes from

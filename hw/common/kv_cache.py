@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from rtlm.hw.common.kv_codes import check_kv_bits
 from rtlm.hw.common.kv_window import HistoryPart, history_part
+from rtlm.hw.common.layouts import STORED_BITS
 
 SCALE_PAIR_BYTES = 4
 """Scales of one position: the key's and the value's BF16."""
@@ -15,16 +17,28 @@ class KvGeometry:
     Parameters
     ----------
     head_dim
-        Values in a head; each is a byte.
+        Values in a head.
     context_limit
         Positions in a slot.
     word_bytes
         Bytes of a word.
+    kv_bits
+        Bits of a key's or value's code, 8 or 4.
     """
 
     head_dim: int
     context_limit: int
     word_bytes: int
+    kv_bits: int = STORED_BITS
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        check_kv_bits(self.kv_bits)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a key, and of a value."""
+        return self.head_dim * self.kv_bits // 8
 
     @property
     def word_positions(self) -> int:
@@ -33,7 +47,7 @@ class KvGeometry:
 
     def words_of(self, positions: int) -> tuple[int, int]:
         """Return the words that hold the scale pairs of so many positions, and those of their keys (or values)."""
-        return -(-SCALE_PAIR_BYTES * positions // self.word_bytes), -(-self.head_dim * positions // self.word_bytes)
+        return -(-SCALE_PAIR_BYTES * positions // self.word_bytes), -(-self.row_bytes * positions // self.word_bytes)
 
     def part(self, position: int, history: int, window: int) -> HistoryPart:
         """Return what a column reads of its history, see `history_part`."""
@@ -42,7 +56,7 @@ class KvGeometry:
     @property
     def position_bytes(self) -> int:
         """Bytes of one position: its scales, key and value."""
-        return SCALE_PAIR_BYTES + 2 * self.head_dim
+        return SCALE_PAIR_BYTES + 2 * self.row_bytes
 
     @property
     def scale_words(self) -> int:

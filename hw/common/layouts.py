@@ -16,7 +16,7 @@ CODE_BITS = 9
 """Bits of a code that is multiplied with what memory holds: activations and queries. Keys and values have 8."""
 
 STORED_BITS = 8
-"""Bits of a code that memory holds."""
+"""Bits of a quantised key's or value's code."""
 
 CODE_FRACTION = CODE_BITS - STORED_BITS
 """Codes of `CODE_BITS` count in units of ``scale * 2**-CODE_FRACTION``."""

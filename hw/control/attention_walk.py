@@ -71,7 +71,7 @@ class AttentionWalk:
             sized = delay[-1] & ~self.begin
             # What is left out at the start of the scales, and of the keys and of the values.
             scales_out = window.words << exact_log2(beats)
-            rows_out = window.words << exact_log2(beats * params.head_dim // SCALE_PAIR_BYTES)
+            rows_out = window.words << exact_log2(beats * params.row_bytes // SCALE_PAIR_BYTES)
             column_start = Signal(ADDRESS_BITS, name="walk_column_start", reset_less=True)
             to_keys = Signal(ADDRESS_BITS, name="walk_to_keys", reset_less=True)
             to_scales = Signal(ADDRESS_BITS, name="walk_to_scales", reset_less=True)
@@ -88,7 +88,7 @@ class AttentionWalk:
         with m.If(sized):
             m.d.sync += [
                 scale_words.eq(((history << exact_log2(SCALE_PAIR_BYTES)) + params.word_bytes - 1) >> word_shift),
-                row_words.eq(((history << exact_log2(params.head_dim)) + params.word_bytes - 1) >> word_shift),
+                row_words.eq(((history << exact_log2(params.row_bytes)) + params.word_bytes - 1) >> word_shift),
                 self.empty.eq(history == 0),
                 self.address.eq(start),
                 self.valid.eq(1),

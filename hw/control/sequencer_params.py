@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from amaranth.lib import data
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.kv_codes import check_kv_bits
+from rtlm.hw.common.layouts import STORED_BITS
 from rtlm.hw.control.isa import INSTRUCTION_BYTES
 from rtlm.hw.control.legality import InstructionLimits
 from rtlm.hw.formats import DEFAULT_FORMATS, BlockFormat
@@ -25,6 +27,8 @@ class SequencerParams:
         Beats that a word takes in memory.
     head_dim
         Values in a head, see `check_head_dim`.
+    kv_bits
+        Bits of a code in the KV cache, 8 or 4.
     scale_words, row_words
         Words of a KV head's scale region, and of its key and of its value region.
     vector_lanes, max_k_blocks, max_packet_rows, kv_heads, group, formats, biases, head_norms, post_norms, gelu
@@ -50,6 +54,7 @@ class SequencerParams:
     post_norms: bool = False
     gelu: bool = False
     windows: bool = False
+    kv_bits: int = STORED_BITS
 
     def __post_init__(self) -> None:
         """Validate; codes, as JSON has formats, become formats."""
@@ -57,6 +62,12 @@ class SequencerParams:
         if self.word_bytes < INSTRUCTION_BYTES:
             raise ValueError(f"a word of {self.word_bytes} bytes holds no instruction of {INSTRUCTION_BYTES} bytes")
         check_head_dim(self.head_dim)
+        check_kv_bits(self.kv_bits)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a key, and of a value."""
+        return self.head_dim * self.kv_bits // 8
 
     @property
     def limits(self) -> InstructionLimits:

@@ -1,4 +1,4 @@
-"""Scores, softmax and output of attention over an int8 KV cache; docs/numerics.md has the whole."""
+"""Scores, softmax and output of attention over a quantised KV cache; docs/numerics.md has the whole."""
 
 from functools import cache
 from typing import Any, NamedTuple
@@ -84,7 +84,7 @@ def key_dots(heads: int, length: int, steps: int) -> Kernel:
     heads
         Queries that meet the key.
     length
-        Bytes of the key in a beat.
+        Values of the key in a beat.
     steps
         Beats of a key; more than one are a packet.
     """

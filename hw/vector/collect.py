@@ -3,7 +3,8 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.common.layouts import CODE_BITS
+from rtlm.hw.common.kv_codes import encoded
+from rtlm.hw.common.layouts import CODE_BITS, STORED_BITS
 from rtlm.hw.common.trees import sum_tree
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.matmul.activations import block_write_layout
@@ -18,6 +19,7 @@ class PacketCollector(wiring.Component):
     take; a key or value also goes to the KV writer, and the next packet waits until that has taken it. `i.ready` is a
     register.
     Latency: one cycle from the last beat. Throughput: one beat a cycle.
+    Numerics: with codes of 4 bits those of keys and values are rounded to them here (`rtlm.hw.common.kv_codes`).
 
     Parameters
     ----------
@@ -87,6 +89,8 @@ class PacketCollector(wiring.Component):
         with m.If(take):
             lanes = [self.i.p.q[lane].as_signed() for lane in range(params.lanes)]
             incoming = Cat(self.i.p.q[lane] for lane in range(params.lanes))
+            if params.kv_bits < STORED_BITS:
+                incoming = Cat(Mux(is_stored(to), encoded(each), each)[:CODE_BITS] for each in lanes)
             m.d.sync += [
                 codes.eq(Cat(codes[beat_bits:], incoming)),
                 suma.eq(sum_tree(lanes) + Mux(first, 0, suma)),

@@ -63,9 +63,9 @@ class KvWriter(wiring.Component):
         m = Module()
         params = self.params
         bits, beats = params.address_bits, params.beats_per_word
-        word_bytes, head_dim = params.word_bytes, params.head_dim
-        row_words = max(1, head_dim // word_bytes)
-        row_bytes = min(word_bytes, head_dim)
+        word_bytes = params.word_bytes
+        row_words = max(1, params.kv.row_bytes // word_bytes)
+        row_bytes = min(word_bytes, params.kv.row_bytes)
         rows_per_word = word_bytes // row_bytes
         scales_per_word = word_bytes // SCALE_PAIR_BYTES
         head_beats = params.kv.head_words * beats

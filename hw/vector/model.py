@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
+from rtlm.hw.common.kv_codes import pack_codes, short_codes
 from rtlm.hw.common.layouts import LocalKind
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import BF16, F32, to_bits
@@ -220,7 +221,8 @@ class VectorModel:
         effects = Effects()
         for h in range(heads.shape[1]):
             for c in range(len(y)):
-                effects.local.append((kind, c, h, codes[c, h].tolist(), int(scales[c, h])))
+                local = codes[c, h] if wide else short_codes(codes[c, h], params.kv_bits)
+                effects.local.append((kind, c, h, local.tolist(), int(scales[c, h])))
                 if kind != LocalKind.QUERY.value:
                     base = (int(kv_base[c]) + address) * params.word_bytes // params.beats_per_word
                     base += h * params.kv.head_words * params.word_bytes
@@ -230,8 +232,8 @@ class VectorModel:
     def _row(self, kind: int, base: int, position: int, codes: NDArray[np.int16], scale: int) -> dict[int, int]:
         params = self.params
         region = params.kv.first_value if kind == LocalKind.VALUE.value else params.kv.first_key
-        start = base + region * params.word_bytes + position * params.head_dim
-        written = {start + i: int(code) & 255 for i, code in enumerate(codes)}
+        start = base + region * params.word_bytes + position * params.kv.row_bytes
+        written = {start + i: int(byte) for i, byte in enumerate(pack_codes(codes, params.kv_bits))}
         start = base + SCALE_PAIR_BYTES * position + (2 if kind == LocalKind.VALUE.value else 0)
         return written | {start: scale & 255, start + 1: scale >> 8}
 

@@ -9,6 +9,7 @@ from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_multiple, check_power_of_two, check_range
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.kv_cache import KvGeometry
+from rtlm.hw.common.kv_codes import check_kv_bits
 from rtlm.hw.common.layouts import (
     ADDRESS_BITS,
     COLUMN_BITS,
@@ -82,6 +83,8 @@ class VectorParams:
         Largest numbers of query heads and of key-value heads.
     context_limit
         Positions in a slot of the KV cache.
+    kv_bits
+        Bits of a code in the KV cache, 8 or 4.
     word_bytes
         Bytes of a word, a power of two, at least 64.
     beats_per_word
@@ -107,6 +110,7 @@ class VectorParams:
     heads: int = 9
     kv_heads: int = 3
     context_limit: int = 2048
+    kv_bits: int = STORED_BITS
     word_bytes: int = 64
     beats_per_word: int = 1
     address_bits: int = 32
@@ -123,6 +127,7 @@ class VectorParams:
         """Validate."""
         check_range("columns", self.columns, 1, 8)
         check_head_dim(self.head_dim)
+        check_kv_bits(self.kv_bits)
         check_power_of_two("word_bytes", self.word_bytes, 64)
         check_power_of_two("lanes", self.lanes, 2, min(BLOCK, self.head_dim, self.word_bytes // FLOAT_BYTES))
         for name in ("max_dim", "max_hidden"):
@@ -330,7 +335,12 @@ class VectorParams:
     @property
     def kv(self) -> KvGeometry:
         """A KV head's memory."""
-        return KvGeometry(head_dim=self.head_dim, context_limit=self.context_limit, word_bytes=self.word_bytes)
+        return KvGeometry(
+            head_dim=self.head_dim,
+            context_limit=self.context_limit,
+            word_bytes=self.word_bytes,
+            kv_bits=self.kv_bits,
+        )
 
     @property
     def floats(self) -> data.ArrayLayout:
@@ -398,7 +408,7 @@ class VectorParams:
     @property
     def row_write(self) -> data.StructLayout:
         """A key or value on its way to the KV cache."""
-        return local_write_layout(self.head_dim, STORED_BITS)
+        return local_write_layout(self.head_dim, self.kv_bits)
 
     @property
     def word_write(self) -> data.StructLayout:

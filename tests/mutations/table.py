@@ -33,7 +33,7 @@ REGION_TESTS = "pytest tests/hw/hls/test_regions.py -k not(random)"
 READER, PIPELINE, FUNCTIONS = "hw/memory/reader.py", "hw/hls/pipeline.py", "hw/hls/functions.py"
 ARRAY, ROWS = "hw/matmul/array.py", "hw/kernels/matmul.py"
 SCORES, PIPELINE = "hw/attention/scores.py", "hw/hls/pipeline.py"
-WINDOW = "hw/common/kv_window.py"
+WINDOW, KV_CODES = "hw/common/kv_window.py", "hw/common/kv_codes.py"
 ONE_PORT = "memory/one_port_two_beats"
 COUNTERS, LOOP_TESTS = "hw/hls/nests/counters.py", "pytest tests/hw/hls/test_loops.py -k test_gates[gemv"
 FUNCTION_TESTS = "pytest tests/hw/hls/test_functions.py"
@@ -404,6 +404,41 @@ MUTATIONS = (
         'begin_column = "find the window"',
         'begin_column = "read sizes"',
         "bench attention/chunks",
+    ),
+    Mutation(
+        "codes of 4 bits have no sign",
+        KV_CODES,
+        "return Cat(index, negative)",
+        "return Cat(index, Const(0, 1))",
+        "pytest tests/hw/common/test_kv_codes.py",
+    ),
+    Mutation(
+        "a threshold is a unit too high",
+        KV_CODES,
+        "(low + high + 1) // 2",
+        "(low + high + 3) // 2",
+        "pytest tests/hw/common/test_kv_codes.py",
+    ),
+    Mutation(
+        "codes of 4 bits calibrate the queries' offset",
+        "hw/attention/array.py",
+        "with m.If(~self.calibrate):",
+        "with m.If(1):",
+        "bench attention/nibbles-of-positions",
+    ),
+    Mutation(
+        "heads for the matrix lose bits, too",
+        "hw/vector/collect.py",
+        "Mux(is_stored(to), encoded(each), each)",
+        "encoded(each)",
+        "bench vector/biases",
+    ),
+    Mutation(
+        "windows skip keys of 8 bits",
+        "hw/control/attention_walk.py",
+        "beats * params.row_bytes // SCALE_PAIR_BYTES",
+        "beats * params.head_dim // SCALE_PAIR_BYTES",
+        "bench sequencer/three-columns",
     ),
     Mutation(
         "sums of weights end late",

@@ -44,7 +44,7 @@ SETS = {
         bytes_per_cycle=32,
         windows=True,
     ),
-    # Several cycles a position, and windows.
+    # Several cycles a position of 4-bit codes, and windows.
     "steps": AttentionParams(
         head_dim=64,
         group=2,
@@ -52,8 +52,9 @@ SETS = {
         columns=2,
         context_limit=35,
         word_bytes=64,
-        bytes_per_cycle=16,
+        bytes_per_cycle=8,
         windows=True,
+        kv_bits=4,
     ),
     # Four words a position, and a slow clock.
     "words": AttentionParams(
@@ -98,6 +99,30 @@ SETS = {
         word_bytes=32,
         bytes_per_cycle=32,
         technology="xilinx-us+",
+    ),
+    # Codes of 4 bits in multipliers with sums inside, and windows.
+    "nibbles": AttentionParams(
+        head_dim=16,
+        group=3,
+        kv_heads=2,
+        columns=2,
+        context_limit=45,
+        word_bytes=32,
+        bytes_per_cycle=8,
+        windows=True,
+        kv_bits=4,
+        technology="xilinx-us+",
+    ),
+    # As many positions a cycle as a word has scales.
+    "nibbles-of-positions": AttentionParams(
+        head_dim=8,
+        group=2,
+        kv_heads=1,
+        columns=2,
+        context_limit=50,
+        word_bytes=32,
+        bytes_per_cycle=32,
+        kv_bits=4,
     ),
 }
 

@@ -13,6 +13,7 @@ from cocotb.triggers import RisingEdge
 from cocotb.utils import get_sim_time
 from rtlm.hw.attention.model import attention
 from rtlm.hw.attention.params import AttentionParams
+from rtlm.hw.common.kv_codes import kv_codes, pack_codes, short_codes
 from rtlm.hw.common.kv_window import history_part
 from rtlm.hw.hls import BF16, F32, from_bits, to_bits
 from rtlm.hw.kernels.quantise import LARGEST, WIDE_LARGEST
@@ -100,8 +101,10 @@ class Trial:
         self.local = []
         for c in range(self.columns):
             self.local += [(0, c, h, self.q[c, h], self.sq[c, h]) for h in range(heads)]
-            self.local += [(1, c, h, self.k[c, h], self.sk[c, h]) for h in range(self.kv_heads)]
-            self.local += [(2, c, h, self.v[c, h], self.sv[c, h]) for h in range(self.kv_heads)]
+            for kind, each, s in ((1, self.k, self.sk), (2, self.v, self.sv)):
+                self.local += [
+                    (kind, c, h, short_codes(each[c, h], params.kv_bits), s[c, h]) for h in range(self.kv_heads)
+                ]
         rng.shuffle(self.local)
         self.words, self.expected = [], []
         for c in range(self.columns):
@@ -109,18 +112,19 @@ class Trial:
                 # What is masked is as good as random.
                 part, own = self.parts[c], slice(self.local_first[c], c + 1)
                 count, seen = part.positions, slice(part.masked, None)
-                k, v = codes(count, dim).astype(np.int8), codes(count, dim).astype(np.int8)
+                k, v = (kv_codes(codes(count, dim), params.kv_bits) for _ in range(2))
+                local_k, local_v = (kv_codes(each[own, h], params.kv_bits) for each in (self.k, self.v))
                 sk, sv = scales(count), scales(count)
                 pairs = np.stack([to_bits(sk, BF16), to_bits(sv, BF16)], axis=-1).astype("<u2")
-                for region in (pairs, k, v):
+                for region in (pairs, *(pack_codes(each, params.kv_bits) for each in (k, v))):
                     self.words += as_words(region.tobytes(), params.word_bytes, rng)
                 own_heads = slice(h * self.group, (h + 1) * self.group)
                 o = attention(
                     self.q[c, own_heads],
                     self.sq[c, own_heads],
-                    np.concatenate([k[seen], self.k[own, h]]),
+                    np.concatenate([k[seen], local_k]),
                     np.concatenate([sk[seen], self.sk[own, h]]),
-                    np.concatenate([v[seen], self.v[own, h]]),
+                    np.concatenate([v[seen], local_v]),
                     np.concatenate([sv[seen], self.sv[own, h]]),
                     self.c0,
                 )

@@ -39,6 +39,7 @@ SETS = {
         post_norms=True,
         gelu=True,
         windows=True,
+        kv_bits=4,
         **_LIMITS,
     ),
 }
@@ -90,8 +91,8 @@ def segments(
         for _ in range(instruction.kv_heads):
             for size, reserved in (
                 (SCALE_PAIR_BYTES, params.scale_words),
-                (params.head_dim, params.row_words),
-                (params.head_dim, params.row_words),
+                (params.row_bytes, params.row_words),
+                (params.row_bytes, params.row_words),
             ):
                 if words := -(-part.positions * size // params.word_bytes):
                     left_out = part.words * size // SCALE_PAIR_BYTES * params.beats_per_word

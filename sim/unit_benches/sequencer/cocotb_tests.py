@@ -100,7 +100,7 @@ class Program:
         self.active = rng.randrange(1, PARAMS.columns + 1)
         self.no_logits, self.store_logits = rng.randrange(2), rng.randrange(2)
         columns = range(PARAMS.columns)
-        longest = PARAMS.row_words * WORD // PARAMS.head_dim
+        longest = PARAMS.row_words * WORD // PARAMS.row_bytes
         self.registers = {
             "token": [rng.getrandbits(20) for _ in columns],
             "position": [rng.choice([rng.getrandbits(12), rng.randrange(longest)]) for _ in columns],

@@ -26,12 +26,13 @@ SETS = {
     "head-inputs": VectorParams(
         lanes=4, columns=3, head_dim=32, word_bytes=64, biases=True, head_norms=True, beats_per_word=2, **SMALL
     ),
-    "biases": VectorParams(lanes=2, columns=2, head_dim=8, word_bytes=128, biases=True, interval=4, **SMALL),
+    "biases": VectorParams(lanes=2, columns=2, head_dim=8, word_bytes=128, kv_bits=4, biases=True, interval=4, **SMALL),
     "head-norms": VectorParams(
         lanes=2,
         columns=1,
         head_dim=128,
         word_bytes=64,
+        kv_bits=4,
         head_norms=True,
         interval=2,
         clock_gating=ClockGating.SIMULATOR,

@@ -61,6 +61,7 @@ def test_shared_operators_take_less():
         "vector.post_norms=true",
         "vector.gelu=true",
         "attention.windows=true",
+        "attention.kv_bits=4",
     ],
 )
 def test_more_takes_more(change):

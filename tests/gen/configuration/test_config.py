@@ -229,6 +229,7 @@ def test_whatever_is_valid_can_be_built(seed):
         "attention.group": [1, 3, 15],
         "attention.context_limit": [16, 2048, 65520, 131072],
         "attention.head_dim": [8, 16, 32, 64, 128, 256],
+        "attention.kv_bits": [4, 8],
         "memory.ports": [1, 2, 4, 16, 32],
         "memory.port_bits": [32, 64, 128, 512, 1024],
         "memory.address_bits": [20, 32, 40, 64],
@@ -327,6 +328,15 @@ def test_what_only_some_families_need_is_off_and_then_no_part_of_the_hash():
         unit = getattr(unit_params(changed.to_params()), section)
         assert getattr(unit, key) and config_hash(changed) != config_hash(tiny)
         assert "true or false" in problems(f"{section}.{key}=1", source="tiny")[0]
+
+
+def test_codes_of_8_bits_are_no_part_of_the_hash():
+    tiny, short = load_config("tiny"), load_config("tiny", ["attention.kv_bits=4"])
+    assert config_hash(load_config("tiny", ["attention.kv_bits=8"])) == config_hash(tiny) != config_hash(short)
+    params, units = short.to_params(), unit_params(short.to_params())
+    assert {params.kv, units.attention.kv, units.vector.kv} == {params.kv}
+    assert (units.sequencer.row_bytes, units.sequencer.row_words) == (params.kv.row_bytes, params.kv.row_words)
+    assert "a power of two from 4 to 8, got 5" in problems("attention.kv_bits=5")[0]
 
 
 def test_the_margin_makes_pipelines_for_a_faster_clock():

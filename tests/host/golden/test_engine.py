@@ -9,14 +9,15 @@ from rtlm.host.runtime.batch import generate_batch
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
+from rtlm.hw.common.kv_codes import KV_BITS
 
 CONTEXT = 40
 IDS = [5, 300, 17, 17, 0, 44, 123, 9, 250, 81, 81]
 
 
-@pytest.fixture(scope="module")
-def golden(small_model):
-    return GoldenModel(small_model(seed=3, context=CONTEXT))
+@pytest.fixture(scope="module", params=KV_BITS)
+def golden(request, small_model):
+    return GoldenModel(small_model(seed=3, context=CONTEXT), kv_bits=request.param)
 
 
 @pytest.fixture(scope="module")
