@@ -20,8 +20,7 @@ from rtlm.gen.synthesis.synthesise import SynthResult
 from rtlm.gen.synthesis.targets import ASIC
 
 _REGISTER = re.compile(
-    r"^  cell \$s?dff\w* \S+\n(?:    parameter (?!\\WIDTH)\S+ \S+\n)*    parameter \\WIDTH (\d+)\n.*?connect \\CLK \\(\S+)",
-    re.MULTILINE | re.DOTALL,
+    r"^  cell \$dff \S+\n.*?parameter \\WIDTH (\d+)\n.*?connect \\CLK \\(\S+)", re.MULTILINE | re.DOTALL
 )
 _GATED = re.compile(r"^    connect \\gated \\(\S+)$", re.MULTILINE)
 

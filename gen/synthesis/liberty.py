@@ -161,9 +161,7 @@ def _interpolate(axes: Sequence[Sequence[float]], values: Sequence[float], where
     if not axes:
         return values[0]
     axis, rest = axes[0], len(values) // len(axes[0])
-    rows = [
-        _interpolate(axes[1:], values[i * rest : (i + 1) * rest], where[1:]) for i in _nearest(axis, where[0])
-    ]
+    rows = [_interpolate(axes[1:], values[i * rest : (i + 1) * rest], where[1:]) for i in _nearest(axis, where[0])]
     if len(rows) == 1:
         return rows[0]
     low, high = (axis[i] for i in _nearest(axis, where[0]))

@@ -24,6 +24,17 @@ def accelerator_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], s
         return {}, ""
     if kept := kept_cells(config):
         return kept, "synthesised cells"
+    return recorded_cells(config)
+
+
+def recorded_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], str]:
+    """Return the cells of each unit by the recorded synthesis alone, and how they were found.
+
+    Parameters
+    ----------
+    config
+        An accelerator of standard cells.
+    """
     recorded = record()["preset"]
     units = {unit: UnitCells.from_json(values) for unit, values in recorded["units"].items()}
     if config_hash(config) == recorded["hash"]:

@@ -127,6 +127,10 @@ class UnitPower:
         return total((self.internal, self.nets, self.clock, self.sram, self.leakage))
 
 
+UNKNOWN_BUSY = Range(nominal=1.0, low=0.0, high=1.0)
+"""Share of the cycles in which a unit may be busy."""
+
+
 @cache
 def cell_technology() -> CellTechnology:
     """Return the library's energies as they were recorded, with their ranges."""
@@ -150,7 +154,7 @@ def record() -> Mapping[str, Any]:
     return found
 
 
-def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy: float, clock_mhz: float) -> UnitPower:
+def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy: Range, clock_mhz: float) -> UnitPower:
     """Return the power of a unit.
 
     Parameters
@@ -162,7 +166,7 @@ def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy
     rate
         Toggles for each net bit and cycle.
     busy
-        Share of the cycles in which its gated clocks run.
+        Share of the cycles in which its gated clocks run; `UNKNOWN_BUSY` where that is not known.
     clock_mhz
         Clock.
 
@@ -179,7 +183,7 @@ def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy
         raise TechnologyError(f"the cells must be among those of {conditions.name}, got {missing[0]}")
     known = [(cells[name], count) for name, count in unit.cells.items()]
     sinks = sum(cell.clocks * count for cell, count in known)
-    running = 1 - unit.gated * (1 - busy)
+    running = fixed(1 - unit.gated) + busy * unit.gated
     wire = as_range(conditions.wire) * technology.wire_pf
     toggles = as_range(conditions.glitches) * rate
     inside = as_range(conditions.internal) * sum(cell.toggle_pj * count for cell, count in known)
@@ -198,7 +202,7 @@ def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy
     return UnitPower(
         internal=times(inside, toggles) * watt,
         nets=times(charged, toggles) * watt,
-        clock=clock * (running * watt),
+        clock=times(clock, running) * watt,
         sram=as_range(sram.pj_per_bit) * (accesses * watt),
         leakage=times(leakage, as_range(conditions.leakage)) * 1e-9,
         area_um2=sum(cell.area_um2 * count for cell, count in known),

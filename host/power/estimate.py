@@ -92,7 +92,7 @@ class PowerRequest:
         How they were counted.
     busy
         Share of the cycles in which a unit is busy, by which the shipped rate of some units is multiplied, and in which
-        gated clocks run; 1 where it is not given.
+        gated clocks run; 1 where it is not given, for gated clocks 0 at least.
     clock_mhz
         Clock.
     traffic
@@ -209,8 +209,10 @@ class _Estimate:
         found = {}
         for unit, counts in sorted(request.cells.items()):
             rate, how = self._rate(unit, known, shipped)
+            share = request.busy.get(unit)
+            busy = standard_cells.UNKNOWN_BUSY if share is None else standard_cells.fixed(share)
             found[unit] = standard_cells.unit_power(
-                technology, counts, rate=rate, busy=request.busy.get(unit, 1.0), clock_mhz=request.clock_mhz
+                technology, counts, rate=rate, busy=busy, clock_mhz=request.clock_mhz
             )
             method = f"{how}, {request.cells_are}, liberty tables of {conditions.name}, constraints/power-osu018.yaml"
             yield _component(unit, Part.CHIP, Kind.SWITCHING, found[unit].internal + found[unit].nets, method)
@@ -219,7 +221,8 @@ class _Estimate:
             for name in ("sram", "clock", "leakage")
         }
         sram, buffer = conditions.sram, conditions.clock_buffer
-        yield _component("SRAM", Part.CHIP, Kind.SWITCHING, sums["sram"], f"{request.cells_are}, {sram.pj_per_bit.source}")
+        method = f"{request.cells_are}, {sram.pj_per_bit.source}"
+        yield _component("SRAM", Part.CHIP, Kind.SWITCHING, sums["sram"], method)
         method = f"clock pins and wires, {request.cells_are}, {buffer.cell}, {buffer.per_sink.source}"
         yield _component("clock tree", Part.CHIP, Kind.CLOCK, sums["clock"], method)
         method = f"{conditions.leakage.source}; SRAM: {sram.leakage_nw_per_bit.source}"
@@ -233,11 +236,7 @@ class _Estimate:
         if known:
             mean = sum(known) / len(known)
             return mean, f"toggle rate {mean:.1%}, the mean of the counted units"
-        if unit in shipped.busy:
-            rate, share = shipped.busy[unit], busy.get(unit, 1.0)
-            return rate * share, f"shipped toggle rate {rate:.1%} while busy ({share:.1%} of the cycles)"
-        rate = shipped.always.get(unit, shipped.other)
-        return rate, f"shipped toggle rate {rate:.1%}"
+        return shipped_rate(shipped, unit, busy.get(unit, 1.0))
 
     def _chip(self) -> Iterator[PowerComponent]:
         """Leakage of an FPGA, and its processor."""
@@ -328,6 +327,25 @@ class _Estimate:
                 f"{energy:.1f} pJ for each weight bit is more optimistic than every published FPGA board "
                 "(25.5 pJ and more, for the whole system): take the upper end of the range."
             )
+
+
+def shipped_rate(shipped: ShippedRates, unit: str, busy: float) -> tuple[float, str]:
+    """Return the toggle rate of a unit that was not counted, and how it was found.
+
+    Parameters
+    ----------
+    shipped
+        The rates that come with the project.
+    unit
+        The unit.
+    busy
+        Share of the cycles in which it is busy.
+    """
+    if unit in shipped.busy:
+        rate = shipped.busy[unit]
+        return rate * busy, f"shipped toggle rate {rate:.1%} while busy ({busy:.1%} of the cycles)"
+    rate = shipped.always.get(unit, shipped.other)
+    return rate, f"shipped toggle rate {rate:.1%}"
 
 
 def _unit_pj(technology: Technology, counts: Mapping[str, float], rate: float) -> Range:

@@ -84,6 +84,4 @@ def test_damaged_files_are_passed_over(netlist, text):
 
 def test_scaling_tells_logic_registers_and_memories_apart():
     unit = UnitCells(cells={"NAND2X1": 10, "DFFPOSX1": 10}, memories={"96x128": 1}, gated=0.5)
-    assert unit.scaled(2, 3, 4) == UnitCells(
-        cells={"NAND2X1": 20, "DFFPOSX1": 30}, memories={"96x128": 4}, gated=0.5
-    )
+    assert unit.scaled(2, 3, 4) == UnitCells(cells={"NAND2X1": 20, "DFFPOSX1": 30}, memories={"96x128": 4}, gated=0.5)

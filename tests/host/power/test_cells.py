@@ -10,7 +10,7 @@ from rtlm.gen.synthesis.cell_energy import CellEnergy, Energies
 from rtlm.gen.synthesis.timing.cells import load_conditions
 from rtlm.host.power import accelerator_cells as source
 from rtlm.host.power.accelerator_cells import accelerator_cells
-from rtlm.host.power.cells import CellTechnology, cell_technology, record, unit_power
+from rtlm.host.power.cells import UNKNOWN_BUSY, CellTechnology, cell_technology, fixed, record, unit_power
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
 from rtlm.host.power.result import Kind, OperatorUse, Part, Range
 from rtlm.host.power.technology import TechnologyError
@@ -32,9 +32,7 @@ FLIP_FLOP = CellEnergy(
 BUFFER = CellEnergy(area_um2=70, leakage_nw=0.4, outputs=1, inputs=1, toggle_pj=0.3, input_pf=0.04)
 TECHNOLOGY = CellTechnology(
     conditions=CONDITIONS,
-    energies=Energies(
-        volt=2.0, slew_ns=0.1, load_pf=0.04, cells={"GATE": GATE, "DFF": FLIP_FLOP, "CLKBUF1": BUFFER}
-    ),
+    energies=Energies(volt=2.0, slew_ns=0.1, load_pf=0.04, cells={"GATE": GATE, "DFF": FLIP_FLOP, "CLKBUF1": BUFFER}),
     wire_pf=0.01,
 )
 UNIT = UnitCells(cells={"GATE": 1000, "DFF": 200}, memories={"64x256": 2}, gated=0.25)
@@ -42,7 +40,7 @@ UNITS = {"matmul": UNIT, "vector": UnitCells(cells={"DFFPOSX1": 1000, "NAND2X1":
 
 
 def power_of(unit=UNIT, **changes):
-    return unit_power(TECHNOLOGY, unit, **{"rate": 0.25, "busy": 1.0, "clock_mhz": 100, **changes})
+    return unit_power(TECHNOLOGY, unit, **{"rate": 0.25, "busy": fixed(1.0), "clock_mhz": 100, **changes})
 
 
 def test_each_part_by_hand():
@@ -66,16 +64,19 @@ def test_no_activity_leaves_clock_and_leakage():
     still = power_of(rate=0.0)
     assert still.internal.high == still.nets.high == still.sram.high == 0
     assert still.clock == power_of().clock and still.leakage == power_of().leakage
-    assert still.total.nominal == pytest.approx(still.clock.nominal + still.leakage.nominal) > 0
+    assert still.total.nominal == pytest.approx(still.clock.nominal + still.leakage.nominal)
+    assert still.clock.nominal > 0 and still.leakage.nominal > 0
 
 
 def test_a_gated_clock_takes_energy_while_the_unit_is_busy():
     always = power_of().clock.nominal
-    assert power_of(busy=0.0).clock.nominal == pytest.approx(0.75 * always)
-    assert power_of(busy=0.5).clock.nominal == pytest.approx(0.875 * always)
+    assert power_of(busy=fixed(0.0)).clock.nominal == pytest.approx(0.75 * always)
+    assert power_of(busy=fixed(0.5)).clock.nominal == pytest.approx(0.875 * always)
     whole = UnitCells(cells=UNIT.cells, gated=1.0)
-    assert power_of(whole, busy=0.0).clock.nominal == 0
-    assert power_of(UnitCells(cells=UNIT.cells), busy=0.0).clock.nominal == always
+    assert power_of(whole, busy=fixed(0.0)).clock.nominal == 0
+    assert power_of(UnitCells(cells=UNIT.cells), busy=fixed(0.0)).clock.nominal == always
+    unknown = power_of(busy=UNKNOWN_BUSY).clock
+    assert (unknown.low, unknown.high) == (power_of(busy=fixed(0.0)).clock.low, power_of().clock.high)
 
 
 def test_memories_are_read_at_most_once_a_cycle():
@@ -126,7 +127,8 @@ def test_an_accelerator_of_cells_adds_up_and_names_its_library():
 def test_twice_the_clock_is_twice_the_dynamic_power():
     once, twice = estimated(), estimated(clock_mhz=200)
     for kind in (Kind.SWITCHING, Kind.CLOCK):
-        assert of_kind(twice, kind) == pytest.approx(2 * of_kind(once, kind)) > 0
+        assert of_kind(twice, kind) == pytest.approx(2 * of_kind(once, kind))
+        assert of_kind(once, kind) > 0
     assert of_kind(twice, Kind.STATIC) == of_kind(once, Kind.STATIC) > 0
 
 
