@@ -15,6 +15,7 @@ from rtlm.gen.rtl.verilog import build_rtl
 from rtlm.gen.synthesis.elements import synthesised_elements
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
+from rtlm.host.power.accelerator_cells import accelerator_cells
 from rtlm.host.reports.activity_sampler import activity_key, stored_activity
 from rtlm.host.reports.collect import MeasuredStepper, measure_memory, measure_steps
 from rtlm.host.reports.measurements import (
@@ -151,6 +152,7 @@ def report_run(
     options, config, simulation = request.options, request.config, backend.simulation
     synthesised = synthesised_elements(config) if simulation else None
     counted = simulation.rtl.manifest["elements"] if simulation else None
+    cells, cells_are = accelerator_cells(config) if simulation else ({}, "")
     return make_report(
         RunMeasurements(
             config=config.model_dump(mode="json"),
@@ -168,6 +170,8 @@ def report_run(
             memory=measure_memory(config, simulation.device, measured.counters) if simulation and measured else None,
             elements=synthesised or counted,
             elements_are="synthesised elements" if synthesised else "elements counted in the netlist",
+            cells=cells,
+            cells_are=cells_are,
             activity=activity,
             speculation=options.speculate,
             turns=turns,

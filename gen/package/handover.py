@@ -14,6 +14,7 @@ from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package import describe, headers, pages
 from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
 from rtlm.gen.package.ipxact import component_xml
+from rtlm.gen.package.librelane import librelane_files, librelane_note
 from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
 from rtlm.gen.package.vivado import has_system, vivado_files
 from rtlm.gen.rtl.units import KernelParams, Unit
@@ -46,6 +47,12 @@ ABOUT = {
     CONFIGURATION: "the configuration; `--config` takes it, of `rtlm image` and others",
     "vivado/build.tcl": "Vivado project: synthesis, implementation, reports; not run",
     "vivado/clock.xdc": "the clock, for the script",
+    "librelane/config.json": "LibreLane: the design; macros and process are to be added; not run",
+    "librelane/accelerator.sdc": "the clock and what is assumed around the accelerator, in one file",
+    "librelane/memories.ys": "yosys: memories become instances of a black box",
+    "librelane/memories.json": "the memories that do: place, unit, width, words",
+    "librelane/srams_map.v": "for this script",
+    "librelane/rtlm_sram.v": "the black box, with a model for simulation",
     "vivado/accelerator_bd.v": "the accelerator with attributes for Vivado's block designs",
     "bench.py": "cocotb bench: random data, gaps and back-pressure against the golden model; `python bench.py` runs it",
     "bench.json": "what the bench needs to know",
@@ -88,6 +95,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "instructions.md": pages.instructions_page(),
         "instructions.h": headers.instructions_header(),
         **board_constraints(config.board),
+        **librelane_files(config, rtl.manifest["top"], f"{config.name}.v", verilog),
         **vivado_files(config, rtl.manifest["top"], rtl.manifest["ports"], registers, f"{config.name}.v"),
         **documents,
     }
@@ -102,7 +110,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "(lock, cache, prot, qos) are the integration's.\n\n"
     )
     package.texts["README.md"] = head + files_table(package) + _vivado_note(package, config) + _clock_gate_note(config)
-    package.texts["README.md"] += _mac_note(verilog)
+    package.texts["README.md"] += _mac_note(verilog) + librelane_note(config)
     return package
 
 

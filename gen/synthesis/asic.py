@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,18 +139,26 @@ def read_areas(text: str) -> dict[str, float]:
     return {name: float(area) for name, area in _CELL.findall(text)}
 
 
-def memory_bits(netlist: str, kept: Iterable[str]) -> dict[str, int]:
-    """Add up the bits of the memories that do not become cells, for each module that stays a module."""
-    bits = dict.fromkeys(kept, 0)
+def memories(netlist: str, kept: Iterable[str]) -> dict[str, Counter[tuple[int, int]]]:
+    """Return the memories that do not become cells, as width and words, for each module that stays a module."""
+    found: dict[str, Counter[tuple[int, int]]] = {module: Counter() for module in kept}
     for module, text in modules(netlist).items():
         above = module
-        while above and above not in bits:
+        while above and above not in found:
             above = above.rpartition(".")[0]
         for width, words, name in _MEMORY.findall(text):
             small = int(words) <= SMALL_MEMORY_WORDS and int(width) <= SMALL_MEMORY_WIDTH
             if not small and f'MEMID "{name}"' in _written(text):
-                bits[above] += int(width) * int(words)
-    return bits
+                found[above][int(width), int(words)] += 1
+    return found
+
+
+def memory_bits(netlist: str, kept: Iterable[str]) -> dict[str, int]:
+    """Add up the bits of the memories that do not become cells, for each module that stays a module."""
+    return {
+        module: sum(width * words * count for (width, words), count in sizes.items())
+        for module, sizes in memories(netlist, kept).items()
+    }
 
 
 def _written(module: str) -> str:

@@ -87,6 +87,7 @@ def synth(
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.rtl.verilog import build_rtl
+    from rtlm.gen.synthesis.cell_counts import keep_cells
     from rtlm.gen.synthesis.elements import keep_elements
     from rtlm.gen.synthesis.report import markdown
     from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
@@ -98,8 +99,9 @@ def synth(
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
         progress.stage(f"netlist of {settings.name}")
+        netlist = accelerator_netlist(settings)
         result = synthesise(
-            accelerator_netlist(settings),
+            netlist,
             target=target,
             unit=unit,
             depth=depth,
@@ -111,6 +113,7 @@ def synth(
         result = replace(result, notes=(schedule, *result.notes))
         if not unit and depth:
             keep_elements(settings, result)
+            keep_cells(settings, result, netlist)
     finally:
         progress.close()
     if json_path:

@@ -20,6 +20,7 @@ from rtlm.host.estimation.result import Estimate, OperatorEstimate, StepEstimate
 from rtlm.host.estimation.step import StepTime, step_time
 from rtlm.host.estimation.units import UnitTimes, unit_times
 from rtlm.host.models.paper import PaperModel
+from rtlm.host.power.result import Power
 from rtlm.host.reports.measurements import Work
 from rtlm.host.reports.report import Performance
 from rtlm.host.reports.traffic import moved_bytes, needed_bytes
@@ -97,6 +98,7 @@ def estimate(request: EstimateRequest) -> Estimate:
     seconds = 1e-6 / config.clock_mhz
     needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
     memory, area = machine.memory, area_of(config)
+    power = power_of(config, area, decode)
     ttft_s = prefill.cycles * seconds
     performance = Performance(
         cycles_per_token=decode.cycles / request.batch,
@@ -123,10 +125,10 @@ def estimate(request: EstimateRequest) -> Estimate:
         memory_bytes=memory.capacity_bytes,
         fits=image_bytes <= memory.capacity_bytes,
         area=area,
-        power=power_of(config, area, decode) if area else None,
-        prefill_power=power_of(config, area, prefill) if area else None,
+        power=power,
+        prefill_power=power_of(config, area, prefill),
         error_band=stated_band(),
-        notes=_notes(model, config, image_bytes, memory, area),
+        notes=_notes(model, config, image_bytes, memory, area, power),
     )
 
 
@@ -261,7 +263,12 @@ def _sum(one: Mapping[str, int], two: Mapping[str, int]) -> dict[str, int]:
 
 
 def _notes(
-    model: PaperModel, config: Configuration, image_bytes: int, memory: MemoryTimes, area: Area | None
+    model: PaperModel,
+    config: Configuration,
+    image_bytes: int,
+    memory: MemoryTimes,
+    area: Area | None,
+    power: Power | None,
 ) -> tuple[str, ...]:
     notes = []
     if model.parts:
@@ -273,7 +280,8 @@ def _notes(
             f"{memory.name}: the speed is that of as fast a memory that is larger."
         )
     if area is None:
-        notes.append(f"Size and power are unknown: no area model has technology = {config.technology}.")
+        unknown = "Size is" if power else "Size and power are"
+        notes.append(f"{unknown} unknown: no area model has technology = {config.technology}.")
     if memory.name == "ideal":
         notes.append("The memory is ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
     notes.append(f"Cycles are stated at {config.clock_mhz:g} MHz, an assumption until timing closes.")

@@ -6,6 +6,7 @@ from rtlm.gen.area.estimate import Area, estimate_area
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.synthesis.elements import synthesised_elements
 from rtlm.host.estimation.result import StepEstimate
+from rtlm.host.power.accelerator_cells import accelerator_cells
 from rtlm.host.power.dram import estimated_commands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
 from rtlm.host.power.result import OperatorUse, Power
@@ -21,26 +22,32 @@ def area_of(config: Configuration) -> Area | None:
     return estimate_area(config) if config.technology in MODELLED_TECHNOLOGIES else None
 
 
-def power_of(config: Configuration, area: Area, step: StepEstimate) -> Power:
-    """Return the power of chip, memory and board in steps of one kind.
+def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Power | None:
+    """Return the power of chip, memory and board in steps of one kind; None where the accelerator's size is unknown.
 
     Parameters
     ----------
     config, area
-        The accelerator.
+        The accelerator, and its size on an FPGA.
     step
         The steps.
     """
+    cells, cells_are = accelerator_cells(config)
+    if area is None and not cells:
+        return None
     dram = simulated_memory(config)
     synthesised = synthesised_elements(config)
+    modelled = {unit: asdict(each) for unit, each in area.units.items()} if area else {}
     seconds = step.cycles / (config.clock_mhz * 1e6)
     read, written = sum(step.read.values()), sum(step.written.values())
     return estimate_power(
         PowerRequest(
             technology=config.technology,
             board=config.board,
-            elements=synthesised or {unit: asdict(each) for unit, each in area.units.items()},
+            elements=synthesised or modelled,
             elements_are="synthesised elements" if synthesised else "elements of the area model",
+            cells=cells,
+            cells_are=cells_are,
             busy={unit: min(1.0, cycles / step.cycles) for unit, cycles in step.busy.items()},
             clock_mhz=config.clock_mhz,
             traffic=Traffic(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.estimation.cells_section import cells_section
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.estimation.result import Estimate
 from rtlm.host.models.paper import open_model
@@ -105,10 +106,12 @@ PRESETS_TEXT = f"""
 
 """
 
-TAIL = """
+TAIL_PRESETS = """
 The best published DDR4 system takes 25.5 pJ for each weight bit; where an estimate is below 25 pJ a note says that
 it is more optimistic than every published board.
+"""
 
+TAIL = """
 ## A board at its plug
 
 A KV260 with a DPU was measured at 9.15 W idle and 10.13 W loaded at the plug, and 4.3 to 4.8 W by the sensors of
@@ -126,7 +129,8 @@ of different things: the model's chip, module and plug of the preset `kv260` are
 * Data in the memory: currents of data sheets are maxima, and bits that do not toggle take less.
 * Devices of a memory module: `u250` has DIMMs with more and narrower devices than the four of a channel here, and error
   correction. The ZCU104 and the U50 are modelled with the nearest memory that is simulated.
-* Standard cells: there are no energies for `asic`; its reports use those of UltraScale+ and say so.
+* Standard cells: layout, clock tree and glitches; the toggle rates are those of RTL nets in `kv260`, taken for the
+  nets between cells; DDR3, of whose energy nothing is at hand.
 """
 
 
@@ -143,6 +147,8 @@ def power_page() -> str:
             _published(),
             PRESETS_TEXT,
             _presets(),
+            TAIL_PRESETS,
+            cells_section(),
             TAIL,
         )
     )

@@ -108,8 +108,8 @@ class Estimate:
     fits
         Whether the memory holds the image.
     area, power, prefill_power
-        Size on UltraScale+, and power while decoding and in the steps of the prompts; None where no area model has the
-        technology.
+        Size on UltraScale+, and power while decoding and in the steps of the prompts; None where neither the area model
+        nor, for power, standard cells have the technology.
     error_band
         Of the cycles.
     notes

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from rtlm.gen.boards.devices import DEVICES
+from rtlm.gen.synthesis.cell_counts import UnitCells
+from rtlm.host.power import cells as standard_cells
 from rtlm.host.power.dram import DramCommands, command_energy, dram_power, family_of
 from rtlm.host.power.result import (
     PROCESSOR,
@@ -81,14 +83,16 @@ class PowerRequest:
         ``luts``, ``ffs``, ``dsps``, ``brams`` and ``urams`` of each unit.
     elements_are
         How they were found.
+    cells, cells_are
+        Standard cells of each unit and how they were found, which go before the elements; none on an FPGA.
     rates
         Counted toggles for each net bit and cycle by unit; None takes the shipped ones. A unit that was not counted
         gets the mean of those that were.
     rates_are
         How they were counted.
     busy
-        Share of the cycles in which a unit is busy, by which the shipped rate of some units is multiplied; 1 where it
-        is not given.
+        Share of the cycles in which a unit is busy, by which the shipped rate of some units is multiplied, and in which
+        gated clocks run; 1 where it is not given, for gated clocks 0 at least.
     clock_mhz
         Clock.
     traffic
@@ -105,6 +109,8 @@ class PowerRequest:
     board: str = ""
     elements: Mapping[str, Mapping[str, float]]
     elements_are: str = "estimated elements"
+    cells: Mapping[str, UnitCells] = field(default_factory=dict)
+    cells_are: str = ""
     rates: Mapping[str, float] | None = None
     rates_are: str = ""
     busy: Mapping[str, float] = field(default_factory=dict)
@@ -167,10 +173,11 @@ class _Estimate:
         return {name: sum(counts.get(name, 0) for counts in self.request.elements.values()) for name in ELEMENTS}
 
     def _logic(self) -> Iterator[PowerComponent]:
-        """What toggles, by unit, and the clock."""
-        request, technology = self.request, self.technology
+        """What toggles, by unit, and the clock; of standard cells their leakage too."""
+        request = self.request
         shipped = shipped_rates()
-        known = [rate for unit, rate in (request.rates or {}).items() if unit in request.elements]
+        units = request.cells or request.elements
+        known = [rate for unit, rate in (request.rates or {}).items() if unit in units]
         if known:
             self.notes.append(f"Toggles for the power of the logic were {request.rates_are}.")
         else:
@@ -178,6 +185,11 @@ class _Estimate:
                 f"No toggles were counted: the shipped rates are used ({shipped.source}). "
                 "`rtlm run --power measured` counts them once for a configuration and a model."
             )
+        yield from self._cells(known, shipped) if request.cells else self._elements(known, shipped)
+
+    def _elements(self, known: list[float], shipped: ShippedRates) -> Iterator[PowerComponent]:
+        """What toggles and the clock of an FPGA."""
+        request, technology = self.request, self.technology
         hz = request.clock_mhz * 1e6 * self.volts**2
         for unit, counts in sorted(request.elements.items()):
             rate, how = self._rate(unit, known, shipped)
@@ -190,6 +202,32 @@ class _Estimate:
         method = f"root and {sinks:,.0f} sinks, {request.elements_are}, {technology.clock_sink_pj.source}"
         yield _component("clock tree", Part.CHIP, Kind.CLOCK, tree * (hz * 1e-12), method)
 
+    def _cells(self, known: list[float], shipped: ShippedRates) -> Iterator[PowerComponent]:
+        """What toggles, the clock, memories and leakage of standard cells."""
+        request, technology = self.request, standard_cells.cell_technology()
+        conditions = technology.conditions
+        found = {}
+        for unit, counts in sorted(request.cells.items()):
+            rate, how = self._rate(unit, known, shipped)
+            share = request.busy.get(unit)
+            busy = standard_cells.UNKNOWN_BUSY if share is None else standard_cells.fixed(share)
+            found[unit] = standard_cells.unit_power(
+                technology, counts, rate=rate, busy=busy, clock_mhz=request.clock_mhz
+            )
+            method = f"{how}, {request.cells_are}, liberty tables of {conditions.name}, constraints/power-osu018.yaml"
+            yield _component(unit, Part.CHIP, Kind.SWITCHING, found[unit].internal + found[unit].nets, method)
+        sums = {
+            name: standard_cells.total(getattr(each, name) for each in found.values())
+            for name in ("sram", "clock", "leakage")
+        }
+        sram, buffer = conditions.sram, conditions.clock_buffer
+        method = f"{request.cells_are}, {sram.pj_per_bit.source}"
+        yield _component("SRAM", Part.CHIP, Kind.SWITCHING, sums["sram"], method)
+        method = f"clock pins and wires, {request.cells_are}, {buffer.cell}, {buffer.per_sink.source}"
+        yield _component("clock tree", Part.CHIP, Kind.CLOCK, sums["clock"], method)
+        method = f"{conditions.leakage.source}; SRAM: {sram.leakage_nw_per_bit.source}"
+        yield _component("static", Part.CHIP, Kind.STATIC, sums["leakage"], method)
+
     def _rate(self, unit: str, known: list[float], shipped: ShippedRates) -> tuple[float, str]:
         """Return the toggle rate of a unit, and how it was found."""
         rates, busy = self.request.rates or {}, self.request.busy
@@ -198,14 +236,12 @@ class _Estimate:
         if known:
             mean = sum(known) / len(known)
             return mean, f"toggle rate {mean:.1%}, the mean of the counted units"
-        if unit in shipped.busy:
-            rate, share = shipped.busy[unit], busy.get(unit, 1.0)
-            return rate * share, f"shipped toggle rate {rate:.1%} while busy ({share:.1%} of the cycles)"
-        rate = shipped.always.get(unit, shipped.other)
-        return rate, f"shipped toggle rate {rate:.1%}"
+        return shipped_rate(shipped, unit, busy.get(unit, 1.0))
 
     def _chip(self) -> Iterator[PowerComponent]:
-        """Leakage, and the processor."""
+        """Leakage of an FPGA, and its processor."""
+        if self.request.cells:
+            return
         static = self.technology.static
         device = DEVICES.get(self.request.board)
         available = device.available["lut"] if device else self.board.luts if self.board else None
@@ -291,6 +327,25 @@ class _Estimate:
                 f"{energy:.1f} pJ for each weight bit is more optimistic than every published FPGA board "
                 "(25.5 pJ and more, for the whole system): take the upper end of the range."
             )
+
+
+def shipped_rate(shipped: ShippedRates, unit: str, busy: float) -> tuple[float, str]:
+    """Return the toggle rate of a unit that was not counted, and how it was found.
+
+    Parameters
+    ----------
+    shipped
+        The rates that come with the project.
+    unit
+        The unit.
+    busy
+        Share of the cycles in which it is busy.
+    """
+    if unit in shipped.busy:
+        rate = shipped.busy[unit]
+        return rate * busy, f"shipped toggle rate {rate:.1%} while busy ({busy:.1%} of the cycles)"
+    rate = shipped.always.get(unit, shipped.other)
+    return rate, f"shipped toggle rate {rate:.1%}"
 
 
 def _unit_pj(technology: Technology, counts: Mapping[str, float], rate: float) -> Range:

@@ -21,11 +21,13 @@ class TechnologyError(RtlmError):
     """A file with energies cannot be used."""
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
+    """What a file consists of: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Figure(_Entry):
+class Figure(Entry):
     """A figure with its range.
 
     Parameters
@@ -53,7 +55,7 @@ class Figure(_Entry):
         return self.nominal, self.low, self.high
 
 
-class Multiplier(_Entry):
+class Multiplier(Entry):
     """A multiplier.
 
     Parameters
@@ -73,7 +75,7 @@ class Multiplier(_Entry):
         return bits[0] * bits[1] / (self.bits[0] * self.bits[1])
 
 
-class Block(_Entry):
+class Block(Entry):
     """A block memory.
 
     Parameters
@@ -89,7 +91,7 @@ class Block(_Entry):
     toggle_rate: Positive
 
 
-class StaticPower(_Entry):
+class StaticPower(Entry):
     """Leakage of a device.
 
     Parameters
@@ -105,7 +107,7 @@ class StaticPower(_Entry):
     doubling_c: Positive
 
 
-class Technology(_Entry):
+class Technology(Entry):
     """An FPGA family.
 
     Parameters
@@ -133,7 +135,7 @@ class Technology(_Entry):
     static: StaticPower
 
 
-class Currents(_Entry):
+class Currents(Entry):
     """A DRAM device: data-sheet currents in mA, by the names of JEDEC, and voltages.
 
     Parameters
@@ -169,7 +171,7 @@ class Currents(_Entry):
         return self
 
 
-class Devices(_Entry):
+class Devices(Entry):
     """What a channel of a memory consists of.
 
     Parameters
@@ -184,7 +186,7 @@ class Devices(_Entry):
     per_channel: Positive
 
 
-class DramTechnology(_Entry):
+class DramTechnology(Entry):
     """DRAM.
 
     Parameters
@@ -213,7 +215,7 @@ class DramTechnology(_Entry):
         return self
 
 
-class BoardPower(_Entry):
+class BoardPower(Entry):
     """What else takes power on a board.
 
     Parameters
@@ -248,13 +250,13 @@ class BoardPower(_Entry):
         return self
 
 
-class BoardsPower(_Entry):
+class BoardsPower(Entry):
     """Boards, by their name in configurations."""
 
     boards: Mapping[str, BoardPower]
 
 
-class ShippedRates(_Entry):
+class ShippedRates(Entry):
     """Toggle rates that were counted before, for where none is: toggles for each net bit and cycle.
 
     Parameters

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from rtlm.gen.synthesis.cell_counts import UnitCells
 from rtlm.sim.memory.dram import Dram
 
 PREFILL = "prefill"
@@ -288,6 +289,8 @@ class RunMeasurements:
         None with the golden model, which has none.
     elements, elements_are
         LUT, FF, DSP and BRAM counts by unit, and how they were found.
+    cells, cells_are
+        Standard cells by unit, and how they were found; none on an FPGA.
     activity
         Switching activity; None where none was counted.
     """
@@ -302,6 +305,8 @@ class RunMeasurements:
     memory: MemoryMeasurement | None = None
     elements: Mapping[str, Mapping[str, float]] | None = None
     elements_are: str = "elements counted in the netlist"
+    cells: Mapping[str, UnitCells] = field(default_factory=dict)
+    cells_are: str = ""
     activity: ActivityMeasurement | None = None
     speculation: bool = False
     turns: Sequence[TurnMeasurement] = ()

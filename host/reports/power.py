@@ -42,6 +42,8 @@ def power_of(run: RunMeasurements, steps: Sequence[StepMeasurement]) -> Power | 
             board=run.config.get("board", ""),
             elements=run.elements,
             elements_are=run.elements_are,
+            cells=run.cells,
+            cells_are=run.cells_are,
             rates=run.activity.toggles if run.activity else None,
             rates_are=run.activity.source if run.activity else "",
             busy=_busy(steps, cycles),

@@ -1,0 +1,61 @@
+"""Standard cells of an accelerator: an earlier synthesis, else the recorded one of a preset, as it is or scaled."""
+
+from collections.abc import Mapping
+
+from rtlm.gen.area.estimate import UnitArea, estimate_area
+from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.gen.synthesis.cell_counts import UnitCells, kept_cells
+from rtlm.host.power.cells import TECHNOLOGY, record
+
+DSP_LUTS = 300
+"""Look-up tables that a multiplier of 27 x 18 bits counts as where cells are scaled: a guess."""
+
+
+def accelerator_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], str]:
+    """Return the cells of each unit and how they were found; none for technologies that have no cells.
+
+    Parameters
+    ----------
+    config
+        The accelerator.
+    """
+    if config.technology != TECHNOLOGY:
+        return {}, ""
+    if kept := kept_cells(config):
+        return kept, "synthesised cells"
+    return recorded_cells(config)
+
+
+def recorded_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], str]:
+    """Return the cells of each unit by the recorded synthesis alone, and how they were found.
+
+    Parameters
+    ----------
+    config
+        An accelerator of standard cells.
+    """
+    recorded = record()["preset"]
+    units = {unit: UnitCells.from_json(values) for unit, values in recorded["units"].items()}
+    if config_hash(config) == recorded["hash"]:
+        return units, f"cells of the recorded synthesis of {recorded['name']}"
+    now = estimate_area(config).units
+    then = estimate_area(load_config(recorded["name"])).units
+    none = UnitArea()
+    scaled = {
+        unit: cells.scaled(
+            _ratio(_logic(now.get(unit, none)), _logic(then.get(unit, none))),
+            _ratio(now.get(unit, none).ffs, then.get(unit, none).ffs),
+            _ratio(now.get(unit, none).brams, then.get(unit, none).brams),
+        )
+        for unit, cells in units.items()
+    }
+    return scaled, f"cells of {recorded['name']} scaled by the area model"
+
+
+def _logic(area: UnitArea) -> float:
+    return area.luts + DSP_LUTS * area.dsps
+
+
+def _ratio(now: float, then: float) -> float:
+    return now / then if then and now else 1.0
