@@ -101,8 +101,8 @@ def cells_section() -> str:
     )
     return (
         text
-        + f"The record is of {cells:,.0f} cells, mapped for area: the netlist that static timing is of, with buffers and\n"
-        + "sizes for its clock, has about a tenth more (docs/synthesis.md).\n"
+        + f"The record is of {cells:,.0f} cells, mapped for area: the netlist that static timing is of, with buffers\n"
+        + "and sizes for its clock, has about a tenth more (docs/synthesis.md).\n"
         + AT
         + table(head, rows, numbers=True)
         + WHOLE
