@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from rtlm.gen.synthesis.cell_counts import UnitCells
 from rtlm.host.power.result import Kind
 from rtlm.host.reports.measurements import DECODE
 from rtlm.host.reports.report import make_report
@@ -88,3 +89,11 @@ def test_tables_show_boundaries_and_operators():
         assert words in text
     assert "energy by operator while decoding" in text and "J/token of the prompt" in text
     assert "Included: the whole chip with its processor" in text
+
+
+def test_standard_cells_go_before_elements():
+    cells = {"matmul": UnitCells(cells={"NAND2X1": 1000, "DFFPOSX1": 100})}
+    run = counted()
+    power = make_report(replace(run, cells=cells, cells_are="cells told")).power
+    assert "cells told" in component(power, "matmul").method and component(power, "SRAM").w == 0
+    assert component(power, "matmul").w != component(make_report(run).power, "matmul").w
