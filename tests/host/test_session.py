@@ -93,6 +93,24 @@ def test_counted_toggles_reach_the_power_and_later_runs(run, golden):
 
 
 @pytest.mark.slow
+def test_weights_of_zeros_take_less_power(run, model, tmp_path):
+    """Counted in RTL. Their scales are all the same, so that fewer of them are stored: not even the cycles are more."""
+    raw = bytearray(model.read_bytes())
+    for tensor in LlamaModel.open(model).file.tensors.values():
+        if len(tensor.shape) == 2:
+            raw[tensor.offset : tensor.offset + tensor.size] = bytes(tensor.size)
+    zeros = tmp_path / "zeros.gguf"
+    zeros.write_bytes(raw)
+    ordinary, silent = (run(power="measured", model=each) for each in (model, zeros))
+    assert silent.run.activity.toggles["matmul"] < ordinary.run.activity.toggles["matmul"] / 4
+    assert silent.performance.cycles_per_token < ordinary.performance.cycles_per_token
+    parts = [{each.name: each.w for each in report.power.components} for report in (ordinary, silent)]
+    assert parts[1]["matmul"] < parts[0]["matmul"] / 2
+    assert parts[1]["clock tree"] == parts[0]["clock tree"]
+    assert silent.power.total_w < ordinary.power.total_w
+
+
+@pytest.mark.slow
 def test_waves_hold_the_window(run, golden, tmp_path, waveform):
     pywellen = pytest.importorskip("pywellen")
     path = tmp_path / f"a.{waveform}"
