@@ -7,7 +7,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.models.paper import open_model
 from rtlm.host.power.accelerator_cells import recorded_cells
-from rtlm.host.power.cells import UNKNOWN_BUSY, UnitPower, cell_technology, fixed, record, total, unit_power
+from rtlm.host.power.cells import UnitPower, cell_technology, record, running, total, unit_power
 from rtlm.host.power.estimate import shipped_rate
 from rtlm.host.power.nodes import nodes
 from rtlm.host.power.result import Part, Power, Range
@@ -32,8 +32,8 @@ project). Nothing was laid out and nothing was made.
   netlist: LOAD fF and SLEW ns. With the input of a flip-flop that takes energy by itself.
 * **Nets**: half of C V2 for a toggle, C the inputs with WIRE fF of wire to each.
 * **Clock**: the clock pin of each flip-flop in every cycle (DFF pJ inside), its capacitance and wire, and a buffer for
-  16 of them. Where a clock is gated, only in the busy share of the cycles. Estimates know none for `vector` and
-  `writer`: always at most, never at least.
+  16 of them. Where a clock is gated, only in the busy share of the cycles; at most always, as gates linger for 32
+  cycles. Estimates know no share for `vector` and `writer` and take always.
 * **Leakage**: at 40 degrees twice that of the library (25 degrees).
 * **SRAM**: the library has none. CACTI 7 at 90 nm, **scaled** to 180 nm: 0.097 pJ x bits x root of the words for an
   access (0.053 to 0.126).
@@ -51,7 +51,9 @@ AT = f"""
 WHOLE = """
 The whole, with a DDR3 device at the published energy of DDR4 (15 pJ for each bit, 4.5 to 20), of which DDR3 takes
 more; cycles a token are those at 100 MHz. At batch 8 the accelerator has eight columns; its cells are the recorded
-ones scaled by the area model:
+ones scaled by the area model. A run in RTL at 100 MHz (`rtlm run --config asic --prompt "The capital" --max-tokens 1`,
+30 November 2026) counts `vector` busy in 1.7 % of the cycles of its step: its chip takes 0.90 W (0.72 to 2.5), of which
+the clock 0.45 W.
 
 """
 
@@ -123,7 +125,7 @@ def _found(batch: int) -> _Found:
     units = {}
     for unit, each in cells.items():
         rate, _ = shipped_rate(shipped_rates(), unit, busy.get(unit, 1.0))
-        share = fixed(busy[unit]) if unit in busy else UNKNOWN_BUSY
+        share = running(busy.get(unit))
         units[unit] = unit_power(cell_technology(), each, rate=rate, busy=share, clock_mhz=CLOCK_MHZ)
     return _Found(units=units, power=found.power, faster=CLOCK_MHZ / config.clock_mhz)
 

@@ -127,10 +127,6 @@ class UnitPower:
         return total((self.internal, self.nets, self.clock, self.sram, self.leakage))
 
 
-UNKNOWN_BUSY = Range(nominal=1.0, low=0.0, high=1.0)
-"""Share of the cycles in which a unit may be busy."""
-
-
 @cache
 def cell_technology() -> CellTechnology:
     """Return the library's energies as they were recorded, with their ranges."""
@@ -166,7 +162,7 @@ def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy
     rate
         Toggles for each net bit and cycle.
     busy
-        Share of the cycles in which its gated clocks run; `UNKNOWN_BUSY` where that is not known.
+        Share of the cycles in which its gated clocks run, from `running`.
     clock_mhz
         Clock.
 
@@ -209,6 +205,18 @@ def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy
         sram_um2=as_range(sram.um2_per_bit) * bits
         + as_range(sram.um2_per_column) * sum(width * count for width, _, count in sizes),
     )
+
+
+def running(busy: float | None) -> Range:
+    """Return the share of the cycles in which gated clocks run.
+
+    Parameters
+    ----------
+    busy
+        Share in which the unit is busy; None where that is not known. Clocks run on for some cycles after each activity
+        (`rtlm.hw.common.clock_gate.LINGER_CYCLES`), at most always.
+    """
+    return Range(nominal=1.0, low=0.0, high=1.0) if busy is None else Range(nominal=busy, low=busy, high=1.0)
 
 
 def as_range(figure: Figure) -> Range:

@@ -209,8 +209,7 @@ class _Estimate:
         found = {}
         for unit, counts in sorted(request.cells.items()):
             rate, how = self._rate(unit, known, shipped)
-            share = request.busy.get(unit)
-            busy = standard_cells.UNKNOWN_BUSY if share is None else standard_cells.fixed(share)
+            busy = standard_cells.running(request.busy.get(unit))
             found[unit] = standard_cells.unit_power(
                 technology, counts, rate=rate, busy=busy, clock_mhz=request.clock_mhz
             )

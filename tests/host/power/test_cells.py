@@ -10,7 +10,7 @@ from rtlm.gen.synthesis.cell_energy import CellEnergy, Energies
 from rtlm.gen.synthesis.timing.cells import load_conditions
 from rtlm.host.power import accelerator_cells as source
 from rtlm.host.power.accelerator_cells import accelerator_cells
-from rtlm.host.power.cells import UNKNOWN_BUSY, CellTechnology, cell_technology, fixed, record, unit_power
+from rtlm.host.power.cells import CellTechnology, cell_technology, fixed, record, running, unit_power
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
 from rtlm.host.power.result import Kind, OperatorUse, Part, Range
 from rtlm.host.power.technology import TechnologyError
@@ -75,8 +75,10 @@ def test_a_gated_clock_takes_energy_while_the_unit_is_busy():
     whole = UnitCells(cells=UNIT.cells, gated=1.0)
     assert power_of(whole, busy=fixed(0.0)).clock.nominal == 0
     assert power_of(UnitCells(cells=UNIT.cells), busy=fixed(0.0)).clock.nominal == always
-    unknown = power_of(busy=UNKNOWN_BUSY).clock
+    unknown = power_of(busy=running(None)).clock
     assert (unknown.low, unknown.high) == (power_of(busy=fixed(0.0)).clock.low, power_of().clock.high)
+    known = power_of(busy=running(0.5)).clock
+    assert known.nominal == power_of(busy=fixed(0.5)).clock.nominal and known.high == unknown.high
 
 
 def test_memories_are_read_at_most_once_a_cycle():
