@@ -57,7 +57,7 @@ def _super_blocks(format: BlockFormat, weights: F32) -> NDArray[np.uint8]:
     _, exponents = np.frexp(np.abs(weights).max(axis=1))
     groups = np.ldexp(weights, -exponents[:, None]).reshape(-1, BLOCK // in_block)
     found = [each.reshape(len(weights), -1) for each in SEARCHES[format](np.ascontiguousarray(groups.T))]
-    limits = format.factors.value[::in_block]
+    limits = format.factors.ranges[::in_block]
     rounded = [_factored(each, exponents, limit) for each, limit in zip(found, limits, strict=True)]
     x = weights.reshape(len(weights), -1, BLOCK // in_block)
     scale, *minimum = (half.astype(np.float32)[:, None, None] * factors[..., None] for half, factors in rounded)

@@ -42,22 +42,36 @@ class Codes(NamedTuple):
 
 
 class Factors(Enum):
-    """What the scales of a super-block are multiplied with for each of its blocks: integers, with their ranges."""
+    """What the scales of a super-block are multiplied with for each of its blocks."""
 
-    NONE = ()
+    NONE = "none"
     """There are none: weight = d (u - zero) + m."""
 
-    SCALE_AND_MINIMUM = ((0, 63), (-63, 0))
+    SCALE_AND_MINIMUM = "scale and minimum"
     """6 bits for the scale and 6 for the minimum: weight = d f0 (u - zero) + m f1."""
 
-    HALVES = ((-128, 127), (-128, 127))
+    HALVES = "halves"
     """An int8 for each half: weight = d f0 (u - zero) in the first 16, d f1 (u - zero) in the last 16."""
 
-    SHORT_HALVES = ((-32, 31), (-32, 31))
+    SHORT_HALVES = "short halves"
     """As `HALVES`, with 6 bits."""
 
-    HALVES_WITH_MINIMA = ((0, 15), (0, 15), (-15, 0), (-15, 0))
+    HALVES_WITH_MINIMA = "halves with minima"
     """4 bits for scale and minimum of each half: weight = d f0 u + m f2 in the first 16, d f1 u + m f3 in the last."""
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The least and the largest of each of the integers."""
+        return _RANGES[self]
+
+
+_RANGES = {
+    Factors.NONE: (),
+    Factors.SCALE_AND_MINIMUM: ((0, 63), (-63, 0)),
+    Factors.HALVES: ((-128, 127), (-128, 127)),
+    Factors.SHORT_HALVES: ((-32, 31), (-32, 31)),
+    Factors.HALVES_WITH_MINIMA: ((0, 15), (0, 15), (-15, 0), (-15, 0)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def factors(rng, format, shape):
     """Random factors of super-blocks: any, or all the same extreme."""
     if format.factors is Factors.NONE:
         return None
-    ranges = format.factors.value
+    ranges = format.factors.ranges
     if rng.random() < 0.3:
         extremes = [rng.choice(each) for each in ranges]
         return np.stack([np.full(shape, each, np.int8) for each in extremes], axis=-1)

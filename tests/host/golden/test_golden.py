@@ -82,7 +82,7 @@ def random_blocks(format: BlockFormat, rows: int, k_blocks: int, exponents: tupl
         ).astype(np.uint16)
 
     u = random.integers(0, 1 << format.bits, (rows, k_blocks, 32)).astype(np.uint8)
-    factors = [random.integers(low, high + 1, (rows, k_blocks)) for low, high in format.factors.value]
+    factors = [random.integers(low, high + 1, (rows, k_blocks)) for low, high in format.factors.ranges]
     return Blocks(
         format=format,
         u=u,
