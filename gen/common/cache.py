@@ -147,8 +147,7 @@ def remembered(kind: str, source: Iterable[ModuleType], *parts: object, compute:
     compute
         Returns the value.
     """
-    texts = (_package_digest(package.__path__[0]) for package in source)
-    path = cache_folder(kind, f"{digest(*texts, *parts)}.json")
+    path = cache_folder(kind, f"{digest(source_key(source), *parts)}.json")
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_text(encoding="utf-8"))
     value = compute()
@@ -156,6 +155,11 @@ def remembered(kind: str, source: Iterable[ModuleType], *parts: object, compute:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(value))
     return value
+
+
+def source_key(source: Iterable[ModuleType]) -> str:
+    """Return a key of the source of packages."""
+    return digest(*(_package_digest(package.__path__[0]) for package in source))
 
 
 @functools.cache

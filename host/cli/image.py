@@ -52,7 +52,7 @@ def image() -> None:
     "folder",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the files; an earlier image in it is replaced.",
+    help="Folder for the files; an earlier image in it is replaced, or kept if it is the same.",
 )
 @licence_option
 @quiet_option

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm import hw
+from rtlm.gen.common.cache import source_key
 from rtlm.gen.common.installation import package_version
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.host import compiler, models
 from rtlm.host.compiler import image_manifest as parts
 from rtlm.host.compiler.fit import check_config
 from rtlm.host.compiler.image import STARTS_AS_ZEROS, content_words, image_pieces
@@ -40,6 +43,8 @@ def write_image(
     progress: Stage = no_stage,
 ) -> ImageManifest:
     """Write the folder of a model's image; one that is there is replaced when the new one is whole.
+
+    One that the same source made of the same model, configuration and context, and whose files are whole, is kept.
 
     Parameters
     ----------
@@ -73,26 +78,31 @@ def write_image(
     except ModelError:
         check_config(config, ModelShape.of(model))
         raise
+    of_model = parts.ModelPart(
+        file=model_file.name,
+        bytes=model_file.stat().st_size,
+        sha256=file_sha256(model_file, "hashing the model file", progress),
+        layers=model.layers,
+        vocabulary=model.vocab,
+        context=context,
+    )
+    of_configuration = parts.ConfigurationPart(
+        name=config.name,
+        hash=config_hash(config),
+        verilog_sha256=verilog_sha256,
+        values=config.model_dump(mode="json"),
+    )
+    packer = source_key((hw, compiler, models))
+    if earlier := _earlier_image(folder, (packer, of_model, of_configuration), progress):
+        return earlier
     _check_space(folder, content_words(memory) * params.word_bytes)
-    digest = file_sha256(model_file, "hashing the model file", progress)
     with _replacing(folder) as unfinished:
         image, checks = _write_image(unfinished / IMAGE, params, model, memory, program, progress)
         manifest = ImageManifest(
             rtlm=package_version("rtlm") or "",
-            model=parts.ModelPart(
-                file=model_file.name,
-                bytes=model_file.stat().st_size,
-                sha256=digest,
-                layers=model.layers,
-                vocabulary=model.vocab,
-                context=context,
-            ),
-            configuration=parts.ConfigurationPart(
-                name=config.name,
-                hash=config_hash(config),
-                verilog_sha256=verilog_sha256,
-                values=config.model_dump(mode="json"),
-            ),
+            packer=packer,
+            model=of_model,
+            configuration=of_configuration,
             memory=_memory_part(memory, image.bytes),
             registers=_register_part(memory, program),
             regions=tuple(
@@ -108,6 +118,22 @@ def write_image(
             files={IMAGE: image, PROGRAM: _write_program(unfinished / PROGRAM, params, program)},
         )
         (unfinished / MANIFEST).write_text(manifest.dumps(), encoding="utf-8")
+    return manifest
+
+
+def _earlier_image(
+    folder: Path, wanted: tuple[str, parts.ModelPart, parts.ConfigurationPart], progress: Stage
+) -> ImageManifest | None:
+    """Return the manifest of the folder's image if it was made in the same way and its files are whole."""
+    try:
+        manifest = ImageManifest.read(folder)
+        if (manifest.packer, manifest.model, manifest.configuration) != wanted:
+            return None
+        for name in (IMAGE, PROGRAM):
+            if file_sha256(folder / name, "hashing the earlier image", progress) != manifest.files[name].sha256:
+                return None
+    except (ImageError, KeyError):
+        return None
     return manifest
 
 

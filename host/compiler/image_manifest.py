@@ -91,6 +91,7 @@ class ImageManifest(_Part):
     format: str = Field(default=FORMAT, description=f"`{FORMAT}`")
     version: int = Field(default=FORMAT_VERSION, description=f"of this format: {FORMAT_VERSION}")
     rtlm: str = Field(description="version of rtlm that wrote it")
+    packer: str = Field(default="", description="key of the source that packed it")
     model: ModelPart
     configuration: ConfigurationPart
     memory: MemoryPart

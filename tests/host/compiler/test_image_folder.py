@@ -278,6 +278,28 @@ def test_an_earlier_image_is_replaced_and_other_files_are_not(config, folder, ra
         write_image(config, other, theirs)
 
 
+def test_the_same_image_is_kept_and_not_packed_again(config, folder, model_file, monkeypatch):
+    packed = []
+
+    def write(context=CONTEXT):
+        packed.clear()
+        return write_image(config, model_file, folder, context=context, progress=lambda name, *_: packed.append(name))
+
+    before = ImageManifest.read(folder)
+    assert write() == before
+    assert "packing the model" not in packed
+    # Another context, a damaged image, and other source.
+    assert write(CONTEXT - 1) != before and "packing the model" in packed
+    assert write() == before and "packing the model" in packed
+    with (folder / IMAGE).open("r+b") as file:
+        file.seek(1000)
+        file.write(b"?")
+    assert write() == before and "packing the model" in packed
+    check_image_folder(folder)
+    monkeypatch.setattr(image_folder, "source_key", lambda source: "other")
+    assert write().packer == "other" and "packing the model" in packed
+
+
 def test_memory_is_bounded(random_model, tmp_path, monkeypatch):
     """The image is many times larger than what writing and checking it allocate."""
     monkeypatch.setattr(image_module, "PIECE_WEIGHTS", 1 << 14)
