@@ -35,7 +35,7 @@ def feed(engine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["granite without RoPE", "smollm3", "qwen2", "qwen3", "gemma3"])
+@pytest.mark.parametrize("name", ["qwen2", "qwen3", "gemma3"])
 def test_family_gives_the_golden_bits(random_model, name):
     """On gates that have what the family needs and no more."""
     model = LlamaModel.open(random_model(seed=3, **SIZES | VARIANTS[name]))

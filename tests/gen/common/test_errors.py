@@ -20,6 +20,8 @@ from rtlm.gen.synthesis.timing.graph import LoopError
 from rtlm.gen.synthesis.yosys import YosysError
 from rtlm.host.errors import AcceleratorError, ImageError, ImageMismatchError, ModelError
 from rtlm.host.exploration.store import StoreError
+from rtlm.host.power.calibration import CalibrationError
+from rtlm.host.power.technology import TechnologyError
 from rtlm.host.survey.load import SurveyError
 from rtlm.sim.accelerator import SimulationError
 
@@ -32,6 +34,8 @@ CODES = {
     ImageMismatchError: NEGATIVE,
     StoreError: USER_ERROR,
     SurveyError: USER_ERROR,
+    CalibrationError: USER_ERROR,
+    TechnologyError: USER_ERROR,
     AcceleratorError: USER_ERROR,
     SimulationError: USER_ERROR,
     PlaceError: NEGATIVE,

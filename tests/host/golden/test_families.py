@@ -35,7 +35,8 @@ def test_each_family_that_runs_has_a_variant():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_reference_gives_the_logits_of_llama_cpp(random_model, name):
     reference = TableGelu(LlamaModel.open(random_model(seed=3, **FLOATS, **VARIANTS[name])))
-    atol = 2e-4 if reference.model.gelu else 3e-5  # a value beside a step of the table may come from the next one
+    # A value beside a step of the table may come from the next one; which ones are is the processor's BLAS's affair.
+    atol = 1e-3 if reference.model.gelu else 3e-5
     np.testing.assert_allclose(reference.logits(TOKENS)[-1], LLAMA_CPP["logits"][name], atol=atol)
 
 
