@@ -33,14 +33,17 @@ class ActivitySampler:
         Cycles of a decoding step, as far as they are known beforehand; decides how far apart the samples lie.
     skip
         Steps with logits that come before the one that is sampled.
+    **windows
+        Other samples than the default ones, see `sample_windows`.
     """
 
-    def __init__(self, engine: Engine, device: SimulatedDevice, *, expected_cycles: int, skip: int = 0):
+    def __init__(self, engine: Engine, device: SimulatedDevice, *, expected_cycles: int, skip: int = 0, **windows: int):
         self.engine, self.device = engine, device
         self.columns, self.context = engine.columns, engine.context
         self.measurement: ActivityMeasurement | None = None
         self._expected_cycles = expected_cycles
         self._skip = skip
+        self._windows = windows
 
     def step(self, columns: Sequence[ColumnInput], *, want_logits: bool, read_logits: bool) -> StepResult:
         """Feed one token for each column; see `Engine.step`."""
@@ -50,7 +53,7 @@ class ActivitySampler:
         return self.engine.step(columns, want_logits=want_logits, read_logits=read_logits)
 
     def _sampled(self, columns: Sequence[ColumnInput], read_logits: bool) -> StepResult:
-        windows = sample_windows(self.device.model.cycles, self._expected_cycles)
+        windows = sample_windows(self.device.model.cycles, self._expected_cycles, **self._windows)
         with tempfile.TemporaryDirectory(prefix="rtlm-activity-") as folder:
             path = Path(folder, "activity.saif")
             self.device.trace = trace = Trace(self.device.model, path, windows)

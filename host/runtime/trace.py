@@ -74,10 +74,12 @@ class Trace:
         self._windows, self._window = iter(()), None
 
 
-def sample_windows(start: int, expected_cycles: int, *, seed: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield windows spread over a step, without end: one of `SAMPLE_CYCLES` at a random place of each period.
+def sample_windows(
+    start: int, expected_cycles: int, *, samples: int = SAMPLES, cycles: int = SAMPLE_CYCLES, seed: int = 0
+) -> Iterator[tuple[int, int]]:
+    """Yield windows spread over a step, without end: one of `cycles` at a random place of each period.
 
-    The period is the expected length divided by `SAMPLES`; the random place keeps the samples from falling on the
+    The period is the expected length divided by `samples`; the random place keeps the samples from falling on the
     same operator of every layer.
 
     Parameters
@@ -86,12 +88,14 @@ def sample_windows(start: int, expected_cycles: int, *, seed: int = 0) -> Iterat
         Cycle in which the step begins.
     expected_cycles
         Its length, as far as it is known beforehand.
+    samples, cycles
+        How many windows the expected length has, and how long each is.
     seed
         Of the random places.
     """
-    period = max(expected_cycles // SAMPLES, SAMPLE_CYCLES)
+    period = max(expected_cycles // samples, cycles)
     places = random.Random(seed)
     while True:
-        first = start + places.randint(0, period - SAMPLE_CYCLES)
-        yield first, first + SAMPLE_CYCLES
+        first = start + places.randint(0, period - cycles)
+        yield first, first + cycles
         start += period
