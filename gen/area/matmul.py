@@ -6,15 +6,15 @@ from rtlm.gen.area.counts import Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
 from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.formats import BLOCK
-from rtlm.hw.formats.description import SUPER_SHIFT
+from rtlm.hw.formats.description import HALF_BITS, SUPER_SHIFT
 from rtlm.hw.formats.tiles import LANE_BITS
-from rtlm.hw.kernels.matmul import BLOCK_SUM_BITS, HALF_BITS, row_sum_bits
+from rtlm.hw.kernels.matmul import BLOCK_SUM_BITS, row_sum_bits
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.activations import BANKS
 from rtlm.hw.matmul.array import row_pair_arguments
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, MatmulParams
 from rtlm.hw.matmul.result_order import result_job_layout
-from rtlm.hw.matmul.unit import tile_layout
+from rtlm.hw.matmul.unit import general_row_group_arguments, tile_layout
 
 SHIFT_LEVELS = 3
 """Four-to-one multiplexers behind each other in a shift by up to 63 places."""
@@ -35,8 +35,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
     )
     group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
     if params.general:
-        arguments = (2, 1, params.element_bits, params.zeros, params.factored, params.halved, params.weighed)
-        group = replace(group, name="general_row_group", arguments=arguments)
+        group = replace(group, name="general_row_group", arguments=general_row_group_arguments(params, 2, 1))
     side_luts, side_ffs = _side_words(params)
     return Counts(
         luts={

@@ -6,7 +6,8 @@ from rtlm.gen.area.estimate import UnitArea, estimate_area
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.synthesis.cell_counts import UnitCells, kept_cells
-from rtlm.host.power.cells import TECHNOLOGY, record
+from rtlm.gen.synthesis.targets import ASIC
+from rtlm.host.power.cells import record
 
 DSP_LUTS = 300
 """Look-up tables that a multiplier of 27 x 18 bits counts as where cells are scaled: a guess."""
@@ -20,7 +21,7 @@ def accelerator_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], s
     config
         The accelerator.
     """
-    if config.technology != TECHNOLOGY:
+    if config.technology != ASIC:
         return {}, ""
     if kept := kept_cells(config):
         return kept, "synthesised cells"

@@ -14,8 +14,6 @@ from rtlm.gen.synthesis.timing.cells import load_conditions
 from rtlm.host.power.result import Range
 from rtlm.host.power.technology import Entry, Figure, Positive, TechnologyError, parse
 
-TECHNOLOGY = "asic"
-"""Technology of configurations that are built of standard cells."""
 RECORD = Path(__file__).with_name("osu018.json")
 """What ``python benchmarks/cell_power.py --record`` wrote: the library is no part of the project."""
 
@@ -180,30 +178,30 @@ def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy
     known = [(cells[name], count) for name, count in unit.cells.items()]
     sinks = sum(cell.clocks * count for cell, count in known)
     running = fixed(1 - unit.gated) + busy * unit.gated
-    wire = as_range(conditions.wire) * technology.wire_pf
-    toggles = as_range(conditions.glitches) * rate
-    inside = as_range(conditions.internal) * sum(cell.toggle_pj * count for cell, count in known)
+    wire = conditions.wire.as_range * technology.wire_pf
+    toggles = conditions.glitches.as_range * rate
+    inside = conditions.internal.as_range * sum(cell.toggle_pj * count for cell, count in known)
     pins = sum(cell.input_pf * count for cell, count in known)
     inputs = sum(cell.inputs * count for cell, count in known)
     # A toggle takes half of C V2 from the supply in the mean, a clock cycle has two.
     charged = (wire * inputs + fixed(pins)) * (square / 2)
-    pin_pj = as_range(conditions.internal) * sum(cell.clock_pj * count for cell, count in known)
+    pin_pj = conditions.internal.as_range * sum(cell.clock_pj * count for cell, count in known)
     clock_pf = wire * sinks + fixed(sum(cell.clock_pf * count for cell, count in known))
-    buffer_pj = as_range(conditions.internal) * (2 * buffer.toggle_pj) + (wire + fixed(buffer.input_pf)) * square
-    clock = pin_pj + clock_pf * square + times(buffer_pj, as_range(conditions.clock_buffer.per_sink)) * sinks
+    buffer_pj = conditions.internal.as_range * (2 * buffer.toggle_pj) + (wire + fixed(buffer.input_pf)) * square
+    clock = pin_pj + clock_pf * square + times(buffer_pj, conditions.clock_buffer.per_sink.as_range) * sinks
     sizes = [(*memory_size(size), count) for size, count in unit.memories.items()]
     bits = sum(width * words * count for width, words, count in sizes)
     accesses = min(1.0, rate / sram.toggle_rate) * sum(width * sqrt(words) * count for width, words, count in sizes)
-    leakage = fixed(sum(cell.leakage_nw * count for cell, count in known)) + as_range(sram.leakage_nw_per_bit) * bits
+    leakage = fixed(sum(cell.leakage_nw * count for cell, count in known)) + sram.leakage_nw_per_bit.as_range * bits
     return UnitPower(
         internal=times(inside, toggles) * watt,
         nets=times(charged, toggles) * watt,
         clock=times(clock, running) * watt,
-        sram=as_range(sram.pj_per_bit) * (accesses * watt),
-        leakage=times(leakage, as_range(conditions.leakage)) * 1e-9,
+        sram=sram.pj_per_bit.as_range * (accesses * watt),
+        leakage=times(leakage, conditions.leakage.as_range) * 1e-9,
         area_um2=sum(cell.area_um2 * count for cell, count in known),
-        sram_um2=as_range(sram.um2_per_bit) * bits
-        + as_range(sram.um2_per_column) * sum(width * count for width, _, count in sizes),
+        sram_um2=sram.um2_per_bit.as_range * bits
+        + sram.um2_per_column.as_range * sum(width * count for width, _, count in sizes),
     )
 
 
@@ -217,11 +215,6 @@ def running(busy: float | None) -> Range:
         (`rtlm.hw.common.clock_gate.LINGER_CYCLES`), at most always.
     """
     return Range(nominal=1.0, low=0.0, high=1.0) if busy is None else Range(nominal=busy, low=busy, high=1.0)
-
-
-def as_range(figure: Figure) -> Range:
-    """Return a figure as a range."""
-    return Range(nominal=figure.nominal, low=figure.low, high=figure.high)
 
 
 def fixed(value: float) -> Range:

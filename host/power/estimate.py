@@ -198,7 +198,7 @@ class _Estimate:
                 method = f"{how}, {request.elements_are}, constraints/power-{technology.name}.yaml"
                 yield _component(unit, Part.CHIP, Kind.SWITCHING, taken, method)
         sinks = sum(self.total[name] for name in ("ffs", "dsps", "brams", "urams"))
-        tree = _range(technology.clock_root_pj) + _range(technology.clock_sink_pj) * sinks
+        tree = technology.clock_root_pj.as_range + technology.clock_sink_pj.as_range * sinks
         method = f"root and {sinks:,.0f} sinks, {request.elements_are}, {technology.clock_sink_pj.source}"
         yield _component("clock tree", Part.CHIP, Kind.CLOCK, tree * (hz * 1e-12), method)
 
@@ -257,7 +257,7 @@ class _Estimate:
         yield _component("static", Part.CHIP, Kind.STATIC, Range(nominal=nominal, low=low, high=high), method)
         if self.board and self.board.processor_w:
             processor = self.board.processor_w
-            yield _component(PROCESSOR, Part.CHIP, Kind.STATIC, _range(processor), processor.source)
+            yield _component(PROCESSOR, Part.CHIP, Kind.STATIC, processor.as_range, processor.source)
 
     def _memory(self) -> Iterator[PowerComponent]:
         """Return what the memory takes: by command where its currents are known, else by bytes."""
@@ -270,7 +270,7 @@ class _Estimate:
         interface = technology.interface_pj_per_bit.get(family_of(traffic.name))
         if energy and interface and traffic.dram and traffic.commands:
             taken = dram_power(energy, traffic.commands, traffic.dram.channels)
-            currents = _range(technology.range)
+            currents = technology.range.as_range
             method = f"commands {traffic.commands.source}, constraints/power-dram.yaml, {technology.range.source}"
             for name, watt, kind in (
                 ("DRAM activate and precharge", taken.activate + taken.precharge, Kind.TRAFFIC),
@@ -280,7 +280,7 @@ class _Estimate:
                 ("DRAM background", taken.background, Kind.STANDBY),
             ):
                 yield _component(name, Part.MEMORY, kind, currents * watt, method)
-            bits = _range(interface) * (traffic.bytes_per_s * 8e-12)
+            bits = interface.as_range * (traffic.bytes_per_s * 8e-12)
             method = f"bytes {traffic.source} x {interface.nominal:g} pJ/bit, {interface.source}"
             ends = ((Part.CHIP, CHIP_SHARE_OF_INTERFACE), (Part.MEMORY, 1 - CHIP_SHARE_OF_INTERFACE))
             for part, share in ends:
@@ -291,7 +291,7 @@ class _Estimate:
             self.notes.append(f"No energy figure for {traffic.name} is at hand: that of DDR4 is used.")
         figure = technology.transfers_pj_per_bit.get(family, technology.transfers_pj_per_bit[FALLBACK_FAMILY])
         method = f"bytes {traffic.source} x {figure.nominal:g} pJ/bit, {figure.source}"
-        bits = _range(figure) * (traffic.bytes_per_s * 8e-12)
+        bits = figure.as_range * (traffic.bytes_per_s * 8e-12)
         yield _component("DRAM transfers", Part.MEMORY, Kind.TRAFFIC, bits, method)
         self.notes.append(
             f"Background power of {traffic.name} (standby, refresh) is not included: no currents of it are at hand."
@@ -301,7 +301,7 @@ class _Estimate:
         """Return what bytes x published energy says of the memory, the cross-check of what its commands take."""
         traffic = self.request.traffic
         figure = dram_technology().transfers_pj_per_bit.get(family_of(traffic.name))
-        return _range(figure) * (traffic.bytes_per_s * 8e-12) if figure else None
+        return figure.as_range * (traffic.bytes_per_s * 8e-12) if figure else None
 
     def _board(self, module: Range) -> Iterator[PowerComponent]:
         """Return what lies between plug and module."""
@@ -316,7 +316,7 @@ class _Estimate:
         method = f"converters with {efficiency.nominal:.0%} ({efficiency.low:.0%} to {efficiency.high:.0%}), "
         yield _component("voltage conversion", Part.BOARD, Kind.BOARD, lost, method + efficiency.source)
         yield _component(
-            "rest of the board", Part.BOARD, Kind.BOARD, _range(self.board.board_w), self.board.board_w.source
+            "rest of the board", Part.BOARD, Kind.BOARD, self.board.board_w.as_range, self.board.board_w.source
         )
 
     def _floor(self, energy: float) -> None:
@@ -351,17 +351,13 @@ def _unit_pj(technology: Technology, counts: Mapping[str, float], rate: float) -
     """Energy of a unit in a cycle."""
     dsp = technology.dsp
     return (
-        _range(technology.lut_toggle_pj) * (counts.get("luts", 0) * rate)
-        + _range(technology.ff_toggle_pj) * (counts.get("ffs", 0) * rate)
-        + _range(dsp.cycle_pj) * (counts.get("dsps", 0) * dsp.scale(MULTIPLIER_BITS) * rate / dsp.toggle_rate)
-        + _range(technology.bram.access_pj)
+        technology.lut_toggle_pj.as_range * (counts.get("luts", 0) * rate)
+        + technology.ff_toggle_pj.as_range * (counts.get("ffs", 0) * rate)
+        + dsp.cycle_pj.as_range * (counts.get("dsps", 0) * dsp.scale(MULTIPLIER_BITS) * rate / dsp.toggle_rate)
+        + technology.bram.access_pj.as_range
         * (counts.get("brams", 0) * BRAM_BITS / technology.bram.bits * rate / technology.bram.toggle_rate)
-        + _range(technology.uram.access_pj) * (counts.get("urams", 0) * rate / technology.uram.toggle_rate)
+        + technology.uram.access_pj.as_range * (counts.get("urams", 0) * rate / technology.uram.toggle_rate)
     )
-
-
-def _range(figure: Figure) -> Range:
-    return Range(nominal=figure.nominal, low=figure.low, high=figure.high)
 
 
 def _component(name: str, part: Part, kind: Kind, taken: Range, method: str) -> PowerComponent:

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.common.errors import RtlmError
+from rtlm.host.power.result import Range
 
 FPGA_TECHNOLOGIES = {"xilinx-us+": "xilinx-us+", "generic": "xilinx-us+"}
 """Name in ``power-NAME.yaml`` of the technologies of configurations that have energies."""
@@ -48,6 +49,11 @@ class Figure(Entry):
         if not self.low <= self.nominal <= self.high:
             raise ValueError(f"low, nominal and high must not fall, got {self.low}, {self.nominal}, {self.high}")
         return self
+
+    @property
+    def as_range(self) -> Range:
+        """The figure without its source."""
+        return Range(nominal=self.nominal, low=self.low, high=self.high)
 
     @property
     def all(self) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 from rtlm.hw.common.layouts import CODE_BITS, CODE_FRACTION, SCALE_BITS
+from rtlm.hw.formats.description import HALF_BITS
 from rtlm.hw.hls import (
     Kernel,
     SInt,
@@ -30,8 +31,6 @@ BLOCK_SUM_BITS = 22
 """Signed width of the sum of 32 products of an 8-bit weight and an activation."""
 SUM_BITS = 14
 """Signed width of the sum of a block's activations."""
-HALF_BITS = 16
-"""Bits of an fp16."""
 
 HALF_BIAS, SCALE_BIAS = 25, 134 + CODE_FRACTION
 """An fp16 is ``significand * 2**(max(e, 1) - 25)``, a code's unit ``significand * 2**(e - 135)`` with a BF16 scale."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from rtlm.hw.kernels.matmul import HALF_BITS
+from rtlm.hw.formats.description import HALF_BITS
 from rtlm.hw.matmul.params import MatmulParams
 
 QUARTERS = 4

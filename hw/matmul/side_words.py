@@ -8,9 +8,10 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.formats import BLOCK, SUPER_SHIFT, BlockFormat, Factors
+from rtlm.hw.formats.description import HALF_BITS
 from rtlm.hw.formats.tiles import FACTOR_BITS as PAIR_BITS
 from rtlm.hw.formats.tiles import LANE_BITS, QUARTERS
-from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, ZERO_BITS
+from rtlm.hw.kernels.matmul import FACTOR_BITS, ZERO_BITS
 from rtlm.hw.matmul.params import MatmulParams
 
 

@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS, SCALE_BITS
 from rtlm.hw.formats import DEFAULT_FORMATS, MAX_GROUP_SHIFT, BlockFormat, Blocks, code_bits
+from rtlm.hw.formats.description import HALF_BITS
 from rtlm.hw.hls import Kernel
 from rtlm.hw.kernels import scaled_result
-from rtlm.hw.kernels.matmul import FACTOR_BITS, HALF_BITS, SUM_BITS, ZERO_BITS, general_row_group, row_group
+from rtlm.hw.kernels.matmul import FACTOR_BITS, SUM_BITS, ZERO_BITS, general_row_group, row_group
 from rtlm.hw.matmul.activations import ONE, ActivationRead
 from rtlm.hw.matmul.array import DotArray
 from rtlm.hw.matmul.model import accumulate
@@ -480,7 +481,9 @@ def tile_layout(params: MatmulParams) -> data.StructLayout:
 def _row_group(params: MatmulParams) -> Kernel:
     if not params.general:
         return row_group(params.rows, params.columns)
-    return general_row_group(
-        *(params.rows, params.columns, params.element_bits, params.zeros),
-        *(params.factored, params.halved, params.weighed),
-    )
+    return general_row_group(*general_row_group_arguments(params, params.rows, params.columns))
+
+
+def general_row_group_arguments(params: MatmulParams, rows: int, columns: int) -> tuple:
+    """Return what the kernel `general_row_group` is made with, for some rows and columns."""
+    return rows, columns, params.element_bits, params.zeros, params.factored, params.halved, params.weighed
