@@ -127,12 +127,6 @@ class BlockFormat(IntEnum):
         return self.description.table
 
     @property
-    def largest(self) -> int:
-        """The largest magnitude of a code, from its zero."""
-        codes = range(1 << self.bits) if self.table is None else self.table
-        return max(self.zero - min(codes), max(codes) - self.zero)
-
-    @property
     def zero(self) -> int:
         """The unsigned code that stands for zero."""
         return self.description.zero
