@@ -29,6 +29,7 @@ def vector_counts(params: VectorParams) -> Counts:
     entries, operands = params.slice_entries, (3 + params.head_norms) * beat + tag
     squares = SQUARE_BITS * lanes * params.head_norms
     slices = (3 + params.post_norms) * beat + packet + tag + squares + (1 + FLOAT_BITS) * params.head_norms
+    slices += (2 * beat + tag + squares) * params.head_inputs
     head_places = (params.bias_head_bits + params.head_beat_shift) * params.biases
     head_places += (1 + params.head_beat_shift) * params.head_norms
     head_tables = [params.bias_words] * params.biases + [params.head_norm_words] * params.head_norms

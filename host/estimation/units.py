@@ -98,7 +98,7 @@ def _latencies(
         "block": {each.name: cycles for each, cycles in VectorEngine.latency_of(vector).items()},
         "interval": {each.name: cycles for each, cycles in VectorEngine.intervals_of(vector).items()},
         "kept": KeptSums.latency(vector) if vector.post_norms else 0,
-        "norm_scale": norm_scalar.schedule(lanes=vector.lanes, **pipeline).latency,
+        "norm_scale": norm_scalar.schedule(lanes=vector.lanes, **pipeline).latency + vector.post_norms,
         "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
         "query_scale": scale.schedule(**pipeline).latency,
         "scores": AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),

@@ -14,7 +14,8 @@ class KeptSums(wiring.Component):
     """Keep the weighted sums of all columns in the order in which they come; give them back times their column's `r`.
 
     Protocol: beats wait for `run`, which stands from when each column's `r` has been written until the last beat has
-    been taken from `o`. Both streams may stall; `ready` of `i` and what `o` gives come from registers.
+    been taken from `o`. Both streams may stall; `ready` of `i` compares the FIFO's level, and what `o` gives comes from
+    registers.
     Latency: `latency` from the first cycle of `run` to the first beat. Throughput: one beat in `schedule` cycles.
     Numerics: those of the kernel.
 

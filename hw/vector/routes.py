@@ -70,7 +70,7 @@ class EpilogueRoutes(wiring.Component):
 
     Where the engine adds biases or normalises heads, heads first pass the residual's kernel: the bias comes as the old
     residual value, the norm's weight as its weight, which is 1 for heads without a norm. Their rotations and, to the
-    quantiser, their squares go along. A stall of queries and keys then runs through two pipelines in a cycle.
+    quantiser, their squares go along. A register slice lies between that kernel and the rotation.
 
     Parameters
     ----------
@@ -175,12 +175,12 @@ class EpilogueRoutes(wiring.Component):
     @staticmethod
     def entry_latency(params: VectorParams) -> dict[Epilogue, int]:
         """Return the cycles from a beat in to its departure."""
-        return {
-            epilogue: sum(
-                EpilogueRoutes.schedule(params, kernel).latency for kernel in EpilogueRoutes.kernels(params, epilogue)
-            )
-            for epilogue in EpilogueRoutes.epilogues(params)
-        }
+        found = {}
+        for epilogue in EpilogueRoutes.epilogues(params):
+            kernels = EpilogueRoutes.kernels(params, epilogue)
+            taken = sum(EpilogueRoutes.schedule(params, kernel).latency for kernel in kernels)
+            found[epilogue] = taken + SLICE_CYCLES * max(len(kernels) - 1, 0)
+        return found
 
     @staticmethod
     def epilogues(params: VectorParams) -> tuple[Epilogue, ...]:
@@ -240,9 +240,16 @@ class EpilogueRoutes(wiring.Component):
             ]
             head_weight = i.p.head_norm if params.head_norms else Cat(Const(ONE, 32) for _ in range(lanes))
             adds, weight = adds | to_head, Mux(to_head, head_weight, i.p.w)
-            turned, turned_by, turned_tag = add.o.p.z, add.o.p.tag.w, add.o.p.tag.beat
-            turned_valid = add.o.valid & to_rotate
-            m.d.comb += add.i.p.tag.w.eq(i.p.w)
+            head = data.StructLayout({"x": params.floats, "tag": add.o.p.tag.shape(), **self._squares})
+            m.submodules.turn = turn = RegisterSlice(head, entries=params.slice_entries)
+            turned, turned_by, turned_tag, turned_valid = turn.o.p.x, turn.o.p.tag.w, turn.o.p.tag.beat, turn.o.valid
+            m.d.comb += [
+                add.i.p.tag.w.eq(i.p.w),
+                turn.i.valid.eq(add.o.valid & to_rotate),
+                turn.i.p.x.eq(add.o.p.z),
+                turn.i.p.tag.eq(add.o.p.tag),
+                turn.o.ready.eq(rotate.i.ready),
+            ]
         else:
             m.d.sync += direct.eq((self.kind == Epilogue.VALUE) | (self.kind == Epilogue.QUANTISE))
         m.d.comb += [
@@ -281,7 +288,7 @@ class EpilogueRoutes(wiring.Component):
         takes = (adds & add.i.ready) | (to_rotate & rotate.i.ready)
         if params.head_inputs:
             from_add, added = to_add | (to_head & ~to_rotate), add.o.valid & ~to_rotate
-            add_ready = Mux(to_rotate, rotate.i.ready, entry.ready)
+            add_ready = Mux(to_rotate, turn.i.ready, entry.ready)
             takes = adds & add.i.ready
         if params.post_norms:
             added &= ~to_keep
@@ -303,7 +310,8 @@ class EpilogueRoutes(wiring.Component):
         if params.head_norms:
             # Only heads that turn have a norm: the others' squares do not matter.
             m.d.comb += [
-                rotate.i.p.tag.square.eq(add.o.p.square),
+                turn.i.p.square.eq(add.o.p.square),
+                rotate.i.p.tag.square.eq(turn.o.p.square),
                 slice_.i.p.square.eq(rotate.o.p.tag.square),
                 slice_.i.p.normed.eq(to_rotate & self.normed),
                 slice_.i.p.eps.eq(self.eps),

@@ -321,17 +321,25 @@ class VectorEngine(wiring.Component):
             scale.i.p.tag.eq(Cat(scalar_tag)),
             scale.i.p.last.eq(routes.o_x.p.tag.column_last),
             scale.o.ready.eq(1),
-            self.o_scale.valid.eq(scale.o.valid & ~scale.o.p.tag[1] if params.post_norms else scale.o.valid),
+        ]
+        written, for_banks, domain = scale.o.valid, scale.o.valid, m.d.comb
+        if params.post_norms:
+            # It is told here whose r this is: no path goes from that to the logic of the banks.
+            written, domain = Signal(), m.d.sync
+            for_banks = scale.o.valid & ~scale.o.p.tag[1]
+            m.d.sync += written.eq(scale.o.valid)
+            m.d.comb += [kept.r_write.valid.eq(scale.o.valid & scale.o.p.tag[1]), kept.r_write.p.r.eq(scale.o.p.result)]
+            if params.columns > 1:
+                m.d.comb += kept.r_write.p.column.eq(scale.o.p.key)
+        domain += [
+            self.o_scale.valid.eq(for_banks),
             self.o_scale.p.last_column.eq(scale.o.p.tag),
             self.o_scale.p.r.eq(scale.o.p.result),
         ]
         if params.columns > 1:
-            m.d.comb += [scale.i.p.key.eq(routes.o_x.p.tag.column), self.o_scale.p.column.eq(scale.o.p.key)]
-        if params.post_norms:
-            m.d.comb += [kept.r_write.valid.eq(scale.o.valid & scale.o.p.tag[1]), kept.r_write.p.r.eq(scale.o.p.result)]
-            if params.columns > 1:
-                m.d.comb += kept.r_write.p.column.eq(scale.o.p.key)
-        _count(m, self._scalars_awaited, scale.i.valid & scale.i.p.last, scale.o.valid)
+            m.d.comb += scale.i.p.key.eq(routes.o_x.p.tag.column)
+            domain += self.o_scale.p.column.eq(scale.o.p.key)
+        _count(m, self._scalars_awaited, scale.i.valid & scale.i.p.last, written)
 
         # Quantised packets.
         wiring.connect(m, routes.o, collector.i)

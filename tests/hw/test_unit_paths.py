@@ -33,8 +33,16 @@ PARTS = (
 )
 """Parts of the vector engine through which a beat goes, with a register slice between each and the next."""
 
-SLICES = ("embedded", "operands.slice", "routes.slice")
-"""Those slices; the collector is ready by a register."""
+SLICES = ("embedded", "operands.slice", "routes.turn", "routes.slice", "kept.leave")
+"""Those slices; the collector is ready by a register. What is kept is ready by the level of its FIFO."""
+
+OPTIONS = (
+    *(f"vector.{option}=true" for option in ("biases", "head_norms", "post_norms", "gelu")),
+    "attention.windows=true",
+    "attention.kv_bits=4",
+    "matmul.formats=[q4_0,q4_1,q8_0,q2_k,q3_k,q6_k,mxfp4,tq1_0]",
+)
+"""Everything that an accelerator can have beside what every one has."""
 
 
 @pytest.mark.synthesis
@@ -42,6 +50,15 @@ SLICES = ("embedded", "operands.slice", "routes.slice")
 def test_paths_stay_in_a_unit(changes, tmp_path):
     netlist = accelerator_netlist(load_config("tiny", ["clock_gating=off", *changes]))
     assert crossings(netlist, TOP, BOUNDARIES, tmp_path) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.synthesis
+def test_paths_stay_in_a_unit_with_all_options(tmp_path):
+    """And in a part of its vector engine."""
+    netlist = accelerator_netlist(load_config("tiny", ["clock_gating=off", *OPTIONS]))
+    assert crossings(netlist, TOP, BOUNDARIES, tmp_path) == set()
+    assert crossings(*cut(netlist, "vector"), SLICES, tmp_path, PARTS) == set()
 
 
 @pytest.mark.synthesis
