@@ -18,6 +18,8 @@ from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.cli.main import run_command
+from rtlm.host.cli.name_lists import names_file
+from rtlm.host.cli.names import PATH as NAMES
 from rtlm.host.compiler.page import memory_page
 from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
@@ -86,6 +88,7 @@ def main(examples: bool) -> None:
     band = json.dumps(asdict(error_band(points))) + "\n"
     # Every estimate states it, those on the pages too.
     (DOCS.parent / "host/estimation" / BAND).write_text(band, encoding="utf-8")
+    NAMES.write_text(names_file(), encoding="utf-8")
     draw_errors(points, DOCS / "estimates.svg")
     pages = {name: generated_page(name) for name in GENERATED}
     if examples:

@@ -96,6 +96,7 @@ def _place(signal: Signal) -> str:
         return ""
     file, line = signal.src_loc
     path = Path(file).resolve()
-    if path.is_relative_to(PROJECT) and "site-packages" not in path.parts:
-        return f"{path.relative_to(PROJECT).as_posix()}:{line}"
+    # The project's folder may hold an environment with other packages, and may itself lie in one.
+    if path.is_relative_to(PROJECT) and "site-packages" not in (place := path.relative_to(PROJECT)).parts:
+        return f"{place.as_posix()}:{line}"
     return f"{path.name}:{line}"

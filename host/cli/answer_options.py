@@ -6,6 +6,7 @@ from typing import Any
 import click
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.host.cli.models import NAMES, licence_option
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Real, Whole, set_option
 from rtlm.host.models.sources import DEFAULT_MODEL
 from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, MAX_TEMPERATURE
@@ -29,6 +30,7 @@ _OPTIONS = (
         "--config",
         "-c",
         metavar="NAME|FILE",
+        shell_complete=complete("presets", files=True),
         help="Preset (see rtlm list) or YAML file, which has to hold the model as it is; default: "
         f"{DEFAULT_PRESET} and what the model needs.",
     ),
@@ -43,6 +45,7 @@ _OPTIONS = (
     click.option(
         "--model",
         metavar="NAME|FILE",
+        shell_complete=complete("fetched", files=True),
         help=f"A model that is fetched ({NAMES}) or a GGUF file.  [default: {DEFAULT_MODEL}]",
     ),
     licence_option,

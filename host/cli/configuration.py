@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.host.cli.models import check_context, context_option, for_option, licence_option, named_file
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import set_option
 
 
@@ -45,15 +46,7 @@ def list_(what: str | None, model: str | None, context: int | None, licences: tu
         print(json.dumps(fits, indent=2) if as_json else "\n".join(["presets", *map(fit_text, fits)]))
         return
     check_context(model, context)
-    sections: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "units": _units,
-        "presets": _presets,
-        "boards": _boards,
-        "parameters": _parameters,
-        "technologies": _technologies,
-        "memories": _memories,
-    }
-    found = {name: section() for name, section in sections.items() if what in (None, name)}
+    found = {name: section() for name, section in SECTIONS.items() if what in (None, name)}
     if as_json:
         print(json.dumps(found if what is None else found[what], indent=2))
         return
@@ -61,7 +54,7 @@ def list_(what: str | None, model: str | None, context: int | None, licences: tu
 
 
 @click.command()
-@click.argument("config", default=DEFAULT_PRESET)
+@click.argument("config", default=DEFAULT_PRESET, shell_complete=complete("presets", files=True))
 @set_option
 @for_option
 @context_option
@@ -112,9 +105,11 @@ def schema() -> None:
     """Print the JSON Schema of configuration files, for editors.
 
     \b
-    Example, for editors with the YAML language server:
+    Examples:
       rtlm schema > rtlm.schema.json
-      and as the first line of a configuration:  # yaml-language-server: $schema=rtlm.schema.json
+
+    Editors with the YAML language server read it where the first line of a configuration is
+    "# yaml-language-server: $schema=rtlm.schema.json".
     """
     from rtlm.gen.configuration.schema import Configuration
 
@@ -190,3 +185,14 @@ def _first_comment(text: str) -> str:
             break
         lines.append(line.removeprefix("#").strip())
     return " ".join(lines)
+
+
+SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "units": _units,
+    "presets": _presets,
+    "boards": _boards,
+    "parameters": _parameters,
+    "technologies": _technologies,
+    "memories": _memories,
+}
+"""What can be listed; each entry has at least a name and a meaning."""

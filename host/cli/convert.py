@@ -45,7 +45,7 @@ def convert(folder: Path, format: str, output: Path, quiet: bool) -> int:
     granite, smollm3, qwen2, qwen3 and gemma3 (text) are read (docs/families.md).
 
     \b
-    Example:
+    Examples:
       rtlm convert SmolLM2-135M-Instruct --format q4_k -o smollm2.gguf
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress

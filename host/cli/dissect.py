@@ -9,6 +9,7 @@ import click
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.files import STANDARD_OUTPUT, check_plot, check_text_file, console, save, write_text
 from rtlm.host.cli.models import licence_option, named_file
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ MOST_GUESSES = 7
 )
 @click.argument("report", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--model", "-m", metavar="NAME|FILE", help="Estimate this model instead of reading a report (see rtlm estimate)."
+    "--model",
+    "-m",
+    metavar="NAME|FILE",
+    shell_complete=complete("models", "fetched", files=True),
+    help="Estimate this model instead of reading a report (see rtlm estimate).",
 )
 @licence_option
 @config_option

@@ -12,6 +12,11 @@ def doctor() -> int:
     """Check the surroundings and say what is missing.
 
     Nothing is changed or downloaded. The exit code is 3 if something that `rtlm run` needs is missing.
+
+    \b
+    Examples:
+      rtlm doctor
+      rtlm doctor && rtlm run --chat "Hello"
     """
     from rtlm.host.cli.surroundings import checks, lines
 

@@ -7,6 +7,7 @@ import click
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.files import console, save
 from rtlm.host.cli.models import NAMES, licence_option, named_file
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -20,6 +21,7 @@ DEFAULT_MODEL = "smollm2-135m"
     default=DEFAULT_MODEL,
     show_default=True,
     metavar="NAME|FILE",
+    shell_complete=complete("models", "fetched", files=True),
     help=f"A model on paper (docs/models.md), one that is fetched ({NAMES}), a GGUF file, or a Hugging Face "
     "config.json.",
 )

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 from rtlm.host.cli.models import check_context, context_option, for_option, licence_option, named_file
+from rtlm.host.cli.names import complete, known
 from rtlm.host.cli.options import Real, Whole, config_option, set_option
 
 if TYPE_CHECKING:
@@ -37,7 +39,14 @@ class GenerateGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command."""
         fixed = super().get_command(ctx, cmd_name)
+        if fixed is None and ctx.resilient_parsing and cmd_name in known("units"):
+            return _unit_options(click.Command(cmd_name))
         return fixed if fixed is not None else _unit_command(cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a name without loading the units."""
+        found = complete("units")(ctx, click.Argument(["name"]), incomplete)
+        return found or click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(cls=GenerateGroup)
@@ -112,7 +121,13 @@ def accelerator(
     show_default=True,
     help="Clock that the pipeline is scheduled for.",
 )
-@click.option("--technology", default="generic", show_default=True, help="Operator delays; see rtlm list technologies.")
+@click.option(
+    "--technology",
+    default="generic",
+    show_default=True,
+    shell_complete=complete("technologies"),
+    help="Operator delays; see rtlm list technologies.",
+)
 @click.option(
     "--max-length",
     type=Whole(1),
@@ -160,7 +175,7 @@ def kernel(
     FUNCTION is a Python function with @kernel or @region above it; docs/hls.md walks through both.
 
     \b
-    Example:
+    Examples:
       rtlm generate kernel mine.py:gelu --lanes 4 --clock-mhz 250 -o build/gelu
       python build/gelu/bench.py
     """
@@ -209,14 +224,20 @@ def _unit_command(name: str) -> click.Command | None:
         params = with_settings(name, unit.defaults(loaded), own)
         _write(lambda progress: unit_package(unit, params, loaded, progress), folder, force, quiet)
 
-    for decorate in (quiet_option, force_option, output_option, set_option, config_option):
-        run = decorate(run)
     parameters = _parameter_help(unit.params)
     run.__doc__ = (
         f"{unit.summary}\n\n\b\nParameters (--set NAME=VALUE; those of the configuration, such as clock_mhz, too):\n"
-        f"{parameters}\n\n\b\nExample:\n  rtlm generate {name} --config kv260 -o build/{name}\n"
+        f"{parameters}\n\n\b\nExamples:\n  rtlm generate {name} --config kv260 -o build/{name}\n"
     )
-    return click.command(name=name, short_help=unit.summary)(run)
+    return _unit_options(click.command(name=name, short_help=unit.summary)(run))
+
+
+def _unit_options(command: click.Command) -> click.Command:
+    """Add the options of every unit's command."""
+    for add in (quiet_option, force_option, output_option, set_option, config_option):
+        add(command)
+    command.params.reverse()
+    return command
 
 
 def _parameter_help(params: type[Any]) -> str:

@@ -8,6 +8,7 @@ import click
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.files import STANDARD_OUTPUT, check_text_file, write_text
 from rtlm.host.cli.models import licence_option, model_file
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Whole, config_option, set_option
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def image() -> None:
 
 
 @image.command(name=WRITE, short_help="Write memory image, program and manifest; need not be named.")
-@click.argument("model", metavar="MODEL.gguf")
+@click.argument("model", metavar="MODEL.gguf", shell_complete=complete("fetched", files=True))
 @config_option
 @set_option
 @click.option("--context", type=Whole(1), help="Positions that have to fit; default: all of model and accelerator.")
@@ -72,7 +73,7 @@ def write(
     be larger than this machine's memory.
 
     \b
-    Example:
+    Examples:
       rtlm image model.gguf --config kv260 --context 1024 -o build/image
     """
     from rtlm.gen.configuration.load import load_config
@@ -96,7 +97,13 @@ def write(
 
 @image.command(short_help="Check an image against its manifest.")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--config", "-c", metavar="NAME|FILE", help="Check that it is for this configuration.")
+@click.option(
+    "--config",
+    "-c",
+    metavar="NAME|FILE",
+    shell_complete=complete("presets", files=True),
+    help="Check that it is for this configuration.",
+)
 @set_option
 @click.option("--model", "-m", type=click.Path(path_type=Path), metavar="FILE", help="Check that it is of this file.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON; - is standard output.")

@@ -15,9 +15,11 @@ import warnings
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 from rtlm.gen.common.errors import INTERNAL_ERROR, INTERRUPTED, OK, USER_ERROR, RtlmError
 from rtlm.gen.common.installation import package_version
 
+PROGRAM = "rtlm"
 COMMANDS = {
     "run": ("rtlm.host.cli.run:run", "Run a language model on the simulated accelerator."),
     "chat": ("rtlm.host.cli.chat:chat", "Talk with a language model on the simulated accelerator."),
@@ -35,6 +37,7 @@ COMMANDS = {
     "selftest": ("rtlm.host.cli.selftest:selftest", "Make a design that tests the accelerator on a board."),
     "test": ("rtlm.host.cli.test:test", "Test units in Verilator under cocotb against their models."),
     "prove": ("rtlm.host.cli.prove:prove", "Prove properties of the RTL with an SMT solver."),
+    "completion": ("rtlm.host.cli.completion:completion", "Print the script that makes a shell complete commands."),
     "doctor": ("rtlm.host.cli.doctor:doctor", "Check the surroundings and say what is missing."),
 }
 """Name, place and one line of help for each command."""
@@ -55,6 +58,11 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return getattr(importlib.import_module(module), attribute)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a name without importing any command."""
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
@@ -123,7 +131,7 @@ def _prepare_streams() -> None:
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
-        result = cli.main(args=arguments, prog_name="rtlm", standalone_mode=False)
+        result = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else OK
     except click.ClickException as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Whole
 from rtlm.host.models.sources import DEFAULT_MODEL, LICENCES, NAMED, find_source
 
@@ -26,6 +27,7 @@ for_option = click.option(
     "--for",
     "model",
     metavar="MODEL",
+    shell_complete=complete("models", "fetched", files=True),
     help="Change the configuration to hold this model, letting limits grow and adding what is needed: a GGUF file, a "
     f"config.json, a name of docs/models.md or of a model that is fetched ({NAMES}).",
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
+from rtlm.host.cli.names import complete, complete_setting
 
 MAX_PLACER_SEED = (1 << 31) - 1  # nextpnr's option is an int
 
@@ -56,6 +57,7 @@ config_option = click.option(
     default=DEFAULT_PRESET,
     show_default=True,
     metavar="NAME|FILE",
+    shell_complete=complete("presets", files=True),
     help="Preset (see rtlm list) or YAML file.",
 )
 set_option = click.option(
@@ -63,6 +65,7 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_setting,
     help="Change a value of the configuration, such as matmul.lanes=256. May be repeated.",
 )
 seed_option = click.option(

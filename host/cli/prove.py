@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import make_folder
 
 
 @click.command(
     epilog=f"Needs the extra formal: {install_command('formal')}. The exit code is 1 if a property is broken."
 )
-@click.argument("names", nargs=-1, metavar="[PROPERTY]...")
+@click.argument("names", nargs=-1, metavar="[PROPERTY]...", shell_complete=complete("properties"))
 @click.option(
     "--output",
     "-o",

@@ -6,12 +6,12 @@ from typing import Any
 import click
 from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
-from rtlm.gen.package.selftest import SHELLS
 from rtlm.host.cli.generate import force_option, output_option, quiet_option
+from rtlm.host.cli.names import complete, known
 from rtlm.host.cli.options import seed_option, set_option
 from rtlm.host.cli.synth import router_option
 
-BOARDS = tuple(SHELLS)
+BOARDS = tuple(known("boards"))
 
 
 @click.command(
@@ -23,9 +23,10 @@ BOARDS = tuple(SHELLS)
 @click.option(
     "--config",
     "-c",
-    default=SHELLS[BOARDS[0]].preset,
+    default=known("boards")[BOARDS[0]],
     show_default=True,
     metavar="NAME|FILE",
+    shell_complete=complete("presets", files=True),
     help="Preset or YAML file; one memory port of 32 bits.",
 )
 @set_option
@@ -69,7 +70,14 @@ def selftest(
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.configuration.load import load_config
     from rtlm.gen.package.folder import check_folder
-    from rtlm.gen.package.selftest import bitstream_facts, build_bitstream, check_shell, emit_selftest, selftest_package
+    from rtlm.gen.package.selftest import (
+        SHELLS,
+        bitstream_facts,
+        build_bitstream,
+        check_shell,
+        emit_selftest,
+        selftest_package,
+    )
     from rtlm.host.verification.selftest import make_case
 
     shell = SHELLS[board]

@@ -7,10 +7,10 @@ from typing import Any
 import click
 from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
-from rtlm.gen.synthesis.place import PLACERS, ROUTERS, Placement
-from rtlm.gen.synthesis.targets import TARGET_NAMES, TARGETS
-from rtlm.gen.synthesis.timing.static import TIMED_TARGETS
+from rtlm.host.cli.names import known
 from rtlm.host.cli.options import Whole, check_writable, config_option, make_folder, seed_option, set_option
+
+TARGET_NAMES, ROUTERS = tuple(known("targets")), tuple(known("routers"))
 
 router_option = click.option(
     "--router",
@@ -37,12 +37,12 @@ router_option = click.option(
 @click.option(
     "--target", "-t", type=click.Choice(TARGET_NAMES), default=TARGET_NAMES[0], show_default=True, help="Technology."
 )
-@click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(PLACERS)}).")
+@click.option("--place", is_flag=True, help=f"Place and route as well ({', '.join(known('placed'))}).")
 @click.option(
     "--timing",
     is_flag=True,
     help="Static timing of the mapped netlist, with the delays in constraints/ or by OpenSTA "
-    f"({', '.join(TIMED_TARGETS)}).",
+    f"({', '.join(known('timed'))}).",
 )
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
 @seed_option
@@ -89,6 +89,7 @@ def synth(
     from rtlm.gen.rtl.verilog import build_rtl
     from rtlm.gen.synthesis.cell_counts import keep_cells
     from rtlm.gen.synthesis.elements import keep_elements
+    from rtlm.gen.synthesis.place import Placement
     from rtlm.gen.synthesis.report import markdown
     from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
 
@@ -145,6 +146,7 @@ def show(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
     from rtlm.gen.synthesis.report import TITLES, clock, columns, number, share
+    from rtlm.gen.synthesis.targets import TARGETS
 
     names = columns(result)
     table = Table("module", title=f"{result.top} on {result.target}")

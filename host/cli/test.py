@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rtlm.gen.common.errors import NEGATIVE, OK
+from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import make_folder, set_option
 from rtlm.host.verification.seeds import DEFAULT_SEED, FRESH, parse_seed
 
@@ -53,11 +54,12 @@ class _Request:
 
 
 @click.command()
-@click.argument("units", nargs=-1, metavar="[UNIT[/SET]]...")
+@click.argument("units", nargs=-1, metavar="[UNIT[/SET]]...", shell_complete=complete("benches"))
 @click.option(
     "--config",
     "-c",
     metavar="NAME|FILE",
+    shell_complete=complete("presets", files=True),
     help="Test units at the sizes they have in this configuration, instead of at the standard sets of parameters.",
 )
 @set_option

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Const, Fragment, Module, Signal
+from amaranth.hdl._ast import SignalDict
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.gen.area.memories import Memory
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.rtl import names
 from rtlm.gen.rtl import verilog as rtl
 from rtlm.gen.rtl.elements import Elements, count_elements, count_modules, dsp_blocks, netlist_factors
 from rtlm.gen.rtl.units import UNITS
@@ -207,6 +210,23 @@ def test_objects_say_what_each_module_is(cache):
     }
     assert built.objects["accelerator.unit0"]["class"].endswith("test_rtl.Unit")
     assert built.objects["accelerator.unit0"]["signals"]["product"].startswith("tests/gen/rtl/test_rtl.py:")
+
+
+@pytest.mark.parametrize(
+    ("project", "file", "place"),
+    [
+        ("/tree", "/tree/hw/matmul/unit.py", "hw/matmul/unit.py:7"),
+        ("/tree", "/tree/.venv/lib/site-packages/amaranth/lib/stream.py", "stream.py:7"),
+        ("/lib/site-packages/rtlm", "/lib/site-packages/rtlm/hw/matmul/unit.py", "hw/matmul/unit.py:7"),
+        ("/lib/site-packages/rtlm", "/lib/site-packages/amaranth/lib/stream.py", "stream.py:7"),
+    ],
+)
+def test_places_are_the_same_in_a_tree_and_in_a_wheel(project, file, place, monkeypatch):
+    monkeypatch.setattr(names, "PROJECT", Path(project))
+    (found,) = names.describe_objects(
+        Fragment(), "top", SignalDict([(Signal(name="s", src_loc=(file, 7)), ("top", "s"))])
+    )["top"]["signals"].values()
+    assert found == place
 
 
 def test_fields_of_a_payload_become_part_of_its_port():
