@@ -1,5 +1,6 @@
 """The pages of docs/, and the Python in them."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,24 @@ DATA = Path(__file__).parent / "data"
 def python_blocks(page: str) -> list[str]:
     """Return the blocks of Python in a page of docs/."""
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def shell_commands(page: Path) -> list[str]:
+    """Return the lines of the blocks of shell commands in a page, without comments behind them."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [re.sub(r" +#.*", "", line) for block in blocks for line in block.splitlines() if line]
+
+
+def run_notebook(path: Path) -> dict[str, Any]:
+    """Run the cells of a notebook one after the other, and return what they define.
+
+    No kernel: cells are plain Python, and Jupyter's packages would be a third of what the tests install.
+    """
+    names: dict[str, Any] = {}
+    for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), names)
+    return names
 
 
 def run_page(page: str, folder: Path, change: Callable[[str], str] = lambda text: text) -> dict[str, Any]:

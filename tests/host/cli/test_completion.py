@@ -27,7 +27,7 @@ COMPLETIONS = [
     ("rtlm run --model gem", {"gemma3-270m"}),
     ("rtlm estimate --model llama-2-7", {"llama-2-7b", "llama-2-70b"}),
     ("rtlm show kv260 --for llama-3-8", {"llama-3-8b"}),
-    ("rtlm generate acc", {"accelerator"}),
+    ("rtlm generate accelerator", {"accelerator"}),
     ("rtlm generate gem", {"gemv"}),
     ("rtlm generate gemv --ou", {"--output"}),
     ("rtlm generate gemv --set max", {"max_k_blocks="}),
