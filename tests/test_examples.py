@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from tests.documents import DOCS, ROOT, run_notebook, shell_commands
+from tests.documents import DOCS, run_notebook, shell_commands
 
 EXAMPLES = DOCS / "examples"
 NOTEBOOK = EXAMPLES / "lanes.ipynb"
