@@ -1,7 +1,10 @@
 """How rtlm was installed, and the command that installs more of it."""
 
 import json
+import shlex
+import sys
 from importlib import metadata
+from pathlib import Path
 
 PACKAGE = "rtlm"
 
@@ -14,7 +17,14 @@ def install_command(extra: str) -> str:
     extra
         Its name in ``pyproject.toml``.
     """
-    return f"pip install -e '.[{extra}]'" if in_source_tree() else f"pip install '{PACKAGE}[{extra}]'"
+    if in_source_tree():
+        return f"pip install -e '.[{extra}]'"
+    environment = Path(sys.prefix)
+    if (environment / "pipx_metadata.json").is_file():
+        return f"pipx runpip {PACKAGE} install '{PACKAGE}[{extra}]'"
+    if (environment / "uv-receipt.toml").is_file():  # of uv tool, whose environments have no pip
+        return f"uv pip install --python {shlex.quote(str(environment))} '{PACKAGE}[{extra}]'"
+    return f"pip install '{PACKAGE}[{extra}]'"
 
 
 def in_source_tree() -> bool:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,21 @@ def test_command_fits_the_installation(tmp_path, monkeypatch, origin, command):
     monkeypatch.syspath_prepend(tmp_path)
     assert package_version("rtlm") == "9.9"
     assert install_command("test") == command
+
+
+@pytest.mark.parametrize(
+    ("note", "command"),
+    [
+        ("pipx_metadata.json", "pipx runpip rtlm install 'rtlm[test]'"),
+        ("uv-receipt.toml", "uv pip install --python {prefix} 'rtlm[test]'"),
+    ],
+)
+def test_command_fits_the_tool_that_made_the_environment(tmp_path, monkeypatch, note, command):
+    monkeypatch.setattr("rtlm.gen.common.installation.in_source_tree", lambda: False)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert install_command("test") == WHEEL
+    (tmp_path / note).write_text("")
+    assert install_command("test") == command.format(prefix=tmp_path)
 
 
 def test_without_an_installation_it_is_the_source_tree(monkeypatch):

@@ -223,10 +223,10 @@ def test_objects_say_what_each_module_is(cache):
 )
 def test_places_are_the_same_in_a_tree_and_in_a_wheel(project, file, place, monkeypatch):
     monkeypatch.setattr(names, "PROJECT", Path(project))
-    (found,) = names.describe_objects(
-        Fragment(), "top", SignalDict([(Signal(name="s", src_loc=(file, 7)), ("top", "s"))])
-    )["top"]["signals"].values()
-    assert found == place
+    signal = Signal()
+    signal.src_loc = (file, 7)
+    described = names.describe_objects(Fragment(), "top", SignalDict([(signal, ("top", "s"))]))
+    assert described["top"]["signals"] == {"s": place}
 
 
 def test_fields_of_a_payload_become_part_of_its_port():

@@ -39,7 +39,6 @@ COMPLETIONS = [
     ("rtlm image check build --config ti", {"tiny"}),
     ("rtlm run --backend g", {"golden"}),
     ("rtlm completion f", {"fish"}),
-    ("rtlm nothing ", set()),
 ]
 
 
