@@ -217,8 +217,8 @@ def test_objects_say_what_each_module_is(cache):
     [
         ("/tree", "/tree/hw/matmul/unit.py", "hw/matmul/unit.py:7"),
         ("/tree", "/tree/.venv/lib/site-packages/amaranth/lib/stream.py", "stream.py:7"),
-        ("/lib/site-packages/rtlm", "/lib/site-packages/rtlm/hw/matmul/unit.py", "hw/matmul/unit.py:7"),
-        ("/lib/site-packages/rtlm", "/lib/site-packages/amaranth/lib/stream.py", "stream.py:7"),
+        ("/environment/site-packages/rtlm", "/environment/site-packages/rtlm/hw/matmul/unit.py", "hw/matmul/unit.py:7"),
+        ("/environment/site-packages/rtlm", "/environment/site-packages/amaranth/lib/stream.py", "stream.py:7"),
     ],
 )
 def test_places_are_the_same_in_a_tree_and_in_a_wheel(project, file, place, monkeypatch):
