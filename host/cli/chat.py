@@ -17,7 +17,8 @@ from rtlm.host.session_options import RunOptions
 
 if TYPE_CHECKING:
     from rtlm.gen.common.progress import Progress
-    from rtlm.host.conversation import Conversation, Speed, Turn
+    from rtlm.host.conversation import Conversation, Turn
+    from rtlm.host.runtime.speedometer import Speed
 
 COMMANDS = {
     "/report": "where the cycles, bytes and watts of the conversation so far went",
