@@ -23,13 +23,15 @@ MAX_WAITING = 32
 
 
 @click.command(
-    epilog="Paths: POST /v1/chat/completions, POST /v1/completions, GET /v1/models, GET /health. What a request may say, "
-    "limits and errors: docs/serve.md. Where a request says nothing, the options hold: --max-tokens, --temperature, "
-    "--top-p, --seed, --system."
+    epilog="Paths: POST /v1/chat/completions, POST /v1/completions, GET /v1/models, GET /health. Where a request says "
+    "nothing, the options hold: --max-tokens, --temperature, --top-p, --seed, --system. Fields, limits and errors: "
+    "docs/serve.md."
 )
 @answer_options
 @click.option("--context", type=Whole(1), help="Positions of the KV cache; default: as many as model and chip allow.")
-@click.option("--host", default=HOST, show_default=True, help="Address to listen on; others than loopback are warned of.")
+@click.option(
+    "--host", default=HOST, show_default=True, help="Address to listen on; others than loopback are warned of."
+)
 @click.option("--port", type=Whole(0, MAX_PORT), default=PORT, show_default=True, help="Port; 0 takes a free one.")
 @click.option(
     "--waiting",
@@ -44,9 +46,9 @@ def serve(
 ) -> int:
     """Serve a language model on the simulated accelerator to any client of OpenAI's API.
 
-    The accelerator answers one request at a time. A request that continues the conversation before it feeds only what is
-    new, as rtlm chat does. The first start generates RTL and builds the simulator; until the accelerator can answer,
-    requests get status 503. Ctrl-C ends the server.
+    The accelerator answers one request at a time. A request that continues the conversation before it feeds only what
+    is new, as rtlm chat does. The first start generates RTL and builds the simulator; until the accelerator can
+    answer, requests get status 503. Ctrl-C ends the server.
 
     \b
     Examples:

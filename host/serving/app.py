@@ -104,9 +104,7 @@ class _Api:
 
     def _check_model(self, name: str | None) -> None:
         if name not in (None, own := model_name(self._request)):
-            raise ApiError(
-                404, f"The model must be {own}, got {name!r:.80}.", code="model_not_found", param="model"
-            )
+            raise ApiError(404, f"The model must be {own}, got {name!r:.80}.", code="model_not_found", param="model")
 
     async def _answer(self, request: Request, fields: AnswerFields, bodies: ChatBodies) -> Response:
         """Answer as a whole or as a stream."""
@@ -180,7 +178,10 @@ def _split(messages: Iterable[Message]) -> tuple[str | None, list[dict[str, str]
             )
     if not said:
         raise ApiError(
-            400, "messages must hold what a user says, got a system message only.", code="invalid_value", param="messages"
+            400,
+            "messages must hold what a user says, got a system message only.",
+            code="invalid_value",
+            param="messages",
         )
     return system, said
 
@@ -228,7 +229,7 @@ async def _whole(request: Request, job: Job, bodies: ChatBodies) -> Response:
 
 
 async def _collect(job: Job) -> tuple[str, Ended]:
-    texts = []
+    texts: list[str] = []
     async for event in job.pieces():
         if isinstance(event, Ended):
             return "".join(texts), event

@@ -6,7 +6,16 @@ Bodies are untrusted: every number has a range, nesting is bounded by the parser
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import from_json
 from rtlm.gen.configuration.fields import REFUSED, Choice, Real, Whole, refuse, shown, shown_key
 from rtlm.host.serving.errors import ApiError
@@ -197,7 +206,7 @@ def parse_fields(kind: type[Fields], body: bytes) -> Fields:
     try:
         values = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise ApiError(400, f"The body must be JSON: {str(error):.120}.", code="invalid_json") from None
+        raise ApiError(400, f"The body must be JSON: {error!s:.120}.", code="invalid_json") from None
     if not isinstance(values, dict):
         raise ApiError(400, f"The body must be a JSON object, got {shown(values)}.", code="invalid_json")
     try:

@@ -32,9 +32,7 @@ class StopTexts:
         if ends:
             self.found, self._held = True, ""
             return text[: min(ends)]
-        held = next(
-            (size for size in range(min(self._longest - 1, len(text)), 0, -1) if self._begins(text[-size:])), 0
-        )
+        held = next((size for size in range(min(self._longest - 1, len(text)), 0, -1) if self._begins(text[-size:])), 0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 

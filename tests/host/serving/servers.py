@@ -11,8 +11,10 @@ from rtlm.gen.common.progress import SilentProgress
 from rtlm.host.serving.server import base_url, listen, serve
 from rtlm.host.session_options import RunOptions
 
-SECONDS = 60
-"""How long anything may take."""
+SECONDS = 120
+"""How long anything may take on a busy machine."""
+BUILD_SECONDS = 1500
+"""How long building a simulator may take on one."""
 
 
 class Server:
@@ -53,7 +55,7 @@ class Server:
         self.there.set()
 
     def wait(self):
-        assert self.is_ready.wait(SECONDS) and not self.failure, self.failure
+        assert self.is_ready.wait(BUILD_SECONDS) and not self.failure, self.failure
 
     def new_client(self, **options):
         # Without the environment's proxies, which do not know this port.
@@ -83,7 +85,7 @@ class Server:
         for client in self.clients:
             client.close()
         self.service.end()
-        self.thread.join(SECONDS)
+        self.thread.join(BUILD_SECONDS)
         assert not self.thread.is_alive()
 
 

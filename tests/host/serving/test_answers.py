@@ -179,4 +179,3 @@ def test_gates_answer_as_the_golden_model(start, server, monkeypatch):
     assert response.status == 503 and slices == 30
     again = gates.chat("goodbye", max_tokens=3)
     assert again.choices[0].message.content == server.chat("goodbye", max_tokens=3).choices[0].message.content
-
