@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from rtlm.gen.common.progress import Progress
 from rtlm.host.answering import answer_prompt
 from rtlm.host.backend import Backend, earlier_activity, open_backend, report_run
-from rtlm.host.errors import ModelError
+from rtlm.host.errors import ContextError
 from rtlm.host.reports.measurements import ActivityMeasurement, GeneratedText, TurnMeasurement
 from rtlm.host.reports.report import Report
 from rtlm.host.request import Request, chat_prompt, make_request, user_message
@@ -92,8 +92,10 @@ class Conversation:
 
         Raises
         ------
+        ContextError
+            If the conversation does not fit the context.
         ModelError
-            If the conversation does not fit the context, or cannot be rendered.
+            If it cannot be rendered.
         AcceleratorError
             If the accelerator stopped with an error; it can be used again.
         """
@@ -101,7 +103,7 @@ class Conversation:
         prompt = chat_prompt(self.request.tokenizer, messages, self.request.options.system)
         room = self.context - len(prompt)
         if room < 1:
-            raise ModelError(
+            raise ContextError(
                 f"the conversation must fit the context of {self.context} positions with room for an answer, got "
                 f"{len(prompt)} tokens with what was said last"
             )

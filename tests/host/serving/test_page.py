@@ -85,10 +85,7 @@ def here(server, text):
 def test_fields_and_limits_are_those_of_the_source():
     rows = re.findall(r"^\| (`.*?) \|", TEXT.partition("## What a request")[2].partition("\n## ")[0], re.MULTILINE)
     named = {name.partition(".")[0] for row in rows for name in re.findall(r"`([\w.]+)`", row)}
-    assert (
-        named
-        == AnswerFields.model_fields.keys() | ChatFields.model_fields.keys() | CompletionFields.model_fields.keys()
-    )
+    assert named == ChatFields.model_fields.keys() | CompletionFields.model_fields.keys()
     assert f"{app.MAX_BODY_BYTES >> 20} MiB" in TEXT and f"longer than {app.BODY_SECONDS} s" in TEXT
     assert f"At {serving.MAX_CONNECTIONS} open connections" in TEXT
     assert MAX_STOPS == 4 and f"up to four texts of at most {MAX_STOP_CHARACTERS} characters" in TEXT
