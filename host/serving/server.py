@@ -183,7 +183,9 @@ def _ended_by_signals(service: Service) -> Iterator[None]:
         service.end()
 
     if threading.current_thread() is threading.main_thread():
-        before.update({number: signal.signal(number, end) for number in SIGNALS})
+        # What is ignored, as in the background of a shell, stays so.
+        handled = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        before.update({number: signal.signal(number, end) for number in handled})
     try:
         yield
     finally:
