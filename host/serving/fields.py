@@ -3,6 +3,7 @@
 Bodies are untrusted: every number has a range, nesting is bounded by the parser, and length by who reads the body.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -26,6 +27,8 @@ MAX_TOKENS = (1 << 31) - 1
 MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 256
 MIN_TOP_P = 1e-6
+MAX_SHOWN = 120
+"""Characters of a value in a sentence."""
 
 IGNORED = frozenset(
     {
@@ -208,7 +211,7 @@ def parse_fields(kind: type[Fields], body: bytes) -> Fields:
     except ValueError as error:
         raise ApiError(400, f"The body must be JSON: {error!s:.120}.", code="invalid_json") from None
     if not isinstance(values, dict):
-        raise ApiError(400, f"The body must be a JSON object, got {shown(values)}.", code="invalid_json")
+        raise ApiError(400, f"The body must be a JSON object, got {_shown(values)}.", code="invalid_json")
     try:
         fields = kind.model_validate(values)
     except ValidationError as error:
@@ -221,7 +224,7 @@ def parse_fields(kind: type[Fields], body: bytes) -> Fields:
 def _refusal(entry: Any) -> ApiError:
     """Say what is wrong with one field."""
     path = [str(part) for part in entry["loc"]]
-    key, value, name = shown_key(path), entry["input"], path[-1]
+    key, value, name = shown_key(path), _shown(entry["input"]), path[-1]
     code = "invalid_value"
     match entry["type"]:
         case "missing":
@@ -230,16 +233,22 @@ def _refusal(entry: Any) -> ApiError:
             neutral = (NEUTRAL if len(path) == 1 else NEUTRAL_IN_MESSAGES).get(name)
             text, code = f"{key} is not supported", "unsupported_parameter"
             if neutral:
-                allowed = " or ".join(shown(nothing) for nothing in neutral)
-                text, code = f"{key} must be {allowed} or left out, got {shown(value)}", "unsupported_value"
+                allowed = " or ".join(json.dumps(nothing) for nothing in neutral)
+                text, code = f"{key} must be {allowed} or left out, got {value}", "unsupported_value"
         case kind if kind == REFUSED:
-            text = f"{key} must be {entry['ctx']['allowed']}, got {shown(value)}"
+            text = f"{key} must be {entry['ctx']['allowed']}, got {value}"
         case "bool_type":
-            text = f"{key} must be true or false, got {shown(value)}"
+            text = f"{key} must be true or false, got {value}"
         case "string_type":
-            text = f"{key} must be a text, got {shown(value)}"
+            text = f"{key} must be a text, got {value}"
         case "list_type" | "too_short":
-            text = f"{key} must be a list of at least one message, got {shown(value)}"
+            text = f"{key} must be a list of at least one message, got {value}"
         case _:
-            text = f"{key} must be an object, got {shown(value)}"
+            text = f"{key} must be an object, got {value}"
     return ApiError(400, f"{text}.", param=key, code=code)
+
+
+def _shown(value: Any) -> str:
+    """Write a value, of which nested ones may take much room."""
+    text = json.dumps(value) if isinstance(value, bool) else shown(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"

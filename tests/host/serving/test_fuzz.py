@@ -9,7 +9,7 @@ from rtlm.host.serving.fields import IGNORED, NEUTRAL, NEUTRAL_IN_MESSAGES, Chat
 from rtlm.host.serving.hosts import host_name, is_address
 from rtlm.host.session_options import MAX_TEMPERATURE
 
-MAX_CHARACTERS = 400
+MAX_CHARACTERS = 300
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 NAMES = sorted({*ChatFields.model_fields, *CompletionFields.model_fields, *NEUTRAL, *NEUTRAL_IN_MESSAGES, *IGNORED})

@@ -27,15 +27,15 @@ HELLO = {"messages": [{"role": "user", "content": "hello"}]}
     ("changes", "param", "sentence"),
     [
         ({"n": 2}, "n", "n must be 1 or left out, got 2."),
-        ({"n": True}, "n", "n must be 1 or left out, got True."),
-        ({"logprobs": True}, "logprobs", "logprobs must be False or left out, got True."),
+        ({"n": True}, "n", "n must be 1 or left out, got true."),
+        ({"logprobs": True}, "logprobs", "logprobs must be false or left out, got true."),
         ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias must be {} or left out, got {'5': 1}."),
         ({"tools": [{"type": "function"}]}, "tools", "tools must be [] or left out"),
         ({"frequency_penalty": 0.5}, "frequency_penalty", "frequency_penalty must be 0 or left out, got 0.5."),
         (
             {"response_format": {"type": "json_object"}},
             "response_format",
-            "response_format must be {'type': 'text'}",
+            'response_format must be {"type": "text"}',
         ),
         ({"reasoning_effort": "high"}, "reasoning_effort", "reasoning_effort is not supported."),
         ({"colour": "red"}, "colour", "colour is not supported."),
@@ -101,7 +101,7 @@ def test_fields_that_ask_for_nothing_are_accepted():
         (b'{"prompt": "\\ud800"}', "The body must be JSON"),
         (b"[1]", "The body must be a JSON object, got [1]."),
         (b'{"prompt": ["a", "b"]}', "prompt must be one text that is not empty, got ['a', 'b']."),
-        (b'{"prompt": "a", "echo": true}', "echo must be False or left out, got True."),
+        (b'{"prompt": "a", "echo": true}', "echo must be false or left out, got true."),
     ],
 )
 def test_bodies_that_are_refused(body, sentence):
