@@ -10,7 +10,7 @@ from rtlm.host.runtime.device import ColumnInput, Stepper, StepResult
 from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.speculation import NgramDraft
 from rtlm.host.runtime.speedometer import Speedometer
-from rtlm.host.serving.job import Ended, Job, Piece
+from rtlm.host.serving.job import Ended, Fed, Job, Piece
 from rtlm.host.serving.stop_texts import StopTexts
 
 
@@ -97,6 +97,8 @@ class Answerer:
         for step in steps:
             self._cached.add(step)
             speedometer.add(step)
+            if step.prefill:
+                job.post(Fed(tokens=step.inputs[-1].position + 1))
             cycles += step.result.counters.get("CYCLES", 0)
             for last in step.tokens:
                 tokens += 1

@@ -14,7 +14,7 @@ from rtlm.host.serving.bodies import ChatBodies, CompletionBodies, model_name, m
 from rtlm.host.serving.errors import SERVER, ApiError, building
 from rtlm.host.serving.fields import AnswerFields, ChatFields, CompletionFields, Message, parse_fields
 from rtlm.host.serving.hosts import HostCheck
-from rtlm.host.serving.job import Ended, Job
+from rtlm.host.serving.job import Ended, Fed, Job, Piece
 from rtlm.host.serving.service import Service
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -230,10 +230,11 @@ async def _whole(request: Request, job: Job, bodies: ChatBodies) -> Response:
 
 async def _collect(job: Job) -> tuple[str, Ended]:
     texts: list[str] = []
-    async for event in job.pieces():
+    async for event in job.events():
         if isinstance(event, Ended):
             return "".join(texts), event
-        texts.append(event.text)
+        if isinstance(event, Piece):
+            texts.append(event.text)
     raise AssertionError("a job's last event is how it has ended")
 
 
@@ -272,8 +273,11 @@ class _Stream(StreamingResponse):
         if first := bodies.first():
             yield _event(first)
         try:
-            async for event in job.pieces():
-                if isinstance(event, Ended):
+            async for event in job.events():
+                if isinstance(event, Fed):
+                    # A comment, which clients pass over: a step takes seconds, and silence looks like a lost server.
+                    yield f": prompt {event.tokens}/{len(job.prompt)}\n\n".encode()
+                elif isinstance(event, Ended):
                     for chunk in bodies.last(event, include_usage=include_usage):
                         yield _event(chunk)
                 else:

@@ -11,6 +11,13 @@ from rtlm.host.serving.errors import ApiError
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fed:
+    """A step has fed a part of the prompt: so many of its tokens lie in the KV cache."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Piece:
     """A piece of the answer."""
 
@@ -48,7 +55,7 @@ class Ended:
     wall_s: float
 
 
-Event = Piece | Ended | ApiError
+Event = Fed | Piece | Ended | ApiError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -75,7 +82,7 @@ class Job:
     stop: tuple[str, ...] = ()
     cancelled: bool = False
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+    _queue: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
 
     def cancel(self) -> None:
         """Say that nobody wants the answer any more; from any thread."""
@@ -84,10 +91,10 @@ class Job:
     def post(self, event: Event) -> None:
         """Tell what has happened; from the thread that computes."""
         with suppress(RuntimeError):  # The loop has ended: nobody listens any more.
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
-    async def pieces(self) -> AsyncIterator[Piece | Ended]:
-        """Yield the answer piece by piece, and at last how it has ended.
+    async def events(self) -> AsyncIterator[Fed | Piece | Ended]:
+        """Yield what happens: the prompt is fed, the answer comes piece by piece, and at last how it has ended.
 
         Raises
         ------
@@ -95,7 +102,7 @@ class Job:
             If it could not be computed.
         """
         while True:
-            event = await self._events.get()
+            event = await self._queue.get()
             if isinstance(event, ApiError):
                 raise event
             yield event

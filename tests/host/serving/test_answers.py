@@ -1,5 +1,9 @@
 """What clients get is what `rtlm run` answers: whole and streamed, with real numbers, from gates and golden model."""
 
+import contextlib
+import http.client
+import json
+
 import pytest
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
@@ -9,6 +13,8 @@ from rtlm.host.runtime.generation import generate
 from rtlm.host.runtime.sampling import SamplingParams
 from rtlm.host.session_options import RunOptions
 from rtlm.sim import accelerator
+
+from tests.host.serving.servers import SECONDS
 
 SILENT = SilentProgress()
 
@@ -67,6 +73,18 @@ def test_a_stream_is_the_same_in_pieces(server, usage):
     assert len(middle) > 3
     assert {chunk.object for chunk in (first, *middle, last)} == {"chat.completion.chunk"}
     assert len({chunk.id for chunk in (first, *middle, last)}) == 1
+
+
+def test_a_stream_tells_how_much_of_the_prompt_is_fed(start):
+    server = start(overrides=("matmul.columns=4",))
+    body = {"prompt": "a1b2c3", "max_tokens": 2, "stream": True}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)) as connection:
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        events = response.read().decode().split("\n\n")
+    assert events[:2] == [": prompt 4/6", ": prompt 6/6"]
+    assert all(event.startswith("data: ") for event in events[2:-1]) and events[-2:] == ["data: [DONE]", ""]
 
 
 def test_a_text_is_continued(server, model):
