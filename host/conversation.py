@@ -2,19 +2,21 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rtlm.gen.common.progress import Progress
 from rtlm.host.answering import answer_prompt
 from rtlm.host.backend import Backend, earlier_activity, open_backend, report_run
-from rtlm.host.errors import ModelError
+from rtlm.host.errors import ContextError
 from rtlm.host.reports.measurements import ActivityMeasurement, GeneratedText, TurnMeasurement
 from rtlm.host.reports.report import Report
 from rtlm.host.request import Request, chat_prompt, make_request, user_message
+from rtlm.host.runtime.cached_tokens import CachedTokens
 from rtlm.host.runtime.generation import Step
 from rtlm.host.runtime.interruption import InterruptibleStepper
+from rtlm.host.runtime.speedometer import Speedometer
 from rtlm.host.session_options import RunOptions
 
 
@@ -35,65 +37,6 @@ class Turn:
     measurement: TurnMeasurement
     generated: GeneratedText
     interrupted_by: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """How fast the new tokens of an answer came, without the first, which the prompt gives.
-
-    Parameters
-    ----------
-    tokens
-        All that there are, with the first.
-    cycles_per_token, tokens_per_s
-        Of the chip, at the configured clock; None before a second token and where nothing counts cycles.
-    simulated_tokens_per_s
-        Of the simulator (or the golden model) on this computer; None before a second token.
-    """
-
-    tokens: int = 0
-    cycles_per_token: float | None = None
-    tokens_per_s: float | None = None
-    simulated_tokens_per_s: float | None = None
-
-
-class Speedometer:
-    """Follows the speed of an answer, step by step.
-
-    Parameters
-    ----------
-    clock_mhz
-        Clock of the chip.
-    """
-
-    def __init__(self, clock_mhz: float):
-        self._clock_mhz = clock_mhz
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin with another answer."""
-        self.speed = Speed()
-        self._tokens = self._cycles = 0
-        self._first_at = 0.0
-
-    def add(self, step: Step) -> None:
-        """Take a step that has just ended."""
-        now = time.perf_counter()
-        total = self.speed.tokens + len(step.tokens)
-        if step.prefill:
-            self._first_at = now
-            self.speed = Speed(tokens=total)
-            return
-        self._tokens += len(step.tokens)
-        self._cycles += step.result.counters.get("CYCLES", 0)
-        per_token = self._cycles / self._tokens if self._cycles else None
-        wall_s = now - self._first_at
-        self.speed = Speed(
-            tokens=total,
-            cycles_per_token=per_token,
-            tokens_per_s=self._clock_mhz * 1e6 / per_token if per_token else None,
-            simulated_tokens_per_s=self._tokens / wall_s if wall_s else None,
-        )
 
 
 class Conversation:
@@ -126,7 +69,7 @@ class Conversation:
         self._measured = backend.measure(backend.stepper)
         self._messages: list[dict[str, str]] = []
         self._steps: list[Step] = []
-        self._cached: list[int] = []
+        self._cached = CachedTokens()
         self._interrupted = False
 
     @property
@@ -149,8 +92,10 @@ class Conversation:
 
         Raises
         ------
+        ContextError
+            If the conversation does not fit the context.
         ModelError
-            If the conversation does not fit the context, or cannot be rendered.
+            If it cannot be rendered.
         AcceleratorError
             If the accelerator stopped with an error; it can be used again.
         """
@@ -158,14 +103,12 @@ class Conversation:
         prompt = chat_prompt(self.request.tokenizer, messages, self.request.options.system)
         room = self.context - len(prompt)
         if room < 1:
-            raise ModelError(
+            raise ContextError(
                 f"the conversation must fit the context of {self.context} positions with room for an answer, got "
                 f"{len(prompt)} tokens with what was said last"
             )
-        # The last token is fed in any case: its logits are wanted.
-        kept = min(_common(self._cached, prompt), len(prompt) - 1)
+        kept = self._cached.keep(prompt)
         self._backend.free()
-        del self._cached[kept:]
         if self._measured:
             # A signal may have come between the end of a step and its report.
             del self._measured.clocks[len(self._steps) :]
@@ -233,16 +176,10 @@ class Conversation:
         )
 
     def _ended(self, step: Step) -> None:
-        """Note what a step has left in the KV cache; wrong guesses, too, are tokens that follow those before them."""
-        self._cached[step.inputs[0].position :] = [column.token for column in step.inputs]
+        """Note a step that has ended."""
+        self._cached.add(step)
         self._steps.append(step)
         self.speedometer.add(step)
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how many tokens both begin with."""
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
-    return sum(1 for _ in same)
 
 
 @contextmanager

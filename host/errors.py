@@ -9,6 +9,10 @@ class ModelError(RtlmError):
     """A model file, its vocabulary, its download or a text for it cannot be used."""
 
 
+class ContextError(ModelError):
+    """A conversation has grown beyond the context."""
+
+
 class AcceleratorError(RtlmError):
     """The accelerator, simulated or not, cannot be used or stopped with an error."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,29 +269,34 @@ class AcceleratorModel:
             cycles -= _CHUNK
         self._check_protocol()
 
-    def run(self, max_cycles: int = 1 << 40) -> int:
+    def run(self, max_cycles: int = 1 << 40, on_slice: Callable[[], None] = lambda: None) -> int:
         """Run until ``irq`` is high and return the cycles it took.
 
         Parameters
         ----------
         max_cycles : int
             Raise `SimulationError` when ``irq`` is still low after so many.
+        on_slice : callable
+            See `advance`.
         """
-        total = self.advance(max_cycles)
+        total = self.advance(max_cycles, on_slice)
         if not self.irq:
             raise SimulationError(f"The accelerator did not finish within {max_cycles} cycles.")
         return total
 
-    def advance(self, cycles: int) -> int:
+    def advance(self, cycles: int, on_slice: Callable[[], None] = lambda: None) -> int:
         """Run until ``irq`` is high or some cycles are over, and return the cycles it took.
 
         Parameters
         ----------
         cycles : int
             How many at most.
+        on_slice : callable
+            Called before each slice of cycles; what it raises breaks off here.
         """
         total = 0
         while total < cycles and not self.irq:
+            on_slice()
             total += self._call("run", min(cycles - total, _CHUNK))
             self._check_protocol()
         return total

@@ -17,7 +17,8 @@ from rtlm.host.session_options import RunOptions
 
 if TYPE_CHECKING:
     from rtlm.gen.common.progress import Progress
-    from rtlm.host.conversation import Conversation, Speed, Turn
+    from rtlm.host.conversation import Conversation, Turn
+    from rtlm.host.runtime.speedometer import Speed
 
 COMMANDS = {
     "/report": "where the cycles, bytes and watts of the conversation so far went",
@@ -196,10 +197,12 @@ class _Chat:
     def _fail(self, error: Exception) -> None:
         """Say what is wrong, and go on."""
         from rtlm.host.cli.main import exit_code, sentence
+        from rtlm.host.errors import ContextError
 
-        print(
-            error.message if isinstance(error, click.ClickException) else sentence(error), file=sys.stderr, flush=True
-        )
+        text = error.message if isinstance(error, click.ClickException) else sentence(error)
+        if isinstance(error, ContextError):
+            text += " It is taken back; say less, or begin anew with /clear."
+        print(text, file=sys.stderr, flush=True)
         if not self._interactive:
             self._code = self._code or (USER_ERROR if isinstance(error, click.ClickException) else exit_code(error))
 

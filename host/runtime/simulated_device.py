@@ -1,5 +1,7 @@
 """The simulated accelerator as a device: registers and words in front of the Verilator model."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import check_image
@@ -27,6 +29,8 @@ class SimulatedDevice:
         self.params = params
         self.striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
         self.trace: Trace | None = None
+        self.on_slice: Callable[[], None] = lambda: None
+        """Called between slices of cycles of a step that is not traced; what it raises breaks the step off."""
 
     @staticmethod
     def memory_bytes(params: AcceleratorParams, memory: MemoryMap) -> int:
@@ -101,4 +105,4 @@ class SimulatedDevice:
         if self.trace:
             self.trace.advance()
         else:
-            self.model.run()
+            self.model.run(on_slice=self.on_slice)

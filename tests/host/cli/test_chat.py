@@ -11,12 +11,18 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 from rich.console import Console
 from rtlm.gen.common.errors import INTERRUPTED, OK, USER_ERROR
+from rtlm.gen.common.progress import SilentProgress
+from rtlm.host.cli.chat import speeds
 from rtlm.host.cli.live_answer import LiveAnswer
 from rtlm.host.cli.main import run_command
+from rtlm.host.request import make_request
+from rtlm.host.runtime.speedometer import Speed
+from rtlm.host.session_options import RunOptions
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,7 @@ def test_an_overflow_is_said_with_the_numbers(chat):
     code, _, err = chat(f"{'a' * 200}\n/clear\nb\n", "--context", "64")
     assert code == USER_ERROR
     assert "the conversation must fit the context of 64 positions with room for an answer, got 1" in err
+    assert "It is taken back; say less, or begin anew with /clear.\n" in err
     assert "[4 tokens" in err
     code, _, err = chat("a\n", "--context", "40", "-n", "100")
     assert code == OK
@@ -223,6 +230,58 @@ def test_on_a_terminal(arguments, tmp_path):
     # As above: readline may have drawn the line and not wait yet.
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.code(again=signal.SIGTERM) == INTERRUPTED
+
+
+@pytest.mark.slow
+def test_commands_on_a_terminal(arguments, tmp_path):
+    """Figures while an answer comes, the report, its file, and a context that is full."""
+    path = tmp_path / "chat.json"
+    terminal = Terminal(arguments("-n", "30", "--context", "64"), tmp_path)
+    terminal.until("> ")
+
+    def say(text, *expected):
+        terminal.type(f"{text}\r")
+        shown = terminal.until("> ")
+        assert all(part in shown for part in expected), shown
+
+    say(
+        "hello",
+        "reading the prompt",
+        "answering 3/30; golden model, without cycles, ",
+        "30 tokens, cut by --max-tokens",
+    )
+    say("/config", "tiny (", "52 of 64 positions")
+    say("/report", "30 generated", "golden on this computer")
+    say(f"/save {path}", "The report is in ")
+    assert [turn["question"] for turn in json.loads(path.read_text())["turns"]] == ["hello"]
+    say("and what is more?", "must fit the context of 64 positions", "begin anew with /clear.")
+    say("/clear")
+    say("/config", " 0 of 64 positions")
+    terminal.type("/quit\r")
+    assert terminal.code() == OK
+    history = tmp_path / "rtlm" / "chat" / "history"
+    assert history.read_text().splitlines()[:2] == ["hello", "/config"]
+    assert history.stat().st_mode & 0o077 == 0, "what was said is for its user alone"
+
+
+@pytest.mark.parametrize(
+    ("backend", "speed", "words"),
+    [
+        ("verilator", {}, ""),
+        (
+            "verilator",
+            {"tokens_per_s": 151.23, "simulated_tokens_per_s": 0.5},
+            "chip 151.2 tokens/s at 100 MHz; simulator",
+        ),
+        ("golden", {"simulated_tokens_per_s": 33.33}, "golden model, without cycles, 33.3 tokens/s"),
+    ],
+)
+def test_speeds_in_words(model, backend, speed, words):
+    request = make_request(
+        RunOptions(texts=(), chat=True, backend=backend, config="tiny", model=model), SilentProgress()
+    )
+    said = speeds(types.SimpleNamespace(request=request), Speed(**speed))
+    assert said.startswith(words) and bool(said) == bool(words)
 
 
 @pytest.mark.slow
