@@ -24,7 +24,7 @@ def test_every_operator_that_multiplies_is_labelled_in_both_stages(svg):
         shown = [row for row in stage.operators if row.work.macs]
         assert len(shown) == 6
         for row in shown:
-            share = roofline._share_of_roof(row, estimated().machine)
+            share = roofline.share_of_roof(row, estimated().machine)
             assert f"{row.name} {share:.1%}" in svg
 
 
@@ -44,7 +44,7 @@ def test_points_are_the_figures_of_the_table():
     qkv = next(found.stages[1].operators)
     # 2 MAC for each byte; 360,000 in 1,800 cycles at 300 MHz.
     assert roofline._place(qkv, found.machine) == pytest.approx((2, 60))
-    assert roofline._share_of_roof(qkv, found.machine) == pytest.approx(60 / (2 * 0.95 * 19.2))
+    assert roofline.share_of_roof(qkv, found.machine) == pytest.approx(60 / (2 * 0.95 * 19.2))
 
 
 def test_same_figures_same_file(svg, tmp_path):
