@@ -58,7 +58,7 @@ def draw(dissection: Dissection, path: Path) -> None:
         draw_on(figure, dissection)
 
 
-def draw_on(figure: Figure, dissection: Dissection, *, narrow: bool = False) -> None:
+def draw_on(figure: Figure, dissection: Dissection, *, stacked: bool = False, brief: bool = False) -> None:
     """Draw a panel for each stage on a figure.
 
     Parameters
@@ -67,27 +67,29 @@ def draw_on(figure: Figure, dissection: Dissection, *, narrow: bool = False) -> 
         On which.
     dissection
         What is shown.
-    narrow
-        Whether the panels are one below the other, with little room for words.
+    stacked
+        Whether the panels are one below the other, and the legend below them a column.
+    brief
+        Whether panels are called by their stage alone, and the legend has no title.
     """
     stages, machine = dissection.stages, dissection.machine
     figure.set_layout_engine("constrained")
-    grid = (len(stages), 1) if narrow else (1, len(stages))
+    grid = (len(stages), 1) if stacked else (1, len(stages))
     panels = list(figure.subplots(*grid, sharex=True, sharey=True, squeeze=False).flat)
     x_limits, y_limits = _limits([row for stage in stages for row in points(stage)], machine)
     for axes, stage in zip(panels, stages, strict=True):
         axes.set(xscale="log", yscale="log", xlim=x_limits, ylim=y_limits)
-        axes.set_title(stage.name if narrow else _title(stage), loc="left", fontsize=10)
+        axes.set_title(stage.name if brief else _title(stage), loc="left", fontsize=10)
         _frame(axes)
         for row in points(stage):
             _mark(axes, row, stage.cycles, machine)
-        if narrow or axes is panels[0]:
+        if stacked or axes is panels[0]:
             axes.set_ylabel("achieved GMAC/s")
-    _legend(figure, stages, machine, narrow=narrow)
+    _legend(figure, stages, machine, stacked=stacked, brief=brief)
     figure.draw_without_rendering()  # settles the layout, which labels need
     for axes, stage in zip(panels, stages, strict=True):
         places = [_place(row, machine) for row in points(stage)]
-        layout = Layout(axes, [(place, place) for place in places])
+        layout = Layout(axes, [(place, place) for place in places], ground="white" if stacked else None)
         _roofs(axes, layout, machine)
         for rows in _clusters(axes, points(stage), machine):
             text = "\n".join(f"{row.name} {share_of_roof(row, machine):.1%}" for row in rows)
@@ -169,7 +171,7 @@ def _mark(axes: Axes, row: OperatorRow, of: float, machine: Machine) -> None:
     )
 
 
-def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine, *, narrow: bool) -> None:
+def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine, *, stacked: bool, brief: bool) -> None:
     """Explain lines and markers."""
     shown = {row.name for stage in stages for row in points(stage)}
     entries = [
@@ -183,9 +185,9 @@ def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine, *, narrow
         ),
     ]
     title = "percentages are of the solid roof or of the array's, whichever is lower; area grows with the cycles"
-    columns = 1 if narrow else 3 if len(stages) == 1 else len(entries)
+    columns = 1 if stacked else 3 if brief or len(stages) == 1 else len(entries)
     figure.legend(
-        handles=entries, loc="outside lower center", ncols=columns, frameon=False, title=None if narrow else title
+        handles=entries, loc="outside lower center", ncols=columns, frameon=False, title=None if brief else title
     )
 
 

@@ -1,5 +1,6 @@
 """Bars, the plots of parts of a whole."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from rtlm.gen.common.plot_style import GRID
 BAR_INCHES = 0.27
 FRAME_INCHES = 0.55
 LEGEND_INCHES = 0.3
+NARROW_LABEL = 18
+"""Characters in a line of a label where there is little room."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +81,9 @@ def draw_bars(
             reach = [[max(0.0, bar.value - bar.low)], [max(0.0, bar.high - bar.value)]]
             axes.errorbar(bar.value, place, xerr=reach, fmt="none", color="black", elinewidth=1.1, capsize=2.5)
             end = max(end, bar.high)
-        axes.text(end + 0.012 * longest, place, bar.text, va="center", ha="left")
-    axes.set_yticks(places, [bar.label for bar in bars])
+        axes.text(end + (0.03 if narrow else 0.012) * longest, place, bar.text, va="center", ha="left")
+    labels = [textwrap.fill(bar.label, NARROW_LABEL) if narrow else bar.label for bar in bars]
+    axes.set_yticks(places, labels, linespacing=0.95)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, (room or (1.32 if narrow else 1.14)) * longest)
     axes.set_xlabel(axis)

@@ -13,6 +13,7 @@ from rtlm.host.report_page.parts import (
     Table,
     dash,
     joined,
+    origin,
     plots,
     rounded,
     share,
@@ -24,7 +25,7 @@ from rtlm.host.reports.layers import EMBEDDING, HEAD
 from rtlm.host.reports.work import MODULES, operator_name
 
 MODULE_OF = {operator_name(operator): module for module, operators in MODULES.items() for operator in operators}
-MODULE_NAMES = {"attention": "attention", "feed_forward": "feed-forward", "head": "head", "other": "norms and the rest"}
+MODULE_NAMES = {"attention": "attention", "feed_forward": "feed-forward", "head": "head", "other": "the rest"}
 MODULE_COLOURS = {"attention": BLUE, "feed_forward": ORANGE, "head": PURPLE, "other": GREY}
 CAUSE_COLOURS = {"needed": GREEN, "refresh": GREY, "rows": GREY, "turnaround": GREY, "timing": GREY}
 
@@ -45,10 +46,13 @@ def module_of(operator: str) -> str:
     return MODULE_OF.get(operator, "other")
 
 
-def most(named: Sequence[tuple[str, float]], count: int = 3) -> str:
-    """Write the largest shares in words."""
-    largest = sorted(named, key=lambda each: -each[1])[:count]
-    return joined([f"{name} {share(part).text}" for name, part in largest if part])
+def most(named: Sequence[tuple[str, float]], verb: str = "") -> str:
+    """Write the three largest shares in words, with a verb behind the first name."""
+    largest = sorted(named, key=lambda each: -each[1])[:3]
+    verbs = [f" {verb}" if verb else "", "", ""]
+    return joined(
+        [f"{name}{verb} {share(part).text}" for (name, part), verb in zip(largest, verbs, strict=False) if part]
+    )
 
 
 def _operators(run: RunFile) -> Section:
@@ -83,13 +87,13 @@ def _operators(run: RunFile) -> Section:
         )
         for _, each in ordered
     ]
-    finding = f"{most([(each.name, each.share) for each in run.operators])} of the cycles of a decoded token."
+    finding = f"Of the cycles of a decoded token, {most([(each.name, each.share) for each in run.operators], 'takes')}."
     return Section(
         name=name,
         title=title,
         kinds=kinds,
         finding=finding,
-        origin=run.pedigree.get("operators", ""),
+        origin=origin(run, "operators"),
         plots=plots(
             lambda figure, narrow: bars.draw_bars(figure, drawn, "% of the cycles of a decoded token", narrow=narrow),
             name=name,
@@ -112,7 +116,7 @@ def _layers(run: RunFile) -> Section:
         missing = OLD.format(what="cycles by layer") if run.lacks("layers") else NO_CYCLES
         return Section(name=name, title=title, kinds=kinds, missing=missing)
     layers = [layer for layer in run.layers if layer.name not in (EMBEDDING, HEAD)]
-    around = [f"{layer.name} {share(layer.share).text}" for layer in run.layers if layer.name in (EMBEDDING, HEAD)]
+    around = [f"the {layer.name} {share(layer.share).text}" for layer in run.layers if layer.name in (EMBEDDING, HEAD)]
     part = sum(layer.share for layer in layers)
     cycles = [layer.cycles_per_token for layer in layers]
     finding = f"The {len(layers)} layers take {share(part).text}, {joined(around)}."
@@ -134,7 +138,7 @@ def _layers(run: RunFile) -> Section:
         title=title,
         kinds=kinds,
         finding=finding,
-        origin=run.pedigree.get("layers", ""),
+        origin=origin(run, "layers"),
         plots=plots(
             lambda figure, narrow: _draw_layers(figure, layers),
             name=name,
@@ -180,7 +184,15 @@ def _draw_layers(figure: Figure, layers: Sequence[Layer]) -> None:
     axes.set(xlabel="layer", ylabel="cycles a token")
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, handlelength=1.0)
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=len(handles),
+        frameon=False,
+        handlelength=0.9,
+        columnspacing=1.2,
+        handletextpad=0.5,
+    )
 
 
 def _causes(run: RunFile) -> Section:
@@ -219,7 +231,7 @@ def _causes(run: RunFile) -> Section:
         title=title,
         kinds=kinds,
         finding=finding,
-        origin=run.pedigree.get("causes", ""),
+        origin=origin(run, "causes"),
         plots=plots(
             lambda figure, narrow: bars.draw_bars(figure, drawn, "% of the decoding cycles", narrow=narrow),
             name=name,

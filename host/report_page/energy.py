@@ -9,6 +9,7 @@ from rtlm.host.report_page.parts import (
     Kind,
     Section,
     Table,
+    origin,
     plots,
     rounded,
     share,
@@ -40,9 +41,9 @@ def byte_section(run: RunFile) -> Section:
     moved.sort(key=lambda each: -each[2])
     drawn = [
         bars.Bar(
-            label=purpose,
+            label=f"{purpose} {direction}",
             value=size / 1e6,
-            text=f"{significant(size / 1e6)} MB ({share(size / total).text})",
+            text=f"{significant(size / 1e6)} MB",
             colour=BLUE if direction == "read" else ORANGE,
             group=direction,
         )
@@ -57,10 +58,10 @@ def byte_section(run: RunFile) -> Section:
         title=title,
         kinds=kinds,
         finding=finding,
-        origin=run.pedigree.get("bytes", ""),
+        origin=origin(run, "bytes"),
         plots=plots(
             lambda figure, narrow: bars.draw_bars(
-                figure, drawn, "MB in the whole run", narrow=narrow, room=1.75 if narrow else 1.3
+                figure, drawn, "MB in the whole run", narrow=narrow, room=1.5 if narrow else 1.2
             ),
             name=name,
             title=title,
@@ -106,9 +107,9 @@ def power_section(run: RunFile) -> Section:
         f"{significant(power.high_w)} W). {power.included}"
     )
     left = len(power.components) - len(drawn)
-    origin = run.pedigree.get("power", "")
+    how = origin(run, "power")
     if left:
-        origin += f". The {left} smallest components are in the table only"
+        how += f". The {left} smallest components are in the table only"
     rows = tuple(
         (
             words(each.name.replace("_", " ")),
@@ -125,7 +126,7 @@ def power_section(run: RunFile) -> Section:
         title=title,
         kinds=kinds,
         finding=finding,
-        origin=origin,
+        origin=how,
         plots=plots(
             lambda figure, narrow: bars.draw_bars(figure, drawn, "W while decoding", narrow=narrow),
             name=name,
@@ -159,7 +160,7 @@ def size_section(run: RunFile) -> Iterator[Section]:
         title="Size by unit",
         kinds=(kind,),
         finding=finding,
-        origin=run.elements_are or "",
+        origin="All units of the accelerator, without the board's processor",
         table=Table(
             caption="Elements by unit",
             header=("unit", *(SIZES[key] for key in columns)),

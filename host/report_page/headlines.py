@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rtlm.host.report_page.energy import SIZES, size_kind
-from rtlm.host.report_page.parts import Cell, Headline, Kind, rounded, share, significant, whole, words
+from rtlm.host.report_page.parts import Cell, Headline, Kind, origin, rounded, share, significant, whole, words
 from rtlm.host.report_page.run_file import RunFile
 
 
@@ -13,15 +13,6 @@ def headlines(run: RunFile) -> Iterator[Headline]:
     yield from _bandwidth(run)
     yield from _power(run)
     yield from _size(run)
-
-
-def _origin(run: RunFile, path: str) -> str:
-    """Return how a figure was found, without the kind that its badge names."""
-    text = run.pedigree.get(path, "")
-    for kind in Kind:
-        text = text.removeprefix(kind.value).removeprefix(":").strip()
-    text = text.removeprefix("estimated:").strip().removeprefix("(").replace(")", "", 1) if "(" in text else text
-    return text[:1].upper() + text[1:]
 
 
 def _speed(run: RunFile) -> Iterator[Headline]:
@@ -34,7 +25,7 @@ def _speed(run: RunFile) -> Iterator[Headline]:
             unit="tokens/s",
             extra=(words(f"{batch}, at {clock:g} MHz"),),
             kind=Kind.MEASURED,
-            origin=_origin(run, "performance.tokens_per_s"),
+            origin=origin(run, "performance.tokens_per_s"),
         )
     if speed.ttft_s is not None:
         yield Headline(
@@ -43,7 +34,7 @@ def _speed(run: RunFile) -> Iterator[Headline]:
             unit="ms",
             extra=(whole(run.prompt_tokens, "prompt_tokens"), words("tokens of the prompt")),
             kind=Kind.MEASURED,
-            origin=_origin(run, "performance.ttft_s"),
+            origin=origin(run, "performance.ttft_s"),
         )
     if speed.cycles_per_token is not None:
         yield Headline(
@@ -52,7 +43,7 @@ def _speed(run: RunFile) -> Iterator[Headline]:
             unit="cycles",
             extra=(words("context"), whole(speed.context, "performance.context")),
             kind=Kind.MEASURED,
-            origin=_origin(run, "performance.cycles_per_token"),
+            origin=origin(run, "performance.cycles_per_token"),
         )
 
 
@@ -76,7 +67,7 @@ def _bandwidth(run: RunFile) -> Iterator[Headline]:
             unit="%",
             extra=extra,
             kind=Kind.MEASURED,
-            origin=_origin(run, "performance.bandwidth_utilisation"),
+            origin=origin(run, "performance.bandwidth_utilisation"),
         )
     if memory is not None and not memory.ideal:
         yield Headline(
@@ -85,7 +76,7 @@ def _bandwidth(run: RunFile) -> Iterator[Headline]:
             unit="GB/s",
             extra=(words(memory.name),),
             kind=Kind.SOURCED,
-            origin=f"Timings: {memory.source}" if memory.source else "",
+            origin="Timings from the sources named at the end" if memory.source else "",
         )
 
 
@@ -134,7 +125,7 @@ def _size(run: RunFile) -> Iterator[Headline]:
         unit=SIZES["luts"],
         extra=(words(rest),),
         kind=size_kind(run),
-        origin="",
+        origin="All units of the accelerator, without the board's processor",
     )
 
 

@@ -26,6 +26,7 @@ def render(run: RunFile) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = code
     style = resources.files(__package__).joinpath(STYLE).read_text(encoding="utf-8")
     return environment.get_template(TEMPLATE).render(
         run=run,
@@ -36,6 +37,16 @@ def render(run: RunFile) -> str:
         light=Markup(custom_properties(LIGHT)),
         dark=Markup(custom_properties(DARK)),
         style=Markup(style),
+    )
+
+
+def code(text: str) -> Markup:
+    """Return a sentence in which what stands between backquotes is code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return Markup.escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else Markup.escape(part) for i, part in enumerate(parts)
     )
 
 

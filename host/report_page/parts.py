@@ -7,9 +7,10 @@ from enum import StrEnum
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from rtlm.host.report_page.inline_svg import inline_svg
+from rtlm.host.report_page.run_file import RunFile
 
-WIDE_INCHES, NARROW_INCHES = 7.2, 3.3
-"""Widths of a plot: 691 and 317 CSS pixels, the second one for phones."""
+WIDE_INCHES, NARROW_INCHES = 8.2, 3.3
+"""Widths of a plot: 787 and 317 CSS pixels, the second one for phones."""
 
 
 class Kind(StrEnum):
@@ -181,8 +182,8 @@ def whole(value: float, path: str = "") -> Cell:
 
 def share(value: float, path: str = "") -> Cell:
     """Return a share in percent."""
-    text = f"{value:.1%}" if value >= 0.0005 or not value else "< 0.1%"
-    return Cell(text=text.replace("%", "\N{NO-BREAK SPACE}%"), value=value, path=path)
+    text = f"{value:.1%}" if value >= 0.0005 or not value else "<\N{NO-BREAK SPACE}0.1%"
+    return Cell(text=text, value=value, path=path)
 
 
 def rounded(value: float, path: str = "", *, digits: int = 3, scale: float = 1.0) -> Cell:
@@ -202,6 +203,18 @@ def significant(value: float, digits: int = 3) -> str:
 
 def _exponent(value: float) -> int:
     return int(f"{abs(value):e}".partition("e")[2])
+
+
+def origin(run: RunFile, path: str) -> str:
+    """Return how the file says a figure was found, without the kind that its badge names."""
+    text = run.pedigree.get(path, "")
+    for kind in (*Kind, "estimated"):
+        rest = text.removeprefix(kind)
+        if rest != text and Kind.MODELLED not in rest:
+            rest = rest.lstrip(": ")
+            text = rest[1:].replace(")", "", 1) if rest.startswith("(") else rest
+            break
+    return text[:1].upper() + text[1:]
 
 
 def dash() -> Cell:

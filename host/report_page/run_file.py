@@ -33,7 +33,18 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else REPLACEMENT for letter in text).split(" "))
 
 
-Text = Annotated[str, AfterValidator(printable)]
+def _clean(values: Any) -> Any:
+    """Return plain values with every text as `printable` makes it."""
+    if isinstance(values, str):
+        return printable(values)
+    if isinstance(values, list):
+        return [_clean(each) for each in values]
+    if isinstance(values, dict):
+        return {printable(name): _clean(value) for name, value in values.items()}
+    return values
+
+
+Text = str
 Name = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
 Sentence = Annotated[str, Field(max_length=4000), AfterValidator(one_line)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -230,7 +241,7 @@ class RunFile(Part):
     Attributes
     ----------
     values
-        The JSON as it is.
+        The JSON as it is, but for characters that no page may have.
     """
 
     config: Configuration
@@ -308,6 +319,7 @@ def parse_run(values: Any, name: str) -> RunFile:
             f"The version of the report {name} must be {SCHEMA_VERSION}, got {shown(values.get('version'))}"
         )
     try:
+        values = _clean(values)
         return RunFile.model_validate({**values, "values": values})
     except ValidationError as error:
         entry = error.errors()[0]

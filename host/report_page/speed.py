@@ -32,7 +32,9 @@ from rtlm.host.survey.point import Point
 
 MAX_ROWS = 512
 """Steps in a table; a longer run is in the JSON."""
-ARRAYS = {"matmul": (BLUE, "matrix array busy"), "attention": (PURPLE, "attention array busy")}
+WORDS_AT = 30
+"""Per cent at which the plot of utilisation has its words."""
+ARRAYS = {"matmul": (BLUE, "matrix array"), "attention": (PURPLE, "attention array")}
 
 
 def speed_sections(run: RunFile) -> Iterator[Section]:
@@ -67,21 +69,21 @@ def _roofline(run: RunFile) -> Section:
         kinds=kinds,
         finding=finding,
         origin="Cycles are measured in RTL; bytes and multiply-accumulates follow from the program; the roofs are what "
-        "arrays and DRAM model allow",
+        "arrays and DRAM model allow. More than 100% is possible where words were fetched while another operator ran",
         plots=plots(
             lambda figure, narrow: _draw_roofline(figure, found, narrow),
             name=name,
             title=title,
             description=finding,
-            height=4.6,
-            narrow_height=1.6 + 3.0 * panels,
+            height=5.0,
+            narrow_height=1.9 + 3.3 * panels,
         ),
         table=_roofline_table(found),
     )
 
 
 def _draw_roofline(figure: Figure, found: Dissection, narrow: bool) -> None:
-    roofline.draw_on(figure, found, narrow=narrow)
+    roofline.draw_on(figure, found, stacked=narrow, brief=True)
 
 
 def _roofline_table(found: Dissection) -> Table:
@@ -120,9 +122,12 @@ def _utilisation(run: RunFile) -> Section:
     shares = [bandwidth(run, step) for step in counted]
     decode = [each for each, step in zip(shares, counted, strict=True) if step.phase == DECODE] or shares
     ceiling = run.performance.stream_ceiling
-    finding = f"Memory bandwidth is used to {share(min(decode)).text} to {share(max(decode)).text} in decoding steps"
-    if min(decode) == max(decode):
-        finding = f"Memory bandwidth is used to {share(decode[0]).text} in the decoding step"
+    low, high = share(min(decode)).text, share(max(decode)).text
+    finding = (
+        f"Decoding steps use {low} of the memory's bandwidth"
+        if low == high
+        else (f"Decoding steps use {low} to {high} of the memory's bandwidth")
+    )
     finding += f"; a linear stream reaches {share(ceiling).text}." if ceiling else "."
     rows = []
     for number, step in enumerate(counted[:MAX_ROWS], 1):
@@ -179,7 +184,7 @@ def _draw_utilisation(figure: Figure, run: RunFile, steps: list[Step], shares: l
     axes = figure.subplots()
     numbers = range(1, len(steps) + 1)
     marker = "o" if len(steps) <= 60 else None
-    axes.plot(numbers, [100 * each for each in shares], color=ORANGE, marker=marker, ms=4, label="memory bandwidth")
+    axes.plot(numbers, [100 * each for each in shares], color=ORANGE, marker=marker, ms=4, label="bandwidth")
     for unit, (colour, label) in ARRAYS.items():
         if any(unit in step.units for step in steps):
             values = [100 * _busy(step, unit) for step in steps]
@@ -189,8 +194,9 @@ def _draw_utilisation(figure: Figure, run: RunFile, steps: list[Step], shares: l
     prompt = sum(step.phase == PREFILL for step in steps)
     if prompt and prompt < len(steps):
         axes.axvline(prompt + 0.5, color=GREY, linewidth=1.0, linestyle=":")
-        axes.text(prompt + 0.5, 2, " decoding", color=GREY, va="bottom", ha="left")
-        axes.text(prompt + 0.5, 2, "prompt ", color=GREY, va="bottom", ha="right")
+        for words, offset, side in (("prompt", -6, "right"), ("decoding", 6, "left")):
+            style = {"xytext": (offset, 0), "textcoords": "offset points", "ha": side, "va": "center", "color": GREY}
+            axes.annotate(words, (prompt + 0.5, WORDS_AT), **style)
     axes.set(xlim=(0.5, len(steps) + 0.5), ylim=(0, 105), xlabel="step", ylabel="%")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
@@ -327,8 +333,8 @@ def _survey(run: RunFile) -> Section:
             name=name,
             title=title,
             description=finding,
-            height=5.6,
-            narrow_height=5.2,
+            height=6.2,
+            narrow_height=5.4,
         ),
         table=Table(
             caption="This run, and published designs",

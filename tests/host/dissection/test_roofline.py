@@ -69,5 +69,5 @@ def test_operators_without_bytes_or_products_are_left_out(tmp_path, monkeypatch)
     monkeypatch.setattr(Figure, "suptitle", lambda self, text, **how: drawn.append(text))
     roofline.draw(none, tmp_path / "none.svg")
     assert drawn == ["made-up on kv260, batch 1, context 7: cycles measured in RTL"]
-    assert len(roofline._points(found.stages[0])) == 2
-    assert not roofline._points(none.stages[0])
+    assert len(roofline.points(found.stages[0])) == 2
+    assert not roofline.points(none.stages[0])
