@@ -93,7 +93,7 @@ def _power(run: RunFile) -> Iterator[Headline]:
         origin="Each component has its range and its method below",
     )
     if power.tokens_per_j is not None:
-        extra = ()
+        extra: tuple[Cell, ...] = ()
         if joule := power.j_per_token:
             path = "power.j_per_token"
             extra = (

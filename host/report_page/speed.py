@@ -1,6 +1,7 @@
 """Sections on the roofline, utilisation over time, speed against context, and published designs."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
@@ -194,9 +195,15 @@ def _draw_utilisation(figure: Figure, run: RunFile, steps: list[Step], shares: l
     prompt = sum(step.phase == PREFILL for step in steps)
     if prompt and prompt < len(steps):
         axes.axvline(prompt + 0.5, color=GREY, linewidth=1.0, linestyle=":")
-        for words, offset, side in (("prompt", -6, "right"), ("decoding", 6, "left")):
-            style = {"xytext": (offset, 0), "textcoords": "offset points", "ha": side, "va": "center", "color": GREY}
-            axes.annotate(words, (prompt + 0.5, WORDS_AT), **style)
+        for text, offset, side in (("prompt", -6, "right"), ("decoding", 6, "left")):
+            style: Any = {
+                "xytext": (offset, 0),
+                "textcoords": "offset points",
+                "ha": side,
+                "va": "center",
+                "color": GREY,
+            }
+            axes.annotate(text, (prompt + 0.5, WORDS_AT), **style)
     axes.set(xlim=(0.5, len(steps) + 0.5), ylim=(0, 105), xlabel="step", ylabel="%")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
@@ -298,14 +305,13 @@ def _survey(run: RunFile) -> Section:
         return Section(
             name=name, title=title, kinds=kinds, missing="Without power the run has no place among watts and tokens/s."
         )
-    better = sum((point.tokens_per_j or 0) > (ours.tokens_per_j or 0) for point in published if point.power_w)
     known = sum(point.power_w is not None for point in published)
+    size = f"{ours.parameters_b * 1e3:,.0f} million parameters" if ours.parameters_b else "another number of parameters"
     finding = (
         f"{significant(ours.tokens_per_s, 4)} tokens/s at {significant(ours.power_w)} W are "
-        f"{significant(ours.tokens_per_j or 0)} tokens/J; {better} of {known} published points have more. "
+        f"{significant(ours.tokens_per_j or 0)} tokens/J. Speeds depend on the size of the model: this one has {size}, "
+        f"most of the {known} published points with a power about 7,000 million."
     )
-    size = f"{ours.parameters_b * 1e3:,.0f} M parameters" if ours.parameters_b else "another number of parameters"
-    finding += f"Most of them are models of about 7 billion parameters, this one has {size}: the table says which."
     rows = tuple(
         (
             words(point.work),
