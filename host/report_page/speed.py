@@ -288,6 +288,7 @@ def _draw_context(figure: Figure, run: RunFile, measured: list[tuple[int, float]
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=6 if narrow else 12))
     estimated = [point.tokens_per_s for point in curve.points] if curve else []
     axes.set_ylim(0, 1.12 * max([*estimated, *(speed for _, speed in measured)]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set(xlabel="context in positions", ylabel="tokens/s")
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -306,7 +307,11 @@ def _survey(run: RunFile) -> Section:
             name=name, title=title, kinds=kinds, missing="Without power the run has no place among watts and tokens/s."
         )
     known = sum(point.power_w is not None for point in published)
-    size = f"{ours.parameters_b * 1e3:,.0f} million parameters" if ours.parameters_b else "another number of parameters"
+    size = (
+        f"{ours.parameters_b * 1e3:,.0f} million parameters"
+        if ours.parameters_b
+        else "parameters that its name does not tell"
+    )
     finding = (
         f"{significant(ours.tokens_per_s, 4)} tokens/s at {significant(ours.power_w)} W are "
         f"{significant(ours.tokens_per_j or 0)} tokens/J. Speeds depend on the size of the model: this one has {size}, "

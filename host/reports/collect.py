@@ -101,13 +101,16 @@ def measure_memory(config: Configuration, device: SimulatedDevice, counters: Cou
         What was counted, to the end of the last step.
     """
     dram, params = device.model.dram, device.params
+    peak = min(dram.peak_bytes_per_second, config.port_bytes_per_s)
+    ceiling = 1.0
+    if not dram.ideal:
+        of_dram = stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz)
+        ceiling = min(1.0, of_dram * dram.peak_bytes_per_second / peak)
     return MemoryMeasurement(
         name=dram.name,
         source=dram.source,
-        peak_bytes_per_s=min(dram.peak_bytes_per_second, config.port_bytes_per_s),
-        stream_ceiling=1.0
-        if dram.ideal
-        else stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz),
+        peak_bytes_per_s=peak,
+        stream_ceiling=ceiling,
         ideal=dram.ideal,
         read_bytes=counters.read_bytes,
         written_bytes=counters.write_bytes,

@@ -182,6 +182,15 @@ def test_other_files_are_refused_in_a_sentence(change, sentence):
         parse_run(values, "x.json")
 
 
+def test_a_run_writes_its_page(random_model, tmp_path, capsys):
+    model = random_model(layers=2, dim=128, hidden_dim=256, heads=4, kv_heads=2, vocab=320, context=64)
+    options = ["--model", str(model), "--config", "tiny", "--backend", "golden", "--max-tokens", "1", "--quiet"]
+    assert run_command(["run", "--prompt", "<abc>", *options, "--report", str(tmp_path / "out")]) == OK
+    path = tmp_path / "out" / "report.html"
+    assert f"The report is in {path}." in capsys.readouterr().err
+    assert "&lt;abc&gt;" in path.read_text(encoding="utf-8")
+
+
 def test_the_command_writes_where_it_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("rtlm.host.report_page.page.render", lambda run: f"page of {run.model}")
     monkeypatch.chdir(tmp_path)
