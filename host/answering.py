@@ -101,7 +101,7 @@ def answer_prompt(
                 show(stream.push(token))
                 progress.stage("answering", len(tokens), max_tokens)
     show(stream.finish())
-    return steps, GeneratedText(prompt_ids=prompt, token_ids=tokens, text="".join(pieces))
+    return steps, GeneratedText(prompt_ids=prompt, token_ids=tokens, text="".join(pieces), prompt=_asked(request, 0))
 
 
 def _run_batch(
@@ -132,6 +132,12 @@ def _run_batch(
     for i, (prompt, ids) in enumerate(zip(prompts, tokens, strict=True)):
         stream = request.tokenizer.stream(special=False)
         text = "".join([*(stream.push(token) for token in ids), stream.finish()])
-        sequences.append(GeneratedText(prompt_ids=prompt, token_ids=ids, text=text))
+        sequences.append(GeneratedText(prompt_ids=prompt, token_ids=ids, text=text, prompt=_asked(request, i)))
         progress.text(f"[{i + 1}] {text.strip()}" + "\n" * (i + 1 < len(prompts)))
     return steps, sequences
+
+
+def _asked(request: Request, number: int) -> str:
+    """Return a prompt in words; a conversation has none, but what was said in its turns."""
+    texts = request.options.texts
+    return texts[number] if number < len(texts) else ""

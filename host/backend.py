@@ -13,6 +13,7 @@ from rtlm.gen.common.progress import Progress
 from rtlm.gen.configuration.schema import config_hash
 from rtlm.gen.rtl.verilog import build_rtl
 from rtlm.gen.synthesis.elements import synthesised_elements
+from rtlm.host.estimation.context_curve import context_curve
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.power.accelerator_cells import accelerator_cells
@@ -152,6 +153,10 @@ def report_run(
     options, config, simulation = request.options, request.config, backend.simulation
     synthesised = synthesised_elements(config) if simulation else None
     counted = simulation.rtl.manifest["elements"] if simulation else None
+    curve = None
+    if simulation and options.estimate_contexts and not simulation.device.model.dram.ideal:
+        longest = min(request.model.context, config.attention.context_limit)
+        curve = context_curve(config, request.plan.shape, longest=longest, batch=len(sequences))
     cells, cells_are = accelerator_cells(config) if simulation else ({}, "")
     return make_report(
         RunMeasurements(
@@ -176,5 +181,6 @@ def report_run(
             speculation=options.speculate,
             turns=turns,
             interrupted=interrupted,
+            context_curve=curve,
         )
     )

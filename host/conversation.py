@@ -112,6 +112,7 @@ class Conversation:
         if self._measured:
             # A signal may have come between the end of a step and its report.
             del self._measured.clocks[len(self._steps) :]
+            del self._measured.layers[len(self._steps) :]
         self.speedometer.restart()
         progress.stage("reading the prompt", kept, len(prompt))
         stepper = InterruptibleStepper(self._measured or self._backend.stepper)

@@ -54,6 +54,8 @@ class RunOptions:
         Whether the simulator is optimised by a profile of one step, which doubles the time to build it.
     read_logits
         Whether logits are read back even where nothing needs them, for `logits_sha256`.
+    estimate_contexts
+        Whether the report has the estimated speed at other contexts, which takes a second.
     """
 
     texts: tuple[str, ...]
@@ -76,3 +78,4 @@ class RunOptions:
     power: str = POWER[0]
     pgo: bool = False
     read_logits: bool = False
+    estimate_contexts: bool = False

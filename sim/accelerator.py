@@ -50,6 +50,8 @@ _FUNCTIONS = {
     "rtlm_port_counters": (None, [_HANDLE, _ARRAY]),
     "rtlm_activity_codes": (_INT, []),
     "rtlm_activity": (None, [_HANDLE, _ARRAY]),
+    "rtlm_span_count": (_I64, [_HANDLE]),
+    "rtlm_spans": (None, [_HANDLE, _ARRAY]),
     "rtlm_trace_start": (_INT, [_HANDLE, _TEXT]),
     "rtlm_trace_stop": (None, [_HANDLE]),
     "rtlm_trace_pause": (None, [_HANDLE, _INT]),
@@ -372,6 +374,15 @@ class AcceleratorModel:
         values = np.zeros(len(names), np.int64)
         self._call("activity", values.ctypes.data)
         return dict(zip(names, values.tolist(), strict=True))
+
+    def operator_spans(self) -> list[tuple[int, int]]:
+        """Return the last step as spans: a number of `rtlm.hw.control.isa.Operator` and the cycles that it counted.
+
+        They come in the order of time, and add up to the step's cycles; of a step that is running, as far as it is.
+        """
+        spans = np.zeros((self._call("span_count"), 2), np.int64)
+        self._call("spans", spans.ctypes.data)
+        return [(operator, cycles) for operator, cycles in spans.tolist()]
 
     def trace_start(self, path: str | Path) -> None:
         """Begin a trace; the build must have been made with ``trace``.

@@ -24,6 +24,7 @@ COMMANDS = {
     "run": ("rtlm.host.cli.run:run", "Run a language model on the simulated accelerator."),
     "chat": ("rtlm.host.cli.chat:chat", "Talk with a language model on the simulated accelerator."),
     "serve": ("rtlm.host.cli.serve:serve", "Serve a language model to clients of OpenAI's API."),
+    "report": ("rtlm.host.cli.report:report", "Make one HTML file of what a run has measured."),
     "estimate": ("rtlm.host.cli.estimate:estimate", "Estimate a model on an accelerator without simulating it."),
     "compare": ("rtlm.host.cli.compare:compare", "Compare with published CPUs, GPUs, FPGAs, ASICs and PIM."),
     "generate": ("rtlm.host.cli.generate:generate", "Write RTL to a folder."),

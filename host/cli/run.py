@@ -10,6 +10,7 @@ from rtlm.host.cli.answer_options import answer_options
 from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file, console, decode_text, write_text
 from rtlm.host.cli.models import accepted
 from rtlm.host.cli.options import Whole, check_writable
+from rtlm.host.cli.report import page_path, write_page
 from rtlm.host.session_options import BACKENDS, DEFAULT_WAVES, POWER, RunOptions
 
 NO_TEXT = "\0"
@@ -95,6 +96,14 @@ def _is_cycle(text: str) -> bool:
     "Needs g++.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is standard output.")
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="Write the report as one HTML file, replacing what is there: a file that ends in .html, or report.html in a "
+    "folder (see rtlm report).",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print the answer and nothing else.")
 def run(
     prompts: tuple[str, ...],
@@ -102,6 +111,7 @@ def run(
     chat: str | None,
     system: str | None,
     json_file: str | None,
+    page: Path | None,
     quiet: bool,
     overrides: tuple[str, ...],
     waves_file: Path | None,
@@ -119,6 +129,7 @@ def run(
       rtlm run --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
       rtlm run --chat "Hello" --backend golden
       rtlm run --prompt "The capital of France is" --model gemma3-270m --max-tokens 8
+      rtlm run --prompt "The capital of France is" --max-tokens 4 --json run.json --report out
       rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
       rtlm run --chat "Hello" --max-tokens 4 --power measured
       rtlm run --chat "Hello" --system "You answer in rhymes."
@@ -133,6 +144,7 @@ def run(
             raise click.UsageError("--system needs --chat: a text that is only continued has no system message.")
         system = decode_text(system.encode(errors="surrogateescape"), "--system")
     check_text_file("--json", json_file)
+    page = page_path("--report", page) if page else None
     options["waves_file"] = _waves_file(waves_file, **options)
     options["licences"] = accepted(options["model"], options["licences"])
 
@@ -151,6 +163,7 @@ def run(
             system=system,
             overrides=overrides,
             read_logits=json_file is not None,
+            estimate_contexts=json_file is not None or page is not None,
             **options,
         )
         report = run_session(wanted, progress)
@@ -167,6 +180,11 @@ def run(
         print_report(report, console())
     if json_file is not None:
         write_text(report.dumps(), "--json", json_file)
+    if page:
+        from rtlm.host.report_page.run_file import parse_run
+
+        write_page(parse_run(report.to_json(), "the run"), "--report", page)
+        print(f"The report is in {page}.", file=sys.stderr)
     if report.run.interrupted:
         print("Interrupted; the report is of the steps that had ended.", file=sys.stderr)
         return INTERRUPTED

@@ -48,36 +48,55 @@ def draw(dissection: Dissection, path: Path) -> None:
     path
         File to write, as SVG or PNG by its ending.
     """
-    stages, machine = dissection.stages, dissection.machine
     width, height = PANEL_INCHES
-    with plot_file(path, (width * len(stages), height)) as figure:
-        figure.set_layout_engine("constrained")
-        panels = figure.subplots(1, len(stages), sharex=True, sharey=True, squeeze=False)[0]
-        x_limits, y_limits = _limits([row for stage in stages for row in _points(stage)], machine)
-        for axes, stage in zip(panels, stages, strict=True):
-            axes.set(xscale="log", yscale="log", xlim=x_limits, ylim=y_limits)
-            axes.set_title(_title(stage), loc="left", fontsize=10)
-            _frame(axes)
-            for row in _points(stage):
-                _mark(axes, row, stage.cycles, machine)
-        panels[0].set_ylabel("achieved GMAC/s")
+    with plot_file(path, (width * len(dissection.stages), height)) as figure:
         figure.suptitle(
             f"{dissection.model} on {dissection.config.name}, batch {dissection.batch}, context {dissection.context}: "
             f"cycles {dissection.kind}",
             fontsize=11.5,
         )
-        _legend(figure, stages, machine)
-        figure.draw_without_rendering()  # settles the layout, which labels need
-        for axes, stage in zip(panels, stages, strict=True):
-            places = [_place(row, machine) for row in _points(stage)]
-            layout = Layout(axes, [(place, place) for place in places])
-            _roofs(axes, layout, machine)
-            for rows in _clusters(axes, _points(stage), machine):
-                text = "\n".join(f"{row.name} {_share_of_roof(row, machine):.1%}" for row in rows)
-                layout.label(_place(rows[0], machine), text, important=True)
+        draw_on(figure, dissection)
 
 
-def _points(stage: Stage) -> list[OperatorRow]:
+def draw_on(figure: Figure, dissection: Dissection, *, stacked: bool = False, brief: bool = False) -> None:
+    """Draw a panel for each stage on a figure.
+
+    Parameters
+    ----------
+    figure
+        On which.
+    dissection
+        What is shown.
+    stacked
+        Whether the panels are one below the other, and the legend below them a column.
+    brief
+        Whether panels are called by their stage alone, and the legend has no title.
+    """
+    stages, machine = dissection.stages, dissection.machine
+    figure.set_layout_engine("constrained")
+    grid = (len(stages), 1) if stacked else (1, len(stages))
+    panels = list(figure.subplots(*grid, sharex=True, sharey=True, squeeze=False).flat)
+    x_limits, y_limits = _limits([row for stage in stages for row in points(stage)], machine)
+    for axes, stage in zip(panels, stages, strict=True):
+        axes.set(xscale="log", yscale="log", xlim=x_limits, ylim=y_limits)
+        axes.set_title(stage.name if brief else _title(stage), loc="left", fontsize=10)
+        _frame(axes)
+        for row in points(stage):
+            _mark(axes, row, stage.cycles, machine)
+        if stacked or axes is panels[0]:
+            axes.set_ylabel("achieved GMAC/s")
+    _legend(figure, stages, machine, stacked=stacked, brief=brief)
+    figure.draw_without_rendering()  # settles the layout, which labels need
+    for axes, stage in zip(panels, stages, strict=True):
+        places = [_place(row, machine) for row in points(stage)]
+        layout = Layout(axes, [(place, place) for place in places], ground="white" if stacked else None)
+        _roofs(axes, layout, machine)
+        for rows in _clusters(axes, points(stage), machine):
+            text = "\n".join(f"{row.name} {share_of_roof(row, machine):.1%}" for row in rows)
+            layout.label(_place(rows[0], machine), text, important=True)
+
+
+def points(stage: Stage) -> list[OperatorRow]:
     """Return the operators that move bytes and multiply, which a roofline can show, the longest first."""
     rows = [row for row in stage.operators if row.name in STYLES and row.work.macs and row.work.bytes]
     return sorted(rows, key=lambda row: -row.cycles)
@@ -88,7 +107,7 @@ def _place(row: OperatorRow, machine: Machine) -> tuple[float, float]:
     return row.work.macs / row.work.bytes, row.work.macs * machine.clock_hz / row.cycles / GIGA
 
 
-def _share_of_roof(row: OperatorRow, machine: Machine) -> float:
+def share_of_roof(row: OperatorRow, machine: Machine) -> float:
     """Return what an operator reaches of what a linear stream and its array allow it."""
     intensity, reached = _place(row, machine)
     array = machine.attention_macs if row.name in ATTENTION_ARRAY else machine.nibble_macs
@@ -121,7 +140,7 @@ def _limits(rows: Sequence[OperatorRow], machine: Machine) -> tuple[tuple[float,
 
 def _title(stage: Stage) -> str:
     """Say what the panel shows, and which part of the time it does not."""
-    shown = sum(row.cycles for row in _points(stage)) / stage.cycles
+    shown = sum(row.cycles for row in points(stage)) / stage.cycles
     tokens = f"{stage.tokens:,} token{'s' if stage.tokens != 1 else ''}"
     return f"{stage.name}, {tokens}: operators with {shown:.1%} of the cycles"
 
@@ -152,9 +171,9 @@ def _mark(axes: Axes, row: OperatorRow, of: float, machine: Machine) -> None:
     )
 
 
-def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine) -> None:
+def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine, *, stacked: bool, brief: bool) -> None:
     """Explain lines and markers."""
-    shown = {row.name for stage in stages for row in _points(stage)}
+    shown = {row.name for stage in stages for row in points(stage)}
     entries = [
         Line2D([], [], label=f"memory, linear stream: {machine.stream_bytes / GIGA:,.1f} GB/s", **STREAM),
         Line2D([], [], label=f"memory, data sheet: {machine.peak_bytes / GIGA:,.1f} GB/s", **PEAK),
@@ -166,8 +185,10 @@ def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine) -> None:
         ),
     ]
     title = "percentages are of the solid roof or of the array's, whichever is lower; area grows with the cycles"
-    columns = 3 if len(stages) == 1 else len(entries)
-    figure.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False, title=title)
+    columns = 1 if stacked else 3 if brief or len(stages) == 1 else len(entries)
+    figure.legend(
+        handles=entries, loc="outside lower center", ncols=columns, frameon=False, title=None if brief else title
+    )
 
 
 def _roofs(axes: Axes, layout: Layout, machine: Machine) -> None:

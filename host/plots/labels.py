@@ -61,10 +61,19 @@ class Layout:
         The plot, with its final limits and legend.
     spans
         Lower left and upper right corner of each marker with its error bars: two places, equal where it has none.
+    ground
+        Colour behind labels, where lines may cross them because there is little room; None for none.
     """
 
-    def __init__(self, axes: Axes, spans: Sequence[tuple[tuple[float, float], tuple[float, float]]]):
+    def __init__(
+        self,
+        axes: Axes,
+        spans: Sequence[tuple[tuple[float, float], tuple[float, float]]],
+        *,
+        ground: str | None = None,
+    ):
         self._axes = axes
+        self._box = {"facecolor": ground, "edgecolor": "none", "pad": 0.8} if ground else None
         self._scale = axes.get_figure(root=True).dpi / POINTS_A_INCH  # type: ignore[union-attr]
         pixels = [(*self._pixel(low), *self._pixel(high)) for low, high in spans]
         self._taken = Boxes([Bbox.from_extents(*corners).padded(POINT_HALF * self._scale) for corners in pixels])
@@ -133,6 +142,7 @@ class Layout:
                 "relpos": (0.0 if dx > 0 else 1.0, 0.5 if beside else 0.0 if dy > 0 else 1.0),
             },
             zorder=7,
+            bbox=self._box,
             **style,
         )
         return True

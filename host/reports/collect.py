@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.compiler.plan import Plan
 from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
+from rtlm.host.reports.layers import cycles_by_layer, layers_of
 from rtlm.host.reports.measurements import DECODE, PREFILL, MemoryMeasurement, StepMeasurement
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.reports.work import operator_name, step_work
@@ -29,6 +30,8 @@ class MeasuredStepper:
         self.columns, self.context = stepper.columns, stepper.context
         self.clocks: list[dict[str, int]] = []
         """`rtlm.sim.accelerator.Counters.running` of each step."""
+        self.layers: list[dict[str, dict[str, int]]] = []
+        """`rtlm.host.reports.layers.cycles_by_layer` of each step."""
         self.counters = model.counters()
         """What the bench had counted when the last step ended, without steps that were broken off before it."""
         self.dram = model.dram
@@ -40,6 +43,7 @@ class MeasuredStepper:
         result = self._stepper.step(columns, want_logits=want_logits, read_logits=read_logits)
         after = self._model.counters()
         self.clocks.append(after.since(before).running)
+        self.layers.append(cycles_by_layer(self._model.operator_spans()))
         self.counters = after.since(before.since(self.counters))
         return result
 
@@ -63,7 +67,10 @@ def measure_steps(steps: Sequence[Step], plan: Plan, measured: MeasuredStepper |
         by_purpose = needed_bytes(plan, step.inputs, **logits)
         needed = sum(by_purpose.values())
         causes: Mapping[str, int] = {}
+        layers: Mapping[str, Mapping[str, int]] = {}
         if measured:
+            if layers_of(measured.layers[i]) == plan.shape.layers:
+                layers = measured.layers[i]
             causes = whole_cycles(cycles_by_cause(measured.clocks[i], measured.dram, needed))
         found.append(
             StepMeasurement.from_counters(
@@ -74,6 +81,7 @@ def measure_steps(steps: Sequence[Step], plan: Plan, measured: MeasuredStepper |
                 drafted=step.drafted,
                 needed_bytes=needed,
                 causes=causes,
+                layers=layers,
                 work={operator_name(key): work for key, work in step_work(plan, step.inputs, **logits).items()},
             )
         )
@@ -93,13 +101,16 @@ def measure_memory(config: Configuration, device: SimulatedDevice, counters: Cou
         What was counted, to the end of the last step.
     """
     dram, params = device.model.dram, device.params
+    peak = min(dram.peak_bytes_per_second, config.port_bytes_per_s)
+    ceiling = 1.0
+    if not dram.ideal:
+        of_dram = stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz)
+        ceiling = min(1.0, of_dram * dram.peak_bytes_per_second / peak)
     return MemoryMeasurement(
         name=dram.name,
         source=dram.source,
-        peak_bytes_per_s=min(dram.peak_bytes_per_second, config.port_bytes_per_s),
-        stream_ceiling=1.0
-        if dram.ideal
-        else stream_ceiling(dram, ports=params.ports, port_bytes=params.port_bytes, clock_mhz=config.clock_mhz),
+        peak_bytes_per_s=peak,
+        stream_ceiling=ceiling,
         ideal=dram.ideal,
         read_bytes=counters.read_bytes,
         written_bytes=counters.write_bytes,

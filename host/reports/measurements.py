@@ -65,6 +65,9 @@ class StepMeasurement:
         For each unit its cycles by state, such as ``busy``, ``starved`` and ``blocked_CAUSE``.
     causes
         Cycles by cause (`rtlm.host.reports.causes`), which add up to `cycles`; empty where the memory has no clocks.
+    layers
+        Cycles of each layer by operator (`rtlm.host.reports.layers`), which add up to `cycles`; empty where nothing
+        told layers apart.
     """
 
     phase: str
@@ -77,6 +80,7 @@ class StepMeasurement:
     work: Mapping[str, Work] = field(default_factory=dict)
     units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     causes: Mapping[str, int] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def from_counters(
@@ -90,6 +94,7 @@ class StepMeasurement:
         drafted: int = 0,
         causes: Mapping[str, int] | None = None,
         work: Mapping[str, Work] | None = None,
+        layers: Mapping[str, Mapping[str, int]] | None = None,
     ) -> Self:
         """Sort the accelerator's counters (``CYCLES``, ``OPERATOR_QKV``, ``EVENT_MATMUL_BUSY`` ...)."""
         operators: dict[str, int] = {}
@@ -114,6 +119,7 @@ class StepMeasurement:
             work=work or {},
             units=units,
             causes=causes or {},
+            layers=layers or {},
         )
 
 
@@ -216,11 +222,33 @@ class GeneratedText:
         Tokens fed as the prompt, tokens generated.
     text
         What was generated.
+    prompt
+        What was asked, in words; empty in a conversation, whose turns have it.
     """
 
     prompt_ids: Sequence[int]
     token_ids: Sequence[int]
     text: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextCurve:
+    """Estimated speed of decoding against context.
+
+    Parameters
+    ----------
+    tokens_per_s
+        Tokens a second, all sequences together, by positions of each sequence after the step.
+    batch
+        Sequences that decode together.
+    error
+        How far estimates of cycles were from RTL: ``mean``, ``worst`` (fractions), ``points``, ``source``.
+    """
+
+    tokens_per_s: Mapping[int, float]
+    batch: int
+    error: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +307,8 @@ class RunMeasurements:
         Turns of a conversation, which is one sequence; none where it was a run.
     interrupted
         Whether it was broken off; text and figures are then of the steps that had ended.
+    context_curve
+        Estimated speed at other contexts; None where nobody asked for it.
     logits_sha256
         SHA-256 of all logits read back, in order, as little-endian float32; None where none were.
     steps
@@ -311,3 +341,4 @@ class RunMeasurements:
     speculation: bool = False
     turns: Sequence[TurnMeasurement] = ()
     interrupted: bool = False
+    context_curve: ContextCurve | None = None

@@ -14,6 +14,7 @@ from rtlm.host.reports.causes import CAUSES, meaning
 from rtlm.host.reports.measurements import (
     DECODE,
     PREFILL,
+    ContextCurve,
     MemoryMeasurement,
     RunMeasurements,
     SimulatorMeasurement,
@@ -42,11 +43,13 @@ PEDIGREE = {
     "operators": f"{MEASURED}: each cycle counts to one operator",
     "steps": f"{MEASURED} (cycles); counts, bytes and multiply-accumulates of operators follow from the program",
     "units": f"{MEASURED}: cycles in which the state held",
+    "layers": f"{MEASURED}: each cycle counts to one layer, to the embedding or to the head",
     "causes": f"{MEASURED} (cycles) and {MODELLED} (what the DRAM's data bus did in them); they add up to the cycles",
     "memory.counters": f"{MODELLED}: events of the DRAM model, timings from data sheets",
     "activity": f"{MEASURED}: toggles in samples of a decoding step",
     "power": f"{ESTIMATED}: see the method of each component",
     "prefill_power": f"{ESTIMATED}: see the method of each component",
+    "context_curve": f"{ESTIMATED}: cycles of a decoding step at other contexts, with the error against RTL",
     "simulator": HOST,
 }
 """What each figure is."""
@@ -149,6 +152,26 @@ class CauseCycles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerCycles:
+    """Cycles of the decoding steps that count to one layer, to the embedding before them or to the head behind them.
+
+    Parameters
+    ----------
+    name
+        Of the layer, see `rtlm.host.reports.layers`.
+    cycles_per_token, share
+        Its cycles, and its part of all of them.
+    operators
+        The same cycles by operator.
+    """
+
+    name: str
+    cycles_per_token: float
+    share: float
+    operators: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimulatorSpeed(SimulatorMeasurement):
     """The simulator, and how fast it was.
 
@@ -175,8 +198,9 @@ class Report:
         What it was made from.
     performance
         Speed.
-    operators, units, causes
-        Cycles by operator, by unit and state, and by what the memory did, in decoding steps, each with its share.
+    operators, units, layers, causes
+        Cycles by operator, by unit and state, by layer, and by what the memory did, in decoding steps, each with its
+        share.
     power, prefill_power
         While decoding, and in the steps of the prompt; None where there is no RTL or no such step.
     simulator
@@ -189,6 +213,7 @@ class Report:
     performance: Performance
     operators: tuple[OperatorCycles, ...]
     units: tuple[UnitStates, ...]
+    layers: tuple[LayerCycles, ...]
     causes: tuple[CauseCycles, ...]
     power: Power | None
     prefill_power: Power | None
@@ -217,6 +242,7 @@ class Report:
             "memory": _memory(memory),
             "operators": [asdict(operator) for operator in self.operators],
             "units": [{"name": unit.name, **unit.states} for unit in self.units],
+            "layers": [asdict(layer) for layer in self.layers],
             "causes": [asdict(cause) for cause in self.causes],
             "elements": None if run.elements is None else {unit: dict(counts) for unit, counts in run.elements.items()},
             "elements_are": None if run.elements is None else run.elements_are,
@@ -224,6 +250,7 @@ class Report:
             "power": None if self.power is None else self.power.to_json(),
             "prefill_power": None if self.prefill_power is None else self.prefill_power.to_json(),
             "simulator": asdict(self.simulator),
+            "context_curve": None if run.context_curve is None else _curve(run.context_curve),
             "steps": [_step(step) for step in run.steps],
             "pedigree": PEDIGREE,
             "notes": list(self.notes),
@@ -261,6 +288,7 @@ def make_report(run: RunMeasurements) -> Report:
         performance=performance,
         operators=_operators(decode),
         units=_units(decode),
+        layers=_layers(decode),
         causes=_causes(decode),
         power=power_of(run, decode),
         prefill_power=power_of(run, [step for step in run.steps if step.phase == PREFILL]),
@@ -362,6 +390,22 @@ def _units(decode: Sequence[StepMeasurement]) -> tuple[UnitStates, ...]:
     return tuple(found)
 
 
+def _layers(decode: Sequence[StepMeasurement]) -> tuple[LayerCycles, ...]:
+    """Return the cycles by layer, in the order of time; none where a step does not tell its layers apart."""
+    if not all(step.layers for step in decode):
+        return ()
+    tokens, everything = sum(step.tokens for step in decode), sum(step.cycles or 0 for step in decode)
+    found = []
+    for name in dict.fromkeys(name for step in decode for name in step.layers):
+        totals = _sum(step.layers.get(name, {}) for step in decode)
+        cycles = sum(totals.values())
+        operators = {operator: count / tokens for operator, count in totals.items()}
+        found.append(
+            LayerCycles(name=name, cycles_per_token=cycles / tokens, share=cycles / everything, operators=operators)
+        )
+    return tuple(found)
+
+
 def _causes(decode: Sequence[StepMeasurement]) -> tuple[CauseCycles, ...]:
     """Return the cycles by cause, in the order of `CAUSES`; they add up to the cycles of the steps."""
     totals = _sum(step.causes for step in decode)
@@ -380,13 +424,20 @@ def _causes(decode: Sequence[StepMeasurement]) -> tuple[CauseCycles, ...]:
     )
 
 
+def _curve(curve: ContextCurve) -> dict[str, Any]:
+    points = [{"context": context, "tokens_per_s": speed} for context, speed in curve.tokens_per_s.items()]
+    return {"batch": curve.batch, "points": points, "error": dict(curve.error)}
+
+
 def _step(step: StepMeasurement) -> dict[str, Any]:
     return {
         "phase": step.phase,
         "tokens": step.tokens,
         "context": step.context,
         "cycles": step.cycles,
+        "needed_bytes": step.needed_bytes,
         "causes": dict(step.causes),
+        "units": {unit: dict(states) for unit, states in step.units.items()},
         "operators": [
             {"name": name, "cycles": cycles, **(asdict(step.work[name]) if name in step.work else {})}
             for name, cycles in step.operators.items()

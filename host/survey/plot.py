@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
@@ -60,18 +61,43 @@ def draw(points: Sequence[Point], path: Path) -> None:
         File to write, as SVG or PNG by its ending.
     """
     with plot_file(path, SIZE_INCHES) as figure:
-        axes = figure.subplots(gridspec_kw=MARGINS)
-        known = [point for point in points if point.power_w is not None]
-        _frame(axes, known)
-        _mark_published(axes, [point for point in known if not point.ours])
-        for point in known:
-            if point.ours:
-                _mark_ours(axes, point)
+        draw_on(figure, points)
+
+
+def draw_on(figure: Figure, points: Sequence[Point], *, narrow: bool = False) -> None:
+    """Draw the points that have a power on a figure.
+
+    Parameters
+    ----------
+    figure
+        On which.
+    points
+        What is compared.
+    narrow
+        Whether there is little room: the legend is then below the plot, and only ours are labelled.
+    """
+    if narrow:
+        figure.set_layout_engine("constrained")
+    axes = figure.subplots(gridspec_kw=None if narrow else MARGINS)
+    known = [point for point in points if point.power_w is not None]
+    _frame(axes, known)
+    if narrow:
+        axes.set(xlabel="power in W", ylabel="tokens/s")
+    _mark_published(axes, [point for point in known if not point.ours])
+    for point in known:
+        if point.ours:
+            _mark_ours(axes, point)
+    if narrow:
+        figure.legend(handles=_entries(known), loc="outside lower left", frameon=False)
+        figure.draw_without_rendering()  # settles the layout, which labels need
+    else:
         _legend(axes, known)
-        layout = Layout(axes, [_span(point) for point in known])
-        for point in _notable(known):
-            layout.label(_place(point), _label(point), important=point.ours)
-        _iso_lines(axes, layout)
+    layout = Layout(axes, [_span(point) for point in known])
+    for point in _notable(known):
+        if point.ours or not narrow:
+            text = "rtlm" if narrow else _label(point)
+            layout.label(_place(point), text, important=point.ours)
+    _iso_lines(axes, layout)
 
 
 def _frame(axes: Axes, points: Sequence[Point]) -> None:
@@ -164,8 +190,8 @@ def _mark_ours(axes: Axes, point: Point) -> None:
     )
 
 
-def _legend(axes: Axes, points: Sequence[Point]) -> None:
-    """Explain shapes, filling and edges that occur."""
+def _entries(points: Sequence[Point]) -> list[Line2D]:
+    """Return what explains the shapes, filling and edges that occur."""
 
     def entry(label: str, marker: str, face: str, edge: str, size: float = 7.0) -> Line2D:
         return Line2D([], [], linestyle="none", marker=marker, color=edge, markerfacecolor=face, label=label, ms=size)
@@ -182,6 +208,12 @@ def _legend(axes: Axes, points: Sequence[Point]) -> None:
         entries.append(entry("black edge: batch above 1", "o", GREY, "black"))
     if any(point.ours for point in points):
         entries.append(entry("rtlm, with the band of its power", OUR_MARKER, OUR_FACE, OUR_COLOUR, 13))
+    return entries
+
+
+def _legend(axes: Axes, points: Sequence[Point]) -> None:
+    """Explain what occurs, in a corner of the plot."""
+    entries = _entries(points)
     bottom, top = axes.get_ylim()
     for room, corner in product(LEGEND_ROOM, CORNERS):
         axes.set_ylim(bottom, top * room)

@@ -11,6 +11,7 @@
 #include "axi.h"
 #include "bench_config.h"
 #include "memory_system.h"
+#include "spans.h"
 #include "verilated.h"
 #if defined(BENCH_TRACE_FST)
 #include "verilated_fst_c.h"
@@ -156,6 +157,7 @@ class Bench {
   Storage& storage() { return storage_; }
   MemorySystem& memory() { return memory_; }
   Stalls& stalls() { return stalls_; }
+  const std::vector<Span>& spans() const { return spans_.spans(); }
   const std::string& protocol_error() const { return protocol_error_; }
 
  private:
@@ -194,6 +196,7 @@ class Bench {
     sample();
     const bool running = activity_.running();
     const int code = activity_.code();
+    spans_.cycle(running, activity_.operator_index());
     rise();
     memory_.tick(running, code);
   }
@@ -223,6 +226,7 @@ class Bench {
   std::vector<AxiSlave> ports_;
   LitePins lite_;
   ActivityPin activity_;
+  Spans spans_;
 #ifdef BENCH_TRACE
   std::unique_ptr<TraceFile> trace_;
   bool paused_ = false;
@@ -360,6 +364,14 @@ void rtlm_activity(Bench* bench, int64_t* values) {
     *values++ = value;
   }
   std::copy(step.idle.begin(), step.idle.end(), values);
+}
+// The last step's operators in the order in which cycles counted to them.
+int64_t rtlm_span_count(Bench* bench) { return int64_t(bench->spans().size()); }
+void rtlm_spans(Bench* bench, int64_t* values) {
+  for (const Span& span : bench->spans()) {
+    *values++ = span.index;
+    *values++ = span.cycles;
+  }
 }
 // Per port: bytes read, bytes written, read beats, write beats, cycles without a read, cycles with data not taken.
 void rtlm_port_counters(Bench* bench, int64_t* values) {

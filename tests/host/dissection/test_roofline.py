@@ -24,7 +24,7 @@ def test_every_operator_that_multiplies_is_labelled_in_both_stages(svg):
         shown = [row for row in stage.operators if row.work.macs]
         assert len(shown) == 6
         for row in shown:
-            share = roofline._share_of_roof(row, estimated().machine)
+            share = roofline.share_of_roof(row, estimated().machine)
             assert f"{row.name} {share:.1%}" in svg
 
 
@@ -44,7 +44,7 @@ def test_points_are_the_figures_of_the_table():
     qkv = next(found.stages[1].operators)
     # 2 MAC for each byte; 360,000 in 1,800 cycles at 300 MHz.
     assert roofline._place(qkv, found.machine) == pytest.approx((2, 60))
-    assert roofline._share_of_roof(qkv, found.machine) == pytest.approx(60 / (2 * 0.95 * 19.2))
+    assert roofline.share_of_roof(qkv, found.machine) == pytest.approx(60 / (2 * 0.95 * 19.2))
 
 
 def test_same_figures_same_file(svg, tmp_path):
@@ -69,5 +69,5 @@ def test_operators_without_bytes_or_products_are_left_out(tmp_path, monkeypatch)
     monkeypatch.setattr(Figure, "suptitle", lambda self, text, **how: drawn.append(text))
     roofline.draw(none, tmp_path / "none.svg")
     assert drawn == ["made-up on kv260, batch 1, context 7: cycles measured in RTL"]
-    assert len(roofline._points(found.stages[0])) == 2
-    assert not roofline._points(none.stages[0])
+    assert len(roofline.points(found.stages[0])) == 2
+    assert not roofline.points(none.stages[0])

@@ -10,7 +10,9 @@ from rtlm.host.golden.kv_cache import cache_words, random_cache
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.reports.causes import CAUSES, cycles_by_cause, idle_cause, whole_cycles
+from rtlm.host.reports.layers import cycles_by_layer, layer_name
 from rtlm.host.reports.traffic import needed_bytes
+from rtlm.host.reports.work import operator_name
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.control.counters import ACTIVITY, Requests
@@ -50,6 +52,12 @@ def test_steps_on_a_filled_cache(model, memory):
             np.testing.assert_array_equal(result.logits.view(np.uint32), expected.view(np.uint32))
 
             assert running["cycles"] == result.counters["CYCLES"]
+            layers = cycles_by_layer(device.model.operator_spans())
+            assert [*layers] == ["embedding", "layer 0", "layer 1", "head"]
+            for operator in Operator:
+                found = sum(layer.get(operator_name(operator), 0) for layer in layers.values())
+                assert found == result.counters[f"OPERATOR_{operator.name}"]
+            assert layers["head"]["lm_head"] and all(layers[layer_name(i)]["mlp"] for i in range(2))
             by_purpose = needed_bytes(simulation.memory.plan, columns, logits=True, stored_logits=True)
             needed = sum(by_purpose.values())
             cycles = cycles_by_cause(running, device.model.dram, needed)
