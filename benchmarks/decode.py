@@ -1,7 +1,8 @@
 """Speed of decoding, in the accelerator's cycles and on this computer: the first tokens of a sequence, greedy.
 
-Usage: ``python benchmarks/decode.py [--config kv260] [--set key=value] [--tokens 4] [--check] [--record NAME]``. With ``--check`` every
-logit is compared with the golden model. The simulator's speed is processor time of this process on one core.
+Usage: ``python benchmarks/decode.py [--config kv260] [--set key=value] [--tokens 4] [--check] [--record NAME]``.
+With ``--check`` every logit is compared with the golden model. The simulator's speed is processor time of this process
+on one core.
 """
 
 import resource
@@ -89,9 +90,10 @@ def main(
                     "equal_to_golden": equal,
                 }
             )
+            said = "not checked" if equal is None else equal
             print(
                 f"{position:5}  {cycles:9,}  {configuration.clock_mhz * 1e6 / cycles:8.1f}  {utilisation:11.2%}  "
-                f"{utilisation / ceiling:10.2%}  {cycles / seconds:18,.0f}  {1 / seconds:8.3f}  {'not checked' if equal is None else equal}"
+                f"{utilisation / ceiling:10.2%}  {cycles / seconds:18,.0f}  {1 / seconds:8.3f}  {said}"
             )
             token = result.best[0]
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -25,6 +25,7 @@ from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import random_model_file
+from rtlm.host.models.sources import NAMED
 from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
@@ -117,7 +118,13 @@ class Row:
 
 
 @click.command()
-@click.option("--model", "name", default="smollm2", show_default=True, help="smollm2, llama2-7b or a GGUF file.")
+@click.option(
+    "--model",
+    "name",
+    default="smollm2",
+    show_default=True,
+    help="smollm2, llama2-7b, the name of a model that was fetched, or a GGUF file.",
+)
 @click.option("--config", default="kv260", show_default=True, help="Preset or configuration file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change of a key.")
 @click.option("--context", "contexts", multiple=True, type=int, help="Positions before the token; may be repeated.")
@@ -219,7 +226,7 @@ def model_file(name: str, progress: Progress) -> Path:
     if name == "smollm2":
         return fetch(progress=progress.stage)
     if name not in SHAPES:
-        return Path(name)
+        return fetch(NAMED[name], progress=progress.stage) if name in NAMED else Path(name)
     return random_model_file(name, progress.stage, **SHAPES[name])
 
 

@@ -1,4 +1,4 @@
-"""Writes what is generated in README and docs: ``python -m rtlm.host.pages [--examples]`` (from the repository's folder).
+"""Writes what is generated in README and docs: ``python -m rtlm.host.pages [--examples]``, in the repository's folder.
 
 Those are whole pages, and marked parts of others that are filled from results files (`rtlm.host.figures.marks`).
 

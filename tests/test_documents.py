@@ -27,7 +27,7 @@ def folders_of_tree() -> set[str]:
 
 def folders_of_readme() -> dict[str, str]:
     """Return what the README's tree says about each folder."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("What is where")[2]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What is where")[2]
     said: dict[str, str] = {}
     outer = ""
     for indent, name, text in re.findall(r"^( *)(\w+/) +(.+)$", section.split("```")[1], re.MULTILINE):

@@ -54,7 +54,9 @@ def renew(names: tuple[str, ...]) -> int:
     results = load_results()
     if unknown := [name for name in names if name not in results]:
         raise click.UsageError(f"NAME must be one of {', '.join(results)}, got {', '.join(unknown)}.")
-    due = {name: each for name, each in results.items() if name in names or (not names and reasons(each, generate=True))}
+    due = {
+        name: each for name, each in results.items() if name in names or (not names and reasons(each, generate=True))
+    }
     failed = []
     for place, (name, each) in enumerate(due.items(), 1):
         click.echo(f"{place} of {len(due)}: {name} (the last time {_minutes(each)}): {each.command}")

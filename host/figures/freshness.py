@@ -17,9 +17,10 @@ def reasons(results: Results, *, generate: bool = False) -> list[str]:
     """
     found = []
     for hardware in results.rtl:
-        name = " ".join((hardware.config, *(f"--set {change}" for change in hardware.overrides)))
+        changes = len(hardware.overrides)
+        name = hardware.config + (f" with {changes} change{'s' * (changes > 1)}" if changes else "")
         if hardware.verilog_sha256 is None:
-            found.append(f"the RTL of {name} was not recorded with it")
+            found.append(f"the hash of the RTL of {name} was not written down")
             continue
         today = todays_verilog(hardware.config, hardware.overrides, generate=generate)
         if today is None:
@@ -28,10 +29,10 @@ def reasons(results: Results, *, generate: bool = False) -> list[str]:
             found.append(f"the RTL of {name} has changed")
     if results.source:
         if results.source.sha256 is None:
-            found.append("the source it depends on was not recorded with it")
+            found.append("the hash of its source was not written down")
         elif results.source.sha256 != text_hash(results.source.paths):
             found.append(f"{', '.join(results.source.paths)} have changed")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def warnings(results: Mapping[str, Results], *, generate: bool = False) -> list[str]:

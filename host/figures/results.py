@@ -1,7 +1,7 @@
 """Results files: what a benchmark measured, with the command, revision, date, machine and hardware it was measured on.
 
-Each lies in ``benchmarks/results/NAME.json``. A benchmark writes its own where it is given ``--record NAME``; pages take
-their figures from there (`rtlm.host.figures.marks`).
+Each lies in ``benchmarks/results/NAME.json``. A benchmark writes its own where it is given ``--record NAME``; pages
+take their figures from there (`rtlm.host.figures.marks`).
 """
 
 import contextlib
@@ -36,7 +36,7 @@ Kind = Literal[
 ]
 """What a figure can be; docs/report.md has the same words."""
 
-SOURCE_FOLDERS = ("hw", "gen", "sim", "host", "constraints", ":(exclude)host/figures")
+SOURCE_FOLDERS = ("hw", "gen", "sim", "host", "constraints", ":!host/figures", ":!host/pages.py")
 """Where a change makes another revision of what is measured."""
 RECORD = "--record"
 STARTED = time.monotonic()
@@ -134,14 +134,22 @@ class Results(_Plain):
 
     @model_validator(mode="after")
     def _every_number_has_a_unit(self) -> "Results":
-        if missing := sorted({keys[-1] for keys in _keys_of_numbers(self.values) if not set(keys) & set(self.quantities)}):
-            raise ValueError(f"quantities must have the unit and kind of every number, got none for {', '.join(missing)}")
+        if missing := sorted(
+            {keys[-1] for keys in _keys_of_numbers(self.values) if not set(keys) & set(self.quantities)}
+        ):
+            raise ValueError(
+                f"quantities must have the unit and kind of every number, got none for {', '.join(missing)}"
+            )
         return self
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of its figures, each once."""
         return tuple(dict.fromkeys(quantity.kind for quantity in self.quantities.values()))
+
+    def renewal(self, name: str) -> str:
+        """Return the command that renews the file of this name."""
+        return f"{self.command} {RECORD} {name}"
 
 
 def _keys_of_numbers(value: Any, keys: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
@@ -235,9 +243,9 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def revision() -> str:
-    """Return the commit that is checked out, with ``+`` where hardware or programs differ from it."""
+    """Return the last commit that changed hardware or programs, with ``+`` where they differ from it."""
     try:
-        commit = _git("rev-parse", "--short=10", "HEAD")
+        commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *SOURCE_FOLDERS)
         return commit + "+" * bool(_git("status", "--porcelain", "--", *SOURCE_FOLDERS))
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
