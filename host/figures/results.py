@@ -265,13 +265,20 @@ def machine() -> str:
 
 
 def text_hash(paths: Iterable[str]) -> str:
-    """Return the hash of files, and of the Python files directly in folders, of the repository."""
+    """Return the hash of files of the repository, and of the Python files directly in folders.
+
+    Parameters
+    ----------
+    paths
+        From the root of the repository; a file that is not there makes another hash.
+    """
     files = [
         file
         for path in paths
         for file in (sorted((ROOT / path).glob("*.py")) if (ROOT / path).is_dir() else [ROOT / path])
     ]
-    return digest(*(part for file in files for part in (file.relative_to(ROOT).as_posix(), file.read_bytes())))
+    content = {file.relative_to(ROOT).as_posix(): file.read_bytes() if file.is_file() else None for file in files}
+    return digest(*(part for each in content.items() for part in each))
 
 
 def todays_verilog(config: str, overrides: Sequence[str], *, generate: bool = True) -> str | None:
