@@ -69,6 +69,11 @@ def filled(page: str, results: Mapping[str, Results]) -> str:
     def fill(mark: re.Match[str]) -> str:
         template = mark["template"].strip()
         block = "\n" in mark["template"]
+        if block != (page[: mark.start()].rpartition("\n")[2] == ""):
+            raise FiguresError(
+                "A mark of one line must not begin a line, where Markdown takes it for HTML, and one of several lines "
+                f"must, got {template.splitlines()[0]}."
+            )
         try:
             text = environment.from_string(template if block else f"{{{{ {template} }}}}").render()
         except (TemplateError, TypeError, ValueError, LookupError) as error:

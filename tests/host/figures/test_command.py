@@ -25,7 +25,7 @@ RESULTS = {
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     path = tmp_path / "page.md"
-    path.write_text("<!--= decode.cycles -->7<!--/-->")
+    path.write_text("a <!--= decode.cycles -->7<!--/-->")
     monkeypatch.setattr(command, "load_results", lambda: RESULTS)
     monkeypatch.setattr(command, "marked_pages", lambda: [path])
     monkeypatch.setattr(command, "fill_pages", list)
@@ -45,7 +45,7 @@ def test_agreement_is_success_with_warnings(page):
 
 
 def test_disagreement_is_failure(page):
-    page.write_text("<!--= decode.cycles -->8<!--/-->")
+    page.write_text("a <!--= decode.cycles -->8<!--/-->")
     result = run("check")
     assert result.return_value == 1
     assert "-->8<" in result.output and "python -m rtlm.host.pages" in result.output

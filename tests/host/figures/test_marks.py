@@ -50,7 +50,7 @@ def test_a_table():
 
 def test_a_changed_figure_is_a_disagreement(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(filled("<!--= decode.steps[0].cycles -->x<!--/-->\n", RESULTS))
+    page.write_text(filled("a <!--= decode.steps[0].cycles -->x<!--/-->\n", RESULTS))
     assert not disagreements(page, RESULTS)
     page.write_text(page.read_text().replace("1598230", "1598231"))
     assert any("1598231" in line for line in disagreements(page, RESULTS))
@@ -61,22 +61,28 @@ def test_a_changed_figure_is_a_disagreement(tmp_path):
 )
 def test_a_mark_that_cannot_be_filled_is_named(template):
     with pytest.raises(FiguresError, match=r"The mark .* cannot be filled"):
-        filled(f"<!--= {template} --><!--/-->", RESULTS)
+        filled(f"a <!--= {template} --><!--/-->", RESULTS)
 
 
 def test_a_mark_that_is_not_closed_is_refused():
     with pytest.raises(FiguresError, match="must be closed"):
-        filled("<!--= 1 + 1 --> and <!--= 2 + 2 -->4<!--/-->", RESULTS)
+        filled("a <!--= 1 + 1 --> and <!--= 2 + 2 -->4<!--/-->", RESULTS)
+
+
+@pytest.mark.parametrize("page", ("some\n<!--= 1 --><!--/-->", "some <!--=\n1\n--><!--/-->"))
+def test_where_marks_stand(page):
+    with pytest.raises(FiguresError, match="A mark of one line must not begin a line"):
+        filled(page, RESULTS)
 
 
 def test_pages_are_written_in_place(tmp_path, monkeypatch):
     monkeypatch.setattr(marks, "load_results", lambda: RESULTS)
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "page.md"
-    page.write_text("<!--= day('decode') --><!--/-->")
+    page.write_text("on <!--= day('decode') --><!--/-->")
     (tmp_path / "README.md").write_text("no marks")
     assert marks.fill_pages(tmp_path) == [page]
-    assert page.read_text() == "<!--= day('decode') -->29 November 2026<!--/-->"
+    assert page.read_text() == "on <!--= day('decode') -->29 November 2026<!--/-->"
 
 
 @pytest.mark.parametrize(
