@@ -85,7 +85,7 @@ def figures(report: dict[str, Any]) -> dict[str, Any]:
         "tokens_per_s": speed["tokens_per_s"],
         "bandwidth_utilisation": speed["bandwidth_utilisation"],
         "power_w": {boundary: within for boundary, within in power["boundaries"].items() if within},
-        "toggles": "counted in RTL" if report["activity"] else "shipped rates",
+        "toggles": "with toggles counted in RTL" if report["activity"] else "with shipped toggle rates",
         "prompt_tokens": report["prompt_tokens"],
         "new_tokens": report["tokens"],
         "simulated_tokens_per_s": report["simulator"]["tokens_per_s"],
