@@ -7,6 +7,8 @@ ARGS ?=
 PYTEST_ARGS ?=
 # Fresh seeds of make nightly.
 SEEDS ?= 10
+# Results files that make figures renews; empty: all that are out of date.
+FIGURES ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +17,7 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 TYPES := build/types
 PACKAGES := hw gen sim host
 
-.PHONY: run test quick coverage nightly lint setup clean
+.PHONY: run test quick coverage nightly lint figures setup clean
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -45,6 +47,10 @@ lint: $(TEST_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy $(addprefix -p rtlm.,$(PACKAGES))
 	@found=$$(PYTHONPATH=$(TYPES) $(BIN)/lint-imports --no-cache) || { echo "$$found"; exit 1; }
+
+# The figures of README and docs: hours for all, resumed where it was interrupted. python -m rtlm.host.figures list has the names.
+figures: $(TEST_STAMP)
+	@$(BIN)/python -m rtlm.host.figures renew $(FIGURES)
 
 setup: $(TEST_STAMP)
 

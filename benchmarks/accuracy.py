@@ -23,13 +23,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rtlm.host.errors import ModelError
+from rtlm.host.figures.results import record as record_results
+from rtlm.host.figures.results import record_option, text_hash
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.golden.reference import ReferenceModel
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.sources import SMOLLM2
 from rtlm.host.models.tokenizer import Tokenizer
-from rtlm.hw.common import kv_codes
 from rtlm.hw.common.kv_codes import KV_BITS
 from rtlm.hw.common.layouts import STORED_BITS
 
@@ -47,6 +48,34 @@ LIMITS = {
     "top5_difference": ("<", 0.4),
     "kl": ("<=", 0.01),
     "perplexity_change": ("<=", 0.006),
+}
+NUMERICS = (
+    "benchmarks/accuracy.py",
+    "hw/common/kv_codes.py",
+    "hw/formats",
+    "hw/hls",
+    "hw/kernels",
+    "hw/matmul",
+    "host/golden",
+    "host/compiler",
+)
+"""Source that decides the figures."""
+GOLDEN = "golden model"
+QUANTITIES = {
+    "tokens": ("tokens", GOLDEN),
+    "kl": ("nats a token", GOLDEN),
+    "float_perplexity": ("1", GOLDEN),
+    "golden_perplexity": ("1", GOLDEN),
+    "perplexity_change": ("of float32's", GOLDEN),
+    "perplexity_change_error": ("of float32's", GOLDEN),
+    "float_agreement": ("of the tokens", GOLDEN),
+    "llama_cpp_kl": ("nats a token", "measured on this computer"),
+    "llama_cpp_agreement": ("of the tokens", "measured on this computer"),
+    "steps": ("tokens", GOLDEN),
+    "clear_steps": ("tokens", GOLDEN),
+    "clear_agreement": ("of the tokens", GOLDEN),
+    "agreement": ("of the tokens", GOLDEN),
+    "top5_difference": ("1", GOLDEN),
 }
 MEANINGS = {
     "clear_agreement": f"arg-max agrees with llama.cpp where its margin exceeds {CLEAR_MARGIN}",
@@ -185,11 +214,8 @@ class Evaluation:
 
 def fingerprint(model: Path, *others: Path, kv_bits: int) -> str:
     """Return a hash of everything a kept result depends on: the model, the inputs and the source of the numerics."""
-    numerics = [Path(__file__), Path(kv_codes.__file__)]
-    for room in ("hw/formats", "hw/hls", "hw/kernels", "hw/matmul", "host/golden", "host/compiler"):
-        numerics += sorted((HERE.parent / room).glob("*.py"))
-    digest = hashlib.sha256(f"{kv_bits} bits".encode())
-    for path in (model, *others, *numerics):
+    digest = hashlib.sha256(f"{kv_bits} bits {text_hash(NUMERICS)}".encode())
+    for path in (model, *others):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -222,12 +248,14 @@ def save(path: Path, content: dict[str, Any]) -> None:
     help="As attention.kv_bits.",
 )
 @click.option("--record-llama-cpp", is_flag=True, help="Only write what llama.cpp itself loses on the texts.")
+@record_option
 def main(
     model: Path | None,
     output: Path,
     texts: Path | None,
     markdown: Path | None,
     kv_bits: str,
+    record_as: str | None,
     *,
     record_llama_cpp: bool,
 ) -> None:
@@ -238,7 +266,8 @@ def main(
         if record_llama_cpp:
             record(path, files)
         else:
-            run(path, output, files, markdown, kv_bits=int(kv_bits))
+            sequences, llama_cpp = run(path, output, files, markdown, kv_bits=int(kv_bits))
+            record_results(record_as, figures(sequences, llama_cpp), QUANTITIES, source=NUMERICS)
     except ModelError as error:
         raise click.ClickException(str(error)) from None
 
@@ -262,8 +291,10 @@ def record(path: Path, files: Sequence[Path]) -> None:
     save(LLAMA_CPP_TEXTS, content)
 
 
-def run(path: Path, output: Path, files: Sequence[Path], markdown: Path | None, *, kv_bits: int) -> None:
-    """Evaluate every sequence that is not in ``output`` yet, then print the summary."""
+def run(
+    path: Path, output: Path, files: Sequence[Path], markdown: Path | None, *, kv_bits: int
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """Evaluate every sequence that is not in ``output`` yet, print the summary; return all, and llama.cpp's sums."""
     console = Console()
     evaluation = Evaluation(path, kv_bits=kv_bits)
     jobs: dict[str, Any] = {source: (evaluation.text, text) for source, text in all_passages(files).items()}
@@ -285,6 +316,29 @@ def run(path: Path, output: Path, files: Sequence[Path], markdown: Path | None, 
     show(console, sequences)
     if markdown is not None:
         markdown.write_text(markdown_table(sequences, recorded().get(sha256, {})), encoding="utf-8")
+    return sequences, recorded().get(sha256, {})
+
+
+def figures(sequences: dict[str, dict[str, float]], llama_cpp: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Return the figures of each passage, of all of them by file, and those against llama.cpp's own answers."""
+
+    def part(names: Sequence[str]) -> dict[str, Any]:
+        other = [llama_cpp[name] for name in names if name in llama_cpp]
+        summary = summarise({name: sequences[name] for name in names})
+        if tokens := sum(each["tokens"] for each in other):
+            summary["llama_cpp_kl"] = sum(each["kl_sum"] for each in other) / tokens
+            summary["llama_cpp_agreement"] = sum(each["same_argmax"] for each in other) / tokens
+        return summary
+
+    by_file = {path.stem: [name for name in passages(path) if name in sequences] for path in TEXTS}
+    texts = [name for names in by_file.values() for name in names]
+    prompts = {name: sequence for name, sequence in sequences.items() if "steps" in sequence}
+    return {
+        "passages": [{"name": name} | part([name]) for name in texts],
+        "files": {file: part(names) for file, names in by_file.items() if names},
+        "all": part(texts),
+        "prompts": summarise(prompts),
+    }
 
 
 def markdown_table(sequences: dict[str, dict[str, float]], llama_cpp: dict[str, dict[str, float]]) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.figures.results import record, record_option
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.tokenizer import Tokenizer
@@ -46,6 +47,22 @@ SPECULATION = {
     "new text": "Invent a dragon and say how it looks.",
 }
 """Chat prompts: some whose answers repeat them, and one whose answer does not."""
+
+
+QUANTITIES = {
+    key: (unit, "measured in RTL")
+    for key, unit in {
+        "columns": "columns",
+        "batch": "sequences",
+        "cycles": "clock cycles",
+        "cycles_per_token": "clock cycles",
+        "tokens": "tokens",
+        "steps": "steps",
+        "drafted": "tokens",
+        "accepted": "of the guesses",
+        "speedup": "1",
+    }.items()
+}
 
 
 class ColumnLimit:
@@ -163,7 +180,16 @@ def print_rows(title: str, rows: Sequence[dict]) -> None:
 @click.option("--tokens", default=48, show_default=True, help="Tokens of each answer.")
 @click.option("--batch-tokens", default=6, show_default=True, help="Tokens of each sequence of the batch.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures as JSON.")
-def main(parts: tuple[str, ...], config: str, columns: int, tokens: int, batch_tokens: int, file: Path | None) -> None:
+@record_option
+def main(
+    parts: tuple[str, ...],
+    config: str,
+    columns: int,
+    tokens: int,
+    batch_tokens: int,
+    file: Path | None,
+    record_as: str | None,
+) -> None:
     """Measure batches, prefill and speculation."""
     configuration = load_config(config, (f"matmul.columns={columns}",))
     progress = TerminalProgress()
@@ -180,6 +206,7 @@ def main(parts: tuple[str, ...], config: str, columns: int, tokens: int, batch_t
         for part in parts or measures:
             figures[part] = measures[part]()
             print_rows(f"{part}, {config} with {columns} columns", figures[part])
+    record(record_as, {"columns": columns} | figures, QUANTITIES, rtl=[(config, (f"matmul.columns={columns}",))])
     if file:
         file.write_text(json.dumps({"config": config, "columns": columns} | figures, indent=2) + "\n")
 

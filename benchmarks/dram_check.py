@@ -31,6 +31,7 @@ from dram_litedram.compare import (
 )
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import TerminalProgress
+from rtlm.host.figures.results import record, record_option
 from rtlm.sim import stream_ceiling
 from rtlm.sim.memory.dram import named
 
@@ -42,6 +43,27 @@ BOARD_FRACTION = 0.95
 KV260 (Hummingbird, arXiv 2507.03308) and the 95.5 % that refresh leaves (1 - tRFC / tREFI)."""
 
 BOARD_LIMIT = 1.0
+SOURCE = (
+    "benchmarks/dram_litedram",
+    "benchmarks/data/litedram.json",
+    "sim/memory",
+    "sim/native/channel.h",
+    "sim/native/dram_config.h",
+    "sim/native/memory_system.h",
+    "sim/native/request_queue.h",
+)
+"""What decides the figures."""
+RTL, MODEL, PEAK = "measured in RTL", "modelled", "of the data bus's peak"
+QUANTITIES = {
+    "litedram": (PEAK, RTL),
+    "ours": (PEAK, MODEL),
+    "window": (PEAK, MODEL),
+    "shipped": (PEAK, MODEL),
+    "difference": ("percentage points", MODEL),
+    "ceiling": (PEAK, MODEL),
+    "lines": ("patterns", MODEL),
+    "largest_difference": ("percentage points", MODEL),
+}
 
 
 def _table(rows: list[Row]) -> str:
@@ -60,7 +82,7 @@ def _table(rows: list[Row]) -> str:
 
 def _record(measurements: list[Measured]) -> None:
     versions = {package: metadata.version(package) for package in PACKAGES}
-    data: dict = {"command": "python benchmarks/dram_check.py --record", "versions": versions}
+    data: dict = {"command": "python benchmarks/dram_check.py --record-litedram", "versions": versions}
     data |= {measured.memory: measured.to_json() for measured in measurements}
     RECORDED.write_text(json.dumps(data, indent=1) + "\n")
 
@@ -70,10 +92,17 @@ def _record(measurements: list[Measured]) -> None:
 @click.option("--accesses", default=16000, show_default=True, type=click.IntRange(1000), help="Length of a pattern.")
 @click.option("--seed", default=1, show_default=True, help="For random addresses.")
 @click.option("--recorded", "from_file", is_flag=True, help="Take litedram's side from benchmarks/data/litedram.json.")
-@click.option("--record", is_flag=True, help="Write that file; only with all memories.")
+@click.option("--record-litedram", is_flag=True, help="Write that file; only with all memories.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
+@record_option
 def main(
-    memories: tuple[str, ...], accesses: int, seed: int, from_file: bool, record: bool, json_path: Path | None
+    memories: tuple[str, ...],
+    accesses: int,
+    seed: int,
+    from_file: bool,
+    record_litedram: bool,
+    json_path: Path | None,
+    record_as: str | None,
 ) -> None:
     """Compare our DRAM model with litedram's controller and print a table.
 
@@ -84,8 +113,8 @@ def main(
       pip install -e '.[dram-check]' && python benchmarks/dram_check.py
       python benchmarks/dram_check.py --recorded --memory ddr4-2400 --json dram.json
     """
-    if record and (from_file or memories):
-        raise click.UsageError("--record measures all memories: leave --recorded and --memory away.")
+    if record_litedram and (from_file or memories):
+        raise click.UsageError("--record-litedram measures all memories: leave --recorded and --memory away.")
     progress = TerminalProgress()
     names = memories or tuple(MODULES)
     try:
@@ -99,7 +128,7 @@ def main(
         print(problem, file=sys.stderr)
         sys.exit(3)
     progress.close()
-    if record:
+    if record_litedram:
         _record(measurements)
     for measured in measurements:
         print(f"{measured.memory}, {measured.accesses} accesses, seed {measured.seed}:")
@@ -113,9 +142,14 @@ def main(
     away = 100 * (ceiling - BOARD_FRACTION)
     print(f"Linear reads of {BOARD['memory']}: {ceiling:.2%} of peak; boards {BOARD_FRACTION:.0%}, {away:+.2f} points.")
     good = abs(away) <= BOARD_LIMIT and all(row.good for rows in tables.values() for row in rows)
-    if json_path:
+    if record_as or json_path:
         rows = {name: [asdict(row) | {"difference": row.difference} for row in rows] for name, rows in tables.items()}
-        json_path.write_text(json.dumps({"good": good, "ceiling": ceiling, "memories": rows}, indent=1) + "\n")
+        values = {"good": good, "ceiling": ceiling, "memories": rows}
+        if json_path:
+            json_path.write_text(json.dumps(values, indent=1) + "\n")
+        differences = [abs(row["difference"]) for each in rows.values() for row in each]
+        values |= {"lines": len(differences), "largest_difference": max(differences)}
+        record(record_as, values, QUANTITIES, source=SOURCE)
     sys.exit(0 if good else 1)
 
 

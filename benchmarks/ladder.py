@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.figures.results import record, record_option
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.runtime.device import side_by_side
@@ -22,6 +23,11 @@ from rtlm.host.runtime.simulation import Simulation, simulate
 
 TOKEN = 300
 ELEMENTS = ("luts", "ffs", "dsps", "brams")
+QUANTITIES = {
+    "context": ("positions", "measured in RTL"),
+    "cycles_per_token": ("clock cycles", "measured in RTL"),
+    **{element: (element, "estimated") for element in ELEMENTS},
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ def decode(simulation: Simulation, context: int, sequences: int) -> int:
 @click.command()
 @click.option("--context", default=128, show_default=True, help="Positions before the token.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")
-def main(context: int, path: Path | None) -> None:
+@record_option
+def main(context: int, path: Path | None, record_as: str | None) -> None:
     """Climb the ladder."""
     progress = TerminalProgress()
     model = LlamaModel.open(fetch(progress=progress.stage))
@@ -81,13 +88,16 @@ def main(context: int, path: Path | None) -> None:
         with simulate(configuration, model, context=context + 1, progress=progress) as simulation:
             cycles = decode(simulation, context, rung.sequences) / rung.sequences
             units = simulation.rtl.manifest["elements"].values()
-        row = {"step": rung.name, "overrides": rung.overrides, "cycles_per_token": cycles}
+        row = {"step": rung.name, "overrides": list(rung.overrides), "cycles_per_token": cycles}
         row |= {element: round(sum(unit[element] for unit in units)) for element in ELEMENTS}
         change = f"{cycles / rows[-1]['cycles_per_token']:.3f}" if rows else ""
         rows.append(row)
         table.add_row(rung.name, f"{cycles:,.0f}", change, *(f"{row[element]:,}" for element in ELEMENTS))
     progress.close()
     Console().print(table)
+    record(
+        record_as, {"context": context, "steps": rows}, QUANTITIES, rtl=[("kv260", rung.overrides) for rung in RUNGS]
+    )
     if path:
         path.write_text(json.dumps({"context": context, "steps": rows}, indent=2) + "\n")
 

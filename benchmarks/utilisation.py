@@ -19,11 +19,13 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from rtlm.gen.common.progress import Progress, TerminalProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.figures.results import record, record_option
 from rtlm.host.golden.kv_cache import cache_words, random_cache
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import random_model_file
+from rtlm.host.models.sources import NAMED
 from rtlm.host.reports.causes import cycles_by_cause, whole_cycles
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.runtime.device import ColumnInput
@@ -60,6 +62,21 @@ LIMITS = {
     ),
 }
 """What a configuration needs for them."""
+
+
+QUANTITIES = {
+    "context": ("positions", "measured in RTL"),
+    "cycles": ("clock cycles", "measured in RTL"),
+    "needed_bytes": ("bytes", "measured in RTL"),
+    "tokens_per_s": ("1/s at the configured clock", "measured in RTL"),
+    "utilisation": ("of the memory's peak", "measured in RTL"),
+    "of_ceiling": ("of a linear stream", "measured in RTL"),
+    "causes": ("clock cycles", "measured in RTL"),
+    "operators": ("clock cycles", "measured in RTL"),
+    "seconds": ("s of processor time", "measured on this computer"),
+    "peak_bytes_per_s": ("bytes/s", "modelled"),
+    "stream_ceiling": ("of the memory's peak", "modelled"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +118,33 @@ class Row:
 
 
 @click.command()
-@click.option("--model", "name", default="smollm2", show_default=True, help="smollm2, llama2-7b or a GGUF file.")
+@click.option(
+    "--model",
+    "name",
+    default="smollm2",
+    show_default=True,
+    help="smollm2, llama2-7b, the name of a model that was fetched, or a GGUF file.",
+)
 @click.option("--config", default="kv260", show_default=True, help="Preset or configuration file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change of a key.")
 @click.option("--context", "contexts", multiple=True, type=int, help="Positions before the token; may be repeated.")
 @click.option("--check", is_flag=True, help="Compare every logit with the golden model.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")
+@record_option
 def main(
-    name: str, config: str, overrides: tuple[str, ...], contexts: tuple[int, ...], check: bool, path: Path | None
+    name: str,
+    config: str,
+    overrides: tuple[str, ...],
+    contexts: tuple[int, ...],
+    check: bool,
+    path: Path | None,
+    record_as: str | None,
 ) -> None:
     """Decode one token at each context and print what it took."""
     progress = TerminalProgress()
     contexts = contexts or CONTEXTS
-    configuration = load_config(config, (*LIMITS.get(name, ()), *overrides))
+    changes = (*LIMITS.get(name, ()), *overrides)
+    configuration = load_config(config, changes)
     model = LlamaModel.open(model_file(name, progress))
     golden = GoldenModel(model, kv_bits=configuration.attention.kv_bits) if check else None
     with simulate(configuration, model, context=max(contexts) + 1, progress=progress) as simulation:
@@ -136,10 +167,11 @@ def main(
                 f"{row.of_ceiling:10.2%}  {speed:18,.0f}  {'not compared' if row.equal is None else row.equal}"
             )
         print_causes(rows)
+    figures = {"peak_bytes_per_s": peak, "stream_ceiling": ceiling, "steps": [asdict(row) for row in rows]}
     if path:
         result: dict[str, Any] = {"model": name, "config": configuration.model_dump(mode="json"), "memory": dram.name}
-        result |= {"peak_bytes_per_s": peak, "stream_ceiling": ceiling, "steps": [asdict(row) for row in rows]}
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        path.write_text(json.dumps(result | figures, indent=2) + "\n")
+    record(record_as, figures, QUANTITIES, rtl=[(config, changes)])
     sys.exit(any(row.equal is False for row in rows))
 
 
@@ -194,7 +226,7 @@ def model_file(name: str, progress: Progress) -> Path:
     if name == "smollm2":
         return fetch(progress=progress.stage)
     if name not in SHAPES:
-        return Path(name)
+        return fetch(NAMED[name], progress=progress.stage) if name in NAMED else Path(name)
     return random_model_file(name, progress.stage, **SHAPES[name])
 
 

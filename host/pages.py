@@ -1,4 +1,6 @@
-"""Writes the generated pages of docs/: ``python -m rtlm.host.pages [--examples]`` (from the repository's folder).
+"""Writes what is generated in README and docs: ``python -m rtlm.host.pages [--examples]``, in the repository's folder.
+
+Those are whole pages, and marked parts of others that are filled from results files (`rtlm.host.figures.marks`).
 
 With ``--examples`` also what commands print in the other pages, which takes minutes.
 """
@@ -25,6 +27,7 @@ from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
 from rtlm.host.estimation.plot import draw_errors
 from rtlm.host.estimation.power_page import power_page
+from rtlm.host.figures.marks import fill_pages
 from rtlm.host.models.page import models_page
 from rtlm.host.survey.page import comparison_page
 
@@ -96,6 +99,8 @@ def main(examples: bool) -> None:
     for name, text in pages.items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")
+    for path in fill_pages():
+        print(path.relative_to(DOCS.parent))
 
 
 if __name__ == "__main__":

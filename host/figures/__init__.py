@@ -1,0 +1,1 @@
+"""Figures of README and docs: results files that benchmarks write, pages filled from them, and a check of both."""

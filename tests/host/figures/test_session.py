@@ -1,0 +1,46 @@
+"""The recorded session: what stays on a terminal, and a picture that needs nothing from elsewhere."""
+
+import importlib.util
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+from rtlm.host.figures.results import ROOT
+
+MAX_BYTES = 100_000
+NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+@pytest.fixture(scope="module")
+def session():
+    spec = importlib.util.spec_from_file_location("session", ROOT / "benchmarks/session.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_status_lines_are_gone(session):
+    text = "packing (0 s)\rreading 1/2 (1 s)\rreading 2/2 (2 s)\r               \rThe sky\r\n\r\n model  x\r\n"
+    assert session.final_lines(text) == ["The sky", "", " model  x", ""]
+
+
+def test_a_picture_shows_the_command_and_what_it_printed(session):
+    lines = ["The sky is blue", " tokens/s   187.4", "", "cycles by unit (measured in RTL)", " matmul  90 %"]
+    texts = "".join(ET.fromstring(session.draw("rtlm run", lines)).itertext()).replace("\xa0", " ")
+    assert "$ rtlm run" in texts and "The sky is blue" in texts and "187.4" in texts
+    assert "matmul" not in texts and "[...]" in texts
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs/pictures").glob("*.svg")), ids=lambda path: path.name)
+def test_pictures_are_small_and_complete(picture):
+    text = picture.read_text(encoding="utf-8")
+    assert len(text.encode()) < MAX_BYTES
+    assert ET.fromstring(text).tag == f"{{{NAMESPACE}}}svg"
+    assert "http" not in text.replace(NAMESPACE, "").replace("https://www.textualize.io", "")
+
+
+def test_the_picture_is_of_the_recorded_run():
+    picture = ET.parse(ROOT / "docs/pictures/session.svg").getroot()
+    texts = "".join(picture.itertext()).replace("\xa0", " ")
+    results = json.loads((ROOT / "benchmarks/results/session.json").read_text(encoding="utf-8"))["values"]
+    assert f"{results['cycles_per_token']:,.0f}" in texts and f"{results['tokens_per_s']:.4g} (batch 1" in texts
