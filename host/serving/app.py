@@ -30,6 +30,9 @@ MAX_BODY_BYTES = 1 << 20
 BODY_SECONDS = 30
 """How long a body may take to arrive."""
 
+SYSTEM_ROLES = ("system", "developer")
+"""Whose message goes before all others; developer is the newer name of the same."""
+
 
 def make_app(service: Service, names: Collection[str]) -> Starlette:
     """Return the application.
@@ -184,9 +187,6 @@ def _split(messages: Iterable[Message]) -> tuple[str | None, list[dict[str, str]
             param="messages",
         )
     return system, said
-
-
-SYSTEM_ROLES = ("system", "developer")
 
 
 async def read_body(request: Request) -> bytes:
