@@ -27,6 +27,14 @@ from tests.documents import DOCS, ROOT, shell_commands
 IMPORTED = ("hw", "gen", "sim", "host", "constraints")
 IGNORED = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()] + [".git"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+KERNEL = """
+from rtlm.hw.hls import SInt, kernel
+
+
+@kernel
+def line(a: SInt(8), x: SInt(8), b: SInt(16)) -> SInt(17):
+    return a * x + b
+"""
 NOT_RUN = {
     "pipx": "is no part of the environment of the tests, and fetches",
     "uv": "the same",
@@ -146,7 +154,8 @@ def installed(wheel, tmp_path_factory) -> Installation:
 
 @pytest.mark.slow
 def test_the_wheel_is_what_runs(installed):
-    out = installed.run("python", "-c", "import rtlm.hw, rtlm.host; print(*rtlm.hw.__path__, *rtlm.host.__path__)")
+    code = "import rtlm.hw, rtlm.host; from rtlm.gen.boards.constraints import FOLDER; "
+    out = installed.run("python", "-c", code + "print(*rtlm.hw.__path__, *rtlm.host.__path__, FOLDER)")
     assert all(Path(path).is_relative_to(installed.bin.parent) for path in out.split())
     assert str(Path(rtlm.hw.__path__[0]).parent) not in out
     assert installed.run("rtlm", "--version").startswith(f"rtlm {PROJECT['version']}\n")
@@ -201,4 +210,6 @@ def test_rtl_is_generated_and_tested(installed):
     files = installed.run("rtlm", "generate", "accelerator", "--config", "tiny", "-o", "tiny").split()
     assert {"tiny/tiny.v", "tiny/README.md", "tiny/registers.h"} <= set(files)
     assert all((installed.folder / name).is_file() for name in files)
+    (installed.folder / "mine.py").write_text(KERNEL)
+    assert "mine/bench.py" in installed.run("rtlm", "generate", "kernel", "mine.py:line", "-o", "mine").split()
     assert "1 of 1 benches passed" in installed.run("rtlm", "test", "kernels/depths-gating-off")
