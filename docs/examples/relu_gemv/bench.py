@@ -83,8 +83,6 @@ async def gates_equal_numpy(dut):
 
 def main(folder: Path, seed: int) -> int:
     """Build, run, say how it went, and return an exit code."""
-    # cocotb finds this module, and the unit beside it, as Python does.
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     run = BENCH.run(folder, seed=seed, progress=print)
     print(f"{BENCH.full_name}, seed {seed}: {'gates and NumPy agree' if run.passed else run.complaint}")
     return 0 if run.passed else 1
