@@ -5,6 +5,7 @@ Usage::
     python -m benchmarks.kernel_library                       # the table
     python -m benchmarks.kernel_library --unroll gemv.svg     # and GEMV at 1, 4, 16 and 64 columns a cycle as a plot
     python -m benchmarks.kernel_library --only gemv --only fir
+    python -m benchmarks.kernel_library --record kernels      # for docs/kernels.md
 
 Each row is synthesised for UltraScale+ (cached, so that an interrupted run goes on) and simulated in Amaranth's
 simulator with random packets, gaps and back-pressure against the kernel's model.
@@ -20,6 +21,7 @@ import click
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.rtl.verilog import to_rtlil
 from rtlm.gen.synthesis.synthesise import synthesise
+from rtlm.host.figures.results import record, record_option
 from rtlm.hw.common.markdown import table
 from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.kernels import library, residual_norm, rope, swiglu
@@ -28,6 +30,15 @@ from tests.hw.hls.nests import check_nest
 from tests.hw.hls.simulate import check
 
 TARGET, PACKET = "xilinx-us+", 16
+SOURCE = ("hw/hls", "hw/hls/nests", "hw/hls/regions", "hw/kernels", "hw/kernels/library")
+"""What decides the figures, with the versions of the tools."""
+QUANTITIES = {
+    "lanes": ("elements of a beat", "measured in RTL"),
+    "ii": ("clock cycles", "measured in RTL"),
+    "latency": ("clock cycles", "measured in RTL"),
+    **{key: (unit, "synthesised") for key, unit in {"lut": "LUTs", "ff": "registers", "dsp": "DSP blocks"}.items()},
+    "bram": ("block memories of 36 Kibit", "synthesised"),
+}
 KERNELS: dict[str, Kernel] = {
     kernel.name: kernel
     for kernel in (*vars(library).values(), swiglu, rope, residual_norm)
@@ -109,7 +120,8 @@ def measure(name: str, changes: dict[str, Any]) -> Row:
 @click.option("--only", multiple=True, type=click.Choice(list(ROWS)), help="Kernels; all without it.")
 @click.option("--unroll", type=click.Path(path_type=Path), help="Write GEMV's area and rate as a plot, SVG or PNG.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the rows as JSON.")
-def main(only: tuple[str, ...], unroll: Path | None, path: Path | None) -> None:
+@record_option
+def main(only: tuple[str, ...], unroll: Path | None, path: Path | None, record_as: str | None) -> None:
     """Print the table."""
     warnings.filterwarnings("ignore", module="amaranth")
     chosen = [(name, changes) for name in only or ROWS for changes in ROWS[name]]
@@ -122,6 +134,7 @@ def main(only: tuple[str, ...], unroll: Path | None, path: Path | None) -> None:
     print(as_table(rows))
     if path:
         path.write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    record(record_as, {"rows": [vars(row) for row in rows]}, QUANTITIES, source=SOURCE)
     if unroll:
         draw([row for row in rows if row.kernel == "gemv" and row.ii == 1], unroll)
 

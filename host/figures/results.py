@@ -214,7 +214,7 @@ def record(
         return
     paths = tuple(source)
     results = Results(
-        command=command_line(sys.argv),
+        command=command_line(sys.argv, running_module()),
         date=datetime.datetime.now(datetime.UTC).date(),
         revision=revision(),
         machine=machine(),
@@ -232,14 +232,29 @@ def record(
     write_whole(FOLDER / f"{name}.json", results.model_dump_json(indent=1, exclude_defaults=True) + "\n")
 
 
-def command_line(arguments: Sequence[str]) -> str:
-    """Return the command of a running benchmark as one types it in the repository, without ``--record NAME``."""
+def running_module() -> str | None:
+    """Return the module that ``python -m`` runs; None where it runs a file."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec and spec.name.startswith("benchmarks.") else None
+
+
+def command_line(arguments: Sequence[str], module: str | None = None) -> str:
+    """Return the command of a running benchmark as one types it in the repository, without ``--record NAME``.
+
+    Parameters
+    ----------
+    arguments
+        As in `sys.argv`.
+    module
+        What ``python -m`` runs; None for a file.
+    """
     script, *rest = arguments
     if RECORD in rest:
         place = rest.index(RECORD)
         del rest[place : place + 2]
     path = Path(script).resolve()
-    return shlex.join(["python", str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name, *rest])
+    program = ["-m", module] if module else [str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name]
+    return shlex.join(["python", *program, *rest])
 
 
 def revision() -> str:

@@ -57,6 +57,7 @@ def test_other_source_is_a_warning():
 def test_commands_of_all_results_exist():
     """Each is a script that takes --record, or make figures could not renew its results."""
     for name, each in load_results(FOLDER).items():
-        program, script, *_ = each.command.split()
+        program, script, *rest = each.command.split()
         assert program == "python", name
+        script = f"{rest[0].replace('.', '/')}.py" if script == "-m" else script
         assert "@record_option" in (ROOT / script).read_text(encoding="utf-8"), name

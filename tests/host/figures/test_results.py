@@ -59,6 +59,7 @@ def test_a_damaged_file_is_named(folder):
 
 def test_commands_are_those_of_the_repository():
     assert command_line(["benchmarks/a.py", "--record", "a", "b c"]) == "python benchmarks/a.py 'b c'"
+    assert command_line(["benchmarks/a.py", "--all"], "benchmarks.a") == "python -m benchmarks.a --all"
 
 
 def test_source_is_known_by_its_content(tmp_path, monkeypatch):
