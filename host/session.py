@@ -21,6 +21,7 @@ from rtlm.host.runtime.generation import LogitDigest
 from rtlm.host.runtime.interruption import InterruptibleStepper
 from rtlm.host.runtime.simulation import Simulation
 from rtlm.host.runtime.trace import Trace
+from rtlm.host.runtime.wave_views import write_views
 from rtlm.host.session_options import RunOptions
 from rtlm.sim.verilator.build import TIMELINE
 
@@ -60,7 +61,11 @@ def _simulated(request: Request, progress: Progress) -> Report:
         simulation = backend.simulation
         assert simulation is not None
         if options.waves:
-            simulation.device.trace = Trace(simulation.device.model, options.waves_file, [options.waves])
+            simulation.device.trace = waves = Trace(simulation.device.model, options.waves_file, [options.waves])
+            report = _report(request, backend, progress, activity=activity)
+            if waves.started:
+                _write_views(simulation, options.waves_file, progress)
+            return report
         if options.trace:
             recorder = TimelineRecorder(simulation.engine, simulation.device.model, steps=options.trace_steps)
             report = _report(request, backend, progress, activity=activity, stepper=recorder)
@@ -80,6 +85,15 @@ def _simulated(request: Request, progress: Progress) -> Report:
             with suppress(OSError):
                 store_activity(key, sampler.measurement)
         return report
+
+
+def _write_views(simulation: Simulation, waveform: Path, progress: Progress) -> None:
+    """Write what waveform viewers show first, and say so."""
+    try:
+        gtkwave, surfer = write_views(waveform, simulation.rtl.verilog.read_text("utf-8"), simulation.rtl.objects)
+    except OSError as error:
+        raise ToolError(f"The views of {waveform} cannot be written: {error.strerror}.") from error
+    progress.note(f"{gtkwave} shows the waveform by unit in GTKWave, {surfer} in Surfer.")
 
 
 def _write_timeline(request: Request, recorder: TimelineRecorder, path: Path, progress: Progress) -> None:
