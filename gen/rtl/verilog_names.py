@@ -65,7 +65,8 @@ def read_verilog(text: str, objects: Mapping[str, Any]) -> dict[str, VerilogModu
     """
     modules: dict[str, VerilogModule] = {}
     module = VerilogModule()
-    kind, names = "", []
+    kind = ""
+    names: list[tuple[int, str]] = []
     for line in text.splitlines():
         if match := _MODULE.match(line):
             module = modules.setdefault(match[1], VerilogModule())

@@ -154,8 +154,8 @@ def _write_gtkwave(path: Path, waveform: Path, groups: Mapping[str, Sequence[Sho
     files = {values: folder / f"{name}.txt" for values, name in _kinds(groups).items()}
     for values, file in files.items():
         file.write_text(make_translation_filter(values.names, "hex", values.bits) + "\n", encoding="utf-8")
-    with path.open("w", encoding="utf-8") as file:
-        save = GTKWSave(file)
+    with path.open("w", encoding="utf-8") as out:
+        save = GTKWSave(out)
         save.comment("Signals by unit; rtlm run --waves writes this file anew")
         save.dumpfile(str(waveform))
         for group, signals in groups.items():
