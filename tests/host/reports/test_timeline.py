@@ -1,5 +1,8 @@
 """The timeline agrees with the report, cycle by cycle, and is a trace that Perfetto reads."""
 
+import json
+import re
+import shlex
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -7,10 +10,12 @@ from pathlib import Path
 import pytest
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
+from rtlm.host.cli.main import run_command
 from rtlm.host.compiler.plan import make_plan
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape
 from rtlm.host.reports.perfetto_file import NS_PER_CYCLE, write_perfetto
+from rtlm.host.reports.perfetto_reader import PerfettoReader
 from rtlm.host.reports.timeline import CounterTrack, Slice, Timeline, Track
 from rtlm.host.reports.timeline_names import name_instructions
 from rtlm.host.reports.traffic import executed
@@ -18,10 +23,11 @@ from rtlm.host.runtime.device import ColumnInput, successive
 from rtlm.host.session_options import RunOptions
 from rtlm.sim.memory.dram import ddr4_2400
 
-from tests.host.reports.perfetto_reader import PerfettoReader
+from tests.documents import DOCS
 from tests.host.small_models import SIZES, params_of
 
 LAYERS = 2
+PAGE = (DOCS / "timeline.md").read_text(encoding="utf-8")
 DOWNLOADED = Path("~/.local/share/perfetto/prebuilts").expanduser()
 
 
@@ -106,7 +112,7 @@ def test_operators_and_causes_and_units_are_those_of_the_report(traced, trace):
 
         for unit, group in (("matmul", "matrix unit"), ("attention", "attention"), ("vector", "vector engine")):
             for state, cycles in measured.units[unit].items():
-                slices = trace.slices.get(next((t for t in trace.slices if t.endswith(f"{group}/{state}")), ""), [])
+                slices = trace.track(group, state)
                 assert sum(cycles_of(slices, step.ts, step.ts + step.dur).values()) == cycles, (unit, state)
 
 
@@ -132,10 +138,10 @@ def test_ports_and_counters_hold_the_bytes(trace):
     purposes = {each.name for port in (0, 1) for each in trace.track(f"AXI port {port}", "reads")}
     assert purposes == {"program", "weights", "embedding", "norms", "rope", "kv"}
     assert {each.name for each in trace.track("AXI port 0", "writes")} == {"kv"}
-    rates = next(v for n, v in trace.counters.items() if n.endswith("memory/read rate"))
-    assert 0 < max(value for _, value in rates) <= ddr4_2400().peak_bytes_per_second / 1e9
-    fill = next(v for n, v in trace.counters.items() if n.endswith("reader/prefetch buffer"))
-    assert 0 <= min(value for _, value in fill) < max(value for _, value in fill) <= params_of("tiny").prefetch_words
+    rates = [value for _, value in trace.counter("memory", "read rate")]
+    assert 0 < max(rates) <= ddr4_2400().peak_bytes_per_second / 1e9
+    fill = [value for _, value in trace.counter("reader", "prefetch buffer")]
+    assert 0 <= min(fill) < max(fill) <= params_of("tiny").prefetch_words
 
 
 @pytest.mark.slow
@@ -147,12 +153,9 @@ def test_perfettos_trace_processor_reads_it(traced):
         pytest.skip("Perfetto's trace processor is a program that its package downloads on first use; it is not here")
     from perfetto.trace_processor import TraceProcessor, TraceProcessorConfig
 
-    query = """
-        select extract_arg(arg_set_id, 'debug.operator') as operator, sum(dur) as ns
-        from slice where extract_arg(arg_set_id, 'debug.step') = 0 and operator is not null group by operator
-    """
+    (query,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
     with TraceProcessor(trace=str(path), config=TraceProcessorConfig(bin_path=str(binary))) as processor:
-        found = {row.operator: row.ns / NS_PER_CYCLE for row in processor.query(query)}
+        found = {row.operator: row.cycles for row in processor.query(query)}
         errors = processor.query("select sum(value) as n from stats where severity = 'error'")
         assert next(iter(errors)).n == 0
     step = report.run.steps[len(report.run.sequences[0].prompt_ids) - 1]
@@ -199,3 +202,48 @@ def test_a_written_trace_is_read_back(tmp_path):
     assert len(trace.slices[f"{title}/h/t"]) == 1
     assert trace.counters[f"{title}/g/n"] == [(0, 1.0), (16000, 2.5)]
     assert timeline.cycles == 2.5
+
+
+@pytest.mark.slow
+def test_commands_of_the_page_work(model, tmp_path, monkeypatch, capsys):
+    """As they stand there, but on the smallest accelerator and a small random model, and a VCD."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    commands = [line.removeprefix("$ rtlm ") for line in block.splitlines() if line.startswith("$ rtlm ")]
+    assert len(commands) == 2
+    for command in commands:
+        small = ["--config", "tiny", "--model", str(model)]
+        small += ["--waves-file", "waves.vcd"] if "--waves" in command else ["--set", "memory.dram=ddr4-2400"]
+        assert run_command([*shlex.split(command), *small, "--power", "assumed"]) == 0
+        assert "Traceback" not in capsys.readouterr().err
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"capital.pftrace", "capital.json", "waves.vcd", "waves.gtkw", "waves.sucl", "waves.names", ".surfer"}
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names = {}
+    exec(compile(example, "timeline.md", "exec"), names)
+    step = json.loads((tmp_path / "capital.json").read_text(encoding="utf-8"))["steps"][-1]
+    assert names["cycles"] == {each["name"]: each["cycles"] for each in step["operators"] if each["cycles"]}
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda trace: trace.packet.pop(0), "must begin with a packet that clears"),
+        (lambda trace: trace.packet.pop(), "leaves slices of .*g/t open"),
+        (lambda trace: trace.packet.pop(3), "ends at 5000 ns that has not begun"),
+        (lambda trace: setattr(trace.packet[3].track_event, "track_uuid", 9), "track 9, which nothing describes"),
+        (lambda trace: trace.packet[3].ClearField("interned_data"), "name 1, which nothing describes"),
+    ],
+)
+def test_a_damaged_trace_is_refused(tmp_path, damage, sentence):
+    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
+
+    path = tmp_path / "a.pftrace"
+    track = Track(group="g", name="t", slices=[Slice(start=3, end=5, name="a")])
+    write_perfetto(Timeline(config="tiny", clock_mhz=250, tracks=[track], counters=[], complete=True), path)
+    trace = Trace()
+    trace.ParseFromString(path.read_bytes())
+    damage(trace)
+    path.write_bytes(trace.SerializeToString())
+    with pytest.raises(ValueError, match=sentence):
+        PerfettoReader(path)
