@@ -2,21 +2,28 @@
 
 import time
 from contextlib import suppress
+from pathlib import Path
 
+from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Progress
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.answering import answer
 from rtlm.host.backend import Backend, check_simulator, earlier_activity, open_backend, report_run
 from rtlm.host.reports.activity_sampler import ActivitySampler, store_activity
 from rtlm.host.reports.measurements import ActivityMeasurement
+from rtlm.host.reports.perfetto_file import write_perfetto
 from rtlm.host.reports.report import Report
+from rtlm.host.reports.timeline_recorder import TimelineRecorder
 from rtlm.host.reports.traffic import needed_bytes
 from rtlm.host.request import Request, make_request
+from rtlm.host.runtime.device import Stepper
 from rtlm.host.runtime.generation import LogitDigest
 from rtlm.host.runtime.interruption import InterruptibleStepper
 from rtlm.host.runtime.simulation import Simulation
 from rtlm.host.runtime.trace import Trace
+from rtlm.host.runtime.wave_views import write_views
 from rtlm.host.session_options import RunOptions
+from rtlm.sim.verilator.build import TIMELINE
 
 
 def run(options: RunOptions, progress: Progress) -> Report:
@@ -44,17 +51,26 @@ def run(options: RunOptions, progress: Progress) -> Report:
 
 
 def _simulated(request: Request, progress: Progress) -> Report:
-    """Answer with the simulated accelerator, with a waveform or a count of toggles if they are wanted."""
+    """Answer with the simulated accelerator, with a waveform, a timeline or a count of toggles if they are wanted."""
     options, config = request.options, request.config
     check_simulator()
     key, activity = earlier_activity(request, progress)
     sampled = options.power == "measured" and activity is None
     trace = options.waves_file.suffix[1:] if options.waves else "saif" if sampled else None
-    with open_backend(request, progress, trace=trace) as backend:
+    with open_backend(request, progress, trace=TIMELINE if options.trace else trace) as backend:
         simulation = backend.simulation
         assert simulation is not None
         if options.waves:
-            simulation.device.trace = Trace(simulation.device.model, options.waves_file, [options.waves])
+            simulation.device.trace = waves = Trace(simulation.device.model, options.waves_file, [options.waves])
+            report = _report(request, backend, progress, activity=activity)
+            if waves.started:
+                _write_views(simulation, options.waves_file, progress)
+            return report
+        if options.trace:
+            recorder = TimelineRecorder(simulation.engine, simulation.device.model, steps=options.trace_steps)
+            report = _report(request, backend, progress, activity=activity, stepper=recorder)
+            _write_timeline(request, recorder, options.trace, progress)
+            return report
         if not sampled or key is None:
             return _report(request, backend, progress, activity=activity)
         sampler = ActivitySampler(
@@ -71,6 +87,34 @@ def _simulated(request: Request, progress: Progress) -> Report:
         return report
 
 
+def _write_views(simulation: Simulation, waveform: Path, progress: Progress) -> None:
+    """Write what waveform viewers show first, and say so."""
+    try:
+        gtkwave, surfer = write_views(waveform, simulation.rtl.verilog.read_text("utf-8"), simulation.rtl.objects)
+    except OSError as error:
+        raise ToolError(f"The views of {waveform} cannot be written: {error.strerror}.") from error
+    progress.note(f"{gtkwave} shows the waveform by unit in GTKWave, {surfer} in Surfer.")
+
+
+def _write_timeline(request: Request, recorder: TimelineRecorder, path: Path, progress: Progress) -> None:
+    """Write what was recorded, and say so."""
+    config = request.config
+    timeline = recorder.timeline(request.plan, config=config.name, clock_mhz=config.clock_mhz)
+    if timeline is None:
+        progress.note("No timeline was written: no step that gives a token has ended.")
+        return
+    progress.stage("writing the timeline")
+    try:
+        write_perfetto(timeline, path)
+    except OSError as error:
+        raise ToolError(f"The timeline {path} cannot be written: {error.strerror}.") from error
+    steps = len(recorder.recorded)
+    cut = "" if timeline.complete else "; its end is cut off, as it would be too large"
+    progress.note(
+        f"The timeline of {steps} step{'s' if steps > 1 else ''}, {timeline.cycles:,.0f} cycles, is in {path}{cut}."
+    )
+
+
 def _expected_cycles(config: Configuration, simulation: Simulation) -> int:
     """Return the cycles that the weights of a token take at the memory's peak."""
     peak = min(simulation.device.model.dram.peak_bytes_per_second, config.port_bytes_per_s)
@@ -85,11 +129,12 @@ def _report(
     *,
     activity: ActivityMeasurement | None = None,
     sampler: ActivitySampler | None = None,
+    stepper: Stepper | None = None,
 ) -> Report:
     """Generate, show the text as it comes, and collect what was measured."""
     digest = LogitDigest()
     progress.stage("reading the prompt")
-    stepper = sampler or backend.stepper
+    stepper = sampler or stepper or backend.stepper
     measured = backend.measure(stepper)
     interruptible = InterruptibleStepper(measured or stepper)
     started = time.perf_counter()

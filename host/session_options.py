@@ -9,6 +9,7 @@ DEFAULT_WAVES = "waves"
 """Name of the waveform without its suffix, which says what kind it is: ``.fst`` or ``.vcd``."""
 MAX_TEMPERATURE = 100
 POWER = ("auto", "measured", "assumed")
+DEFAULT_TRACE_STEPS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,10 @@ class RunOptions:
         First and last clock cycle of the waveform window.
     waves_file
         Where the waveform goes; its suffix, ``.fst`` or ``.vcd``, is its kind.
+    trace
+        Where the timeline goes, in Perfetto's format; None for none.
+    trace_steps
+        Steps of the timeline, from the one on that gives the first new token.
     power
         ``auto`` (toggles that an earlier run has counted, else the shipped rates), ``measured`` (they are counted in
         this run, if no earlier one has) or ``assumed`` (the shipped rates).
@@ -75,6 +80,8 @@ class RunOptions:
     context: int | None = None
     waves: tuple[int, int] | None = None
     waves_file: Path = Path(f"{DEFAULT_WAVES}.vcd")
+    trace: Path | None = None
+    trace_steps: int = DEFAULT_TRACE_STEPS
     power: str = POWER[0]
     pgo: bool = False
     read_logits: bool = False

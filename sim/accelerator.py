@@ -55,6 +55,11 @@ _FUNCTIONS = {
     "rtlm_trace_start": (_INT, [_HANDLE, _TEXT]),
     "rtlm_trace_stop": (None, [_HANDLE]),
     "rtlm_trace_pause": (None, [_HANDLE, _INT]),
+    "rtlm_timeline_start": (_INT, [_HANDLE]),
+    "rtlm_timeline_stop": (None, [_HANDLE]),
+    "rtlm_timeline_full": (_INT, [_HANDLE]),
+    "rtlm_timeline_spans": (_I64, [_HANDLE, _ARRAY]),
+    "rtlm_timeline_samples": (_I64, [_HANDLE, _ARRAY]),
 }
 
 

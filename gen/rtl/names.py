@@ -53,7 +53,8 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
     -------
     dict[str, Any]
         For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``, ``signals`` with the place
-        of declaration of each, and ``kernel``, its name, where the module is a kernel's pipeline.
+        of declaration of each; ``kernel``, its name, where the module is a kernel's pipeline; ``states`` where it has
+        state machines: for the register of each the names of its states, in the order of their codes.
     """
     objects: dict[str, Any] = {}
     _classes(fragment, name, objects)
@@ -61,6 +62,8 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
         *module, last = path
         known = objects.setdefault(".".join(module), {"class": None, "signals": {}})
         known["signals"][last] = _place(signal)
+        if states := _states(signal):
+            known.setdefault("states", {})[last] = states
     return {
         module: known | {"signals": dict(sorted(known["signals"].items()))} for module, known in sorted(objects.items())
     }
@@ -88,6 +91,19 @@ def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
         if inner_name is None:
             inner_name, unnamed = f"U${unnamed}", unnamed + 1
         _classes(inner, f"{path}.{inner_name}", objects)
+
+
+def _states(signal: Signal) -> list[str]:
+    """Return the states of a state machine, if the signal is its register; Amaranth then knows a text for each code."""
+    decoder, states = signal.decoder, []
+    if decoder is None or isinstance(decoder, type):
+        return []
+    for code in range(1 << len(signal)):
+        try:
+            states.append(decoder(code).removesuffix(f"/{code}"))
+        except KeyError:
+            break
+    return states
 
 
 def _place(signal: Signal) -> str:

@@ -11,7 +11,7 @@ from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file
 from rtlm.host.cli.models import accepted
 from rtlm.host.cli.options import Whole, check_writable
 from rtlm.host.cli.report import page_path, write_page
-from rtlm.host.session_options import BACKENDS, DEFAULT_WAVES, POWER, RunOptions
+from rtlm.host.session_options import BACKENDS, DEFAULT_TRACE_STEPS, DEFAULT_WAVES, POWER, RunOptions
 
 NO_TEXT = "\0"
 """Value of a bare ``--chat``, whose text is then the prompt."""
@@ -82,6 +82,20 @@ def _is_cycle(text: str) -> bool:
     f"{DEFAULT_WAVES}.fst, or {DEFAULT_WAVES}.vcd where FST cannot be built, unless it exists.",
 )
 @click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a timeline for Perfetto (ui.perfetto.dev), replacing what is there: instructions, units, ports and "
+    "memory, cycle by cycle. A simulator build of its own.",
+)
+@click.option(
+    "--trace-steps",
+    type=Whole(1),
+    metavar="N",
+    help="Steps of the timeline, from the one on that gives the first new token; default: "
+    f"{DEFAULT_TRACE_STEPS}. A large model has millions of slices a step.",
+)
+@click.option(
     "--power",
     type=click.Choice(POWER),
     default=POWER[0],
@@ -131,6 +145,7 @@ def run(
       rtlm run --prompt "The capital of France is" --model gemma3-270m --max-tokens 8
       rtlm run --prompt "The capital of France is" --max-tokens 4 --json run.json --report out
       rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
+      rtlm run --prompt "Hi" --max-tokens 1 --trace hi.pftrace
       rtlm run --chat "Hello" --max-tokens 4 --power measured
       rtlm run --chat "Hello" --system "You answer in rhymes."
       rtlm run --chat --prompt-file question.txt
@@ -146,6 +161,7 @@ def run(
     check_text_file("--json", json_file)
     page = page_path("--report", page) if page else None
     options["waves_file"] = _waves_file(waves_file, **options)
+    options["trace_steps"] = _trace_steps(**options)
     options["licences"] = accepted(options["model"], options["licences"])
 
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
@@ -256,6 +272,29 @@ def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: st
     if path.suffix == ".fst" and not fst:
         raise ToolError(FST_SENTENCE)
     return path
+
+
+def _trace_steps(
+    *,
+    trace: Path | None,
+    trace_steps: int | None,
+    waves: tuple[int, int] | None,
+    backend: str,
+    power: str,
+    **others: Any,
+) -> int:
+    """Return the steps of the timeline, or refuse what cannot work."""
+    if trace is None:
+        if trace_steps:
+            raise click.UsageError(f"--trace-steps {trace_steps} needs --trace FILE.")
+        return DEFAULT_TRACE_STEPS
+    if backend != BACKENDS[0]:
+        raise click.UsageError("--trace needs --backend verilator: the golden model has no cycles.")
+    for option, given in (("--waves", waves), ("--power measured", power == "measured")):
+        if given:
+            raise click.UsageError(f"--trace and {option} need different simulators; ask for them in two runs.")
+    check_writable("--trace", trace)
+    return trace_steps or DEFAULT_TRACE_STEPS
 
 
 def _tell_waves(window: tuple[int, int], path: Path, cycles: int) -> None:

@@ -40,7 +40,13 @@ class ActivityCounters {
   // After they have passed; `now` is the first clock of the next cycle.
   void end_cycle(Channels& channels, int64_t now) {
     int64_t clocks = 0;
-    for (auto& channel : channels) clocks += channel->settle(now);
+    for (auto& channel : channels) {
+      const int64_t idle = channel->settle(now);
+      clocks += idle;
+      if (kTimeline && channel->timeline) {
+        channel->timeline->add(channel->track, now - idle, now, int32_t(BusUse::kIdle) + code_);
+      }
+    }
     if (running_) clocks_.idle[size_t(code_)] += clocks;
   }
 

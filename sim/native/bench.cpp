@@ -13,6 +13,9 @@
 #include "memory_system.h"
 #include "spans.h"
 #include "verilated.h"
+#ifdef BENCH_TIMELINE
+#include "timeline_config.h"
+#endif
 #if defined(BENCH_TRACE_FST)
 #include "verilated_fst_c.h"
 using TraceFile = VerilatedFstC;
@@ -154,6 +157,20 @@ class Bench {
 #endif
   }
 
+  void timeline_start() {
+#ifdef BENCH_TIMELINE
+    memory_.start_timeline(kObserved);
+#else
+    throw std::runtime_error("this build cannot record a timeline");
+#endif
+  }
+
+  void timeline_stop() {
+#ifdef BENCH_TIMELINE
+    memory_.timeline.stop(memory_.cycle(), kObserved);
+#endif
+  }
+
   Storage& storage() { return storage_; }
   MemorySystem& memory() { return memory_; }
   Stalls& stalls() { return stalls_; }
@@ -197,9 +214,31 @@ class Bench {
     const bool running = activity_.running();
     const int code = activity_.code();
     spans_.cycle(running, activity_.operator_index());
+#ifdef BENCH_TIMELINE
+    if (memory_.timeline.recording()) record(running, code);
+#endif
     rise();
     memory_.tick(running, code);
   }
+
+#ifdef BENCH_TIMELINE
+  // Track 0 is the activity while a step runs; the others are what timeline_config.h observes.
+  void record(bool running, int code) {
+    Timeline& timeline = memory_.timeline;
+    const int64_t cycle = memory_.cycle();
+    timeline.set(0, running ? 1 + code : 0, cycle);
+    bench_observe(*top_->rootp, [&](int32_t track, int64_t value) { timeline.set(track, int32_t(value), cycle); });
+    if (cycle % kSampleCycles) return;
+    timeline.sample(cycle);
+    timeline.sample(memory_.outstanding_reads());
+    for (int p = 0; p < BENCH_PORTS; ++p) {
+      const Port& port = memory_.port(p);
+      timeline.sample(port.read_beats * port.beat_bytes);
+      timeline.sample(port.write_beats * port.beat_bytes);
+    }
+    bench_levels(*top_->rootp, [&](int64_t value) { timeline.sample(value); });
+  }
+#endif
 
   void need_lite() const {
     if (!lite_.awvalid) throw std::runtime_error("this design has no AXI4-Lite port");
@@ -389,5 +428,19 @@ int rtlm_trace_start(Bench* bench, const char* path) {
 }
 void rtlm_trace_stop(Bench* bench) { bench->trace_stop(); }
 void rtlm_trace_pause(Bench* bench, int paused) { bench->trace_pause(paused); }
+
+int rtlm_timeline_start(Bench* bench) {
+  return guarded([&] { bench->timeline_start(); });
+}
+void rtlm_timeline_stop(Bench* bench) { bench->timeline_stop(); }
+int rtlm_timeline_full(Bench* bench) { return bench->memory().timeline.full(); }
+int64_t rtlm_timeline_spans(Bench* bench, const Span** spans) {
+  *spans = bench->memory().timeline.spans().data();
+  return int64_t(bench->memory().timeline.spans().size());
+}
+int64_t rtlm_timeline_samples(Bench* bench, const int64_t** samples) {
+  *samples = bench->memory().timeline.samples().data();
+  return int64_t(bench->memory().timeline.samples().size());
+}
 
 }  // extern "C"

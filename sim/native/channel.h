@@ -20,6 +20,7 @@
 #include "clocks.h"
 #include "dram_config.h"
 #include "request_queue.h"
+#include "timeline.h"
 
 namespace rtlm {
 
@@ -115,6 +116,8 @@ class Channel {
 
   ChannelCounters counters;
   std::vector<LogEntry>* log = nullptr;
+  Timeline* timeline = nullptr;
+  int32_t track = 0;  // of the timeline
 
  private:
   static constexpr int64_t kFar = int64_t(1) << 40;
@@ -128,6 +131,10 @@ class Channel {
     int64_t activate_ok = 0, precharge_ok = 0, column_ok = 0;
     int64_t refresh_end = 0, used = -kFar;
   };
+
+  void record(BusUse use, int64_t from, int64_t until) {
+    if (kTimeline && timeline) timeline->add(track, from, until, int32_t(use));
+  }
 
   void record(Command command, int64_t now, int bank, int group, int64_t row) {
     last_command_ = now;
@@ -225,6 +232,7 @@ class Channel {
     bank.used = now;
     counters.data_clocks += t_.burst_clocks;
     counted_until_ = now + t_.burst_clocks;
+    record(BusUse::kData, now, counted_until_);
     last_write_ = write;
     bus_free_ = end;
     last_column_ = now;
@@ -238,15 +246,20 @@ class Channel {
   // Counts the clocks up to `now`, in which a request waited.
   void count_gap(int64_t now, uint8_t kind, bool write, int64_t bank_refresh_end) {
     const int64_t gap = now - counted_until_;
+    BusUse use = BusUse::kTiming;
     if (std::max(refresh_end_, bank_refresh_end) > counted_until_) {
       counters.refresh_clocks += gap;
+      use = BusUse::kRefresh;
     } else if (write != last_write_) {
       counters.turnaround_clocks += gap;
+      use = BusUse::kTurnaround;
     } else if (kind) {
       counters.row_clocks += gap;
+      use = BusUse::kRows;
     } else {
       counters.timing_clocks += gap;
     }
+    record(use, counted_until_, now);
     counted_until_ = now;
   }
 

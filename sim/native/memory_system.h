@@ -10,6 +10,7 @@
 #include "activity.h"
 #include "channel.h"
 #include "storage.h"
+#include "timeline.h"
 
 namespace rtlm {
 
@@ -74,6 +75,7 @@ struct Port {
   int64_t write_held = 0;    // pieces received and not yet sent to a channel
   std::vector<int32_t> queued;  // reads waiting in each channel's window
   int64_t read_bytes = 0, write_bytes = 0, read_beats = 0, write_beats = 0, read_idle_cycles = 0, read_stalled_cycles = 0;
+  int64_t read_began = 0, write_began = 0;  // cycle of the first beat of the burst that is on the port, for timelines
 };
 
 class MemorySystem {
@@ -138,6 +140,7 @@ class MemorySystem {
   void finish_read_beat(int p) {
     Port& port = *ports_[p];
     ReadBurst& burst = port.reads[0];
+    if (timeline.recording()) record_read_beat(p, burst);
     ++port.read_beats;
     ++burst.beat;
     const bool last = burst.beat == burst.beats;
@@ -179,6 +182,7 @@ class MemorySystem {
   bool accept_write_data(int p, const uint8_t* data, const uint8_t* strobes) {
     Port& port = *ports_[p];
     WriteBurst& burst = port.writes[port.write_receive];
+    if (timeline.recording()) record_write_beat(p, burst);
     const size_t bytes = size_t(port.beat_bytes), offset = size_t(burst.beat) * bytes;
     if (storage_) {
       std::memcpy(&burst.data[offset], data, bytes);
@@ -268,8 +272,36 @@ class MemorySystem {
   }
 
   int64_t read_idle_cycles = 0;
+  // Tracks: the signals of the design, then for each port its reads and its writes, then the channels.
+  Timeline timeline;
+
+  void start_timeline(int32_t signals) {
+    port_tracks_ = signals;
+    int32_t track = signals + 2 * ports();
+    for (auto& channel : channels_) {
+      channel->timeline = &timeline;
+      channel->track = track++;
+    }
+    timeline.start(size_t(track));
+  }
 
  private:
+  // A burst is on a port from its first beat to its last. Its value is 1 + the purpose of its first byte.
+  void record_read_beat(int p, const ReadBurst& burst) {
+    if (!burst.beat) ports_[size_t(p)]->read_began = cycle_;
+    if (burst.beat + 1 < burst.beats) return;
+    timeline.burst(port_tracks_ + 2 * p, ports_[size_t(p)]->read_began, cycle_ + 1, purpose(burst.address));
+  }
+
+  void record_write_beat(int p, const WriteBurst& burst) {
+    if (!burst.beat) ports_[size_t(p)]->write_began = cycle_;
+    if (burst.beat + 1 < burst.beats) return;
+    timeline.burst(port_tracks_ + 2 * p + 1, ports_[size_t(p)]->write_began, cycle_ + 1, purpose(burst.address));
+  }
+
+  int32_t purpose(uint64_t address) const { return storage_ ? 1 + int32_t(storage_->purpose(address)) : 1; }
+
+
   int pieces(uint64_t address, uint64_t bytes) const {
     return int(((address + bytes - 1) >> shift_) - (address >> shift_)) + 1;
   }
@@ -347,6 +379,7 @@ class MemorySystem {
   const int shift_;
   int64_t now_ = 0;  // first memory clock of this cycle
   int64_t cycle_ = 0, share_ = 0, hold_ = 0, reading_ = 0;
+  int32_t port_tracks_ = 0;
   int turn_ = 0;
 };
 

@@ -106,6 +106,13 @@ class Storage {
     counters.back() += int64_t(end - address);
   }
 
+  // The purpose of an address; what no range covers has the number behind the last.
+  int64_t purpose(uint64_t address) const {
+    auto range = std::upper_bound(purposes_.begin(), purposes_.end(), address,
+                                  [](uint64_t value, const Purpose& purpose) { return value < purpose.end; });
+    return range != purposes_.end() && range->start <= address ? range->index : int64_t(read_bytes.size()) - 1;
+  }
+
   std::vector<Fault> faults;
   std::vector<int64_t> read_bytes = {0}, write_bytes = {0};
 

@@ -22,12 +22,15 @@ from rtlm.sim.verilator.find import (
     find_compiler,
     find_verilator,
 )
+from rtlm.sim.verilator.observed import timeline_config, verilator_config
 from rtlm.sim.verilator.ports import BENCH, bench_config, read_ports
 
 TOP = "accelerator"
 WAVEFORMS = ("fst", "vcd")
 """Kinds of waveform, each also the suffix of its files: FST is small, VCD needs nothing to be installed."""
-TRACES = (None, *WAVEFORMS, "saif")
+TIMELINE = "timeline"
+"""Kind of trace that is recorded in memory, see `rtlm.sim.timeline`."""
+TRACES = (None, *WAVEFORMS, "saif", TIMELINE)
 
 
 # Assertions off and two-state start-up: nothing in the generated design depends on X. Lint that Amaranth's Verilog
@@ -51,6 +54,7 @@ _RUNTIME = {
     "fst": ("verilated.cpp", "verilated_threads.cpp", "verilated_fst_c.cpp"),
     "vcd": ("verilated.cpp", "verilated_threads.cpp", "verilated_vcd_c.cpp"),
     "saif": ("verilated.cpp", "verilated_threads.cpp", "verilated_saif_c.cpp"),
+    TIMELINE: ("verilated.cpp", "verilated_threads.cpp"),
 }
 
 
@@ -65,7 +69,7 @@ class Build:
     key : str
         Hash of everything it depends on.
     trace : str or None
-        "fst", "vcd", "saif" or None.
+        "fst", "vcd", "saif", "timeline" or None.
     """
 
     library: Path
@@ -155,8 +159,9 @@ def build_model(
         Text of the design, with a module `top` that has the ports of an accelerator.
     top : str
         Name of the top module.
-    trace : {None, "fst", "vcd", "saif"}
-        Kind of trace that `AcceleratorModel.trace_start` can write.
+    trace : {None, "fst", "vcd", "saif", "timeline"}
+        Kind of trace that `AcceleratorModel.trace_start` can write, or ``timeline``: what `rtlm.sim.timeline.Recorder`
+        records, of an accelerator.
     train : callable, optional
         Simulates what is typical with the build that it is given. The compiler then optimises for the branches that
         were taken, which doubles the time to build. Needs g++.
@@ -173,7 +178,7 @@ def build_model(
         When a tool is missing, or the Verilog or a port is not as it must be.
     """
     if trace not in TRACES:
-        raise ValueError(f"trace must be None, 'fst', 'vcd' or 'saif', got {trace!r}.")
+        raise ValueError(f"trace must be None, 'fst', 'vcd', 'saif' or 'timeline', got {trace!r}.")
     verilator, compiler = find_verilator(), find_compiler()
     if trace == "fst" and not can_write_fst():
         raise ToolError(FST_SENTENCE)
@@ -181,7 +186,8 @@ def build_model(
     if train and compiler.endswith("clang++"):
         raise ToolError("A simulator that is optimised by a profile needs g++; on Debian and Ubuntu: apt install g++.")
     profile = (_COUNT, _GUIDED) if train else ()
-    key = digest("model", verilog, top, trace, identity, _VERILATE, _bench_sources(), *profile)
+    readable = verilator_config(top) if trace == TIMELINE else ""
+    key = digest("model", verilog, top, trace, identity, _VERILATE, _bench_sources(), *profile, readable)
 
     def make(folder: Path) -> None:
         tool = _Compiler(folder, progress, jobs, compiler)
@@ -233,6 +239,8 @@ def _trace_flags(trace: str | None) -> list[str]:
     flags = ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]
     if trace is None:
         return [*flags, "-DVM_TRACE=0"]
+    if trace == TIMELINE:
+        return [*flags, "-DVM_TRACE=0", "-DBENCH_TIMELINE"]
     # Without NDEBUG the SAIF writer ends the process by an assertion when the disk is full.
     return [*flags, "-DVM_TRACE=1", f"-DVM_TRACE_{trace.upper()}=1", f"-DBENCH_TRACE_{trace.upper()}", "-DNDEBUG"]
 
@@ -241,9 +249,16 @@ def _verilate(tool: _Compiler, verilog: str, top: str, trace: str | None, verila
     (tool.folder / "design.v").write_text(verilog)
     tool.progress("Verilating")
     options = [*_VERILATE, "--top-module", top, "--prefix", "Vbench", "--Mdir", "obj"]
-    options += [f"--trace-{trace}"] if trace else []
+    if trace == TIMELINE:
+        (tool.folder / "readable.vlt").write_text(verilator_config(top))
+        options += ["readable.vlt"]
+    elif trace:
+        options += [f"--trace-{trace}"]
     tool.run([*verilator.command, *options, "design.v"], "Verilator", dict(verilator.environment))
     generated = tool.folder / "obj"
+    if trace == TIMELINE:
+        root = (generated / "Vbench___024root.h").read_text()
+        (generated / "timeline_config.h").write_text(timeline_config(root, top))
     ports = read_ports((generated / "Vbench.h").read_text())
     (generated / "bench_config.h").write_text(bench_config(ports))
 
