@@ -90,7 +90,7 @@ def draw_on(figure: Figure, dissection: Dissection, *, stacked: bool = False, br
     for axes, stage in zip(panels, stages, strict=True):
         places = [_place(row, machine) for row in points(stage)]
         layout = Layout(axes, [(place, place) for place in places], ground="white" if stacked else None)
-        _roofs(axes, layout, machine)
+        _roofs(axes, layout, machine, named=not stacked)
         for rows in _clusters(axes, points(stage), machine):
             text = "\n".join(f"{row.name} {share_of_roof(row, machine):.1%}" for row in rows)
             layout.label(_place(rows[0], machine), text, important=True)
@@ -173,11 +173,13 @@ def _mark(axes: Axes, row: OperatorRow, of: float, machine: Machine) -> None:
 
 def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine, *, stacked: bool, brief: bool) -> None:
     """Explain lines and markers."""
+    arrays = sorted((machine.nibble_macs, machine.byte_macs, machine.attention_macs))
+    peaks = ", ".join(f"{macs / GIGA:,.3g}" for macs in arrays)
     shown = {row.name for stage in stages for row in points(stage)}
     entries = [
         Line2D([], [], label=f"memory, linear stream: {machine.stream_bytes / GIGA:,.1f} GB/s", **STREAM),
         Line2D([], [], label=f"memory, data sheet: {machine.peak_bytes / GIGA:,.1f} GB/s", **PEAK),
-        Line2D([], [], label="peak of an array", **ARRAY),
+        Line2D([], [], label=f"peak of an array: {peaks} GMAC/s" if stacked else "peak of an array", **ARRAY),
         *(
             Line2D([], [], linestyle="none", marker=marker, color=colour, label=name)
             for name, (marker, colour) in STYLES.items()
@@ -191,8 +193,8 @@ def _legend(figure: Figure, stages: Sequence[Stage], machine: Machine, *, stacke
     )
 
 
-def _roofs(axes: Axes, layout: Layout, machine: Machine) -> None:
-    """Draw what memory allows up to the highest peak of an array, and each array's peak with its name."""
+def _roofs(axes: Axes, layout: Layout, machine: Machine, *, named: bool) -> None:
+    """Draw what memory allows up to the highest peak of an array, and each array's peak, if wanted with its name."""
     left, right = axes.get_xlim()
     top = max(machine.nibble_macs, machine.attention_macs)
     for bytes_per_s, style in ((machine.stream_bytes, STREAM), (machine.peak_bytes, PEAK)):
@@ -206,5 +208,6 @@ def _roofs(axes: Axes, layout: Layout, machine: Machine) -> None:
     ):
         start, peak = macs / machine.stream_bytes, macs / GIGA
         axes.plot([start, right], [peak, peak], zorder=2, **ARRAY)
-        layout.along([(at, peak) for at in np.geomspace(right * 0.97, start, 10)], f"{text}: {peak:,.1f}", GREY)
+        if named:
+            layout.along([(at, peak) for at in np.geomspace(right * 0.97, start, 10)], f"{text}: {peak:,.1f}", GREY)
         layout.avoid((start, peak), (right, peak))

@@ -6,6 +6,7 @@ from rtlm.gen.common.plot_style import BLUE, GREEN, ORANGE, PURPLE
 from rtlm.host.report_page import bars
 from rtlm.host.report_page.cycles import OLD, most
 from rtlm.host.report_page.parts import (
+    Cell,
     Kind,
     Section,
     Table,
@@ -114,9 +115,9 @@ def power_section(run: RunFile) -> Section:
         (
             words(each.name.replace("_", " ")),
             words(each.part),
-            rounded(each.w, f"power.components.{i}.w"),
-            rounded(each.low_w, f"power.components.{i}.low_w"),
-            rounded(each.high_w, f"power.components.{i}.high_w"),
+            _watts(each.w, f"power.components.{i}.w"),
+            _watts(each.low_w, f"power.components.{i}.low_w"),
+            _watts(each.high_w, f"power.components.{i}.high_w"),
             words(each.method),
         )
         for i, each in enumerate(power.components)
@@ -141,6 +142,13 @@ def power_section(run: RunFile) -> Section:
             words=2,
         ),
     )
+
+
+def _watts(value: float, path: str) -> Cell:
+    """Return a component's watts; of the smallest, that they are small."""
+    if 0 < value < 0.0005:
+        return Cell(text="<\N{NO-BREAK SPACE}0.001", value=value, path=path)
+    return rounded(value, path)
 
 
 def size_section(run: RunFile) -> Iterator[Section]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 from rtlm.gen.common.plot_style import BLUE, GREEN, GREY, GRID, PURPLE, SKY, VERMILION, YELLOW, plot_file
 from rtlm.host.plots.labels import Boxes, Layout
@@ -35,6 +35,8 @@ OUR_FACE = YELLOW
 OUR_MARKER = "*"
 LABEL_LENGTH = 36
 Corner = Literal["upper left", "lower right", "upper right", "lower left"]
+FEW_TICKS = 4
+"""Numbers on the axis of power where there is little room."""
 CORNERS: tuple[Corner, ...] = get_args(Corner)
 """Places of the legend, tried in this order."""
 
@@ -83,6 +85,8 @@ def draw_on(figure: Figure, points: Sequence[Point], *, narrow: bool = False) ->
     _frame(axes, known)
     if narrow:
         axes.set(xlabel="power in W", ylabel="tokens/s")
+        axes.xaxis.set_major_locator(LogLocator(numticks=FEW_TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())
     _mark_published(axes, [point for point in known if not point.ours])
     for point in known:
         if point.ours:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.browser import MISSING, browser, find_browser
 from tests.host.report_page.pages import page
+from tests.host.report_page.pictures import FOLDER, MOST_BYTES, PICTURES, take
 
 WIDTHS = (360, 820, 1400)
 SMALLEST_TEXT_PIXELS = 9.0
@@ -91,3 +92,10 @@ def test_printed_it_has_its_tables_and_no_links(shown):
     assert shown.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
     assert shown.pdf().startswith(b"%PDF")
     shown.show(1400)
+
+
+def test_pictures_of_the_page_are_small(shown, tmp_path):
+    take(shown, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == PICTURES.keys()
+    for path in (*tmp_path.iterdir(), *(FOLDER / name for name in PICTURES)):
+        assert 10_000 < path.stat().st_size < MOST_BYTES, path
