@@ -21,6 +21,8 @@ TOP_FILES = {
 
 FENCE = re.compile(r"^( *)(```|~~~)")
 ITEM = re.compile(r"^ {0,3}([*-]|\d+\.) ")
+MARK = re.compile(r"<!--[=/].*?-->", re.DOTALL)
+"""Comments that say which results a figure comes from (`rtlm.host.figures.marks`)."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
 
 
@@ -52,7 +54,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links within the repository to their pages of the site, and set lists and tables apart."""
-    return separated(relinked(markdown, page.file.src_uri))
+    return separated(relinked(MARK.sub("", markdown), page.file.src_uri))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

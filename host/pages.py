@@ -7,11 +7,8 @@ With ``--examples`` also what commands print in the other pages, which takes min
 
 import io
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
 from dataclasses import asdict
@@ -35,8 +32,6 @@ from rtlm.host.exploration.space import SpaceFile
 from rtlm.host.figures.marks import fill_pages
 from rtlm.host.models.page import models_page
 from rtlm.host.plots.architecture import architecture_svg
-from rtlm.host.plots.data_flow import data_flow_svg
-from rtlm.host.plots.terminal import WIDTH, terminal_svg
 from rtlm.host.reports.page import counters_page
 from rtlm.host.survey.page import comparison_page
 
@@ -55,8 +50,7 @@ GENERATED: dict[str, Callable[[Configuration], str]] = {
     "power.md": lambda config: power_page(),
     "cli.md": lambda config: cli_page(),
     "counters.md": lambda config: counters_page(),
-    "architecture.svg": architecture_svg,
-    "data-flow.svg": lambda config: data_flow_svg(),
+    "pictures/architecture.svg": architecture_svg,
     "configuration.schema.json": lambda config: json_schema(Configuration),
     "space.schema.json": lambda config: json_schema(SpaceFile),
 }
@@ -76,10 +70,6 @@ CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL
 NAMED_FILE = re.compile(r"^```(?:yaml|python)\n(?=# (\S+\.(?:yaml|py))\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
 """Blocks whose first line is the name of a file, which the commands of the page find."""
 PROMPT = "$ rtlm "
-
-RECORDED = 'rtlm run --prompt "The capital of France is" --max-tokens 3 --power assumed --json report.json'
-RECORDING = "tour-run.svg"
-"""A command whose terminal is a picture of docs/, up to the table of bytes; simulating it takes half a minute."""
 
 
 def with_outputs(page: str) -> str:
@@ -103,16 +93,6 @@ def printed(command: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
-def recording() -> str:
-    """Run the `RECORDED` command as in a terminal, and draw what it prints, without the speed of this computer."""
-    surroundings = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
-    command = [sys.executable, "-c", "from rtlm.host.cli.main import main; main()", *shlex.split(RECORDED)[1:]]
-    with TemporaryDirectory() as folder:
-        ran = subprocess.run(command, cwd=folder, env=surroundings, stdout=subprocess.PIPE, text=True, check=True)
-    shown = ran.stdout.partition("bytes by purpose")[0].rstrip().splitlines()
-    return terminal_svg(RECORDED, "\n".join(line for line in shown if "on this computer" not in line))
-
-
 @click.command()
 @click.option("--examples", is_flag=True, help="Also run the commands in written pages.")
 def main(examples: bool) -> None:
@@ -125,7 +105,6 @@ def main(examples: bool) -> None:
     draw_errors(points, DOCS / "estimates.svg")
     pages = {name: generated_page(name) for name in GENERATED}
     if examples:
-        pages[RECORDING] = recording()
         pages |= {name: with_outputs((DOCS / name).read_text(encoding="utf-8")) for name in EXAMPLE_PAGES}
     for name, text in pages.items():
         (DOCS / name).write_text(text, encoding="utf-8")

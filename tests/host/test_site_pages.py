@@ -2,14 +2,13 @@
 
 import re
 import shlex
-from html import unescape
+import xml.etree.ElementTree as ElementTree
 
 import click
 import pytest
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.main import cli, run_command
-from rtlm.host.pages import DOCS, EXAMPLE_PAGES, NAMED_FILE, RECORDED, RECORDING, printed, with_outputs
-from rtlm.host.plots.terminal import terminal_svg
+from rtlm.host.pages import DOCS, EXAMPLE_PAGES, NAMED_FILE, printed, with_outputs
 
 ROOT = DOCS.parent
 PAGES = ("tour.md", "own-model.md", "own-board.md", "memory-wall.md", "results.md")
@@ -101,14 +100,7 @@ def test_pages_hold_what_the_commands_print(name):
     assert text_of(name) == with_outputs(text_of(name)), "run: .venv/bin/python -m rtlm.host.pages --examples"
 
 
-def test_recorded_run_is_the_one_that_is_compared_elsewhere():
-    picture = " ".join(unescape(re.sub(r"<[^>]+>", " ", text_of(RECORDING))).split())
-    assert RECORDED in text_of("tour.md") and RECORDED in picture
-    assert f"$ {RECORDED.replace(' --json', ' --quiet --json')}\n" in text_of("dissection.md")
-    decoding = re.search(r"^decode \(2 tokens\) +2 +([\d,]+) +([\d,]+)", text_of("dissection.md"), re.MULTILINE)
-    assert decoding is not None and f"cycles a token {decoding[2]}" in picture
-
-
-def test_pictures_of_terminals_need_no_network():
-    picture = terminal_svg("rtlm schema", "\x1b[1mbold\x1b[0m\n")
-    assert "bold" in picture and "url(http" not in picture and "font-face" not in picture
+def test_the_picture_is_of_the_tour_s_command():
+    picture = "".join(ElementTree.parse(DOCS / "pictures" / "session.svg").getroot().itertext())
+    command = re.search(r"^rtlm run .*$", text_of("tour.md"), re.MULTILINE)[0]
+    assert f"$ {command}" in picture.replace("\N{NO-BREAK SPACE}", " ")
