@@ -7,16 +7,17 @@ if (location.protocol === "file:") {
       this.frame.hidden = true
       document.body.append(this.frame)
       const inside = this.frame.contentWindow
+      const base = new URL(url, location)
       const load = (source) => new Promise((done, failed) => {
         const script = inside.document.createElement("script")
-        script.src = new URL(source, url)
+        script.src = new URL(source, base)
         script.onload = done
         script.onerror = failed
         inside.document.body.append(script)
       })
       inside.importScripts = (...sources) => sources.reduce((ready, each) => ready.then(() => load(each)), Promise.resolve())
       inside.postMessage = (data) => this.dispatchEvent(new MessageEvent("message", { data }))
-      this.ready = load(url)
+      this.ready = load(base)
     }
     postMessage(data) {
       this.ready.then(() => this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data })))

@@ -1,14 +1,11 @@
 """The documentation site: pages have rooms, the build is strict, none needs the network or is wider than a phone."""
 
-import functools
-import http.server
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,33 +13,13 @@ import pytest
 from mkdocs.utils.yaml import yaml_load
 from rtlm.host.documentation import TOP_FILES, expanded, relinked, separated
 
+from tests.browser import MISSING, browser, find_browser
 from tests.documents import DOCS, ROOT
 
 PHONE = 360
 PAGES_OF_MKDOCS = ("404.html",)
 ASSETS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
 """Elements that a browser fetches when a page is opened."""
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-HARNESS = """<!doctype html><body><pre id="out"></pre><script>
-async function measure(page) {
-  const frame = document.createElement("iframe")
-  frame.style.width = "WIDTHpx"
-  frame.style.border = "0"
-  frame.src = page
-  document.body.append(frame)
-  await new Promise((loaded) => (frame.onload = loaded))
-  const root = frame.contentDocument.documentElement
-  const found = [page, root.scrollWidth, frame.contentWindow.innerWidth]
-  frame.remove()
-  return found
-}
-(async () => {
-  const found = []
-  for (const page of PAGES) found.push(await measure(page))
-  document.getElementById("out").textContent = JSON.stringify(found)
-})()
-</script>"""
 
 
 def listed(nav):
@@ -122,33 +99,47 @@ def test_pages_fetch_nothing_from_elsewhere(site):
 def test_search_knows_every_page(site):
     index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
     found = {entry["location"].partition("#")[0] for entry in index["docs"]}
-    assert found >= {path.removesuffix(".md") + ".html" for path in listed(expanded(navigation(), DOCS))} - {
-        "index.html"
-    }
+    pages = {path.removesuffix(".md").replace("README", "index") for path in listed(expanded(navigation(), DOCS))}
+    assert found >= {f"{page}.html" for page in pages} - {"index.html"}
     assert (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index")
 
 
+@pytest.fixture(scope="module")
+def shown(site, tmp_path_factory):
+    """Provide a browser."""
+    with browser(tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to lay pages out; on Debian: apt install chromium")
-def test_no_page_is_wider_than_a_phone(site, tmp_path):
-    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
-    text = HARNESS.replace("WIDTH", str(PHONE)).replace("PAGES", json.dumps(pages))
-    (site / "harness.html").write_text(text, encoding="utf-8")
+@pytest.mark.skipif(find_browser() is None, reason=MISSING)
+def test_no_page_is_wider_than_a_phone(site, shown):
+    shown.show(PHONE)
+    wide = {}
+    for page in sorted(site.rglob("*.html")):
+        shown.open(page)
+        width = shown.evaluate("document.documentElement.scrollWidth")
+        if width > PHONE:
+            wide[page.relative_to(site).as_posix()] = width
+    assert not wide
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever).start()
-        address = f"http://127.0.0.1:{server.server_port}/harness.html"
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=600000", "--dump-dom"]
-        command = [CHROMIUM, *options, f"--user-data-dir={tmp_path}", address]
-        try:
-            shown = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        finally:
-            server.shutdown()
-    (site / "harness.html").unlink()
-    found = json.loads(re.search(r'<pre id="out">(\[.*?)</pre>', shown.stdout)[1])
-    assert len(found) == len(pages)
-    assert not [page for page, width, inner in found if inner != PHONE or width > inner]
+@pytest.mark.slow
+@pytest.mark.skipif(find_browser() is None, reason=MISSING)
+def test_search_works_in_pages_that_are_opened_as_files(site, shown):
+    shown.show(1400)
+    shown.open(site / "index.html")
+    shown.evaluate("document.querySelector('.md-search__input').focus()")
+    shown.send("Input.insertText", text="prefetch")
+    key = "document.querySelector('.md-search__input').dispatchEvent(new Event('keyup'))"
+    links, end = [], time.monotonic() + 30
+    while not links and time.monotonic() < end:
+        shown.evaluate(key)
+        time.sleep(0.2)
+        links = shown.evaluate("[...document.querySelectorAll('.md-search-result__link')].map(link => link.href)")
+    assert any("architecture.html" in link for link in links)
+    assert not [event for event in shown.events if event["method"] == "Runtime.exceptionThrown"]
+    requests = [
+        each["params"]["request"]["url"] for each in shown.events if each["method"] == "Network.requestWillBeSent"
+    ]
+    assert all(address.startswith(("file:", "data:", "blob:")) for address in requests)
