@@ -14,10 +14,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
+DOCS_STAMP := $(VENV)/.installed-for-docs
 TYPES := build/types
 PACKAGES := hw gen sim host
 
-.PHONY: run test quick coverage nightly lint figures setup clean
+.PHONY: run test quick coverage nightly lint figures docs setup clean
 .DEFAULT_GOAL := run
 
 run: $(STAMP)
@@ -52,6 +53,11 @@ lint: $(TEST_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
 figures: $(TEST_STAMP)
 	@$(BIN)/python -m rtlm.host.figures renew $(FIGURES)
 
+# The documentation site in build/site; its pages need no server and no network. A warning is an error.
+docs: $(DOCS_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "The site is in build/site; open build/site/index.html."
+
 setup: $(TEST_STAMP)
 
 # The packages lie in folders without the prefix rtlm; mypy needs to see them with it.
@@ -73,6 +79,11 @@ $(STAMP): pyproject.toml requirements.lock
 $(TEST_STAMP): $(STAMP)
 	@echo "Adding what the tests need ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[test,formal,synth]'
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	@echo "Adding what the documentation site needs ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e '.[docs]'
 	@touch $@
 
 clean:

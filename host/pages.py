@@ -17,18 +17,22 @@ from tempfile import TemporaryDirectory
 
 import click
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
-from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.configuration.schema import Configuration, json_schema
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
 from rtlm.host.cli.main import run_command
 from rtlm.host.cli.name_lists import names_file
 from rtlm.host.cli.names import PATH as NAMES
+from rtlm.host.cli.page import cli_page
 from rtlm.host.compiler.page import memory_page
 from rtlm.host.estimation.errors import BAND, error_band, point_errors
 from rtlm.host.estimation.page import estimates_page
 from rtlm.host.estimation.plot import draw_errors
 from rtlm.host.estimation.power_page import power_page
+from rtlm.host.exploration.space import SpaceFile
 from rtlm.host.figures.marks import fill_pages
 from rtlm.host.models.page import models_page
+from rtlm.host.plots.architecture import architecture_svg
+from rtlm.host.reports.page import counters_page
 from rtlm.host.survey.page import comparison_page
 
 NOTE = "\n---\nGenerated from the source by `python -m rtlm.host.pages`; a test compares.\n"
@@ -44,20 +48,26 @@ GENERATED: dict[str, Callable[[Configuration], str]] = {
     "comparison.md": lambda config: comparison_page(printed),
     "estimates.md": lambda config: estimates_page(printed),
     "power.md": lambda config: power_page(),
+    "cli.md": lambda config: cli_page(),
+    "counters.md": lambda config: counters_page(),
+    "pictures/architecture.svg": architecture_svg,
+    "configuration.schema.json": lambda config: json_schema(Configuration),
+    "space.schema.json": lambda config: json_schema(SpaceFile),
 }
-"""Generated pages of docs/, each with what makes it from the default configuration."""
+"""Generated pages of docs/ and what they show, each with what makes it from the default configuration."""
 
 
 def generated_page(name: str) -> str:
     """Return the text of one of the `GENERATED` pages."""
-    return GENERATED[name](load_config(DEFAULT_PRESET)).rstrip("\n") + "\n" + NOTE
+    text = GENERATED[name](load_config(DEFAULT_PRESET)).rstrip("\n") + "\n"
+    return text + NOTE if name.endswith(".md") else text
 
 
-EXAMPLE_PAGES = ("dissection.md", "sweeps.md")
+EXAMPLE_PAGES = ("dissection.md", "sweeps.md", "tour.md", "own-model.md", "own-board.md")
 """Written pages of docs/ with commands and what these print."""
 
 CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
-NAMED_YAML = re.compile(r"^```yaml\n(?=# (\S+\.yaml)\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAMED_FILE = re.compile(r"^```(?:yaml|python)\n(?=# (\S+\.(?:yaml|py))\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
 """Blocks whose first line is the name of a file, which the commands of the page find."""
 PROMPT = "$ rtlm "
 
@@ -70,7 +80,7 @@ def with_outputs(page: str) -> str:
         return "".join(f"{line}\n{printed(line.removeprefix(PROMPT))}" for line in commands)
 
     with TemporaryDirectory() as folder, chdir(folder):
-        for name, text in NAMED_YAML.findall(page):
+        for name, text in NAMED_FILE.findall(page):
             Path(name).write_text(text, encoding="utf-8")
         return CONSOLE.sub(run, page)
 

@@ -67,6 +67,29 @@ class SimulationError(RtlmError):
     """The simulated design broke a rule or did not answer."""
 
 
+TOTALS = {
+    "cycles": "cycles of the accelerator's clock",
+    "read_idle_cycles": "of these, cycles without an open read burst on any port: nobody had asked",
+    "row_hits": "bursts whose row was open",
+    "row_misses": "bursts whose bank had no open row",
+    "row_conflicts": "bursts whose bank had another row open",
+    "data_clocks": "memory clocks over all channels in which data moved",
+    "refresh_clocks": "memory clocks without data: a refresh, with closing and reopening the rows",
+    "row_clocks": "memory clocks without data: another row was opened",
+    "turnaround_clocks": "memory clocks without data: between reads and writes",
+    "timing_clocks": "memory clocks without data: other minimum distances",
+    "idle_clocks": "memory clocks without data: no request was queued",
+    "activates": "commands that open a row",
+    "precharges": "commands that close a row, one for each row that is closed",
+    "reads": "read commands",
+    "writes": "write commands",
+    "refreshes": "refresh commands",
+    "clocks_open": "memory clocks over all channels in which a row was open",
+    "bus_overlaps": "bursts that met on a channel's data bus: a fault of the model, always 0",
+}
+"""What the bench counts of the memory; the kinds of clocks with and without data add up to all clocks."""
+
+
 @dataclass(frozen=True)
 class Counters:
     """What the bench counted since it was created.
@@ -74,13 +97,7 @@ class Counters:
     Attributes
     ----------
     totals : dict
-        ``cycles`` and ``read_idle_cycles`` (no read burst was open on any port: the memory idled because nobody asked)
-        in fabric cycles; ``row_hits``, ``row_misses``, ``row_conflicts`` and the commands ``activates``,
-        ``precharges`` (one for each row that is closed), ``reads``, ``writes``, ``refreshes`` over all channels; in
-        memory clocks over all channels ``clocks_open``, in which a row was open, and others that add up to all clocks:
-        ``data_clocks`` (data moved), and why none did: ``refresh_clocks`` (with closing and reopening the rows),
-        ``row_clocks`` (another row was opened), ``turnaround_clocks`` (between reads and writes), ``timing_clocks``
-        (other minimum distances), ``idle_clocks`` (no request queued).
+        Over the whole simulation, by the names of `TOTALS`.
     read_bytes, write_bytes : dict
         Bytes by purpose; ``"other"`` for what no purpose covers. Writes count enabled strobes.
     ports : list of dict

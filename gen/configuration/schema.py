@@ -289,3 +289,11 @@ def config_hash(config: Configuration) -> str:
         del values["attention"]["kv_bits"]
     text = json.dumps([HASH_VERSION, values], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def json_schema(model: type[BaseModel]) -> str:
+    """Return the JSON Schema of a kind of file, as a file for editors."""
+    return (
+        json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema(), indent=2)
+        + "\n"
+    )

@@ -111,13 +111,9 @@ def schema() -> None:
     Editors with the YAML language server read it where the first line of a configuration is
     "# yaml-language-server: $schema=rtlm.schema.json".
     """
-    from rtlm.gen.configuration.schema import Configuration
+    from rtlm.gen.configuration.schema import Configuration, json_schema
 
-    print(
-        json.dumps(
-            {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Configuration.model_json_schema(), indent=2
-        )
-    )
+    print(json_schema(Configuration), end="")
 
 
 def _text(entries: list[dict[str, Any]]) -> str:

@@ -30,12 +30,13 @@ CAUSES = {
 }
 """Every cause; `dependency` is split by operator, as `dependency_softmax`."""
 
-_IDLE = {
+IDLE = {
     Requests.MADE: "latency",
     Requests.NO_ROOM: "dependency",
     Requests.NOTHING: "control",
     Requests.ENDED: "drain",
 }
+"""Cause of a clock without a request, by what the accelerator does about requests."""
 
 
 def cycles_by_cause(running: Mapping[str, int], dram: Dram, needed_bytes: int) -> dict[str, Fraction]:
@@ -70,7 +71,7 @@ def cycles_by_cause(running: Mapping[str, int], dram: Dram, needed_bytes: int) -
 def idle_cause(code: int) -> str:
     """Return the cause of a cycle without a request, by the accelerator's activity code (its pins above `running`)."""
     view = ACTIVITY.from_bits(code << 1)
-    cause = _IDLE[Requests(view.requests)]
+    cause = IDLE[Requests(view.requests)]
     return f"{cause}_{Operator(view.operator).name.lower()}" if cause == "dependency" else cause
 
 

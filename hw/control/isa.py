@@ -60,6 +60,23 @@ class Operator(enum.Enum, shape=unsigned(4)):
     CONTROL = 11
 
 
+OPERATOR_MEANINGS = {
+    Operator.LOAD: "weights of norms and rows of the RoPE table are loaded",
+    Operator.EMBED: "the embedding row is read and dequantised",
+    Operator.RMS: "the matrix unit waits for a normalised vector; where norms stand behind, these are applied",
+    Operator.QKV: "words of the matrices of query, key and value",
+    Operator.ROPE: "attention waits for the last of this step's queries, keys and values",
+    Operator.QK: "scores: words of the keys and their scales",
+    Operator.SOFTMAX: "attention computes weights from scores",
+    Operator.PV: "words of the values, weighted sums, and their way out",
+    Operator.WO: "words of attention's output projection",
+    Operator.MLP: "words of the feed-forward network's matrices",
+    Operator.LM_HEAD: "words of the output projection to logits",
+    Operator.CONTROL: "the first instructions are fetched; no word has reached a unit yet",
+}
+"""What happens in the cycles that count to an operator."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """A field of the instruction word: where it lies and what it means."""

@@ -1,0 +1,106 @@
+"""Tour, guides and the other written pages of the site: their commands run, and say what the pages say."""
+
+import re
+import shlex
+import xml.etree.ElementTree as ElementTree
+
+import click
+import pytest
+from rtlm.gen.common.errors import OK
+from rtlm.host.cli.main import cli, run_command
+from rtlm.host.pages import DOCS, EXAMPLE_PAGES, NAMED_FILE, printed, with_outputs
+
+ROOT = DOCS.parent
+PAGES = ("tour.md", "own-model.md", "own-board.md", "memory-wall.md", "results.md")
+COMPARED = tuple(name for name in PAGES if name in EXAMPLE_PAGES)
+SHELL = re.compile(r"(?<=^```sh\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`(rtlm [^`]+)`")
+NOT_RUN = {
+    "run": "simulates for minutes; the tests of whole runs do so, and docs/dissection.md with one of them",
+    "chat": "simulates; tests/host/cli/test_chat.py",
+    "synth": "minutes; tests/gen/synthesis",
+    "generate": "the whole accelerator takes half a minute; tests/gen/package/test_handover.py",
+    "convert": "needs a folder of weights; tests/host/conversion/test_convert.py",
+    "image": "needs a file of weights; tests/host/cli/test_image.py",
+    "doctor": "asks tools for their versions; tests/host/cli/test_cli.py",
+    "prove": "minutes; tests/sim/proofs",
+    "selftest": "tests/test_selftest.py",
+}
+"""Commands whose lines in blocks of `sh` are only parsed here, and what runs them."""
+
+
+def text_of(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def words_of(line):
+    """Return the arguments of a line that begins with rtlm, without comment, pipe and redirection."""
+    words = shlex.split(line, comments=True)
+    ends = [words.index(sign) for sign in ("|", ">") if sign in words]
+    return words[1 : min(ends, default=len(words))]
+
+
+def shell_commands(text):
+    lines = [line.removeprefix(".venv/bin/") for block in SHELL.findall(text) for line in block.splitlines()]
+    return [words_of(line) for line in lines if line.startswith("rtlm ")]
+
+
+def parse(words):
+    """Raise UsageError where a command, an option or an argument does not exist or lacks its value."""
+    command, context = cli, click.Context(cli, info_name="rtlm")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        if context.info_name == "image" and words[0] not in command.list_commands(context):
+            words = ["write", *words]  # which need not be named
+        name, command, words = command.resolve_command(context, list(words))
+        context = click.Context(command, info_name=name, parent=context)
+    command.make_parser(context).parse_args(list(words))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_commands_exist_with_their_options(page):
+    for words in shell_commands(page.read_text(encoding="utf-8")):
+        parse(words)
+
+
+def test_a_wrong_option_is_noticed():
+    with pytest.raises(click.UsageError):
+        parse(["run", "--no-such-option"])
+    with pytest.raises(click.UsageError):
+        parse(["no-such-command"])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_in_text_exist(name):
+    for line in CODE.findall(text_of(name)):
+        parse(words_of(line.replace(" COMMAND", " run")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
+def test_every_quick_command_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for file, text in NAMED_FILE.findall(text_of(name)):
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    for words in shell_commands(text_of(name)):
+        if words[0] not in NOT_RUN:
+            assert run_command(words) == OK, words
+    capsys.readouterr()
+
+
+def test_excerpt_is_what_the_command_prints():
+    page = text_of("own-model.md")
+    lines = printed("list presets --for smollm2-360m").splitlines()
+    excerpt = page.partition("```text\n")[2].partition("```")[0].splitlines()
+    assert len(excerpt) > 3 and set(excerpt) <= set(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPARED)
+def test_pages_hold_what_the_commands_print(name):
+    assert text_of(name) == with_outputs(text_of(name)), "run: .venv/bin/python -m rtlm.host.pages --examples"
+
+
+def test_the_picture_is_of_the_tour_s_command():
+    picture = "".join(ElementTree.parse(DOCS / "pictures" / "session.svg").getroot().itertext())
+    command = re.search(r"^rtlm run .*$", text_of("tour.md"), re.MULTILINE)[0]
+    assert f"$ {command}" in picture.replace("\N{NO-BREAK SPACE}", " ")
