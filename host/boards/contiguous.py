@@ -9,6 +9,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -180,10 +181,8 @@ def _first_buffer() -> str:
 @contextmanager
 def _pynq_buffer(size: int) -> Iterator[PynqBuffer]:
     """Take a buffer from PYNQ."""
-    from pynq import allocate
-
     try:
-        buffer = PynqBuffer(allocate(shape=(size,), dtype=np.uint8))
+        buffer = PynqBuffer(import_module("pynq").allocate(shape=(size,), dtype=np.uint8))
     except (OSError, RuntimeError, MemoryError) as error:
         raise AcceleratorError(f"PYNQ could not allocate {size:,} contiguous bytes: {error}") from None
     try:

@@ -109,11 +109,12 @@ class Server:
         """Answer programs until the process is ended."""
         while True:
             for key, _ in self._selector.select(0 if self._works else None):
+                client = key.fileobj
+                assert isinstance(client, socket.socket)
                 if key.data is None:
-                    client, _ = key.fileobj.accept()
-                    self._selector.register(client, selectors.EVENT_READ, "")
+                    self._selector.register(client.accept()[0], selectors.EVENT_READ, "")
                 else:
-                    self._answer(key.fileobj, key.data)
+                    self._answer(client, key.data)
             if self._works:
                 self._model.advance(SLICE_CYCLES)
                 self._running = not self._model.irq
