@@ -45,6 +45,7 @@ def connect(request: Request, progress: Progress) -> Iterator[Engine]:
     with open_device(address, params, memory) as device:
         device.control.check_identity()
         device.control.free()
+        device.control.clear_done()
         if device.memory.size < memory.bytes:
             raise AcceleratorError(
                 f"the memory of {address.name} has {device.memory.size:,} bytes; model and KV cache take "

@@ -124,6 +124,7 @@ class BoardDevice:
             status = self.control.status()
             if status["done"] or status["error"]:
                 if came:
+                    self.control.clear_done()
                     return
                 if missed:
                     self.control.reset()

@@ -115,6 +115,7 @@ class Server:
                     self._selector.register(client.accept()[0], selectors.EVENT_READ, "")
                 else:
                     self._answer(client, key.data)
+            self._tell()
             if self._works:
                 self._model.advance(SLICE_CYCLES)
                 self._running = not self._model.irq

@@ -75,6 +75,10 @@ class Control:
         if status["busy"] or status["error"] or status["resetting"]:
             self.reset()
 
+    def clear_done(self) -> None:
+        """Lower the interrupt of a step that has ended, so that the next one's is another."""
+        self.registers.write("CONTROL", self.registers.registers["CONTROL"].encode(clear_done=1))
+
     def reset(self) -> None:
         """Reset the accelerator after an error or within a step; memory and registers keep their content.
 

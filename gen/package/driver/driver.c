@@ -74,6 +74,7 @@ enum rtlm_result rtlm_open(struct rtlm_driver *driver, const struct rtlm_platfor
         return RTLM_NO_ANSWER;
     if (status & (RTLM_STATUS_BUSY_MASK | RTLM_STATUS_ERROR_MASK | RTLM_STATUS_RESETTING_MASK))
         return rtlm_reset(driver);
+    write32(driver, RTLM_CONTROL, RTLM_CONTROL_CLEAR_DONE_MASK);
     return RTLM_OK;
 }
 
@@ -160,8 +161,11 @@ static enum rtlm_result wait_for_end(struct rtlm_driver *driver)
             driver->error = read32(driver, RTLM_ERROR);
             return RTLM_STOPPED;
         }
-        if (status & RTLM_STATUS_DONE_MASK)
+        if (status & RTLM_STATUS_DONE_MASK) {
+            /* The interrupt falls, so that the next step's is another. */
+            write32(driver, RTLM_CONTROL, RTLM_CONTROL_CLEAR_DONE_MASK);
             return RTLM_OK;
+        }
     }
     result = rtlm_reset(driver);
     return result == RTLM_OK ? RTLM_TIMEOUT : result;
