@@ -289,8 +289,8 @@ def _vivado_note(package: Package, config: Configuration) -> str:
     if has_system(config):
         text += (
             "With `-tclargs system` it builds a block design with the processing system (clock `pl_clk0`, registers at "
-            "the beginning of HPM0_FPD, memory over the HP ports, interrupt `pl_ps_irq0`) and a bitstream in "
-            "`vivado/system/`. "
+            "the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE in `accelerator_bd.v` on, interrupt "
+            "`pl_ps_irq0`) and a bitstream in `vivado/system/`. "
         )
     return text + (
         "The script was not run with Vivado, only with stand-ins for its commands. The board's constraints are for "
