@@ -26,7 +26,9 @@
 
 #define REGISTER_BYTES 4096u
 #define CHUNK (1u << 20)
-#define PATIENCE 60u /* waits of a second */
+#ifndef PATIENCE
+#define PATIENCE 60u /* waits of a second that a step may take */
+#endif
 #define WAIT_MS 1000
 #define NAME_BYTES 512u
 

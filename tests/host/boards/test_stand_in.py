@@ -171,12 +171,14 @@ def decode(tmp_path_factory):
     return compiled(load_config("tiny"), tmp_path_factory.mktemp("driver"))
 
 
-def compiled(config, folder):
+def compiled(config, folder, *more):
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("the C driver needs a C compiler: gcc or cc")
     sources(config, folder)
-    subprocess.run([compiler, *STRICT, "-O1", "-o", "decode", "main.c", "driver.c"], cwd=folder / "driver", check=True)
+    subprocess.run(
+        [compiler, *STRICT, *more, "-O1", "-o", "decode", "main.c", "driver.c"], cwd=folder / "driver", check=True
+    )
     return folder / "driver" / "decode"
 
 
@@ -212,3 +214,28 @@ def test_the_c_driver_refuses_what_is_not_its_own(board, expected, image, tmp_pa
     done = run_c(other, board, f"uio:/dev/uio0,udmabuf0,{BASE:#x}", image, expected["prompt_ids"])
     assert (done.returncode, done.stdout) == (1, "")
     assert "the memory image is for another configuration than" in done.stderr
+
+
+def test_the_c_driver_resets_a_step_that_hangs(expected, image, tmp_path):
+    decode = compiled(load_config("tiny"), tmp_path, "-DPATIENCE=3u")
+    with stand_in("tiny", faults=Faults(hang=2)) as variables:
+        first, second = (run_c(decode, variables, XDMA, image, expected["prompt_ids"]) for _ in range(2))
+    assert (first.returncode, first.stdout) == (1, "")
+    assert "did not end in time; the accelerator was reset and can be used again" in first.stderr
+    assert (second.returncode, second.stdout.split()) == (0, [str(token) for token in expected["token_ids"]])
+
+
+def test_a_conversation_runs_on_a_board(board, model):
+    """The KV cache is kept between the turns; what is answered is what the golden model answers."""
+
+    def chat(backend):
+        code = "from rtlm.host.cli.main import main; main()"
+        command = [sys.executable, "-c", code, "chat", "--config", "tiny", "--model", str(model), "--backend", backend]
+        said = subprocess.run(
+            [*command, "--max-tokens", "2"], input=b"a\nb\n", env=os.environ | board, capture_output=True, check=True
+        )
+        return said.stdout, said.stderr.decode()
+
+    (answers, told), (expected, _) = chat(CARD), chat("golden")
+    assert answers == expected and answers.count(b"\n") == 2
+    assert "board by the clock on the wall" in told and "of them" in told
