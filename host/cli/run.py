@@ -129,7 +129,7 @@ def run(
       rtlm run --prompt "The capital of France is" --max-tokens 8 --quiet
       rtlm run --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
       rtlm run --chat "Hello" --backend golden
-      rtlm run --chat "Hello" --config kv260 --backend uio:/dev/uio0,udmabuf=udmabuf0
+      rtlm run --chat "Hello" --config kv260 --backend uio:/dev/uio0,udmabuf=udmabuf0,base=0x40000000
       rtlm run --prompt "The capital of France is" --model gemma3-270m --max-tokens 8
       rtlm run --prompt "The capital of France is" --max-tokens 4 --json run.json --report out
       rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
