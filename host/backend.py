@@ -1,4 +1,4 @@
-"""What computes the answers to a request: the simulated accelerator or the golden model, and what is measured of it."""
+"""What computes the answers to a request: simulated accelerator, golden model or board, and what is measured of it."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,8 @@ from rtlm.gen.common.progress import Progress
 from rtlm.gen.configuration.schema import config_hash
 from rtlm.gen.rtl.verilog import build_rtl
 from rtlm.gen.synthesis.elements import synthesised_elements
+from rtlm.host.boards.address import is_board
+from rtlm.host.boards.connect import connect
 from rtlm.host.estimation.context_curve import context_curve
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
@@ -29,8 +31,11 @@ from rtlm.host.reports.measurements import (
 from rtlm.host.reports.report import Report, make_report
 from rtlm.host.request import Request
 from rtlm.host.runtime.device import Stepper
+from rtlm.host.runtime.engine import Engine
 from rtlm.host.runtime.generation import Step
 from rtlm.host.runtime.simulation import Simulation, simulate
+from rtlm.host.session_options import SIMULATOR
+from rtlm.hw.registers.accelerator import VERSION_VALUE
 from rtlm.sim import find_verilator
 from rtlm.sim.verilator.find import find_compiler
 
@@ -42,9 +47,9 @@ class Backend:
     Parameters
     ----------
     stepper
-        Computes steps: the engine of simulated gates, or the golden model.
+        Computes steps: the engine of simulated gates or of a board, or the golden model.
     simulation
-        The gates; None with the golden model.
+        The gates; None with the golden model and on a board.
     """
 
     stepper: Stepper
@@ -56,13 +61,13 @@ class Backend:
 
     def free(self) -> None:
         """Make ready for a step whatever a step that was broken off, or stopped with an error, has left."""
-        if self.simulation:
-            self.simulation.engine.free()
+        if isinstance(self.stepper, Engine):
+            self.stepper.free()
 
 
 @contextmanager
 def open_backend(request: Request, progress: Progress, *, trace: str | None = None) -> Iterator[Backend]:
-    """Make what answers a request: for gates, generate RTL, build the simulator and load the model.
+    """Make what answers a request: for gates, generate RTL and build the simulator; then load the model.
 
     Parameters
     ----------
@@ -77,6 +82,8 @@ def open_backend(request: Request, progress: Progress, *, trace: str | None = No
     ------
     GenerateError, ToolError, SimulationError
         If RTL or simulator cannot be made.
+    AcceleratorError, ImageError
+        If a board cannot be used, or an image is not for it.
     """
     config, context = request.config, request.plan.context
     if request.options.backend == "golden":
@@ -84,6 +91,10 @@ def open_backend(request: Request, progress: Progress, *, trace: str | None = No
         columns = request.plan.params.columns
         golden = GoldenModel(request.model, kv_bits=config.attention.kv_bits)
         yield Backend(stepper=GoldenEngine(golden, context=context, columns=columns))
+        return
+    if is_board(request.options.backend):
+        with connect(request, progress) as engine:
+            yield Backend(stepper=engine)
         return
     check_simulator()
     pgo = request.options.pgo
@@ -113,7 +124,7 @@ def _check_cache() -> None:
 
 def earlier_activity(request: Request, progress: Progress) -> tuple[str | None, ActivityMeasurement | None]:
     """Return the key of the toggles of the gates with the model, and the toggles if an earlier run has counted them."""
-    if request.options.power == "assumed" or request.options.backend == "golden":
+    if request.options.power == "assumed" or request.options.backend != SIMULATOR:
         return None, None
     rtl = build_rtl(request.config, progress.stage)
     key = activity_key(rtl.manifest["verilog_sha256"], request.path, request.sha256)
@@ -168,7 +179,7 @@ def report_run(
             steps=measure_steps(steps, request.plan, measured),
             simulator=SimulatorMeasurement(
                 backend=options.backend,
-                version=simulation.version if simulation else f"numpy {metadata.version('numpy')}",
+                version=_version(options.backend, simulation),
                 wall_s=wall_s,
                 simulated_cycles=simulation.device.model.cycles if simulation else None,
             ),
@@ -184,3 +195,10 @@ def report_run(
             context_curve=curve,
         )
     )
+
+
+def _version(backend: str, simulation: Simulation | None) -> str:
+    """Return the version of what computed; that of a board is its register map's, the one that was checked."""
+    if simulation:
+        return simulation.version
+    return f"register map {VERSION_VALUE}" if is_board(backend) else f"numpy {metadata.version('numpy')}"

@@ -1,4 +1,4 @@
-"""One run of `rtlm run`: request, gates or golden model, answer, report."""
+"""One run of `rtlm run`: request, gates, golden model or board, answer, report."""
 
 import time
 from contextlib import suppress
@@ -22,7 +22,7 @@ from rtlm.host.runtime.interruption import InterruptibleStepper
 from rtlm.host.runtime.simulation import Simulation
 from rtlm.host.runtime.trace import Trace
 from rtlm.host.runtime.wave_views import write_views
-from rtlm.host.session_options import RunOptions
+from rtlm.host.session_options import SIMULATOR, RunOptions
 from rtlm.sim.verilator.build import TIMELINE
 
 
@@ -44,7 +44,7 @@ def run(options: RunOptions, progress: Progress) -> Report:
         If something given is not allowed, or a tool is missing; each text is a sentence.
     """
     request = make_request(options, progress)
-    if options.backend == "golden":
+    if options.backend != SIMULATOR:
         with open_backend(request, progress) as backend:
             return _report(request, backend, progress)
     return _simulated(request, progress)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-BACKENDS = ("verilator", "golden")
+SIMULATOR = "verilator"
+BACKENDS = (SIMULATOR, "golden")
+"""Backends without a board."""
 DEFAULT_MAX_TOKENS = 64
 DEFAULT_WAVES = "waves"
 """Name of the waveform without its suffix, which says what kind it is: ``.fst`` or ``.vcd``."""
@@ -34,7 +36,8 @@ class RunOptions:
     overrides
         Changes to it, such as ``matmul.lanes=256``.
     backend
-        ``verilator`` (the generated RTL) or ``golden`` (the NumPy model of it).
+        ``verilator`` (the generated RTL), ``golden`` (the NumPy model of it) or a board
+        (`rtlm.host.boards.address.BoardAddress`).
     model
         Name of a model that is fetched (`rtlm.host.models.sources.NAMED`), or path of a GGUF file; None takes the
         default model.

@@ -12,6 +12,7 @@ from rtlm.gen.boards.constraints import board_constraints, clock_constraint
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package import describe, headers, pages
+from rtlm.gen.package.driver import driver_files
 from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
 from rtlm.gen.package.ipxact import component_xml
 from rtlm.gen.package.librelane import librelane_files, librelane_note
@@ -37,6 +38,9 @@ ABOUT = {
     "manifest.json": "configuration, versions, ports, latency and what else is known, for programs",
     "schedule.svg": "which operator works in which cycle",
     "names.json": "for each module and signal of the Verilog its class and source line in Python",
+    "driver/driver.c": "driver in C99 for any platform: steps, waits with an end, errors with texts",
+    "driver/driver.h": "its functions, and what this accelerator is",
+    "driver/main.c": "example for Linux: decodes tokens behind XDMA or UIO; run against the gates only, not on a board",
     "component.xml": "IP-XACT (IEEE 1685-2014): AXI interfaces, registers, files; checked against the standard's "
     "schema, not with Vivado",
     "registers.md": "register map, errors, how a step is run",
@@ -95,6 +99,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "instructions.md": pages.instructions_page(),
         "instructions.h": headers.instructions_header(),
         **board_constraints(config.board),
+        **driver_files(config.to_params()),
         **librelane_files(config, rtl.manifest["top"], f"{config.name}.v", verilog),
         **vivado_files(config, rtl.manifest["top"], rtl.manifest["ports"], registers, f"{config.name}.v"),
         **documents,
@@ -284,8 +289,8 @@ def _vivado_note(package: Package, config: Configuration) -> str:
     if has_system(config):
         text += (
             "With `-tclargs system` it builds a block design with the processing system (clock `pl_clk0`, registers at "
-            "the beginning of HPM0_FPD, memory over the HP ports, interrupt `pl_ps_irq0`) and a bitstream in "
-            "`vivado/system/`. "
+            "the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE in `accelerator_bd.v` on, interrupt "
+            "`pl_ps_irq0`) and a bitstream in `vivado/system/`. "
         )
     return text + (
         "The script was not run with Vivado, only with stand-ins for its commands. The board's constraints are for "

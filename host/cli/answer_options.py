@@ -5,11 +5,33 @@ from typing import Any
 
 import click
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
+from rtlm.host.boards.address import SCHEMES, BoardAddress, known
 from rtlm.host.cli.models import NAMES, licence_option
 from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Real, Whole, set_option
+from rtlm.host.errors import AcceleratorError
 from rtlm.host.models.sources import DEFAULT_MODEL
-from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, MAX_TEMPERATURE
+from rtlm.host.session_options import BACKENDS, DEFAULT_MAX_TOKENS, MAX_TEMPERATURE, SIMULATOR
+
+
+class BackendName(click.ParamType):
+    """What computes: the simulator, the golden model, or a board."""
+
+    name = f"{'|'.join(BACKENDS)}|board"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or fail."""
+        text = str(value)
+        if text in BACKENDS:
+            return text
+        if text.partition(":")[0] not in SCHEMES:
+            raise click.UsageError(f"--backend must be {', '.join(BACKENDS)}, {known()}, got {text}.", ctx)
+        try:
+            BoardAddress.parse(text)
+        except AcceleratorError as error:
+            raise click.UsageError(f"--backend: {error}.", ctx) from None
+        return text
+
 
 _OPTIONS = (
     click.option("--system", metavar="TEXT", help="System message of the chat, in place of the template's own."),
@@ -37,10 +59,11 @@ _OPTIONS = (
     set_option,
     click.option(
         "--backend",
-        type=click.Choice(BACKENDS),
-        default=BACKENDS[0],
+        type=BackendName(),
+        default=SIMULATOR,
         show_default=True,
-        help="The generated RTL in Verilator, or the NumPy model of it (same bits, no cycles).",
+        help="The generated RTL in Verilator, golden: the NumPy model of it (same bits, no cycles), or a board: "
+        f"{known()} (docs/boards.md).",
     ),
     click.option(
         "--model",

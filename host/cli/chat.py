@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rtlm.gen.common.errors import INTERRUPTED, OK, USER_ERROR, RtlmError
+from rtlm.host.boards.address import is_board
 from rtlm.host.cli.answer_options import answer_options
 from rtlm.host.cli.files import MAX_TEXT_BYTES, check_text_file, console, decode_text, write_text
 from rtlm.host.cli.models import accepted
@@ -213,8 +214,9 @@ def speeds(conversation: "Conversation", speed: "Speed") -> str:
     if speed.tokens_per_s:
         parts.append(f"chip {speed.tokens_per_s:.4g} tokens/s at {config.clock_mhz:g} MHz")
     if speed.simulated_tokens_per_s:
-        golden = conversation.request.options.backend == "golden"
-        name = "golden model, without cycles," if golden else "simulator"
+        backend = conversation.request.options.backend
+        name = "board by the clock on the wall" if is_board(backend) else "simulator"
+        name = "golden model, without cycles," if backend == "golden" else name
         parts.append(f"{name} {speed.simulated_tokens_per_s:.3g} tokens/s")
     return "; ".join(parts)
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 from rtlm.gen.common.errors import INTERRUPTED, OK
+from rtlm.host.boards.address import is_board
 from rtlm.host.cli.answer_options import answer_options
 from rtlm.host.cli.files import MAX_TEXT_BYTES, STANDARD_OUTPUT, check_text_file, console, decode_text, write_text
 from rtlm.host.cli.models import accepted
 from rtlm.host.cli.options import Whole, check_writable
 from rtlm.host.cli.report import page_path, write_page
-from rtlm.host.session_options import BACKENDS, DEFAULT_TRACE_STEPS, DEFAULT_WAVES, POWER, RunOptions
+from rtlm.host.session_options import DEFAULT_TRACE_STEPS, DEFAULT_WAVES, POWER, SIMULATOR, RunOptions
 
 NO_TEXT = "\0"
 """Value of a bare ``--chat``, whose text is then the prompt."""
@@ -131,7 +132,7 @@ def run(
     waves_file: Path | None,
     **options: Any,
 ) -> int:
-    """Run a language model on the simulated accelerator.
+    """Run a language model on the simulated accelerator, or on a board.
 
     The first run obtains the model, generates RTL and builds the simulator; later runs reuse all of it. Ctrl-C ends the
     answer; the report, marked as interrupted, is then of what was done. A second Ctrl-C ends the command at once.
@@ -142,6 +143,7 @@ def run(
       rtlm run --prompt "The capital of France is" --max-tokens 8 --quiet
       rtlm run --prompt "Once upon a time" --temperature 0.8 --top-k 40 --seed 7
       rtlm run --chat "Hello" --backend golden
+      rtlm run --chat "Hello" --config kv260 --backend uio:/dev/uio0,udmabuf=udmabuf0,base=0x40000000
       rtlm run --prompt "The capital of France is" --model gemma3-270m --max-tokens 8
       rtlm run --prompt "The capital of France is" --max-tokens 4 --json run.json --report out
       rtlm run --prompt "Hi" --max-tokens 1 --waves 0:20000 --waves-file hi.fst
@@ -160,6 +162,7 @@ def run(
         system = decode_text(system.encode(errors="surrogateescape"), "--system")
     check_text_file("--json", json_file)
     page = page_path("--report", page) if page else None
+    _check_simulated(**options)
     options["waves_file"] = _waves_file(waves_file, **options)
     options["trace_steps"] = _trace_steps(**options)
     options["licences"] = accepted(options["model"], options["licences"])
@@ -242,13 +245,29 @@ def _read(path: str, option: str) -> str:
     return decode_text(content, f"{option} {name}").removesuffix("\n").removesuffix("\r")
 
 
-def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, backend: str, power: str, **others: Any) -> Path:
+def _check_simulated(
+    *, backend: str, pgo: bool, waves: tuple[int, int] | None, trace: Path | None, power: str, **others: Any
+) -> None:
+    """Refuse what only the simulator can do where something else computes."""
+    if backend == SIMULATOR:
+        return
+    what, signals, cycles = (
+        ("a board", "signals to trace", "signals to trace")
+        if is_board(backend)
+        else ("the golden model", "signals", "cycles")
+    )
+    for option, asked, lacks in (
+        ("--pgo", pgo, "simulator"),
+        ("--waves", waves, signals),
+        ("--trace", trace, cycles),
+        ("--power measured", power == "measured", signals),
+    ):
+        if asked:
+            raise click.UsageError(f"{option} needs --backend {SIMULATOR}: {what} has no {lacks}.")
+
+
+def _waves_file(path: Path | None, *, waves: tuple[int, int] | None, power: str, **others: Any) -> Path:
     """Return the waveform's file, or refuse what cannot work."""
-    if backend != BACKENDS[0] and others["pgo"]:
-        raise click.UsageError("--pgo needs --backend verilator: the golden model has no simulator.")
-    if backend != BACKENDS[0] and (waves or power == "measured"):
-        option = "--waves" if waves else "--power measured"
-        raise click.UsageError(f"{option} needs --backend verilator: the golden model has no signals.")
     if not waves:
         if path:
             raise click.UsageError(f"--waves-file {path} needs --waves FROM:TO, the clock cycles to write.")
@@ -279,7 +298,6 @@ def _trace_steps(
     trace: Path | None,
     trace_steps: int | None,
     waves: tuple[int, int] | None,
-    backend: str,
     power: str,
     **others: Any,
 ) -> int:
@@ -288,8 +306,6 @@ def _trace_steps(
         if trace_steps:
             raise click.UsageError(f"--trace-steps {trace_steps} needs --trace FILE.")
         return DEFAULT_TRACE_STEPS
-    if backend != BACKENDS[0]:
-        raise click.UsageError("--trace needs --backend verilator: the golden model has no cycles.")
     for option, given in (("--waves", waves), ("--power measured", power == "measured")):
         if given:
             raise click.UsageError(f"--trace and {option} need different simulators; ask for them in two runs.")

@@ -4,7 +4,7 @@ It is made piece by piece in the order of its words, so that it can be larger th
 it. `build_image` puts the pieces together for simulators.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,19 @@ def image_pieces(
             raise ModelError(
                 f"{region.name} takes {words * params.word_bytes} bytes where {region.words} words are planned"
             )
+
+
+def whole_stripes(pieces: Iterable[NDArray[np.uint8]], stripe_bytes: int) -> Iterator[NDArray[np.uint8]]:
+    """Cut linear bytes anew, so that all but the last piece have whole stripes."""
+    rest = np.empty(0, np.uint8)
+    for piece in pieces:
+        joined = np.concatenate([rest, piece])
+        whole = joined.size // stripe_bytes * stripe_bytes
+        if whole:
+            yield joined[:whole]
+        rest = joined[whole:].copy()
+    if rest.size:
+        yield rest
 
 
 def _contents(

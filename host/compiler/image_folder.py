@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host import compiler, models
 from rtlm.host.compiler import image_manifest as parts
 from rtlm.host.compiler.fit import check_config
-from rtlm.host.compiler.image import STARTS_AS_ZEROS, content_words, image_pieces
+from rtlm.host.compiler.image import STARTS_AS_ZEROS, content_words, image_pieces, whole_stripes
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, FilePart, ImageManifest, is_image_folder
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
@@ -104,7 +104,7 @@ def write_image(
             model=of_model,
             configuration=of_configuration,
             memory=_memory_part(memory, image.bytes),
-            registers=_register_part(memory, program),
+            registers=register_part(memory, program),
             regions=tuple(
                 parts.RegionPart(
                     name=region.name,
@@ -165,19 +165,19 @@ def file_sha256(path: Path, stage: str, progress: Stage = no_stage) -> str:
 
 def _memory_part(memory: MemoryMap, image_bytes: int) -> parts.MemoryPart:
     params, striping = memory.params, striping_of(memory.params)
-    total = -(-memory.words * params.word_bytes // striping.stripe_bytes) * striping.stripe_bytes
     return parts.MemoryPart(
         ports=params.ports,
         port_bytes=params.port_bytes,
         stripe_bytes=striping.stripe_bytes,
         word_bytes=params.word_bytes,
         image_bytes=image_bytes,
-        zero_bytes=total - image_bytes,
-        total_bytes=total,
+        zero_bytes=memory.bytes - image_bytes,
+        total_bytes=memory.bytes,
     )
 
 
-def _register_part(memory: MemoryMap, program: list[Instruction]) -> parts.RegisterPart:
+def register_part(memory: MemoryMap, program: list[Instruction]) -> parts.RegisterPart:
+    """Return what a driver writes to the registers that say where things lie."""
     return parts.RegisterPart(
         PROGRAM_BASE=memory.address("program"),
         PROGRAM_WORDS=memory.regions["program"].words,
@@ -218,25 +218,12 @@ def _write_image(
 
     digest, size = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for linear in _whole_stripes(pieces(), striping.stripe_bytes):
+        for linear in whole_stripes(pieces(), striping.stripe_bytes):
             physical = striping.scatter(linear)
             file.write(physical.data)
             digest.update(physical.data)
             size += physical.size
     return FilePart(bytes=size, sha256=digest.hexdigest()), checks
-
-
-def _whole_stripes(pieces: Iterable[NDArray[np.uint8]], stripe_bytes: int) -> Iterator[NDArray[np.uint8]]:
-    """Cut linear bytes anew, so that all but the last piece have whole stripes."""
-    rest = np.empty(0, np.uint8)
-    for piece in pieces:
-        joined = np.concatenate([rest, piece])
-        whole = joined.size // stripe_bytes * stripe_bytes
-        if whole:
-            yield joined[:whole]
-        rest = joined[whole:].copy()
-    if rest.size:
-        yield rest
 
 
 def _check_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rtlm.host.compiler.plan import Plan, Region
 from rtlm.host.errors import ModelError
+from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 
 BEAT_ADDRESS_BITS = 32
@@ -52,6 +53,12 @@ class MemoryMap:
     def beats(self) -> int:
         """Beats in all: the limit register."""
         return self.words * self.params.beats_per_word
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in all, to the end of the last stripe."""
+        stripe = Striping(ports=self.params.ports, port_bytes=self.params.port_bytes).stripe_bytes
+        return -(-self.words * self.params.word_bytes // stripe) * stripe
 
     def address(self, name: str) -> int:
         """Return the first beat of a region."""

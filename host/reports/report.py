@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtlm.host.boards.address import is_board
 from rtlm.host.power.result import Power
 from rtlm.host.reports.causes import CAUSES, meaning
 from rtlm.host.reports.measurements import (
@@ -29,6 +30,7 @@ MEASURED = "measured in RTL"
 MODELLED = "modelled"
 ESTIMATED = "estimated"
 HOST = "measured on this computer"
+BOARD = "counted on the board"
 
 PEDIGREE = {
     "performance.cycles_per_token": f"{MEASURED} (counter in the accelerator), mean of the decoding steps",
@@ -52,7 +54,7 @@ PEDIGREE = {
     "context_curve": f"{ESTIMATED}: cycles of a decoding step at other contexts, with the error against RTL",
     "simulator": HOST,
 }
-"""What each figure is."""
+"""What each figure is; on a board `BOARD` takes the place of `MEASURED`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +254,7 @@ class Report:
             "simulator": asdict(self.simulator),
             "context_curve": None if run.context_curve is None else _curve(run.context_curve),
             "steps": [_step(step) for step in run.steps],
-            "pedigree": PEDIGREE,
+            "pedigree": _pedigree(run),
             "notes": list(self.notes),
         }
 
@@ -273,7 +275,12 @@ def make_report(run: RunMeasurements) -> Report:
             notes.append(f"Answers were interrupted: text and figures are of the {ended} that had ended.")
         else:
             notes.append(f"The run was interrupted: text and figures are of the {ended} that had ended by then.")
-    if run.memory is None or (run.steps and not cycles):
+    if is_board(run.simulator.backend):
+        notes.append(
+            "The board's accelerator counted its cycles; tokens a second by them assume the configured clock, those by "
+            "the wall time of this computer do not. Bytes were not counted, and power was not measured."
+        )
+    elif run.memory is None or (run.steps and not cycles):
         notes.append(f"The {run.simulator.backend} backend counts no cycles and no bytes: speed and power are unknown.")
     elif run.memory.ideal:
         notes.append("The memory was ideal (fixed latency, full bandwidth): speed and utilisation are no forecast.")
@@ -300,6 +307,13 @@ def make_report(run: RunMeasurements) -> Report:
         ),
         notes=tuple(notes),
     )
+
+
+def _pedigree(run: RunMeasurements) -> dict[str, str]:
+    """Return what each figure of a run is."""
+    if not is_board(run.simulator.backend):
+        return PEDIGREE
+    return {path: text.replace(MEASURED, BOARD) for path, text in PEDIGREE.items()}
 
 
 def _decoding(run: RunMeasurements) -> list[StepMeasurement]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from rtlm.host.boards.address import is_board
 from rtlm.host.power.table import COMPONENT_HEADER, OPERATOR_HEADER, component_rows, operator_rows, spread, summary_rows
-from rtlm.host.reports.report import Report
+from rtlm.host.reports.report import BOARD, MEASURED, Report
 
 DASH = "-"
 
@@ -19,16 +20,17 @@ def print_report(report: Report, console: Console) -> None:
 def render(report: Report) -> RenderableType:
     """Return a report as something that `rich` prints."""
     parts: list[RenderableType] = [_summary(report)]
+    measured = BOARD if is_board(report.run.simulator.backend) else MEASURED
     if report.operators:
         rows = ((each.name, f"{each.cycles_per_token:,.0f}", f"{each.share:.1%}") for each in report.operators)
-        parts.append(_table("cycles by operator, a token (measured in RTL)", ("operator", "cycles", "share"), rows))
+        parts.append(_table(f"cycles by operator, a token ({measured})", ("operator", "cycles", "share"), rows))
     if report.units:
         states = (
             (unit.name, ", ".join(f"{state} {share:.1%}" for state, share in unit.states.items()))
             for unit in report.units
         )
         header = ("unit", "share of the cycles")
-        parts.append(_table("cycles by unit (measured in RTL)", header, states, text_columns=2))
+        parts.append(_table(f"cycles by unit ({measured})", header, states, text_columns=2))
     if report.causes:
         causes = (
             (each.name, each.meaning, f"{each.cycles_per_token:,.0f}", f"{each.share:.2%}") for each in report.causes
@@ -88,7 +90,8 @@ def _summary(report: Report) -> RenderableType:
     simulator = report.simulator
     rate = _number(simulator.tokens_per_s, "{:.3g} tokens/s")
     rate += _number(simulator.cycles_per_s, ", {:,.0f} cycles/s") if simulator.cycles_per_s else ""
-    rows.append((f"{simulator.backend} on this computer", rate))
+    board = is_board(simulator.backend)
+    rows.append(("wall time of the run on the board" if board else f"{simulator.backend} on this computer", rate))
     return _table(None, ("", ""), rows, text_columns=2)
 
 

@@ -2,9 +2,9 @@
 
 Generation, batches and speculation ask a `Stepper`. Two compute: `rtlm.host.golden.engine.GoldenEngine` with NumPy,
 which has neither registers nor memory, and `rtlm.host.runtime.engine.Engine`, which drives an accelerator through a
-`Device`. Devices are simulated gates (`rtlm.host.runtime.simulated_device.SimulatedDevice`) and, where only the
-driver's accesses are wanted, `rtlm.host.verification.accelerator_bench.RecordingDevice`. A board needs the five methods
-of `Device`; none is there yet.
+`Device`. Devices are simulated gates (`rtlm.host.runtime.simulated_device.SimulatedDevice`), boards
+(`rtlm.host.boards.device.BoardDevice`) and, where only the driver's accesses are wanted,
+`rtlm.host.verification.accelerator_bench.RecordingDevice`.
 """
 
 from collections.abc import Iterable, Sequence

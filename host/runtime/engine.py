@@ -7,14 +7,10 @@ from numpy.typing import NDArray
 from rtlm.host.compiler.header import ImageHeader
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.errors import AcceleratorError
+from rtlm.host.runtime.control import Control
 from rtlm.host.runtime.device import ColumnInput, Device, StepResult, check_inputs
-from rtlm.hw.control.errors import Error
 from rtlm.hw.params import AcceleratorParams
-from rtlm.hw.registers import RegisterAccess
-from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, register_map
-
-RESET_POLLS = 1000
-"""Looks at STATUS before a reset counts as failed; outstanding bus transfers end long before."""
+from rtlm.hw.registers.accelerator import COUNTERS
 
 
 class Engine:
@@ -58,9 +54,9 @@ class Engine:
         self.vocabulary = vocabulary
         self.columns = params.columns
         self.context = context
-        self._stopped = False  # with an error: until a reset, registers are locked
-        self.registers = RegisterAccess(register_map(params.columns), device.read_register, device.write_register)
-        self._check_identity()
+        self.control = Control(params, device.read_register, device.write_register)
+        self.registers = self.control.registers
+        self.control.check_identity()
         self.free()
         self._check_image()
         self.registers.write("PROGRAM_BASE", memory.address("program"))
@@ -88,7 +84,7 @@ class Engine:
             If an input is not allowed, or the accelerator stopped with an error, in this step or before a `reset`.
         """
         check_inputs(columns, limit=self.columns, vocabulary=self.vocabulary, context=self.context)
-        if self._stopped:
+        if self.control.stopped:
             raise AcceleratorError("the accelerator has stopped with an error; reset it before the next step")
         write = self.registers.write
         write("COLUMNS", len(columns))
@@ -116,27 +112,9 @@ class Engine:
         """Read the counters of the last step."""
         return {name: self.registers.read(name) for name in COUNTERS}
 
-    def _check_identity(self) -> None:
-        if (value := self.registers.read("ID")) != ID_VALUE:
-            raise AcceleratorError(
-                f"the device's ID register is {value:#010x}; that of an accelerator is {ID_VALUE:#010x}"
-            )
-        if (value := self.registers.read("VERSION")) != VERSION_VALUE:
-            raise AcceleratorError(
-                f"the accelerator has register map {value}; this driver knows version {VERSION_VALUE}"
-            )
-        value = self.registers.read("CONFIG_HASH_LOW") | self.registers.read("CONFIG_HASH_HIGH") << 32
-        if value != self.params.config_hash:
-            raise AcceleratorError(
-                f"the accelerator was built from configuration {value:016x}, "
-                f"but the memory image is for {self.params.config_hash:016x}"
-            )
-
     def free(self) -> None:
         """Reset an accelerator that was left within a step or stopped: its registers are locked."""
-        status = self.registers.registers["STATUS"].decode(self.registers.read("STATUS"))
-        if status["busy"] or status["error"] or status["resetting"]:
-            self.reset()
+        self.control.free()
 
     def _check_image(self) -> None:
         region = self.memory.regions["header"]
@@ -149,18 +127,8 @@ class Engine:
 
     def reset(self) -> None:
         """Reset the accelerator after an error or within a step; memory and registers keep their content."""
-        control, status = self.registers.registers["CONTROL"], self.registers.registers["STATUS"]
-        self.registers.write("CONTROL", control.encode(reset=1))
-        for _ in range(RESET_POLLS):
-            if not status.decode(self.registers.read("STATUS"))["resetting"]:
-                self._stopped = False
-                return
-        raise AcceleratorError(f"the accelerator has not come out of reset after {RESET_POLLS} looks at STATUS")
+        self.control.reset()
 
     def check_error(self) -> None:
         """Raise an `AcceleratorError` with a sentence if the accelerator has stopped with an error."""
-        code = self.registers.read("ERROR")
-        if code:
-            self._stopped = True
-            error = Error(code)
-            raise AcceleratorError(f"the accelerator stopped with error {code} ({error.name.lower()}): {error.meaning}")
+        self.control.check_error()

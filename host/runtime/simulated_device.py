@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from rtlm.host.compiler.header import check_image
 from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.plan import PURPOSES
+from rtlm.host.runtime.striped_memory import StripedMemory
 from rtlm.host.runtime.trace import Trace
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
@@ -28,15 +29,10 @@ class SimulatedDevice:
         self.model = model
         self.params = params
         self.striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
+        self._memory = StripedMemory(self.striping, params.word_bytes, model.read, model.write)
         self.trace: Trace | None = None
         self.on_slice: Callable[[], None] = lambda: None
         """Called between slices of cycles of a step that is not traced; what it raises breaks the step off."""
-
-    @staticmethod
-    def memory_bytes(params: AcceleratorParams, memory: MemoryMap) -> int:
-        """Return the bytes of memory that a memory map takes, to the end of its last stripe."""
-        stripe = Striping(ports=params.ports, port_bytes=params.port_bytes).stripe_bytes
-        return -(-memory.words * params.word_bytes // stripe) * stripe
 
     def load(self, image: NDArray[np.uint8]) -> None:
         """Check a linear image and write it to address 0."""
@@ -69,24 +65,12 @@ class SimulatedDevice:
         self.model.set_purposes(purposes)
 
     def write_words(self, word: int, content: NDArray[np.uint8]) -> None:
-        """Write whole words (bytes in linear order) at a word address: the stripes they lie in are read and changed."""
-        flat = content.reshape(-1)
-        first = word * self.params.word_bytes
-        start, linear = self._stripes(first, flat.size)
-        linear[first - start : first - start + flat.size] = flat
-        self.model.write(start, self.striping.scatter(linear))
+        """Write whole words (bytes in linear order) at a word address."""
+        self._memory.write_words(word, content)
 
     def read_words(self, word: int, count: int) -> NDArray[np.uint8]:
         """Read whole words as bytes in linear order."""
-        first, size = word * self.params.word_bytes, count * self.params.word_bytes
-        start, linear = self._stripes(first, size)
-        return linear[first - start : first - start + size]
-
-    def _stripes(self, first: int, size: int) -> tuple[int, NDArray[np.uint8]]:
-        """Read the stripes around some linear bytes; return where they begin, and their bytes in linear order."""
-        stripe = self.striping.stripe_bytes
-        start, end = first // stripe * stripe, -(-(first + size) // stripe) * stripe
-        return start, self.striping.gather(self.model.read(start, end - start))
+        return self._memory.read_words(word, count)
 
     def write_register(self, address: int, value: int) -> None:
         """Write 32 bits over AXI4-Lite."""

@@ -86,7 +86,7 @@ def simulate(
             build,
             dram=simulated_memory(config),
             clock_mhz=config.clock_mhz,
-            memory_bytes=SimulatedDevice.memory_bytes(params, memory),
+            memory_bytes=memory.bytes,
             stall_seed=stall_seed,
             stall_percent=stall_percent,
         ) as simulated:

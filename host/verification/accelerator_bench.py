@@ -24,7 +24,6 @@ from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.random_model import write_random_model
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.engine import Engine
-from rtlm.host.runtime.simulated_device import SimulatedDevice
 from rtlm.hw.control.errors import Error
 from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
@@ -163,7 +162,7 @@ def _case(params: AcceleratorParams, memory: MemoryMap, striping: Striping) -> d
     bus = (Error.READ_RESPONSE, Error.WRITE_RESPONSE)
     return {
         "ports": params.ports,
-        "memory_bytes": SimulatedDevice.memory_bytes(params, memory),
+        "memory_bytes": memory.bytes,
         "result_pieces": pieces(memory.regions["logits"].start, memory.regions["logits"].entry_words),
         "accessed": [place[int(rng.integers(len(place)))] for place in places],
         "counters": {name: registers.address(name) for name in COUNTERS},

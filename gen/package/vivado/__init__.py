@@ -26,6 +26,8 @@ FIRST_HP = 2
 """Number of the first of them in the names of the processing system's settings, S_AXI_GP2."""
 HPM0_BASE = 0xA000_0000
 """Where M_AXI_HPM0_FPD begins (UG1085, system address map)."""
+MEMORY_BASE = 0x4000_0000
+"""Where the accelerator's byte address 0 lies in the DRAM of a Zynq: behind the first GiB, which is Linux's."""
 SMALLEST_RANGE = 0x1000
 """Smallest range that a block design assigns."""
 
@@ -101,6 +103,8 @@ def has_system(config: Configuration) -> bool:
 def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]]) -> str:
     """Write a Verilog module around another, with attributes that name the interface of each port (UG994).
 
+    It adds MEMORY_BASE to the addresses: the accelerator's begin at 0, where a Zynq's Linux has its kernel.
+
     Parameters
     ----------
     module
@@ -109,6 +113,15 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]]) -> str
         Ports as in the manifest.
     """
     found = buses(ports)
+    addresses = [
+        signals[name]
+        for bus, signals in found.items()
+        if bus.startswith("m")
+        for name in ("araddr", "awaddr")
+        if name in signals
+    ]
+    bits = max(MEMORY_BASE.bit_length() + 1, *(port["bits"] for port in addresses))
+    inner = instance(module, [dict(port) for port in ports])
     roles = {
         CLOCK: (
             f"xilinx.com:signal:clock:1.0 {CLOCK} CLK",
@@ -128,11 +141,20 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]]) -> str
         attributes = [f'X_INTERFACE_INFO = "{info}"'] if info else []
         attributes += [f'X_INTERFACE_PARAMETER = "{parameter}"'] if parameter else []
         before = f"    (* {', '.join(attributes)} *)\n" if attributes else ""
-        declarations.append(f"{before}    {port['direction']:<6} wire {port_range(dict(port)):>9} {port['name']}")
+        outer = dict(port) | ({"bits": bits} if port in addresses else {})
+        declarations.append(f"{before}    {port['direction']:<6} wire {port_range(outer):>9} {port['name']}")
+    sums = []
+    for port in addresses:
+        name, spare = port["name"], bits - port["bits"]
+        inner = inner.replace(f".{name}({name})", f".{name}({name}_from_0)")
+        whole = f"{{{spare}'b0, {name}_from_0}}" if spare else f"{name}_from_0"
+        sums.append(f"    wire {port_range(dict(port))} {name}_from_0;\n    assign {name} = {whole} + MEMORY_BASE;\n")
     return (
         f"// {module} for Vivado's block designs: attributes say which port belongs to which interface.\n"
-        f"module {WRAPPER} (\n" + ",\n".join(declarations) + "\n);\n\n"
-        f"{instance(module, [dict(port) for port in ports])}\nendmodule\n"
+        "// MEMORY_BASE is where its byte address 0 lies in the processing system's DRAM, a multiple of 4096.\n"
+        f"module {WRAPPER} #(\n    parameter [{bits - 1}:0] MEMORY_BASE = {bits}'h{MEMORY_BASE:x}\n) (\n"
+        + ",\n".join(declarations)
+        + f"\n);\n\n{''.join(sums)}\n{inner}\nendmodule\n"
     )
 
 

@@ -1,5 +1,6 @@
 """The script for Vivado, run with stand-ins for its commands; names against Verilog and IP-XACT."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from rtlm.gen.boards.devices import DEVICES
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import BOARDS
 from rtlm.gen.package.handover import accelerator_package
-from rtlm.gen.package.vivado import has_system
+from rtlm.gen.package.vivado import MEMORY_BASE, block_design_wrapper, has_system
 from rtlm.hw.registers.accelerator import register_map
 
 from tests.gen.package.test_handover import lint
@@ -151,6 +152,23 @@ def test_attributes_name_the_ports_of_ipxact(board, folder):
     assert found == expected
     code, said = lint(folder, "tiny.vlt", "tiny.v", "vivado/accelerator_bd.v", top="accelerator_bd")
     assert code == 0, said[:2000]
+
+
+def test_memory_begins_behind_that_of_linux(board, folder):
+    """In each address of each port, also where the accelerator has fewer bits of it."""
+    if not DEVICES[board].vivado_board:
+        return
+    ports = json.loads((folder / "manifest.json").read_text())["ports"]
+    addresses = {port["name"] for port in ports if re.fullmatch(r"m\d+_axi_+a[rw]addr", port["name"])}
+    assert len(addresses) == 4
+    for bits, whole in ((32, r"(\w+)"), (28, r"\{4'b0, (\w+)\}")):
+        text = block_design_wrapper("accelerator", [p | {"bits": bits} if p["name"] in addresses else p for p in ports])
+        assert f"parameter [31:0] MEMORY_BASE = 32'h{MEMORY_BASE:x}" in text
+        sums = dict(re.findall(rf"assign (\w+) = {whole} \+ MEMORY_BASE;", text))
+        assert sums.keys() == addresses
+        for name, inner in sums.items():
+            assert f"wire [{bits - 1}:0] {inner};" in text and f".{name}({inner})" in text
+            assert re.search(rf"output wire +\[31:0\] {name}\b", text)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_image_is_what_the_simulator_loads(random_model, tmp_path, monkeypatch, 
     path = random_model(**SIZES | MIXED)
     model = LlamaModel.open(path)
     memory, program = compile_model(params, model, context=CONTEXT)
-    device = SimulatedDevice(Memory(SimulatedDevice.memory_bytes(params, memory)), params)
+    device = SimulatedDevice(Memory(memory.bytes), params)
     device.load(build_image(params, model, memory, program))
     monkeypatch.setattr(image_module, "PIECE_WEIGHTS", weights)
     manifest = write_image(config, path, tmp_path / "image", context=CONTEXT)

@@ -7,8 +7,9 @@ import pytest
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.program import compile_model
 from rtlm.host.errors import AcceleratorError
+from rtlm.host.runtime.control import RESET_POLLS
 from rtlm.host.runtime.device import ColumnInput
-from rtlm.host.runtime.engine import RESET_POLLS, Engine
+from rtlm.host.runtime.engine import Engine
 from rtlm.hw.control.errors import ERROR_MEANINGS, Error
 from rtlm.hw.registers.accelerator import COUNTERS, ID_VALUE, VERSION_VALUE, register_map
 

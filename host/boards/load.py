@@ -1,0 +1,109 @@
+"""What a board's memory holds before its first step: the image, of the model or of a folder, and zeros behind it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rtlm.gen.common.progress import Stage
+from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.host.boards.device import BoardDevice
+from rtlm.host.compiler.image import content_words, image_pieces, whole_stripes
+from rtlm.host.compiler.image_folder import file_sha256, register_part
+from rtlm.host.compiler.image_manifest import IMAGE, ImageManifest
+from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.errors import ImageError, ImageMismatchError
+from rtlm.host.models.model import LlamaModel
+from rtlm.hw.control.isa import Instruction
+
+PIECE_BYTES = 16 << 20
+"""Bytes that are read from an image's file, or of zeros that are written, at once; about."""
+
+
+def packed(
+    device: BoardDevice, model: LlamaModel, memory: MemoryMap, program: list[Instruction]
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the image of a model as it lies in memory, packed piece by piece."""
+    pieces = (piece.reshape(-1) for _, piece in image_pieces(device.params, model, memory, program))
+    for linear in whole_stripes(pieces, device.striping.stripe_bytes):
+        yield device.striping.scatter(linear)
+
+
+def stored(folder: Path, device: BoardDevice) -> Iterator[NDArray[np.uint8]]:
+    """Yield the image of a folder as it lies in memory."""
+    size = max(1, PIECE_BYTES // device.striping.stripe_bytes) * device.striping.stripe_bytes
+    with (folder / IMAGE).open("rb") as file:
+        while raw := file.read(size):
+            yield np.frombuffer(raw, np.uint8)
+
+
+def check_folder(
+    folder: Path,
+    config: Configuration,
+    model_file: Path,
+    memory: MemoryMap,
+    program: list[Instruction],
+    progress: Stage,
+) -> None:
+    """Refuse an image that is not that of a model on an accelerator, before anything is written.
+
+    Raises
+    ------
+    ImageError
+        If there is none that can be read.
+    ImageMismatchError
+        Naming the first difference.
+    """
+    manifest = ImageManifest.read(folder)
+    stated = manifest.configuration
+    if stated.hash != (hash := config_hash(config)):
+        raise ImageMismatchError(
+            f"{folder} is for configuration {stated.hash} ({stated.name}), but the accelerator is {hash} "
+            f"({config.name}); write the image anew with rtlm image"
+        )
+    if manifest.model.sha256 != file_sha256(model_file, "hashing the model file", progress):
+        raise ImageMismatchError(
+            f"{folder} was made from another {manifest.model.file} than {model_file}; write the image anew with "
+            "rtlm image"
+        )
+    if manifest.registers != register_part(memory, program):
+        raise ImageMismatchError(
+            f"{folder} lies in memory otherwise than this rtlm lays the model out, for {manifest.model.context} "
+            "positions; write the image anew with rtlm image, or give --context as it was then"
+        )
+    try:
+        size = os.stat(folder / IMAGE).st_size
+    except OSError as error:
+        raise ImageError(f"{folder / IMAGE} cannot be read: {error.strerror}") from None
+    if size != manifest.memory.image_bytes:
+        raise ImageMismatchError(
+            f"{folder / IMAGE} has {size} bytes; the manifest states {manifest.memory.image_bytes}"
+        )
+
+
+def write_memory(device: BoardDevice, pieces: Iterator[NDArray[np.uint8]], memory: MemoryMap, progress: Stage) -> None:
+    """Write an image to a board's memory, and zeros behind it: KV cache and results start as zeros.
+
+    Parameters
+    ----------
+    device
+        The board, whose accelerator is idle.
+    pieces
+        The image in the order of byte addresses.
+    memory
+        What lies where.
+    progress
+        Told what happens.
+    """
+    total, address = memory.bytes, 0
+    image_bytes = content_words(memory) * memory.params.word_bytes
+    for piece in pieces:
+        device.memory.write(address, piece)
+        address += piece.size
+        progress("loading the model", address >> 20, image_bytes >> 20)
+    zeros = np.zeros(min(PIECE_BYTES, total - address), np.uint8)
+    while address < total:
+        device.memory.write(address, zeros[: total - address])
+        address += min(zeros.size, total - address)
+        progress("clearing the KV cache", address >> 20, total >> 20)
