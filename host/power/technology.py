@@ -141,16 +141,16 @@ class Technology(Entry):
     static: StaticPower
 
 
-class Currents(Entry):
-    """A DRAM device: data-sheet currents in mA, by the names of JEDEC, and voltages.
+class Rail(Entry):
+    """What a DRAM device draws from one supply: currents in mA, by the names of JEDEC.
 
     Parameters
     ----------
-    vdd, vpp
-        Supplies.
+    vdd
+        The supply in V.
     idd0
         Activating and precharging one bank.
-    idd2n, idd3n, ipp3n
+    idd2n, idd3n
         Standby with all banks closed and with open ones.
     idd4r, idd4w
         Reading and writing without pause.
@@ -165,9 +165,6 @@ class Currents(Entry):
     idd4r: Positive
     idd4w: Positive
     idd5b: Positive
-    vpp: Amount = 0.0
-    ipp3n: Amount = 0.0
-    source: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _above_standby(self) -> Self:
@@ -175,6 +172,34 @@ class Currents(Entry):
             if getattr(self, name) < self.idd3n:
                 raise ValueError(f"{name} must be at least idd3n, {self.idd3n:g} mA, got {getattr(self, name):g}")
         return self
+
+
+class Currents(Rail):
+    """A DRAM device: data-sheet currents of its supplies.
+
+    Parameters
+    ----------
+    vpp, ipp3n
+        Supply of the pump, and its standby with open banks.
+    vdd1
+        The second supply of the core, which LPDDR4 and LPDDR5 have; `Rail.vdd` is then VDD2.
+    mega_transfers
+        Data rate that `idd4r` and `idd4w` are of; None for that of the simulated memory. A burst takes the same energy
+        at other rates.
+    source
+        Where the figures are from.
+    """
+
+    vpp: Amount = 0.0
+    ipp3n: Amount = 0.0
+    vdd1: Rail | None = None
+    mega_transfers: Positive | None = None
+    source: str = Field(min_length=1)
+
+    @property
+    def rails(self) -> tuple[Rail, ...]:
+        """The supplies of the core."""
+        return (self, self.vdd1) if self.vdd1 else (self,)
 
 
 class Devices(Entry):

@@ -127,9 +127,9 @@ def test_memory_without_currents_is_bytes():
     lpddr = power(traffic=Traffic(name="lpddr4-3200", bytes_per_s=1e9))
     assert component(lpddr, "DRAM transfers").w == pytest.approx(8e9 * 8e-12)
     assert any("Background power of lpddr4-3200" in note for note in lpddr.notes)
-    ddr3 = power(traffic=Traffic(name="ddr3-800", bytes_per_s=1e9))
-    assert component(ddr3, "DRAM transfers").w == pytest.approx(8e9 * 15e-12)
-    assert any("that of DDR4 is used" in note for note in ddr3.notes)
+    ddr2 = power(traffic=Traffic(name="ddr2-800", bytes_per_s=1e9))
+    assert component(ddr2, "DRAM transfers").w == pytest.approx(8e9 * 15e-12)
+    assert any("No energy figure for ddr2-800 is at hand: that of DDR4 is used" in note for note in ddr2.notes)
     none = power(traffic=Traffic(dram=ideal(), name="ideal", bytes_per_s=1e9))
     assert not [each for each in none.components if each.part is Part.MEMORY]
     assert any("takes no energy" in note for note in none.notes) and "no memory" in none.included

@@ -19,7 +19,7 @@ def test_the_projects_files_are_read():
     technology = fpga_technology("xilinx-us+")
     assert technology.node_nm == 16 and fpga_technology("generic") == technology
     assert technology.lut_toggle_pj.low < technology.lut_toggle_pj.nominal < technology.lut_toggle_pj.high
-    assert len(dram_technology().devices) == 5
+    assert len(dram_technology().devices) == 9
     assert board_power("kv260").processor_w and board_power("u280").processor_w is None
     assert board_power("no-such-board") is None
     assert 0 < shipped_rates().other < 0.5
