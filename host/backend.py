@@ -17,6 +17,7 @@ from rtlm.host.estimation.context_curve import context_curve
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.power.accelerator_cells import accelerator_cells
+from rtlm.host.power.shipped import shipped_for
 from rtlm.host.reports.activity_sampler import activity_key, stored_activity
 from rtlm.host.reports.collect import MeasuredStepper, measure_memory, measure_steps
 from rtlm.host.reports.measurements import (
@@ -178,6 +179,7 @@ def report_run(
             cells=cells,
             cells_are=cells_are,
             activity=activity,
+            shipped=shipped_for(config),
             speculation=options.speculate,
             turns=turns,
             interrupted=interrupted,

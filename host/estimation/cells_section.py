@@ -11,7 +11,7 @@ from rtlm.host.power.cells import UnitPower, cell_technology, record, running, t
 from rtlm.host.power.estimate import shipped_rate
 from rtlm.host.power.nodes import nodes
 from rtlm.host.power.result import Part, Power, Range
-from rtlm.host.power.technology import shipped_rates
+from rtlm.host.power.shipped import shipped_for
 from rtlm.hw.common.markdown import table
 
 PRESET, MODEL, CONTEXT, BATCHES = "asic", "smollm2-135m", 512, (1, 8)
@@ -124,7 +124,7 @@ def _found(batch: int) -> _Found:
     busy = {unit: min(1.0, cycles / found.decode.cycles) for unit, cycles in found.decode.busy.items()}
     units = {}
     for unit, each in cells.items():
-        rate, _ = shipped_rate(shipped_rates(), unit, busy.get(unit, 1.0))
+        rate, _ = shipped_rate(shipped_for(config).rates, unit, busy.get(unit, 1.0))
         share = running(busy.get(unit))
         units[unit] = unit_power(cell_technology(), each, rate=rate, busy=share, clock_mhz=CLOCK_MHZ)
     return _Found(units=units, power=found.power, faster=CLOCK_MHZ / config.clock_mhz)

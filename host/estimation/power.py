@@ -10,6 +10,7 @@ from rtlm.host.power.accelerator_cells import accelerator_cells
 from rtlm.host.power.dram import estimated_commands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
 from rtlm.host.power.result import OperatorUse, Power
+from rtlm.host.power.shipped import shipped_for
 from rtlm.host.reports.work import multiplying_unit
 from rtlm.host.runtime.simulated_memory import simulated_memory
 
@@ -48,6 +49,7 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
             elements_are="synthesised elements" if synthesised else "elements of the area model",
             cells=cells,
             cells_are=cells_are,
+            shipped=shipped_for(config),
             busy={unit: min(1.0, cycles / step.cycles) for unit, cycles in step.busy.items()},
             clock_mhz=config.clock_mhz,
             traffic=Traffic(

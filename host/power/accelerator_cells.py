@@ -7,7 +7,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.synthesis.cell_counts import UnitCells, kept_cells
 from rtlm.gen.synthesis.targets import ASIC
-from rtlm.host.power.cells import record
+from rtlm.host.power.cells import OSU018, record
 
 DSP_LUTS = 300
 """Look-up tables that a multiplier of 27 x 18 bits counts as where cells are scaled: a guess."""
@@ -28,15 +28,17 @@ def accelerator_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], s
     return recorded_cells(config)
 
 
-def recorded_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], str]:
+def recorded_cells(config: Configuration, library: str = OSU018) -> tuple[Mapping[str, UnitCells], str]:
     """Return the cells of each unit by the recorded synthesis alone, and how they were found.
 
     Parameters
     ----------
     config
         An accelerator of standard cells.
+    library
+        One of `rtlm.host.power.cells.LIBRARIES`.
     """
-    recorded = record()["preset"]
+    recorded = record(library)["preset"]
     units = {unit: UnitCells.from_json(values) for unit, values in recorded["units"].items()}
     if config_hash(config) == recorded["hash"]:
         return units, f"cells of the recorded synthesis of {recorded['name']}"

@@ -162,7 +162,9 @@ def channel_energy(currents: Currents, devices: float, dram: Dram) -> CommandEne
         refreshed=1 / (dram.bank_groups * dram.banks_per_group) if bank_refresh else 1.0,
     )
     energies = [rail_energy(rail, times) for rail in currents.rails]
-    each = {field.name: devices * sum(getattr(energy, field.name) for energy in energies) for field in fields(energies[0])}
+    each = {
+        field.name: devices * sum(getattr(energy, field.name) for energy in energies) for field in fields(energies[0])
+    }
     standby = devices * currents.vpp * currents.ipp3n * 1e-3
     each |= {name: each[name] + standby for name in ("open_w", "closed_w")}
     return CommandEnergy(**each)

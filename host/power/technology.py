@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.common.errors import RtlmError
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.host.power.result import Range
 
 FPGA_TECHNOLOGIES = {"xilinx-us+": "xilinx-us+", "generic": "xilinx-us+"}
@@ -288,24 +289,40 @@ class BoardsPower(Entry):
 
 
 class ShippedRates(Entry):
-    """Toggle rates that were counted before, for where none is: toggles for each net bit and cycle.
+    """Toggle rates that were counted before in a preset, for where none is: toggles for each net bit and cycle.
 
     Parameters
     ----------
+    config, verilog
+        Hash of the configuration, and the first digits of the SHA-256 of its Verilog.
+    source
+        What was run.
     busy
         Of units that toggle while they are busy, in those cycles.
     always
         Of other units, in all cycles of a step.
     other
-        Of units that are not among them.
-    source
-        What was run.
+        Of units that are not among them: the mean, weighted by energy.
     """
 
+    config: str = Field(pattern="^[0-9a-f]{16}$")
+    verilog: str = Field(pattern="^[0-9a-f]{16}$")
+    source: str = Field(min_length=1)
     busy: Mapping[str, Positive]
     always: Mapping[str, Positive]
     other: Positive
-    source: str = Field(min_length=1)
+
+
+class ShippedActivity(Entry):
+    """Toggle rates of presets, by their names."""
+
+    presets: Mapping[str, ShippedRates]
+
+    @model_validator(mode="after")
+    def _has_the_default(self) -> Self:
+        if DEFAULT_PRESET not in self.presets:
+            raise ValueError(f"presets must have {DEFAULT_PRESET}, got {', '.join(self.presets) or 'none'}")
+        return self
 
 
 @cache
@@ -328,9 +345,9 @@ def board_power(board: str) -> BoardPower | None:
 
 
 @cache
-def shipped_rates() -> ShippedRates:
+def shipped_activity() -> ShippedActivity:
     """Return the toggle rates that come with the project."""
-    return parse(ShippedRates, "power-activity.yaml")
+    return parse(ShippedActivity, "power-activity.yaml")
 
 
 def parse(kind: type[T], name: str, text: str | None = None) -> T:

@@ -44,7 +44,7 @@ def test_a_hand_made_trace_by_the_published_equations():
 
 
 def test_a_hand_made_trace_of_two_supplies():
-    """LPDDR4-3200, 16 bits: 10 activations, 8 precharges, 500 reads, 50 writes, 6 refreshes in 50 us, as DRAMPower adds."""
+    """LPDDR4-3200 in 50 us: 10 activations, 8 precharges, 500 reads, 50 writes, 6 refreshes, as DRAMPower adds."""
     tck, dram = 0.625, lpddr4_3200()
     trace = DramCommands(
         activates=10, precharges=8, reads=500, writes=50, refreshes=6, seconds=50e-6, open_share=0.8, source=""
@@ -74,7 +74,9 @@ def test_a_burst_takes_the_same_energy_at_another_rate():
     """The currents of reading are of 1,600 MT/s, the simulated memory has 800."""
     energy = command_energy(dram_technology(), GRADES["ddr3-800"]())
     assert energy.read == pytest.approx(1.35 * (235 - 47) * 8 / 1.6 * 1e-3)
-    assert energy.read / (8 * 16) * 1e3 == pytest.approx(read_pj_per_bit(dram_technology().devices["ddr3l-4gb-x16"], 16))
+    assert energy.read / (8 * 16) * 1e3 == pytest.approx(
+        read_pj_per_bit(dram_technology().devices["ddr3l-4gb-x16"], 16)
+    )
 
 
 def test_core_and_interface_agree_with_published_energies_of_a_bit():
