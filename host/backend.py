@@ -152,7 +152,7 @@ def report_run(
         Seconds that it took.
     """
     options, config, simulation = request.options, request.config, backend.simulation
-    synthesised = synthesised_elements(config) if simulation else None
+    synthesised, synthesised_are = synthesised_elements(config) if simulation else (None, "")
     counted = simulation.rtl.manifest["elements"] if simulation else None
     curve = None
     if simulation and options.estimate_contexts and not simulation.device.model.dram.ideal:
@@ -175,7 +175,7 @@ def report_run(
             ),
             memory=measure_memory(config, simulation.device, measured.counters) if simulation and measured else None,
             elements=synthesised or counted,
-            elements_are="synthesised elements" if synthesised else "elements counted in the netlist",
+            elements_are=synthesised_are if synthesised else "elements counted in the netlist",
             cells=cells,
             cells_are=cells_are,
             activity=activity,

@@ -37,7 +37,7 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
     if area is None and not cells:
         return None
     dram = simulated_memory(config)
-    synthesised = synthesised_elements(config)
+    synthesised, synthesised_are = synthesised_elements(config)
     modelled = {unit: asdict(each) for unit, each in area.units.items()} if area else {}
     seconds = step.cycles / (config.clock_mhz * 1e6)
     read, written = sum(step.read.values()), sum(step.written.values())
@@ -46,7 +46,7 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
             technology=config.technology,
             board=config.board,
             elements=synthesised or modelled,
-            elements_are="synthesised elements" if synthesised else "elements of the area model",
+            elements_are=synthesised_are if synthesised else "elements of the area model",
             cells=cells,
             cells_are=cells_are,
             shipped=shipped_for(config),

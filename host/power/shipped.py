@@ -24,7 +24,7 @@ HEAD = f"""\
 #   {RENEW} PRESET
 #
 # busy: while the unit is busy, by its counter. always: in all cycles of the step. other: the mean of all units,
-# weighted by the energy of their tables and flip-flops; that of {DEFAULT_PRESET} is for designs of which nothing is known.
+# weighted by the energy of their tables and flip-flops; that of {DEFAULT_PRESET} stands for designs which are unknown.
 """
 
 

@@ -33,7 +33,8 @@ def test_a_batch_takes_more_power_and_less_energy_a_token():
     assert eight.j_per_token.nominal < one.j_per_token.nominal / 2
 
 
-def test_twice_the_clock_is_twice_the_dynamic_power_of_the_logic():
+def test_twice_the_clock_is_twice_the_dynamic_power_of_the_logic(monkeypatch):
+    monkeypatch.setattr("rtlm.host.estimation.power.synthesised_elements", lambda config: (None, ""))
     one = found()
     faster = power_of(replace_clock(one.config, 2.0), one.area, one.decode)
     for kind in (Kind.SWITCHING, Kind.CLOCK):
@@ -47,11 +48,15 @@ def replace_clock(config, factor):
 
 def test_synthesis_goes_before_the_area_model(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("rtlm.host.estimation.power.synthesised_elements", lambda config: (None, ""))
     one = found()
     assert "elements of the area model" in one.power.components[0].method
     monkeypatch.setattr(
         "rtlm.host.estimation.power.synthesised_elements",
-        lambda config: {unit: asdict(replace(area, luts=2 * area.luts)) for unit, area in one.area.units.items()},
+        lambda config: (
+            {unit: asdict(replace(area, luts=2 * area.luts)) for unit, area in one.area.units.items()},
+            "synthesised elements",
+        ),
     )
     twice = power_of(one.config, one.area, one.decode)
     assert "synthesised elements" in twice.components[0].method
