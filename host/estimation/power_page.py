@@ -1,7 +1,6 @@
 """The page docs/power.md: how power is estimated, on what it is calibrated, how far it is from published boards."""
 
 import json
-from collections.abc import Iterator
 
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.estimation.cells_section import cells_section
@@ -16,7 +15,9 @@ from rtlm.host.power.shipped import RENEW
 from rtlm.host.power.technology import Figure, dram_technology, fpga_technology, shipped_activity
 from rtlm.hw.common.markdown import table
 
-PRESETS, MODEL, BATCHES, CONTEXT = ("kv260", "u250", "u280"), "llama-2-7b", (1, 8), 512
+MODELS = {"kv260": "llama-2-7b", "u250": "llama-2-7b", "u280": "llama-2-7b", "asic": "smollm2-135m"}
+"""The presets of the table, and the model of each: the memory of `asic` holds no larger one."""
+BATCHES, CONTEXT = (1, 8), 512
 
 HEAD = """# Power and energy
 
@@ -119,9 +120,14 @@ this project's units, times the share of the peak that they move.
 PRESETS_TEXT = f"""
 ## The presets
 
-{MODEL} at context {CONTEXT} (`rtlm estimate --model {MODEL} --config NAME`, and `--set matmul.columns=8 --batch
-8`), energy of the module:
+At context {CONTEXT}, energy of the module; `asic` in OSU018 at the preset's 100 MHz:
 
+"""
+
+COMMANDS = """
+The commands:
+
+```sh
 """
 
 TAIL_PRESETS = """
@@ -277,6 +283,7 @@ def _published() -> str:
 def _presets() -> str:
     head = (
         "preset",
+        "model",
         "batch",
         "tokens/s",
         *(f"{each.value} W" for each in Boundary),
@@ -285,21 +292,28 @@ def _presets() -> str:
         "tokens/J",
         "pJ/weight bit",
     )
-    rows = (row for batch in BATCHES for preset in PRESETS for row in _preset(preset, batch))
-    return table(head, rows)
+    rows = (_preset(preset, model, batch) for batch in BATCHES for preset, model in MODELS.items())
+    columns = {batch: f" --set matmul.columns={batch} --batch {batch}" if batch > 1 else "" for batch in BATCHES}
+    commands = "".join(
+        f"rtlm estimate --model {model} --config {preset} --context {CONTEXT}{columns[batch]}\n"
+        for preset, model in MODELS.items()
+        for batch in BATCHES
+    )
+    return table(head, rows) + COMMANDS + commands + "```\n"
 
 
-def _preset(preset: str, batch: int) -> Iterator[tuple[str, ...]]:
+def _preset(preset: str, model: str, batch: int) -> tuple[str, ...]:
     config = load_config(preset, [f"matmul.columns={batch}"])
-    found: Estimate = estimate(EstimateRequest(config=config, model=open_model(MODEL), context=CONTEXT, batch=batch))
+    found: Estimate = estimate(EstimateRequest(config=config, model=open_model(model), context=CONTEXT, batch=batch))
     power, prefill = found.power, found.prefill_power
     assert power is not None and prefill is not None
     bit = power.weight_bits_per_s
-    yield (
+    return (
         f"`{preset}`",
+        model,
         str(batch),
         f"{power.tokens_per_s:.3g}",
-        *(_spread(power.within(boundary)) for boundary in Boundary),
+        *(_spread(within) if (within := power.within(boundary)) else "" for boundary in Boundary),
         _spread(power.j_per_token),
         _spread(prefill.j_per_token),
         f"{power.tokens_per_j:.3g}",
