@@ -23,7 +23,8 @@ from rtlm.gen.synthesis.cell_energy import cell_energies
 from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
 from rtlm.gen.synthesis.targets import ASIC
 from rtlm.gen.synthesis.timing.cells import conditions_for
-from rtlm.host.power.cells import OSU018, record_path
+from rtlm.host.power.cells import record_path
+from rtlm.host.power.libraries import OSU018
 from rtlm.hw.common.markdown import table
 
 PRESET = "asic"

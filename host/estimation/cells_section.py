@@ -8,9 +8,6 @@ from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.models.paper import open_model
 from rtlm.host.power.accelerator_cells import recorded_cells
 from rtlm.host.power.cells import (
-    LIBRARIES,
-    NANGATE45,
-    OSU018,
     UnitPower,
     cell_technology,
     record,
@@ -19,6 +16,7 @@ from rtlm.host.power.cells import (
     unit_power,
 )
 from rtlm.host.power.estimate import shipped_rate
+from rtlm.host.power.libraries import LIBRARIES, NANGATE45, OSU018
 from rtlm.host.power.nodes import nodes
 from rtlm.host.power.result import Part, Power, Range
 from rtlm.host.power.shipped import shipped_for

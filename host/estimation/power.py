@@ -9,6 +9,7 @@ from rtlm.host.estimation.result import StepEstimate
 from rtlm.host.power.accelerator_cells import accelerator_cells
 from rtlm.host.power.dram import estimated_commands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import OperatorUse, Power
 from rtlm.host.power.shipped import shipped_for
 from rtlm.host.reports.work import multiplying_unit
@@ -23,7 +24,7 @@ def area_of(config: Configuration) -> Area | None:
     return estimate_area(config) if config.technology in MODELLED_TECHNOLOGIES else None
 
 
-def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Power | None:
+def power_of(config: Configuration, area: Area | None, step: StepEstimate, library: str = OSU018) -> Power | None:
     """Return the power of chip, memory and board in steps of one kind; None where the accelerator's size is unknown.
 
     Parameters
@@ -32,8 +33,10 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
         The accelerator, and its size on an FPGA.
     step
         The steps.
+    library
+        Library of its standard cells, if it has any.
     """
-    cells, cells_are = accelerator_cells(config)
+    cells, cells_are = accelerator_cells(config, library)
     if area is None and not cells:
         return None
     dram = simulated_memory(config)
@@ -49,6 +52,7 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
             elements_are=synthesised_are if synthesised else "elements of the area model",
             cells=cells,
             cells_are=cells_are,
+            library=library,
             shipped=shipped_for(config),
             busy={unit: min(1.0, cycles / step.cycles) for unit, cycles in step.busy.items()},
             clock_mhz=config.clock_mhz,

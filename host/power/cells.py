@@ -10,12 +10,9 @@ from typing import Any
 
 from rtlm.gen.synthesis.cell_counts import UnitCells, memory_size
 from rtlm.gen.synthesis.cell_energy import CellEnergy, Energies
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import Range
 from rtlm.host.power.technology import Entry, Figure, Positive, TechnologyError, parse
-
-OSU018, NANGATE45 = "osu018", "nangate45"
-LIBRARIES = (OSU018, NANGATE45)
-"""Libraries with recorded energies, the one that is fetched first."""
 
 
 class ClockBuffer(Entry):
@@ -132,7 +129,7 @@ def cell_technology(library: str = OSU018) -> CellTechnology:
     Parameters
     ----------
     library
-        One of `LIBRARIES`.
+        One of `rtlm.host.power.libraries.LIBRARIES`.
     """
     values = record(library)["energies"]
     return CellTechnology(

@@ -8,6 +8,7 @@ from rtlm.gen.boards.devices import DEVICES
 from rtlm.gen.synthesis.cell_counts import UnitCells
 from rtlm.host.power import cells as standard_cells
 from rtlm.host.power.dram import DramCommands, command_energy, dram_power, family_of
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import (
     PROCESSOR,
     Kind,
@@ -115,7 +116,7 @@ class PowerRequest:
     elements_are: str = "estimated elements"
     cells: Mapping[str, UnitCells] = field(default_factory=dict)
     cells_are: str = ""
-    library: str = standard_cells.OSU018
+    library: str = OSU018
     rates: Mapping[str, float] | None = None
     shipped: Shipped | None = None
     rates_are: str = ""

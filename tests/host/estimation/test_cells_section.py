@@ -2,7 +2,8 @@
 
 import pytest
 from rtlm.host.estimation.cells_section import BATCHES, SCALED, TITLES, cells_section
-from rtlm.host.power.cells import LIBRARIES, NANGATE45, OSU018, record
+from rtlm.host.power.cells import record
+from rtlm.host.power.libraries import LIBRARIES, NANGATE45, OSU018
 
 
 @pytest.fixture(scope="module")

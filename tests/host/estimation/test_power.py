@@ -8,12 +8,23 @@ from rtlm.gen.synthesis import elements
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.estimation.power import power_of
 from rtlm.host.models.paper import open_model
+from rtlm.host.power.libraries import LIBRARIES
 from rtlm.host.power.result import Boundary, Kind
 
 
 def found(preset="kv260", batch=1):
     config = load_config(preset, [f"matmul.columns={batch}"])
     return estimate(EstimateRequest(config=config, model=open_model("smollm2-135m"), batch=batch, prompt=16))
+
+
+def test_a_library_of_cells_can_be_chosen():
+    asic, model = load_config("asic"), open_model("smollm2-135m")
+    old, new = (estimate(EstimateRequest(config=asic, model=model, cells=cells)).power for cells in LIBRARIES)
+    assert any("liberty tables of nangate45" in each.method for each in new.components)
+    chips = [power.within(Boundary.CHIP).nominal for power in (old, new)]
+    assert chips[1] < chips[0] / 3
+    # The memory is the same: no part of the library.
+    assert old.total_w - chips[0] == pytest.approx(new.total_w - chips[1])
 
 
 def test_operators_add_up_to_the_module():
