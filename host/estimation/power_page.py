@@ -3,6 +3,7 @@
 import json
 
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.synthesis.elements import shipped_elements
 from rtlm.host.estimation.cells_section import cells_section
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.estimation.result import Estimate
@@ -49,8 +50,9 @@ PARTS = (
     (
         "switching, by unit",
         "elements x toggles for each net bit and cycle x energy of a toggle",
-        "elements: synthesis where `rtlm synth` has run for that configuration, else the netlist's count (runs) or the "
-        "area model (estimates), and `method` says which; toggles: counted with `--power measured`, else shipped rates",
+        "elements: synthesis where `rtlm synth` has run for that configurationSHIPPED, else the "
+        "netlist's count (runs) or the area model (estimates), and `method` says which; toggles: counted with "
+        "`--power measured`, else shipped rates",
     ),
     ("clock tree", "root and sinks, in every cycle", "registers, multipliers and memories"),
     ("static", "leakage of the whole device, used or not", "the device's number of tables, the junction's temperature"),
@@ -160,9 +162,13 @@ of different things: the model's chip, module and plug of the preset `kv260` are
 
 def power_page() -> str:
     """Return the page."""
+    counted = ", ".join(f"`{name}`" for name in shipped_elements())
+    parts = table(("part", "what", "from"), PARTS).replace(
+        "SHIPPED", f" or its counts come with the project ({counted})" if counted else ""
+    )
     return "".join(
         (
-            HEAD.replace("PARTS\n", table(("part", "what", "from"), PARTS)),
+            HEAD.replace("PARTS\n", parts),
             _energies(),
             CALIBRATION,
             _calibration(),

@@ -1,7 +1,10 @@
 """The section on standard cells: every unit has a row, the sums are theirs, and what is scaled says so."""
 
 import pytest
-from rtlm.host.estimation.cells_section import BATCHES, SCALED, TITLES, cells_section
+from rtlm.gen.configuration.load import load_config
+from rtlm.host.estimation.cells_section import BATCHES, CONTEXT, MODEL, SCALED, TITLES, cells_section
+from rtlm.host.estimation.estimate import EstimateRequest, estimate
+from rtlm.host.models.paper import open_model
 from rtlm.host.power.cells import record
 from rtlm.host.power.libraries import LIBRARIES, NANGATE45, OSU018
 
@@ -38,6 +41,15 @@ def test_both_libraries_stand_in_one_table_with_what_is_scaled(page):
         assert int(cells.replace(",", "")) == sum(
             sum(u["cells"].values()) for u in record(library)["preset"]["units"].values()
         )
+
+
+def test_the_whole_is_what_an_estimate_says(page):
+    """At the preset's clock, where nothing is scaled: with memory and interface, for a token and a bit of the weights."""
+    values = next(row for row in rows_of(page) if row[:2] == [TITLES[NANGATE45], "1"])
+    config, model = load_config("asic"), open_model(MODEL)
+    power = estimate(EstimateRequest(config=config, model=model, context=CONTEXT, cells=NANGATE45)).power
+    for cell, expected in ((values[6], power.j_per_token.nominal), (values[8], power.pj_per_weight_bit)):
+        assert float(cell.split()[0]) == pytest.approx(expected, rel=0.01)
 
 
 def test_scaled_nodes_are_marked(page):
