@@ -44,7 +44,7 @@ def test_both_libraries_stand_in_one_table_with_what_is_scaled(page):
 
 
 def test_the_whole_is_what_an_estimate_says(page):
-    """At the preset's clock, where nothing is scaled: with memory and interface, for a token and a bit of the weights."""
+    """At the preset's clock, where nothing is scaled: with memory and interface, for a token and a weight bit."""
     values = next(row for row in rows_of(page) if row[:2] == [TITLES[NANGATE45], "1"])
     config, model = load_config("asic"), open_model(MODEL)
     power = estimate(EstimateRequest(config=config, model=model, context=CONTEXT, cells=NANGATE45)).power
