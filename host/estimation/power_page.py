@@ -1,6 +1,7 @@
 """The page docs/power.md: how power is estimated, on what it is calibrated, how far it is from published boards."""
 
 import json
+from textwrap import fill
 
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.synthesis.elements import shipped_elements
@@ -66,6 +67,9 @@ PARTS = (
     ("board", "voltage conversion and the rest", "calibrated or measured (below)"),
 )
 """Parts of the power, what they are, and where they are from."""
+
+WIDTH = 118
+"""Of lines of text."""
 
 SHOWN_RATE = 0.0005
 """Units that toggle less are left out of the table."""
@@ -146,8 +150,9 @@ of different things: the model's chip, module and plug of the preset `kv260` are
 
 ## What is left out
 
-* Toggles of presets that are not in the table above, and of long contexts: the shipped rates are of one decoding step
-  at position 3, attention's of one at position 1,000 or the last that fits, with random keys and values.
+* Toggles of presets that are not in the table above (`u250`, `u280`), of batches and of long contexts: the shipped
+  rates are of one sequence in a decoding step at position 3, attention's at position 1,000 or the last that fits, with
+  random keys and values. In `zcu104` that leaves one of two columns idle.
 * Glitches of this RTL: a simulation without delays has none; the board's energy of a toggle contains those of HLS
   designs.
 * Multipliers and block memories were not calibrated; UltraRAM's energy is a guess, as are temperatures and
@@ -240,7 +245,10 @@ def _rates() -> str:
         ),
         ("mean, weighted by energy", *(f"{rates.other:.1%}" for rates in presets.values())),
     ]
-    lines = "".join(f"* `{name}` ({rates.config}): {rates.source}.\n" for name, rates in presets.items())
+    lines = "".join(
+        fill(f"* `{name}` ({rates.config}): {rates.source}.", width=WIDTH, subsequent_indent="  ") + "\n"
+        for name, rates in presets.items()
+    )
     return RATES + lines + "\n" + table(("unit", *(f"`{name}`" for name in presets)), rows, numbers=True)
 
 

@@ -65,8 +65,8 @@ def default_rates() -> ShippedRates:
 def shipped_for(config: Configuration) -> Shipped:
     """Return the rates for a configuration.
 
-    Nearest is the preset of the same technology, then that with the number of lanes and of columns that differ by the
-    smallest factor, a factor between lanes counting twice.
+    Nearest is the preset of the same technology, then that whose lanes differ by the smallest factor, then that with
+    the fewest columns: one sequence was counted, which leaves all columns but one idle.
     """
     presets = shipped_activity().presets
     own = config_hash(config)
@@ -77,11 +77,9 @@ def shipped_for(config: Configuration) -> Shipped:
     return Shipped(preset=name, own=False, rates=presets[name])
 
 
-def _distance(one: Configuration, other: Configuration) -> tuple[bool, float]:
-    lanes, columns = (
-        abs(math.log2(getattr(one.matmul, name) / getattr(other.matmul, name))) for name in ("lanes", "columns")
-    )
-    return one.technology != other.technology, 2 * lanes + columns
+def _distance(one: Configuration, other: Configuration) -> tuple[bool, float, int]:
+    lanes = abs(math.log2(one.matmul.lanes / other.matmul.lanes))
+    return one.technology != other.technology, lanes, other.matmul.columns
 
 
 @cache

@@ -45,6 +45,8 @@ def test_another_configuration_gets_the_nearest_preset_and_says_so():
     near = shipped_for(load_config("kv260", ["matmul.lanes=256"]))
     assert not near.own and near.preset == "kv260"
     assert near.note == "the shipped rates of kv260, the nearest preset that was counted,"
+    # An array whose columns are all in use toggles as one of a single column, not as one of two with one idle.
+    assert shipped_for(load_config("kv260", ["matmul.columns=8"])).preset == "kv260"
     # The technology counts before the size.
     assert shipped_for(load_config("kv260", ["matmul.lanes=32"])).preset != "ecp5-85k"
     assert shipped_for(load_config("ecp5-85k", ["matmul.lanes=64"])).preset == "ecp5-85k"
