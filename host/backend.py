@@ -19,6 +19,7 @@ from rtlm.host.estimation.context_curve import context_curve
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.power.accelerator_cells import accelerator_cells
+from rtlm.host.power.shipped import shipped_for
 from rtlm.host.reports.activity_sampler import activity_key, stored_activity
 from rtlm.host.reports.collect import MeasuredStepper, measure_memory, measure_steps
 from rtlm.host.reports.measurements import (
@@ -162,7 +163,7 @@ def report_run(
         Seconds that it took.
     """
     options, config, simulation = request.options, request.config, backend.simulation
-    synthesised = synthesised_elements(config) if simulation else None
+    synthesised, synthesised_are = synthesised_elements(config) if simulation else (None, "")
     counted = simulation.rtl.manifest["elements"] if simulation else None
     curve = None
     if simulation and options.estimate_contexts and not simulation.device.model.dram.ideal:
@@ -185,10 +186,11 @@ def report_run(
             ),
             memory=measure_memory(config, simulation.device, measured.counters) if simulation and measured else None,
             elements=synthesised or counted,
-            elements_are="synthesised elements" if synthesised else "elements counted in the netlist",
+            elements_are=synthesised_are if synthesised else "elements counted in the netlist",
             cells=cells,
             cells_are=cells_are,
             activity=activity,
+            shipped=shipped_for(config),
             speculation=options.speculate,
             turns=turns,
             interrupted=interrupted,

@@ -3,6 +3,7 @@
 The one liberty file that a package manager offers is Debian's ``qflow-tech-osu018`` (Oklahoma State University, TSMC
 0.18 um; Debian states the GPL). It is fetched into the cache when first needed and is no part of this project. Where it
 cannot be had, gates are yosys' own and a gate equivalent is four of the transistors that ``stat -tech cmos`` estimates.
+Any other library can be given as a liberty file (`rtlm.gen.synthesis.library`).
 """
 
 import json
@@ -19,14 +20,13 @@ from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import yosys
+from rtlm.gen.synthesis.library import Library, read_library
 from rtlm.gen.synthesis.netlist import modules
 
 LIBERTY_PACKAGE = "qflow-tech-osu018"
 LIBERTY_FILE = "usr/share/qflow/tech/osu018/osu018_stdcells.lib"
 FETCH_SECONDS = 60.0
 """Time that its download may take."""
-REFERENCE_CELL = "NAND2X1"
-"""The cell whose area is one gate equivalent."""
 TRANSISTORS_PER_GE = 4
 """Of a two-input NAND in CMOS."""
 
@@ -51,9 +51,6 @@ MAPPING = "&get,-n;&nf,{D};&put"
 MAPPER = f"+strash;dc2;dc2;dretime;strash;{MAPPING}"
 """ABC's script with a liberty file: yosys' own without SAT sweeping, which does not end for multipliers."""
 
-_CELL = re.compile(r"^\s*cell\s*\(\s*(\w+)\s*\)\s*\{[^{}]*?\barea\s*:\s*([\d.]+)", re.MULTILINE | re.DOTALL)
-
-
 _MEMORY = re.compile(r"^  memory width (\d+) size (\d+) (\S+)$", re.MULTILINE)
 _WRITE = re.compile(r"^  cell \$memwr_v2 .*?^  end$", re.MULTILINE | re.DOTALL)
 
@@ -68,8 +65,8 @@ class Area:
         For each module the number of cells of each type.
     memory_bits
         For each module the bits of its memories.
-    areas
-        Area in square micrometres of each cell type; empty without a liberty file.
+    library
+        Their library; None without a liberty file.
     transistors
         For each module the transistors that yosys estimates; empty with a liberty file.
     notes, tools
@@ -78,7 +75,7 @@ class Area:
 
     cells: dict[str, dict[str, int]]
     memory_bits: dict[str, int]
-    areas: dict[str, float]
+    library: Library | None
     transistors: dict[str, int]
     notes: tuple[str, ...]
     tools: dict[str, str]
@@ -86,12 +83,14 @@ class Area:
     def own(self, module: str) -> dict[str, float]:
         """Return what a module takes without what is below it."""
         cells = self.cells[module]
-        if self.areas:
-            area = sum(self.areas.get(kind, 0.0) * count for kind, count in cells.items())
-            gates = area / self.areas[REFERENCE_CELL]
+        if self.library:
+            areas = self.library.areas
+            area = sum(areas.get(kind, 0.0) * count for kind, count in cells.items())
+            gates = area / areas[self.library.reference]
+            registers = sum(count for kind, count in cells.items() if kind in self.library.registers)
         else:
             area, gates = 0.0, self.transistors[module] / TRANSISTORS_PER_GE
-        registers = sum(count for kind, count in cells.items() if "DFF" in kind)
+            registers = sum(count for kind, count in cells.items() if "DFF" in kind)
         return {"ge": gates, "ff": registers, "area_um2": area, "memory_bits": self.memory_bits[module]}
 
 
@@ -134,11 +133,6 @@ def liberty(progress: Stage = no_stage) -> Path | None:
         return None
 
 
-def read_areas(text: str) -> dict[str, float]:
-    """Read each cell's area from a liberty file."""
-    return {name: float(area) for name, area in _CELL.findall(text)}
-
-
 def memories(netlist: str, kept: Iterable[str]) -> dict[str, Counter[tuple[int, int]]]:
     """Return the memories that do not become cells, as width and words, for each module that stays a module."""
     found: dict[str, Counter[tuple[int, int]]] = {module: Counter() for module in kept}
@@ -166,12 +160,19 @@ def _written(module: str) -> str:
     return "".join(_WRITE.findall(module)).replace("\\\\", "\\")
 
 
-def description() -> list[Any]:
-    """Return what a result depends on besides the netlist."""
-    return [SYNTHESIS, MAPPER, LIBERTY_PACKAGE, TRANSISTORS_PER_GE]
+def description(own: Path | None = None) -> list[Any]:
+    """Return what a result depends on besides the netlist.
+
+    Parameters
+    ----------
+    own
+        A liberty file in place of the one that is fetched.
+    """
+    library = read_library(own).sha256 if own else LIBERTY_PACKAGE
+    return [SYNTHESIS, MAPPER, library, TRANSISTORS_PER_GE]
 
 
-def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Area:
+def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage, own: Path | None = None) -> Area:
     """Map ``netlist.il`` in a folder to standard cells.
 
     Parameters
@@ -184,11 +185,14 @@ def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Are
         Working directory.
     progress
         Called with a short text when there is work to do.
+    own
+        A liberty file in place of the one that is fetched.
     """
-    library = liberty(progress)
+    file = own or liberty(progress)
+    library = read_library(file) if file else None
     commands = [*yosys.read_commands(folder), *keep, *(c.format(top=top) for c in SYNTHESIS)]
     if library:
-        shutil.copyfile(library, folder / "cells.lib")
+        shutil.copyfile(library.path, folder / "cells.lib")
         commands += ["dfflibmap -liberty cells.lib", "opt_clean", f"abc -liberty cells.lib -script {MAPPER}"]
         commands += ["opt_clean", "tee -q -o statistics.json stat -json -liberty cells.lib"]
     else:
@@ -201,9 +205,13 @@ def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Are
         "larger memories are not in the area but given as bits. "
         "Clock gates are not counted; no placement, so no wires."
     ]
-    if library:
+    if library and own:
         notes.append(
-            f"Cells: OSU018 (0.18 um) of Debian's {LIBERTY_PACKAGE}; a gate equivalent is one {REFERENCE_CELL}."
+            f"Cells: {library.name} ({library.volt:g} V) of {own.name}; a gate equivalent is one {library.reference}."
+        )
+    elif library:
+        notes.append(
+            f"Cells: OSU018 (0.18 um) of Debian's {LIBERTY_PACKAGE}; a gate equivalent is one {library.reference}."
         )
     else:
         notes.append(
@@ -213,16 +221,25 @@ def measure(top: str, keep: Sequence[str], folder: Path, progress: Stage) -> Are
     return Area(
         cells={name: module.get("num_cells_by_type", {}) for name, module in found.items()},
         memory_bits=memory_bits((folder / "netlist.il").read_text(encoding="utf-8"), found),
-        areas=read_areas(library.read_text(encoding="utf-8")) if library else {},
+        library=library,
         transistors={} if library else {name: _number(module) for name, module in found.items()},
         notes=tuple(notes),
-        tools={LIBERTY_PACKAGE: _package_version(library)} if library else {},
+        tools=_tools(library, own),
     )
 
 
 def _number(module: Mapping[str, Any]) -> int:
     """Read an estimate such as ``"1234+"``, the sign standing for cells that yosys has no figure for."""
     return int(str(module.get("estimated_num_transistors", "0")).rstrip("+") or 0)
+
+
+def _tools(library: Library | None, own: Path | None) -> dict[str, str]:
+    """Return the library's version: of its package, or the hash of the file that was given."""
+    if library is None:
+        return {}
+    if own:
+        return {library.name: f"SHA-256 {library.sha256[:16]}"}
+    return {LIBERTY_PACKAGE: _package_version(library.path)}
 
 
 def _package_version(library: Path) -> str:

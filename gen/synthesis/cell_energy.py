@@ -1,8 +1,9 @@
 """Energies of standard cells from their liberty tables, at the slew and load of a typical net.
 
 The tables hold what a transition takes inside a cell, beyond charging the net that it drives. Where they depend on the
-load they are read at its mean over the netlist's nets; the slew is what the mean cell makes of that load. The units
-are those of the library, which have to be ns, pF and V: energies are then pJ.
+load they are read at its mean over the netlist's nets; the slew is what the mean cell makes of that load. Energies in a
+liberty file are in its unit of capacitance times the square of its unit of voltage; here they are pJ, times ns, loads
+pF and leakage nW.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,12 @@ from dataclasses import dataclass
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.synthesis.liberty import Group, parse_liberty, read_table
 
-UNITS = {"time_unit": "1ns", "voltage_unit": "1V", "leakage_power_unit": "1nW", "capacitive_load_unit": "1, pf"}
-"""Units that a library must have."""
+TIMES_NS = {"1ps": 1e-3, "10ps": 1e-2, "100ps": 0.1, "1ns": 1.0}
+VOLTS = {"1V": 1.0, "1mV": 1e-3}
+POWERS_NW = {"1pW": 1e-3, "10pW": 1e-2, "100pW": 0.1, "1nW": 1.0, "1uW": 1e3, "1mW": 1e6}
+FARADS_PF = {"pf": 1.0, "ff": 1e-3}
+"""Units that a library may have."""
+LOAD = "total_output_net_capacitance"
 SLEW_STEPS = 20
 """Steps in which the slew settles."""
 FIRST_SLEW_NS = 0.1
@@ -67,6 +72,21 @@ class Energies:
     cells: Mapping[str, CellEnergy]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """What a library's figures have to be multiplied by."""
+
+    ns: float
+    volt: float
+    nw: float
+    pf: float
+
+    @property
+    def pj(self) -> float:
+        """Of energies."""
+        return self.pf * self.volt**2
+
+
 def cell_energies(text: str, counts: Mapping[str, float], wire_pf: float) -> Energies:
     """Read the energies of a library's cells, in a netlist that consists of them.
 
@@ -82,67 +102,133 @@ def cell_energies(text: str, counts: Mapping[str, float], wire_pf: float) -> Ene
     Raises
     ------
     ToolError
-        If it is no liberty file, has other units or tables, or lacks a cell.
+        If it is no liberty file, has units or tables that are not known, or lacks a cell.
     """
     library = parse_liberty(text)
-    for name, unit in UNITS.items():
-        if library.attributes.get(name) != unit:
-            raise ToolError(f"{name} of the library must be {unit}, got {library.attributes.get(name, 'none')}.")
-    for template in (*library.all("lu_table_template"), *library.all("power_lut_template")):
-        if "capacitance" in template.attributes.get("variable_2", ""):
-            raise ToolError(f"tables of the library must have the load first, got {template.name} with the slew first.")
     found = {cell.name: cell for cell in library.all("cell")}
     if missing := sorted(set(counts) - set(found)):
         raise ToolError(f"the library has no cell {missing[0]}; its cells are {', '.join(sorted(found))}.")
+    reader = Reader(library)
     used = {name: found[name] for name, count in sorted(counts.items()) if count}
-    load = _mean_load(used, counts, wire_pf)
-    slew = _settled_slew(used, counts, load)
+    load = _mean_load(reader, used, counts, wire_pf)
+    slew = _settled_slew(reader, used, counts, load)
     return Energies(
-        volt=library.number("nom_voltage"),
+        volt=library.number("nom_voltage") * reader.scale.volt,
         slew_ns=slew,
         load_pf=load,
-        cells={name: _energy(cell, slew, load) for name, cell in sorted(found.items())},
+        cells={name: _energy(reader, cell, slew, load) for name, cell in sorted(found.items())},
     )
 
 
-def _mean_load(cells: Mapping[str, Group], counts: Mapping[str, float], wire_pf: float) -> float:
+class Reader:
+    """Reads a library's figures in ns, pF, nW and pJ."""
+
+    def __init__(self, library: Group):
+        self.scale = _scale(library)
+        templates = (*library.all("lu_table_template"), *library.all("power_lut_template"))
+        self._templates = {each.name: each for each in templates}
+
+    def at(self, group: Group, slew_ns: float, load_pf: float) -> float:
+        """Return what a table says, in the library's unit of its values."""
+        template = self._templates.get(group.name)
+        table = read_table(group, template)
+        where = {2: [slew_ns / self.scale.ns, load_pf / self.scale.pf], 1: [slew_ns / self.scale.ns], 0: []}
+        first = template.attributes.get("variable_1", "") if template else ""
+        if len(table.axes) == 2 and first == LOAD:
+            return table.at(*reversed(where[2]))
+        if len(table.axes) == 1 and first == LOAD:
+            return table.at(load_pf / self.scale.pf)
+        return table.at(*where[len(table.axes)])
+
+
+def _scale(library: Group) -> Scale:
+    def unit(name: str, known: Mapping[str, float]) -> float:
+        text = library.attributes.get(name, "none")
+        if text not in known:
+            raise ToolError(f"{name} of the library must be one of {', '.join(known)}, got {text}.")
+        return known[text]
+
+    amount, _, farad = library.attributes.get("capacitive_load_unit", "none").partition(", ")
+    try:
+        pf = float(amount) * FARADS_PF[farad.lower()]
+    except (ValueError, KeyError):
+        raise ToolError(
+            f"capacitive_load_unit of the library must be in pf or ff, got {amount}, {farad or 'none'}."
+        ) from None
+    return Scale(
+        ns=unit("time_unit", TIMES_NS),
+        volt=unit("voltage_unit", VOLTS),
+        nw=unit("leakage_power_unit", POWERS_NW),
+        pf=pf,
+    )
+
+
+def _mean_load(reader: Reader, cells: Mapping[str, Group], counts: Mapping[str, float], wire_pf: float) -> float:
     """Return what an output drives in the mean: all inputs with their wires, over all outputs."""
-    sinks = sum(counts[name] * (pin.number("capacitance") + wire_pf) for name in cells for pin in _inputs(cells[name]))
-    outputs = sum(counts[name] * len(_pins(cells[name], "output")) for name in cells)
+    sinks = sum(
+        counts[name] * (pin.number("capacitance") * reader.scale.pf + wire_pf)
+        for name in cells
+        for pin in _inputs(cells[name])
+    )
+    outputs = sum(counts[name] * _outputs(cells[name]) for name in cells)
     if not outputs:
         raise ToolError("a netlist must have a cell with an output, got none.")
     return sinks / outputs
 
 
-def _settled_slew(cells: Mapping[str, Group], counts: Mapping[str, float], load: float) -> float:
+def _settled_slew(reader: Reader, cells: Mapping[str, Group], counts: Mapping[str, float], load: float) -> float:
     """Return the slew that the mean cell makes of itself."""
     slew = FIRST_SLEW_NS
     for _ in range(SLEW_STEPS):
-        made = {name: list(_tables(cell, "timing", "transition", slew, load)) for name, cell in cells.items()}
+        made = {
+            name: [value for pin in _pins(cell, "output") for value in _tables(reader, pin, "timing", slew, load)]
+            for name, cell in cells.items()
+        }
         slews = {name: values for name, values in made.items() if values}
         weight = sum(counts[name] for name in slews)
         if not weight:
             raise ToolError("the library must have tables of transitions, got none.")
-        slew = sum(counts[name] * _mean(values) for name, values in slews.items()) / weight
+        slew = sum(counts[name] * _mean(values) for name, values in slews.items()) / weight * reader.scale.ns
     return slew
 
 
-def _energy(cell: Group, slew: float, load: float) -> CellEnergy:
+def _energy(reader: Reader, cell: Group, slew: float, load: float) -> CellEnergy:
     inputs, clocks, outputs = _inputs(cell), _clocks(cell), _pins(cell, "output")
-    toggle = sum(_mean(list(_pin_tables(pin, "internal_power", "power", slew, load))) for pin in (*outputs, *inputs))
-    # A cycle is a rising and a falling edge.
-    clock = sum(2 * _mean(list(_pin_tables(pin, "internal_power", "power", slew, load))) for pin in clocks)
+    scale = reader.scale
+
+    def inside(pin: Group) -> float:
+        return _mean(list(_tables(reader, pin, "internal_power", slew, load))) * scale.pj
+
+    driven = sum(map(inside, outputs)) / max(1, len(outputs)) * _outputs(cell)
     return CellEnergy(
         area_um2=cell.number("area"),
-        leakage_nw=cell.number("cell_leakage_power"),
-        outputs=len(outputs),
+        leakage_nw=_leakage(cell) * scale.nw,
+        outputs=_outputs(cell),
         inputs=len(inputs),
-        toggle_pj=toggle,
-        input_pf=sum(pin.number("capacitance") for pin in inputs),
+        toggle_pj=driven + sum(map(inside, inputs)),
+        input_pf=sum(pin.number("capacitance") for pin in inputs) * scale.pf,
         clocks=len(clocks),
-        clock_pj=clock,
-        clock_pf=sum(pin.number("capacitance") for pin in clocks),
+        # A cycle is a rising and a falling edge.
+        clock_pj=sum(2 * inside(pin) for pin in clocks),
+        clock_pf=sum(pin.number("capacitance") for pin in clocks) * scale.pf,
     )
+
+
+def _leakage(cell: Group) -> float:
+    """Return the leakage of a cell: as stated, else the mean over its states."""
+    if "cell_leakage_power" in cell.attributes:
+        return cell.number("cell_leakage_power")
+    return _mean([state.number("value") for state in cell.all("leakage_power")])
+
+
+def _outputs(cell: Group) -> int:
+    """Return how many outputs of a cell toggle by themselves: Q and its complement are one."""
+    return min(1, len(_pins(cell, "output"))) if is_register(cell) else len(_pins(cell, "output"))
+
+
+def is_register(cell: Group) -> bool:
+    """Return whether a cell is a flip-flop."""
+    return any(cell.all("ff"))
 
 
 def _pins(cell: Group, direction: str) -> list[Group]:
@@ -157,18 +243,13 @@ def _inputs(cell: Group) -> list[Group]:
     return [pin for pin in _pins(cell, "input") if pin.attributes.get("clock") != "true"]
 
 
-def _tables(cell: Group, kind: str, suffix: str, slew: float, load: float) -> Iterator[float]:
-    for pin in _pins(cell, "output"):
-        yield from _pin_tables(pin, kind, suffix, slew, load)
-
-
-def _pin_tables(pin: Group, kind: str, suffix: str, slew: float, load: float) -> Iterator[float]:
+def _tables(reader: Reader, pin: Group, kind: str, slew: float, load: float) -> Iterator[float]:
     """Yield what the tables for rising and falling say, those of each arc."""
+    suffix = "power" if kind == "internal_power" else "transition"
     for arc in pin.all(kind):
         for edge in ("rise", "fall"):
             for group in arc.all(f"{edge}_{suffix}"):
-                table = read_table(group)
-                yield table.at(load, slew) if len(table.axes) == 2 else table.at(slew)
+                yield reader.at(group, slew, load)
 
 
 def _mean(values: list[float]) -> float:

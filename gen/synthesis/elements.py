@@ -1,13 +1,19 @@
-"""Elements of synthesised accelerators by unit, kept for estimates of power, which must not wait for synthesis."""
+"""Elements of synthesised accelerators by unit, for estimates of power, which must not wait for synthesis.
+
+Those of an earlier synthesis lie in the cache; those of presets come with the project, with the hash of what was
+synthesised: ``python benchmarks/element_counts.py --record --config NAME``.
+"""
 
 import contextlib
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rtlm.gen.common.cache import cache_folder, write_whole
-from rtlm.gen.configuration.schema import Configuration
+from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.rtl.verilog import rtl_key
 from rtlm.gen.synthesis.synthesise import SynthResult
 
@@ -17,6 +23,22 @@ RESOURCES = {"luts": "lut", "ffs": "ff", "dsps": "dsp", "brams": "bram", "urams"
 """Names of elements, and of synthesis' resources."""
 TOP = "top"
 """What elements of the accelerator itself are kept as."""
+SHIPPED = Path(__file__).with_name("elements.json")
+"""Elements of presets."""
+RENEW = "python benchmarks/element_counts.py --record --config"
+"""What synthesises the preset whose name follows."""
+
+
+def unit_elements(result: SynthResult) -> dict[str, dict[str, float]]:
+    """Return the elements of each unit of a whole accelerator, its units told apart."""
+    return {
+        module.path or TOP: {
+            name: (module.total if module.path else module.own).get(resource, 0.0)
+            for name, resource in RESOURCES.items()
+        }
+        for module in result.modules
+        if "." not in module.path
+    }
 
 
 def keep_elements(config: Configuration, result: SynthResult) -> None:
@@ -36,21 +58,37 @@ def keep_elements(config: Configuration, result: SynthResult) -> None:
     """
     if result.target != TARGET:
         return
-    units = {
-        module.path or TOP: {
-            name: (module.total if module.path else module.own).get(resource, 0.0)
-            for name, resource in RESOURCES.items()
-        }
-        for module in result.modules
-        if "." not in module.path
-    }
     path = _path(config)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(units))
+    write_whole(path, json.dumps(unit_elements(result)))
 
 
-def synthesised_elements(config: Configuration) -> Mapping[str, Mapping[str, float]] | None:
-    """Return the elements of each unit as an earlier synthesis found them; None where there is none to be read."""
+def synthesised_elements(config: Configuration) -> tuple[Mapping[str, Mapping[str, float]] | None, str]:
+    """Return the elements of each unit as synthesis found them, and where they are from; None where it did not.
+
+    Parameters
+    ----------
+    config
+        The accelerator.
+    """
+    if (kept := _kept(config)) is not None:
+        return kept, "synthesised elements"
+    own = config_hash(config)
+    for name, preset in shipped_elements().items():
+        if preset["config"] == own:
+            return preset["units"], f"synthesised elements of {name}, shipped"
+    return None, ""
+
+
+@cache
+def shipped_elements() -> Mapping[str, Mapping[str, Any]]:
+    """Return what comes with the project: for each preset ``config``, ``verilog``, ``tools`` and ``units``."""
+    found: Mapping[str, Mapping[str, Any]] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return found
+
+
+def _kept(config: Configuration) -> Mapping[str, Mapping[str, float]] | None:
+    """Return the elements of an earlier synthesis; None where there is none to be read."""
     if not cache_folder("elements").is_dir():
         return None
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):

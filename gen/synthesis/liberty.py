@@ -51,7 +51,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table over one or two variables.
+    """A table over two variables, one or none.
 
     Parameters
     ----------
@@ -122,23 +122,24 @@ def parse_liberty(text: str) -> Group:
     return libraries[0]
 
 
-def read_table(group: Group) -> Table:
-    """Read the table of a group such as ``rise_power``, with its own axes.
+def read_table(group: Group, template: Group | None = None) -> Table:
+    """Read the table of a group such as ``rise_power``, with its own axes, else those of its template.
 
     Raises
     ------
     ToolError
         If axes and values do not fit.
     """
-    axes = tuple(_numbers(group.attributes[name]) for name in ("index_1", "index_2") if name in group.attributes)
+    attributes = (template.attributes if template else {}) | group.attributes
+    axes = tuple(_numbers(attributes[name]) for name in ("index_1", "index_2") if name in attributes)
     values = _numbers(group.attributes.get("values", ""))
     count = 1
     for axis in axes:
         count *= len(axis)
         if any(low >= high for low, high in pairwise(axis)):
             raise ToolError(f"the axes of {group.kind} must rise, got {', '.join(map(str, axis))}.")
-    if not axes or len(values) != count:
-        raise ToolError(f"{group.kind} must have {count} values on its own axes, got {len(values)}.")
+    if len(values) != count:
+        raise ToolError(f"{group.kind} must have {count} values on its axes, got {len(values)}.")
     return Table(axes=axes, values=values)
 
 

@@ -163,6 +163,7 @@ def synthesise(
     depth: int = DEFAULT_DEPTH,
     placement: Placement | None = None,
     timing_mhz: float | None = None,
+    liberty: Path | None = None,
     objects: Mapping[str, Any] | None = None,
     progress: Stage = no_stage,
 ) -> SynthResult:
@@ -183,6 +184,8 @@ def synthesise(
         How to place and route; None does not.
     timing_mhz
         Clock that static timing holds the mapped netlist against (`rtlm.gen.synthesis.timing`); None does not.
+    liberty
+        Standard cells to map to in place of those that are fetched; for the target ``asic`` alone.
     objects
         What each module is (`rtlm.gen.rtl.verilog.Rtl.objects`), to name the critical path by; without it there are
         only the names of the netlist.
@@ -207,18 +210,22 @@ def synthesise(
             reason = "there is no open place and route for it" if target == "xilinx-us+" else "it is not done here"
             raise GenerateError(f"Target {target} cannot be placed and routed ({reason}); leave out --place.")
         place.check(target, placement)
+    if liberty is not None and target != ASIC:
+        raise GenerateError(f"A liberty file is for the target {ASIC}, got the target {target}; leave out --liberty.")
     if timing_mhz is not None:
-        check_timed(target)
+        check_timed(target, liberty)
     text, top = cut(netlist, unit)
     use = stored(
-        "synth", _key(target, text, depth), lambda folder: _measure(text, top, target, depth, folder, progress)
+        "synth",
+        _key(target, text, depth, liberty),
+        lambda folder: _measure(text, top, target, depth, folder, progress, liberty),
     )
     timing = None
     if placement is not None:
         timing = place_unit(text, top, target, placement, progress)
     static = None
     if timing_mhz is not None:
-        static = time_unit(text, top, target, timing_mhz, objects or {}, progress)
+        static = time_unit(text, top, target, timing_mhz, objects or {}, progress, liberty)
     values = use.values
     return SynthResult(
         target=target,
@@ -259,23 +266,25 @@ def place_unit(netlist: str, top: str, target: str, how: Placement, progress: St
     return Timing.from_json(found.values)
 
 
-def _key(target: str, netlist: str, how: int | Placement) -> str:
+def _key(target: str, netlist: str, how: int | Placement, liberty: Path | None = None) -> str:
     """Hash everything that a result depends on."""
-    script = repr(TARGETS[target]) if target in TARGETS else synth_asic.description()
+    script = repr(TARGETS[target]) if target in TARGETS else synth_asic.description(liberty)
     parts = [RESULT_VERSION, target, script, yosys.version(), repr(how), yosys.PREPARATION, yosys.MODULES]
     if isinstance(how, Placement):
         parts += [repr(place.PLACERS[target]), place.version(target)]
     return result_key(parts, netlist)
 
 
-def _measure(netlist: str, top: str, target: str, depth: int, folder: Path, progress: Stage) -> dict[str, Any]:
+def _measure(
+    netlist: str, top: str, target: str, depth: int, folder: Path, progress: Stage, liberty: Path | None
+) -> dict[str, Any]:
     """Run yosys and count."""
     progress(f"synthesis of {top} for {target}")
     start = time.monotonic()
     (folder / "netlist.il").write_text(netlist, encoding="utf-8")
     keep = [f"setattr -mod -set keep_hierarchy 1 {name}" for name in down_to(netlist, top, depth)]
     if target == ASIC:
-        area = synth_asic.measure(top, keep, folder, progress)
+        area = synth_asic.measure(top, keep, folder, progress, liberty)
         cells, notes, tools = area.cells, area.notes, area.tools
         own = {name: area.own(name) for name in cells}
     else:

@@ -9,6 +9,7 @@ from rtlm.host.cli.files import console, save
 from rtlm.host.cli.models import NAMES, licence_option, named_file
 from rtlm.host.cli.names import complete
 from rtlm.host.cli.options import Real, Whole, check_writable, config_option, set_option
+from rtlm.host.power.libraries import LIBRARIES
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -44,6 +45,13 @@ DEFAULT_MODEL = "smollm2-135m"
 @click.option("--link-us", type=Real(0), default=1.0, show_default=True, help="Latency of a hop between chips.")
 @click.option("--host-share", type=Whole(0), default=0, show_default=True, help="Layers that a processor computes.")
 @click.option("--host-gb-s", type=Real(0.001), default=40.0, show_default=True, help="Rate at which it reads weights.")
+@click.option(
+    "--cells",
+    type=click.Choice(LIBRARIES),
+    default=LIBRARIES[0],
+    show_default=True,
+    help="Library of standard cells, for technology asic.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the estimate here too.")
 def estimate(
     name: str,
@@ -62,6 +70,7 @@ def estimate(
     link_us: float,
     host_share: int,
     host_gb_s: float,
+    cells: str,
     json_file: Path | None,
 ) -> int:
     """Estimate cycles, bytes and power of a model on an accelerator, without weights and without simulating.
@@ -73,6 +82,7 @@ def estimate(
       rtlm estimate --model llama-2-7b --config kv260 --context 1024
       rtlm estimate --model llama-3-8b --config u280 --set matmul.columns=8 --batch 8
       rtlm estimate --model llama-2-7b --config u250 --chips 4 --link-gb-s 12.5
+      rtlm estimate --model smollm2-135m --config asic --cells nangate45
     """
     from rtlm.gen.configuration.load import load_config
     from rtlm.host.estimation.estimate import EstimateRequest
@@ -90,6 +100,7 @@ def estimate(
         batch=batch,
         prompt=prompt,
         host_us=host_us,
+        cells=cells,
     )
     out = console()
     if chips == 1 and not host_share:

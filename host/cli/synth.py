@@ -44,6 +44,12 @@ router_option = click.option(
     help="Static timing of the mapped netlist, with the delays in constraints/ or by OpenSTA "
     f"({', '.join(known('timed'))}).",
 )
+@click.option(
+    "--liberty",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Standard cells of --target asic.  [default: OSU018, fetched]",
+)
 @click.option("--speed", default="", metavar="GRADE", help="Speed grade for --place.  [default: the slowest]")
 @seed_option
 @router_option
@@ -58,6 +64,7 @@ def synth(
     target: str,
     place: bool,
     timing: bool,
+    liberty: Path | None,
     speed: str,
     seed: int,
     router: str,
@@ -84,6 +91,7 @@ def synth(
       rtlm synth --config kv260 --timing --json kv260.json
       rtlm synth --config tiny --target asic
       rtlm synth --config asic --unit vector --target asic --timing
+      rtlm synth --config asic --target asic --liberty NangateOpenCellLibrary_typical.lib
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.rtl.verilog import build_rtl
@@ -108,11 +116,12 @@ def synth(
             depth=depth,
             placement=how if place else None,
             timing_mhz=settings.clock_mhz if timing else None,
+            liberty=liberty,
             objects=build_rtl(settings, progress.stage).objects if place or timing else None,
             progress=progress.stage,
         )
         result = replace(result, notes=(schedule, *result.notes))
-        if not unit and depth:
+        if not unit and depth and not liberty:
             keep_elements(settings, result)
             keep_cells(settings, result, netlist)
     finally:

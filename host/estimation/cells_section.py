@@ -1,4 +1,4 @@
-"""The section of docs/power.md on a chip in standard cells: by unit, at both batches, and scaled to newer nodes."""
+"""The section of docs/power.md on a chip in standard cells: two libraries by unit and batch, scaled to newer nodes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,53 +7,76 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.models.paper import open_model
 from rtlm.host.power.accelerator_cells import recorded_cells
-from rtlm.host.power.cells import UnitPower, cell_technology, record, running, total, unit_power
+from rtlm.host.power.cells import (
+    UnitPower,
+    cell_technology,
+    record,
+    running,
+    total,
+    unit_power,
+)
 from rtlm.host.power.estimate import shipped_rate
+from rtlm.host.power.libraries import LIBRARIES, NANGATE45, OSU018
 from rtlm.host.power.nodes import nodes
-from rtlm.host.power.result import Part, Power, Range
-from rtlm.host.power.technology import shipped_rates
+from rtlm.host.power.result import Kind, Power, Range
+from rtlm.host.power.shipped import shipped_for
 from rtlm.hw.common.markdown import table
 
 PRESET, MODEL, CONTEXT, BATCHES = "asic", "smollm2-135m", 512, (1, 8)
-CLOCK_MHZ = 99.0
-"""What static timing gives (docs/synthesis.md, "Standard cells")."""
+TITLES = {OSU018: "OSU018", NANGATE45: "Nangate45"}
+CLOCKS_MHZ = {OSU018: 99.0, NANGATE45: 100.0}
+"""What power is of: the clock of static timing (docs/synthesis.md), or the preset's if that is lower."""
 SCALED = (180, 65, 32, 16, 7)
 
 TEXT = """
 ## Standard cells
 
-The preset `asic` in OSU018 (0.18 um, 1.8 V, typical corner; Debian's `qflow-tech-osu018`, fetched, not part of the
-project). Nothing was laid out and nothing was made.
-
-* **Cells**: counts by unit from the mapped netlist (`rtlm synth --config asic --target asic`, which keeps them for
-  `rtlm run` and `rtlm estimate`); where there was no synthesis, the recorded cells of the preset, scaled by the area
-  model if the configuration is another one. The `method` of each component says which.
-* **Internal**: (rise + fall) / 2 of the liberty tables, the mean over a cell's arcs, at the typical net of the
-  netlist: LOAD fF and SLEW ns. With the input of a flip-flop that takes energy by itself.
-* **Nets**: half of C V2 for a toggle, C the inputs with WIRE fF of wire to each.
-* **Clock**: the clock pin of each flip-flop in every cycle (DFF pJ inside), its capacitance and wire, and a buffer for
-  16 of them. Where a clock is gated, only in the busy share of the cycles; at most always, as gates linger for 32
-  cycles. Estimates know no share for `vector` and `writer` and take always.
-* **Leakage**: at 40 degrees twice that of the library (25 degrees).
-* **SRAM**: the library has none. CACTI 7 at 90 nm, **scaled** to 180 nm: 0.097 pJ x bits x root of the words for an
-  access (0.053 to 0.126).
-* **Toggles**: the rates above, of RTL nets, taken for the nets between cells.
-
-`python benchmarks/cell_power.py --record` renews cells and energies, `python benchmarks/sram_energy.py` the SRAM's.
+The preset `asic` in two libraries, at their typical corners. Both are read from their liberty files and are no part of
+the project; nothing was laid out and nothing was made.
 
 """
 
-AT = f"""
-{MODEL} at context {CONTEXT}, {CLOCK_MHZ:g} MHz (static timing), batch 1:
+FACTS = {
+    "process": {OSU018: "0.18 um, 1.8 V", NANGATE45: "45 nm, 1.1 V; predictive, not for manufacture"},
+    "from": {
+        OSU018: "Debian's `qflow-tech-osu018`, fetched (Debian states the GPL)",
+        NANGATE45: "`examples/nangate45_typ.lib.gz` of OpenSTA, d1b2b39; Apache 2.0 by Si2 and OpenROAD-flow-scripts",
+    },
+    "SRAM by CACTI 7": {OSU018: "at 90 nm, **scaled** to 180 nm", NANGATE45: "at 45 nm, ITRS-HP, 1.0 V; not scaled"},
+    "clock by static timing": {
+        OSU018: "99 MHz, 76 at the pessimistic end",
+        NANGATE45: "314 MHz (`vector`, the slowest unit in OSU018), 242 at the pessimistic end",
+    },
+}
+"""What the libraries are; the figures of their netlists stand below."""
 
+METHOD = """
+* **Cells**: counts by unit from the mapped netlist (`rtlm synth --config asic --target asic`, which keeps those of
+  OSU018 for `rtlm run` and `rtlm estimate`; `--liberty FILE` maps to any other library). Where there was no synthesis,
+  the recorded cells of the preset, scaled by the area model if the configuration is another one. The `method` of each
+  component says which.
+* **Internal**: (rise + fall) / 2 of the liberty tables, the mean over a cell's arcs, at the typical net of the netlist.
+  With the input of a flip-flop that takes energy by itself.
+* **Nets**: half of C V2 for a toggle, C the inputs with the wire to each.
+* **Clock**: the clock pin of each flip-flop in every cycle, its capacitance and wire, and a buffer for 16 of them.
+  Where a clock is gated, only in the busy share of the cycles; at most always, as gates linger for 32 cycles.
+  Estimates know no share for `vector` and `writer` and take always.
+* **Leakage**: at 40 degrees twice that of OSU018, one and a half times that of Nangate45 (25 degrees): guesses.
+* **SRAM**: neither library has any; energy of an access as bits x root of the words.
+* **Toggles**: the rates above, of RTL nets, taken for the nets between cells.
+
+`python benchmarks/cell_power.py --record` renews cells and energies, with `--liberty FILE --name nangate45` those of
+Nangate45, `python benchmarks/sram_energy.py [--nm 45]` the SRAM's.
+
+The cells are mapped for area: the netlist of OSU018 that static timing is of, with buffers and sizes for its clock, has
+about a tenth more (docs/synthesis.md).
 """
 
 WHOLE = """
-The whole, with a DDR3 device at the published energy of DDR4 (15 pJ for each bit, 4.5 to 20), of which DDR3 takes
-more; cycles a token are those at 100 MHz. At batch 8 the accelerator has eight columns; its cells are the recorded
-ones scaled by the area model. A run in RTL at 100 MHz (`rtlm run --config asic --prompt "The capital" --max-tokens 1`,
-30 November 2026) counts `vector` busy in 1.7 % of the cycles of its step: its chip takes 0.90 W (0.72 to 2.5), of which
-the clock 0.45 W.
+The whole (`rtlm estimate --model smollm2-135m --config asic --cells LIBRARY`, and `--set matmul.columns=8 --batch 8`,
+at the preset's 100 MHz), with the DDR3L device by its currents and both ends of its interface, which the table of the
+presets divides between chip and memory. Cycles a token are those at 100 MHz, where the memory decides the speed. At
+batch 8 the accelerator has eight columns; its cells are the recorded ones scaled by the area model.
 
 """
 
@@ -61,8 +84,9 @@ NODES = """
 **Scaled** to newer nodes: energy of the chip's switching, clock and SRAM, and area of its cells and SRAM, by A.
 Stillmaker and B. Baas, "Scaling equations for the accurate prediction of CMOS device performance from 180 nm to 7 nm"
 (Integration 58, 2017; high-performance devices from 32 nm on), at each node's nominal supply, the same clock, hence
-the same speed. No library of these nodes was used; leakage, which grows, and the memory are left out. Beside it what
-C V2 would give with C by the length: the paper's steps are larger, the first one from 180 nm most of all.
+the same speed, from OSU018. No library of these nodes was used; leakage, which grows, and the memory are left out.
+Beside it what C V2 would give with C by the length: the paper's steps are larger, the first one from 180 nm most of
+all.
 
 """
 
@@ -78,56 +102,82 @@ class _Found:
 
 def cells_section() -> str:
     """Return the section."""
-    one, more = (_found(batch) for batch in BATCHES)
-    technology = cell_technology()
-    cells = sum(sum(unit["cells"].values()) for unit in record()["preset"]["units"].values())
-    text = (
-        TEXT.replace("LOAD", f"{1e3 * technology.energies.load_pf:.0f}")
-        .replace("SLEW", f"{technology.energies.slew_ns:.2f}")
-        .replace("WIRE", f"{1e3 * technology.wire_pf:g}")
-        .replace("DFF", f"{technology.energies.cells['DFFPOSX1'].clock_pj:.2f}")
-    )
+    found = {(library, batch): _found(library, batch) for library in LIBRARIES for batch in BATCHES}
+    parts = [TEXT, table(("", *TITLES.values()), _libraries(found)), METHOD]
     head = ("unit", "cells mm2", "SRAM mm2", *(f"{name} mW" for name in ("internal", "nets", "clock", "SRAM")))
-    head = (*head, "leakage uW", "all mW")
-    units = sorted(one.units.items(), key=lambda each: -each[1].total.nominal)
-    rows = [_unit(unit, power) for unit, power in units]
-    rows.append(_unit("**all**", _sum(one.units)))
-    whole = (_whole(batch, found) for batch, found in zip(BATCHES, (one, more), strict=True))
+    head = (*head, "leakage mW", "all mW")
+    for library, title in TITLES.items():
+        one = found[library, 1]
+        units = sorted(one.units.items(), key=lambda each: -each[1].total.nominal)
+        rows = [_unit(unit, power) for unit, power in units]
+        rows.append(_unit("**all**", _sum(one.units)))
+        parts += [f"\n{title}: {MODEL} at context {CONTEXT}, {CLOCKS_MHZ[library]:g} MHz, batch 1:\n\n"]
+        parts += [table(head, rows, numbers=True)]
     titles = (
+        "library",
         "batch",
         "tokens/s",
         "chip W",
-        "memory W",
+        "memory and interface W",
         "chip J/token",
         "J/token",
         "chip pJ/weight bit",
         "pJ/weight bit",
     )
+    whole = ((TITLES[library], *_whole(batch, each)) for (library, batch), each in found.items())
+    scaled = table(
+        ("node", "V", "energy", "by C V2", "area", "chip mW", "mJ/token", "mm2"), _nodes(found[OSU018, 1]), numbers=True
+    )
+    return "".join((*parts, WHOLE, table(titles, whole), NODES, scaled, _check(found)))
+
+
+def _libraries(found: Mapping[tuple[str, int], _Found]) -> Iterator[tuple[str, ...]]:
+    """Return what the libraries are, and their netlists."""
+    for what, each in FACTS.items():
+        yield what, *(each[library] for library in LIBRARIES)
+    technologies = [cell_technology(library) for library in LIBRARIES]
+    sums = [_sum(found[library, 1].units) for library in LIBRARIES]
+    counts = [
+        sum(sum(unit["cells"].values()) for unit in record(each)["preset"]["units"].values()) for each in LIBRARIES
+    ]
+    yield "cells", *(f"{count:,.0f}" for count in counts)
+    yield "area of the cells", *(f"{1e-6 * each.area_um2:.3g} mm2" for each in sums)
+    yield "area of the SRAM", *(f"{1e-6 * each.sram_um2.nominal:.3g} mm2" for each in sums)
+    yield (
+        "typical net",
+        *(f"{1e3 * each.energies.load_pf:.3g} fF, {1e3 * each.energies.slew_ns:.3g} ps" for each in technologies),
+    )
+    yield "wire to a sink", *(f"{1e3 * each.wire_pf:.2g} fF" for each in technologies)
+
+
+def _found(library: str, batch: int) -> _Found:
+    config, clock_mhz = load_config(PRESET, [f"matmul.columns={batch}"]), CLOCKS_MHZ[library]
+    found = estimate(EstimateRequest(config=config, model=open_model(MODEL), context=CONTEXT, batch=batch))
+    assert found.power is not None
+    cells, _ = recorded_cells(config, library)
+    busy = {unit: min(1.0, cycles / found.decode.cycles) for unit, cycles in found.decode.busy.items()}
+    rates, technology = shipped_for(config).rates, cell_technology(library)
+    units = {}
+    for unit, each in cells.items():
+        rate, _ = shipped_rate(rates, unit, busy.get(unit, 1.0))
+        share = running(busy.get(unit))
+        units[unit] = unit_power(technology, each, rate=rate, busy=share, clock_mhz=clock_mhz)
+    return _Found(units=units, power=found.power, faster=clock_mhz / config.clock_mhz)
+
+
+def _check(found: Mapping[tuple[str, int], _Found]) -> str:
+    """Return what the library of 45 nm says of the scaling."""
+    watt = {library: _dynamic(found[library, 1]).nominal / CLOCKS_MHZ[library] for library in LIBRARIES}
+    energies = {node: nodes()[node].energy_factor / nodes()[SCALED[0]].energy_factor for node in (65, 32)}
     return (
-        text
-        + f"The record is of {cells:,.0f} cells, mapped for area: the netlist that static timing is of, with buffers\n"
-        + "and sizes for its clock, has about a tenth more (docs/synthesis.md).\n"
-        + AT
-        + table(head, rows, numbers=True)
-        + WHOLE
-        + table(titles, whole)
-        + NODES
-        + table(("node", "V", "energy", "by C V2", "area", "chip mW", "mJ/token", "mm2"), _nodes(one), numbers=True)
+        f"\nA check of the scaling: the library of 45 nm takes {watt[NANGATE45] / watt[OSU018]:.3g} of the energy of "
+        f"that of 180 nm,\nwhere the table has {energies[65]:.3g} for 65 nm and {energies[32]:.3g} for 32 nm.\n"
     )
 
 
-def _found(batch: int) -> _Found:
-    config = load_config(PRESET, [f"matmul.columns={batch}"])
-    found = estimate(EstimateRequest(config=config, model=open_model(MODEL), context=CONTEXT, batch=batch))
-    assert found.power is not None
-    cells, _ = recorded_cells(config)
-    busy = {unit: min(1.0, cycles / found.decode.cycles) for unit, cycles in found.decode.busy.items()}
-    units = {}
-    for unit, each in cells.items():
-        rate, _ = shipped_rate(shipped_rates(), unit, busy.get(unit, 1.0))
-        share = running(busy.get(unit))
-        units[unit] = unit_power(cell_technology(), each, rate=rate, busy=share, clock_mhz=CLOCK_MHZ)
-    return _Found(units=units, power=found.power, faster=CLOCK_MHZ / config.clock_mhz)
+def _dynamic(found: _Found) -> Range:
+    whole = _sum(found.units)
+    return total((whole.internal, whole.nets, whole.clock, whole.sram))
 
 
 def _sum(units: Mapping[str, UnitPower]) -> UnitPower:
@@ -145,7 +195,7 @@ def _unit(name: str, power: UnitPower) -> tuple[str, ...]:
         f"{1e-6 * power.area_um2:.3f}",
         f"{1e-6 * power.sram_um2.nominal:.2f}",
         *milliwatt,
-        f"{1e6 * power.leakage.nominal:.2g}",
+        f"{1e3 * power.leakage.nominal:.2g}",
         _spread(power.total * 1e3),
     )
 
@@ -153,7 +203,8 @@ def _unit(name: str, power: UnitPower) -> tuple[str, ...]:
 def _whole(batch: int, found: _Found) -> tuple[str, ...]:
     """Return a row: everything but leakage, and the speed, go with the clock."""
     chip = _sum(found.units).total
-    memory = Range.of(each for each in found.power.components if each.part is Part.MEMORY) * found.faster
+    moved = (Kind.TRAFFIC, Kind.STANDBY)
+    memory = Range.of(each for each in found.power.components if each.kind in moved) * found.faster
     speed = found.power.tokens_per_s * found.faster
     bits = (found.power.weight_bits_per_s or 0.0) * found.faster
     both = chip + memory
@@ -167,7 +218,7 @@ def _whole(batch: int, found: _Found) -> tuple[str, ...]:
 
 def _nodes(found: _Found) -> Iterator[tuple[str, ...]]:
     whole = _sum(found.units)
-    dynamic = total((whole.internal, whole.nets, whole.clock, whole.sram))
+    dynamic = _dynamic(found)
     area = 1e-6 * (whole.area_um2 + whole.sram_um2.nominal)
     speed = found.power.tokens_per_s * found.faster
     first = nodes()[SCALED[0]]

@@ -20,6 +20,7 @@ from rtlm.host.estimation.result import Estimate, OperatorEstimate, StepEstimate
 from rtlm.host.estimation.step import StepTime, step_time
 from rtlm.host.estimation.units import UnitTimes, unit_times
 from rtlm.host.models.paper import PaperModel
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import Power
 from rtlm.host.reports.measurements import Work
 from rtlm.host.reports.report import Performance
@@ -53,6 +54,8 @@ class EstimateRequest:
         Tokens of each prompt, for the time to the first token.
     host_us
         Microseconds between steps in which the accelerator waits for the host: register writes, sampling.
+    cells
+        Library that an accelerator of standard cells is of, one of `rtlm.host.power.libraries.LIBRARIES`.
     """
 
     config: Configuration
@@ -61,6 +64,7 @@ class EstimateRequest:
     batch: int = 1
     prompt: int = 128
     host_us: float = 0.0
+    cells: str = OSU018
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -98,7 +102,7 @@ def estimate(request: EstimateRequest) -> Estimate:
     seconds = 1e-6 / config.clock_mhz
     needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
     memory, area = machine.memory, area_of(config)
-    power = power_of(config, area, decode)
+    power = power_of(config, area, decode, request.cells)
     ttft_s = prefill.cycles * seconds
     performance = Performance(
         cycles_per_token=decode.cycles / request.batch,
@@ -126,7 +130,7 @@ def estimate(request: EstimateRequest) -> Estimate:
         fits=image_bytes <= memory.capacity_bytes,
         area=area,
         power=power,
-        prefill_power=power_of(config, area, prefill),
+        prefill_power=power_of(config, area, prefill, request.cells),
         error_band=stated_band(),
         notes=_notes(model, config, image_bytes, memory, area, power),
     )

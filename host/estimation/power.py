@@ -9,7 +9,9 @@ from rtlm.host.estimation.result import StepEstimate
 from rtlm.host.power.accelerator_cells import accelerator_cells
 from rtlm.host.power.dram import estimated_commands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import OperatorUse, Power
+from rtlm.host.power.shipped import shipped_for
 from rtlm.host.reports.work import multiplying_unit
 from rtlm.host.runtime.simulated_memory import simulated_memory
 
@@ -22,7 +24,7 @@ def area_of(config: Configuration) -> Area | None:
     return estimate_area(config) if config.technology in MODELLED_TECHNOLOGIES else None
 
 
-def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Power | None:
+def power_of(config: Configuration, area: Area | None, step: StepEstimate, library: str = OSU018) -> Power | None:
     """Return the power of chip, memory and board in steps of one kind; None where the accelerator's size is unknown.
 
     Parameters
@@ -31,12 +33,14 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
         The accelerator, and its size on an FPGA.
     step
         The steps.
+    library
+        Library of its standard cells, if it has any.
     """
-    cells, cells_are = accelerator_cells(config)
+    cells, cells_are = accelerator_cells(config, library)
     if area is None and not cells:
         return None
     dram = simulated_memory(config)
-    synthesised = synthesised_elements(config)
+    synthesised, synthesised_are = synthesised_elements(config)
     modelled = {unit: asdict(each) for unit, each in area.units.items()} if area else {}
     seconds = step.cycles / (config.clock_mhz * 1e6)
     read, written = sum(step.read.values()), sum(step.written.values())
@@ -45,9 +49,11 @@ def power_of(config: Configuration, area: Area | None, step: StepEstimate) -> Po
             technology=config.technology,
             board=config.board,
             elements=synthesised or modelled,
-            elements_are="synthesised elements" if synthesised else "elements of the area model",
+            elements_are=synthesised_are if synthesised else "elements of the area model",
             cells=cells,
             cells_are=cells_are,
+            library=library,
+            shipped=shipped_for(config),
             busy={unit: min(1.0, cycles / step.cycles) for unit, cycles in step.busy.items()},
             clock_mhz=config.clock_mhz,
             traffic=Traffic(

@@ -1,20 +1,25 @@
 """The page docs/power.md: how power is estimated, on what it is calibrated, how far it is from published boards."""
 
 import json
-from collections.abc import Iterator
+from textwrap import fill
 
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.synthesis.elements import shipped_elements
 from rtlm.host.estimation.cells_section import cells_section
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.estimation.result import Estimate
 from rtlm.host.models.paper import open_model
 from rtlm.host.power.calibration import RECORD, TERMS
+from rtlm.host.power.dram import read_pj_per_bit
 from rtlm.host.power.published import TARGET, compare, published_designs, published_table
 from rtlm.host.power.result import Boundary, Range
-from rtlm.host.power.technology import Figure, dram_technology, fpga_technology, shipped_rates
+from rtlm.host.power.shipped import RENEW
+from rtlm.host.power.technology import Figure, dram_technology, fpga_technology, shipped_activity
 from rtlm.hw.common.markdown import table
 
-PRESETS, MODEL, BATCHES, CONTEXT = ("kv260", "u250", "u280"), "llama-2-7b", (1, 8), 512
+MODELS = {"kv260": "llama-2-7b", "u250": "llama-2-7b", "u280": "llama-2-7b", "asic": "smollm2-135m"}
+"""The presets of the table, and the model of each: the memory of `asic` holds no larger one."""
+BATCHES, CONTEXT = (1, 8), 512
 
 HEAD = """# Power and energy
 
@@ -46,8 +51,9 @@ PARTS = (
     (
         "switching, by unit",
         "elements x toggles for each net bit and cycle x energy of a toggle",
-        "elements: synthesis where `rtlm synth` has run for that configuration, else the netlist's count (runs) or the "
-        "area model (estimates), and `method` says which; toggles: counted with `--power measured`, else shipped rates",
+        "elements: synthesis where `rtlm synth` has run for that configurationSHIPPED, else the "
+        "netlist's count (runs) or the area model (estimates), and `method` says which; toggles: counted with "
+        "`--power measured`, else shipped rates",
     ),
     ("clock tree", "root and sinks, in every cycle", "registers, multipliers and memories"),
     ("static", "leakage of the whole device, used or not", "the device's number of tables, the junction's temperature"),
@@ -61,6 +67,25 @@ PARTS = (
     ("board", "voltage conversion and the rest", "calibrated or measured (below)"),
 )
 """Parts of the power, what they are, and where they are from."""
+
+WIDTH = 118
+"""Of lines of text."""
+
+SHOWN_RATE = 0.0005
+"""Units that toggle less are left out of the table."""
+
+MEMORIES = """
+Devices of DRAM; LPDDR has two supplies of the core. A read bit is beyond standby and without the interface:
+
+"""
+
+RATES = f"""
+Toggles for each net bit and cycle for what was not counted (`constraints/power-activity.yaml`): those of the preset
+with the same hash, else of the nearest, and the report says which. Renewed by
+`{RENEW} PRESET`; a test fails where a preset's RTL is no longer the one that
+was counted. Published designs get the mean of `kv260`.
+
+"""
 
 CALIBRATION = """
 ## Calibration on a board
@@ -101,9 +126,14 @@ this project's units, times the share of the peak that they move.
 PRESETS_TEXT = f"""
 ## The presets
 
-{MODEL} at context {CONTEXT} (`rtlm estimate --model {MODEL} --config NAME`, and `--set matmul.columns=8 --batch
-8`), energy of the module:
+At context {CONTEXT}, energy of the module; `asic` in OSU018 at the preset's 100 MHz:
 
+"""
+
+COMMANDS = """
+The commands:
+
+```sh
 """
 
 TAIL_PRESETS = """
@@ -120,8 +150,9 @@ of different things: the model's chip, module and plug of the preset `kv260` are
 
 ## What is left out
 
-* Toggles of the presets other than `kv260`, and of long contexts: the shipped rates are of one decoding step at
-  position 3, attention's of one at position 1,000 with random keys and values.
+* Toggles of presets that are not in the table above (`u250`, `u280`), of batches and of long contexts: the shipped
+  rates are of one sequence in a decoding step at position 3, attention's at position 1,000 or the last that fits, with
+  random keys and values. In `zcu104` that leaves one of two columns idle.
 * Glitches of this RTL: a simulation without delays has none; the board's energy of a toggle contains those of HLS
   designs.
 * Multipliers and block memories were not calibrated; UltraRAM's energy is a guess, as are temperatures and
@@ -129,16 +160,20 @@ of different things: the model's chip, module and plug of the preset `kv260` are
 * Data in the memory: currents of data sheets are maxima, and bits that do not toggle take less.
 * Devices of a memory module: `u250` has DIMMs with more and narrower devices than the four of a channel here, and error
   correction. The ZCU104 and the U50 are modelled with the nearest memory that is simulated.
-* Standard cells: layout, clock tree and glitches; the toggle rates are those of RTL nets in `kv260`, taken for the
-  nets between cells; DDR3, of whose energy nothing is at hand.
+* Standard cells: layout, clock tree and glitches; the toggle rates are those of RTL nets, taken for the nets
+  between cells.
 """
 
 
 def power_page() -> str:
     """Return the page."""
+    counted = ", ".join(f"`{name}`" for name in shipped_elements())
+    parts = table(("part", "what", "from"), PARTS).replace(
+        "SHIPPED", f" or its counts come with the project ({counted})" if counted else ""
+    )
     return "".join(
         (
-            HEAD.replace("PARTS\n", table(("part", "what", "from"), PARTS)),
+            HEAD.replace("PARTS\n", parts),
             _energies(),
             CALIBRATION,
             _calibration(),
@@ -176,18 +211,45 @@ def _energies() -> str:
         (name, f"{each.nominal:g} {unit}".strip(), f"{each.low:g} to {each.high:g}", each.source)
         for name, each, unit in figures
     )
-    rates = shipped_rates()
-    shipped = (
-        *((unit, f"{rate:.1%}", "while busy") for unit, rate in rates.busy.items()),
-        *((unit, f"{rate:.1%}", "in all cycles") for unit, rate in rates.always.items()),
-        ("others, and published designs", f"{rates.other:.1%}", "the mean, weighted by energy"),
+    return table(("event", "energy", "range", "source"), rows) + _memories() + _rates()
+
+
+def _memories() -> str:
+    """Return the devices with currents, and what a read bit takes of their core."""
+    technology = dram_technology()
+    simulated = {each.device: name for name, each in technology.memories.items()}
+    rows = (
+        (
+            f"`{name}`",
+            f"`{simulated[name]}`" if name in simulated else "",
+            ", ".join(f"{rail.vdd:g} V" for rail in device.rails),
+            f"{read_pj_per_bit(device, int(name.rpartition('x')[2])):.2g}" if device.mega_transfers else "",
+            device.source,
+        )
+        for name, device in technology.devices.items()
     )
-    text = f"\nToggle rates for what was not counted (`constraints/power-activity.yaml`):\n{rates.source}.\n\n"
-    return (
-        table(("event", "energy", "range", "source"), rows)
-        + text
-        + table(("unit", "toggles for each net bit and cycle", "when"), shipped)
+    return MEMORIES + table(("device", "simulated as", "core", "pJ a read bit", "currents from"), rows)
+
+
+def _rates() -> str:
+    presets = shipped_activity().presets
+    units = list(dict.fromkeys(unit for rates in presets.values() for unit in rates.always))
+    most = {unit: max(rates.always.get(unit, 0.0) for rates in presets.values()) for unit in units}
+    busy = dict.fromkeys(unit for rates in presets.values() for unit in rates.busy)
+    rows = [
+        *((f"{unit}, while busy", *(f"{rates.busy[unit]:.1%}" for rates in presets.values())) for unit in busy),
+        *(
+            (unit, *(f"{rates.always[unit]:.1%}" if unit in rates.always else "" for rates in presets.values()))
+            for unit in sorted(units, key=lambda unit: -most[unit])
+            if most[unit] >= SHOWN_RATE
+        ),
+        ("mean, weighted by energy", *(f"{rates.other:.1%}" for rates in presets.values())),
+    ]
+    lines = "".join(
+        fill(f"* `{name}` ({rates.config}): {rates.source}.", width=WIDTH, subsequent_indent="  ") + "\n"
+        for name, rates in presets.items()
     )
+    return RATES + lines + "\n" + table(("unit", *(f"`{name}`" for name in presets)), rows, numbers=True)
 
 
 def _calibration() -> str:
@@ -235,6 +297,7 @@ def _published() -> str:
 def _presets() -> str:
     head = (
         "preset",
+        "model",
         "batch",
         "tokens/s",
         *(f"{each.value} W" for each in Boundary),
@@ -243,21 +306,28 @@ def _presets() -> str:
         "tokens/J",
         "pJ/weight bit",
     )
-    rows = (row for batch in BATCHES for preset in PRESETS for row in _preset(preset, batch))
-    return table(head, rows)
+    rows = (_preset(preset, model, batch) for batch in BATCHES for preset, model in MODELS.items())
+    columns = {batch: f" --set matmul.columns={batch} --batch {batch}" if batch > 1 else "" for batch in BATCHES}
+    commands = "".join(
+        f"rtlm estimate --model {model} --config {preset} --context {CONTEXT}{columns[batch]}\n"
+        for preset, model in MODELS.items()
+        for batch in BATCHES
+    )
+    return table(head, rows) + COMMANDS + commands + "```\n"
 
 
-def _preset(preset: str, batch: int) -> Iterator[tuple[str, ...]]:
+def _preset(preset: str, model: str, batch: int) -> tuple[str, ...]:
     config = load_config(preset, [f"matmul.columns={batch}"])
-    found: Estimate = estimate(EstimateRequest(config=config, model=open_model(MODEL), context=CONTEXT, batch=batch))
+    found: Estimate = estimate(EstimateRequest(config=config, model=open_model(model), context=CONTEXT, batch=batch))
     power, prefill = found.power, found.prefill_power
     assert power is not None and prefill is not None
     bit = power.weight_bits_per_s
-    yield (
+    return (
         f"`{preset}`",
+        model,
         str(batch),
         f"{power.tokens_per_s:.3g}",
-        *(_spread(power.within(boundary)) for boundary in Boundary),
+        *(_spread(within) if (within := power.within(boundary)) else "" for boundary in Boundary),
         _spread(power.j_per_token),
         _spread(prefill.j_per_token),
         f"{power.tokens_per_j:.3g}",

@@ -8,35 +8,40 @@ from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.synthesis.cell_counts import UnitCells, kept_cells
 from rtlm.gen.synthesis.targets import ASIC
 from rtlm.host.power.cells import record
+from rtlm.host.power.libraries import OSU018
 
 DSP_LUTS = 300
 """Look-up tables that a multiplier of 27 x 18 bits counts as where cells are scaled: a guess."""
 
 
-def accelerator_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], str]:
+def accelerator_cells(config: Configuration, library: str = OSU018) -> tuple[Mapping[str, UnitCells], str]:
     """Return the cells of each unit and how they were found; none for technologies that have no cells.
 
     Parameters
     ----------
     config
         The accelerator.
+    library
+        One of `rtlm.host.power.libraries.LIBRARIES`; a synthesis is kept of the first alone.
     """
     if config.technology != ASIC:
         return {}, ""
-    if kept := kept_cells(config):
+    if library == OSU018 and (kept := kept_cells(config)):
         return kept, "synthesised cells"
-    return recorded_cells(config)
+    return recorded_cells(config, library)
 
 
-def recorded_cells(config: Configuration) -> tuple[Mapping[str, UnitCells], str]:
+def recorded_cells(config: Configuration, library: str = OSU018) -> tuple[Mapping[str, UnitCells], str]:
     """Return the cells of each unit by the recorded synthesis alone, and how they were found.
 
     Parameters
     ----------
     config
         An accelerator of standard cells.
+    library
+        One of `rtlm.host.power.libraries.LIBRARIES`.
     """
-    recorded = record()["preset"]
+    recorded = record(library)["preset"]
     units = {unit: UnitCells.from_json(values) for unit, values in recorded["units"].items()}
     if config_hash(config) == recorded["hash"]:
         return units, f"cells of the recorded synthesis of {recorded['name']}"

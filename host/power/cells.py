@@ -10,12 +10,9 @@ from typing import Any
 
 from rtlm.gen.synthesis.cell_counts import UnitCells, memory_size
 from rtlm.gen.synthesis.cell_energy import CellEnergy, Energies
-from rtlm.gen.synthesis.timing.cells import load_conditions
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import Range
 from rtlm.host.power.technology import Entry, Figure, Positive, TechnologyError, parse
-
-RECORD = Path(__file__).with_name("osu018.json")
-"""What ``python benchmarks/cell_power.py --record`` wrote: the library is no part of the project."""
 
 
 class ClockBuffer(Entry):
@@ -52,7 +49,7 @@ class Sram(Entry):
 
 
 class CellConditions(Entry):
-    """What power takes besides the liberty file: ``constraints/power-osu018.yaml``.
+    """What power takes besides the liberty file: ``constraints/power-NAME.yaml``.
 
     Parameters
     ----------
@@ -126,26 +123,37 @@ class UnitPower:
 
 
 @cache
-def cell_technology() -> CellTechnology:
-    """Return the library's energies as they were recorded, with their ranges."""
-    values = record()["energies"]
+def cell_technology(library: str = OSU018) -> CellTechnology:
+    """Return a library's energies as they were recorded, with their ranges.
+
+    Parameters
+    ----------
+    library
+        One of `rtlm.host.power.libraries.LIBRARIES`.
+    """
+    values = record(library)["energies"]
     return CellTechnology(
-        conditions=parse(CellConditions, "power-osu018.yaml"),
+        conditions=parse(CellConditions, f"power-{library}.yaml"),
         energies=Energies(
             volt=values["volt"],
             slew_ns=values["slew_ns"],
             load_pf=values["load_pf"],
             cells={name: CellEnergy(**cell) for name, cell in values["cells"].items()},
         ),
-        wire_pf=load_conditions().wire_pf_per_sink,
+        wire_pf=record(library)["wire_pf"],
     )
 
 
 @cache
-def record() -> Mapping[str, Any]:
-    """Return what was recorded: energies of the cells, and the cells of a preset."""
-    found: Mapping[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+def record(library: str = OSU018) -> Mapping[str, Any]:
+    """Return what was recorded of a library: energies of its cells, and the cells of a preset."""
+    found: Mapping[str, Any] = json.loads(record_path(library).read_text(encoding="utf-8"))
     return found
+
+
+def record_path(library: str) -> Path:
+    """Return what ``python benchmarks/cell_power.py --record`` writes: libraries are no part of the project."""
+    return Path(__file__).with_name(f"{library}.json")
 
 
 def unit_power(technology: CellTechnology, unit: UnitCells, *, rate: float, busy: Range, clock_mhz: float) -> UnitPower:

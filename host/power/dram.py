@@ -2,13 +2,14 @@
 
 An activation takes what its current (IDD0) exceeds open standby (IDD3N) until the row may close, a precharge what it
 exceeds closed standby (IDD2N) after that; a read or write what IDD4 exceeds open standby while its data moves; a
-refresh what IDD5B exceeds open standby for tRFC. Standby goes on all the time.
+refresh what IDD5B exceeds open standby for tRFC. Standby goes on all the time. LPDDR4 and LPDDR5 have two supplies of
+the core, VDD1 and VDD2, each with currents of its own: the energies add up.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
-from rtlm.host.power.technology import Currents, DramTechnology
+from rtlm.host.power.technology import Currents, DramTechnology, Rail
 from rtlm.sim.memory.dram import Dram
 
 CHANGED = " (changed)"
@@ -71,6 +72,25 @@ class CommandEnergy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CommandTimes:
+    """How long commands draw current, in ns.
+
+    Parameters
+    ----------
+    row_ns, close_ns, data_ns, refresh_ns
+        From activation to the earliest precharge, of a precharge, of a burst, and of a refresh.
+    refreshed
+        Part of the device that a refresh is of.
+    """
+
+    row_ns: float
+    close_ns: float
+    data_ns: float
+    refresh_ns: float
+    refreshed: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class DramPower:
     """Power of a DRAM's core in watt, by what takes it."""
 
@@ -102,6 +122,21 @@ def command_energy(technology: DramTechnology, dram: Dram) -> CommandEnergy | No
     return channel_energy(technology.devices[devices.device], devices.per_channel, dram)
 
 
+def read_pj_per_bit(currents: Currents, width: int) -> float:
+    """Return the energy of the core for a bit that is read without pause, beyond standby.
+
+    Parameters
+    ----------
+    currents
+        Of a device whose `Currents.mega_transfers` is known.
+    width
+        Its data lines.
+    """
+    assert currents.mega_transfers, "a device without a rate of its own has no energy of a bit"
+    milliwatt = sum(rail.vdd * (rail.idd4r - rail.idd3n) for rail in currents.rails)
+    return milliwatt * 1e3 / (currents.mega_transfers * width)
+
+
 def channel_energy(currents: Currents, devices: float, dram: Dram) -> CommandEnergy:
     """Return the energy of each command of a channel.
 
@@ -116,23 +151,45 @@ def channel_energy(currents: Currents, devices: float, dram: Dram) -> CommandEne
     """
     clock = dram.clock_mhz
     clock_ns = 1e3 / float(clock)
-    # mA x V x ns = pJ
-    pj = devices * currents.vdd
-    row_ns, close_ns = dram.ras.at(clock) * clock_ns, dram.rp.at(clock) * clock_ns
-    data_ns = dram.burst_length / 2 * clock_ns
+    data_ns = dram.burst_length * 1e3 / (currents.mega_transfers or float(2 * clock))
     bank_refresh = dram.rfc_bank.at(clock)
-    refresh_ns = (bank_refresh or dram.rfc.at(clock)) * clock_ns
-    # The refresh of one bank is taken to need its part of the current of all.
-    banks = dram.bank_groups * dram.banks_per_group if bank_refresh else 1
+    times = CommandTimes(
+        row_ns=dram.ras.at(clock) * clock_ns,
+        close_ns=dram.rp.at(clock) * clock_ns,
+        data_ns=data_ns,
+        # The refresh of one bank is taken to need its part of the current of all.
+        refresh_ns=(bank_refresh or dram.rfc.at(clock)) * clock_ns,
+        refreshed=1 / (dram.bank_groups * dram.banks_per_group) if bank_refresh else 1.0,
+    )
+    energies = [rail_energy(rail, times) for rail in currents.rails]
+    each = {
+        field.name: devices * sum(getattr(energy, field.name) for energy in energies) for field in fields(energies[0])
+    }
     standby = devices * currents.vpp * currents.ipp3n * 1e-3
+    each |= {name: each[name] + standby for name in ("open_w", "closed_w")}
+    return CommandEnergy(**each)
+
+
+def rail_energy(rail: Rail, times: CommandTimes) -> CommandEnergy:
+    """Return the energy that each command takes of one supply of a device.
+
+    Parameters
+    ----------
+    rail
+        Its currents.
+    times
+        How long each command takes it.
+    """
+    # mA x V x ns = pJ
+    nanojoule = rail.vdd * 1e-3
     return CommandEnergy(
-        activate=pj * (currents.idd0 - currents.idd3n) * row_ns * 1e-3,
-        precharge=pj * (currents.idd0 - currents.idd2n) * close_ns * 1e-3,
-        read=pj * (currents.idd4r - currents.idd3n) * data_ns * 1e-3,
-        write=pj * (currents.idd4w - currents.idd3n) * data_ns * 1e-3,
-        refresh=pj * (currents.idd5b - currents.idd3n) * refresh_ns * 1e-3 / banks,
-        open_w=pj * currents.idd3n * 1e-3 + standby,
-        closed_w=pj * currents.idd2n * 1e-3 + standby,
+        activate=nanojoule * (rail.idd0 - rail.idd3n) * times.row_ns,
+        precharge=nanojoule * (rail.idd0 - rail.idd2n) * times.close_ns,
+        read=nanojoule * (rail.idd4r - rail.idd3n) * times.data_ns,
+        write=nanojoule * (rail.idd4w - rail.idd3n) * times.data_ns,
+        refresh=nanojoule * (rail.idd5b - rail.idd3n) * times.refresh_ns * times.refreshed,
+        open_w=rail.vdd * rail.idd3n * 1e-3,
+        closed_w=rail.vdd * rail.idd2n * 1e-3,
     )
 
 

@@ -8,6 +8,7 @@ from rtlm.gen.boards.devices import DEVICES
 from rtlm.gen.synthesis.cell_counts import UnitCells
 from rtlm.host.power import cells as standard_cells
 from rtlm.host.power.dram import DramCommands, command_energy, dram_power, family_of
+from rtlm.host.power.libraries import OSU018
 from rtlm.host.power.result import (
     PROCESSOR,
     Kind,
@@ -18,6 +19,7 @@ from rtlm.host.power.result import (
     Range,
     by_operator,
 )
+from rtlm.host.power.shipped import Shipped, default_shipped
 from rtlm.host.power.technology import (
     BoardPower,
     Figure,
@@ -26,7 +28,6 @@ from rtlm.host.power.technology import (
     board_power,
     dram_technology,
     fpga_technology,
-    shipped_rates,
 )
 from rtlm.sim.memory.dram import Dram
 
@@ -85,9 +86,13 @@ class PowerRequest:
         How they were found.
     cells, cells_are
         Standard cells of each unit and how they were found, which go before the elements; none on an FPGA.
+    library
+        Library that the cells are of.
     rates
         Counted toggles for each net bit and cycle by unit; None takes the shipped ones. A unit that was not counted
         gets the mean of those that were.
+    shipped
+        The shipped rates for the configuration; None takes those of the default preset.
     rates_are
         How they were counted.
     busy
@@ -111,7 +116,9 @@ class PowerRequest:
     elements_are: str = "estimated elements"
     cells: Mapping[str, UnitCells] = field(default_factory=dict)
     cells_are: str = ""
+    library: str = OSU018
     rates: Mapping[str, float] | None = None
+    shipped: Shipped | None = None
     rates_are: str = ""
     busy: Mapping[str, float] = field(default_factory=dict)
     clock_mhz: float
@@ -175,17 +182,17 @@ class _Estimate:
     def _logic(self) -> Iterator[PowerComponent]:
         """What toggles, by unit, and the clock; of standard cells their leakage too."""
         request = self.request
-        shipped = shipped_rates()
+        shipped = request.shipped or default_shipped()
         units = request.cells or request.elements
         known = [rate for unit, rate in (request.rates or {}).items() if unit in units]
         if known:
             self.notes.append(f"Toggles for the power of the logic were {request.rates_are}.")
         else:
             self.notes.append(
-                f"No toggles were counted: the shipped rates are used ({shipped.source}). "
+                f"No toggles were counted: {shipped.note} are used ({shipped.source}). "
                 "`rtlm run --power measured` counts them once for a configuration and a model."
             )
-        yield from self._cells(known, shipped) if request.cells else self._elements(known, shipped)
+        yield from self._cells(known, shipped.rates) if request.cells else self._elements(known, shipped.rates)
 
     def _elements(self, known: list[float], shipped: ShippedRates) -> Iterator[PowerComponent]:
         """What toggles and the clock of an FPGA."""
@@ -204,7 +211,7 @@ class _Estimate:
 
     def _cells(self, known: list[float], shipped: ShippedRates) -> Iterator[PowerComponent]:
         """What toggles, the clock, memories and leakage of standard cells."""
-        request, technology = self.request, standard_cells.cell_technology()
+        request, technology = self.request, standard_cells.cell_technology(self.request.library)
         conditions = technology.conditions
         found = {}
         for unit, counts in sorted(request.cells.items()):
@@ -213,7 +220,8 @@ class _Estimate:
             found[unit] = standard_cells.unit_power(
                 technology, counts, rate=rate, busy=busy, clock_mhz=request.clock_mhz
             )
-            method = f"{how}, {request.cells_are}, liberty tables of {conditions.name}, constraints/power-osu018.yaml"
+            tables = f"liberty tables of {conditions.name}, constraints/power-{conditions.name}.yaml"
+            method = f"{how}, {request.cells_are}, {tables}"
             yield _component(unit, Part.CHIP, Kind.SWITCHING, found[unit].internal + found[unit].nets, method)
         sums = {
             name: standard_cells.total(getattr(each, name) for each in found.values())

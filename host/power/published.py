@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rtlm.host.power.dram import estimated_commands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
 from rtlm.host.power.result import Boundary, Power, Range
-from rtlm.host.power.technology import Positive, parse, shipped_rates
+from rtlm.host.power.shipped import default_rates
+from rtlm.host.power.technology import Positive, parse
 from rtlm.hw.common.markdown import table
 from rtlm.sim.memory.dram import named
 
@@ -137,7 +138,7 @@ def compare(design: PublishedDesign) -> Comparison:
     changes = {"channels": design.channels} if design.channels > 1 else {}
     dram = named(design.memory, **changes)
     bytes_per_s = design.gigabytes_per_s * 1e9
-    rate = shipped_rates().other
+    rate = default_rates().other
     power = estimate_power(
         PowerRequest(
             board=design.board,

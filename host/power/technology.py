@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.common.errors import RtlmError
+from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.host.power.result import Range
 
 FPGA_TECHNOLOGIES = {"xilinx-us+": "xilinx-us+", "generic": "xilinx-us+"}
@@ -141,16 +142,16 @@ class Technology(Entry):
     static: StaticPower
 
 
-class Currents(Entry):
-    """A DRAM device: data-sheet currents in mA, by the names of JEDEC, and voltages.
+class Rail(Entry):
+    """What a DRAM device draws from one supply: currents in mA, by the names of JEDEC.
 
     Parameters
     ----------
-    vdd, vpp
-        Supplies.
+    vdd
+        The supply in V.
     idd0
         Activating and precharging one bank.
-    idd2n, idd3n, ipp3n
+    idd2n, idd3n
         Standby with all banks closed and with open ones.
     idd4r, idd4w
         Reading and writing without pause.
@@ -165,9 +166,6 @@ class Currents(Entry):
     idd4r: Positive
     idd4w: Positive
     idd5b: Positive
-    vpp: Amount = 0.0
-    ipp3n: Amount = 0.0
-    source: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _above_standby(self) -> Self:
@@ -175,6 +173,34 @@ class Currents(Entry):
             if getattr(self, name) < self.idd3n:
                 raise ValueError(f"{name} must be at least idd3n, {self.idd3n:g} mA, got {getattr(self, name):g}")
         return self
+
+
+class Currents(Rail):
+    """A DRAM device: data-sheet currents of its supplies.
+
+    Parameters
+    ----------
+    vpp, ipp3n
+        Supply of the pump, and its standby with open banks.
+    vdd1
+        The second supply of the core, which LPDDR4 and LPDDR5 have; `Rail.vdd` is then VDD2.
+    mega_transfers
+        Data rate that `idd4r` and `idd4w` are of; None for that of the simulated memory. A burst takes the same energy
+        at other rates.
+    source
+        Where the figures are from.
+    """
+
+    vpp: Amount = 0.0
+    ipp3n: Amount = 0.0
+    vdd1: Rail | None = None
+    mega_transfers: Positive | None = None
+    source: str = Field(min_length=1)
+
+    @property
+    def rails(self) -> tuple[Rail, ...]:
+        """The supplies of the core."""
+        return (self, self.vdd1) if self.vdd1 else (self,)
 
 
 class Devices(Entry):
@@ -263,24 +289,40 @@ class BoardsPower(Entry):
 
 
 class ShippedRates(Entry):
-    """Toggle rates that were counted before, for where none is: toggles for each net bit and cycle.
+    """Toggle rates that were counted before in a preset, for where none is: toggles for each net bit and cycle.
 
     Parameters
     ----------
+    config, verilog
+        Hash of the configuration, and the first digits of the SHA-256 of its Verilog.
+    source
+        What was run.
     busy
         Of units that toggle while they are busy, in those cycles.
     always
         Of other units, in all cycles of a step.
     other
-        Of units that are not among them.
-    source
-        What was run.
+        Of units that are not among them: the mean, weighted by energy.
     """
 
+    config: str = Field(pattern="^[0-9a-f]{16}$")
+    verilog: str = Field(pattern="^[0-9a-f]{16}$")
+    source: str = Field(min_length=1)
     busy: Mapping[str, Positive]
     always: Mapping[str, Positive]
     other: Positive
-    source: str = Field(min_length=1)
+
+
+class ShippedActivity(Entry):
+    """Toggle rates of presets, by their names."""
+
+    presets: Mapping[str, ShippedRates]
+
+    @model_validator(mode="after")
+    def _has_the_default(self) -> Self:
+        if DEFAULT_PRESET not in self.presets:
+            raise ValueError(f"presets must have {DEFAULT_PRESET}, got {', '.join(self.presets) or 'none'}")
+        return self
 
 
 @cache
@@ -303,9 +345,9 @@ def board_power(board: str) -> BoardPower | None:
 
 
 @cache
-def shipped_rates() -> ShippedRates:
+def shipped_activity() -> ShippedActivity:
     """Return the toggle rates that come with the project."""
-    return parse(ShippedRates, "power-activity.yaml")
+    return parse(ShippedActivity, "power-activity.yaml")
 
 
 def parse(kind: type[T], name: str, text: str | None = None) -> T:

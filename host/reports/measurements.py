@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from rtlm.gen.synthesis.cell_counts import UnitCells
+from rtlm.host.power.shipped import Shipped
 from rtlm.sim.memory.dram import Dram
 
 PREFILL = "prefill"
@@ -323,6 +324,8 @@ class RunMeasurements:
         Standard cells by unit, and how they were found; none on an FPGA.
     activity
         Switching activity; None where none was counted.
+    shipped
+        Toggle rates for where none was; None takes those of the default preset.
     """
 
     config: Mapping[str, Any]
@@ -338,6 +341,7 @@ class RunMeasurements:
     cells: Mapping[str, UnitCells] = field(default_factory=dict)
     cells_are: str = ""
     activity: ActivityMeasurement | None = None
+    shipped: Shipped | None = None
     speculation: bool = False
     turns: Sequence[TurnMeasurement] = ()
     interrupted: bool = False

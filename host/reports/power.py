@@ -45,6 +45,7 @@ def power_of(run: RunMeasurements, steps: Sequence[StepMeasurement]) -> Power | 
             cells=run.cells,
             cells_are=run.cells_are,
             rates=run.activity.toggles if run.activity else None,
+            shipped=run.shipped,
             rates_are=run.activity.source if run.activity else "",
             busy=_busy(steps, cycles),
             clock_mhz=clock_mhz,

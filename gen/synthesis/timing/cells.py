@@ -18,6 +18,7 @@ from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.synthesis import asic, yosys
+from rtlm.gen.synthesis.library import read_library, smallest_inverter
 from rtlm.gen.synthesis.place import Step, signal_name
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import ASIC
@@ -71,8 +72,37 @@ def load_conditions() -> Conditions:
     return Conditions(**yaml.safe_load(CONDITIONS.read_text(encoding="utf-8")))
 
 
-def library() -> File:
+def conditions_for(own: File | None) -> Conditions:
+    """Return the conditions of a library: those of the file in ``constraints``, or by the rule below.
+
+    A wire to a sink has the capacitance of the smallest inverter's input, an output drives three of them, and the
+    memories' times are 20 and 5 delays of such an inverter that drives four: what ``timing-asic.yaml`` has for OSU018.
+
+    Parameters
+    ----------
+    own
+        A liberty file in place of the one that is fetched.
+    """
+    if own is None:
+        return load_conditions()
+    cells, inverter = read_library(own), smallest_inverter(own)
+    return Conditions(
+        device=f"{cells.name} ({cells.volt:g} V)",
+        wire_pf_per_sink=inverter.input_pf,
+        memory={"clock_to_output_ns": 20 * inverter.delay_ns, "setup_ns": 5 * inverter.delay_ns},
+        output_load_pf=3 * inverter.input_pf,
+        driving_cell=inverter.name,
+        error=load_conditions().error,
+    )
+
+
+def library(own: File | None = None) -> File:
     """Return the liberty file of the cells, and refuse to begin without it or OpenSTA.
+
+    Parameters
+    ----------
+    own
+        A liberty file in place of the one that is fetched.
 
     Raises
     ------
@@ -81,13 +111,21 @@ def library() -> File:
     """
     if not shutil.which(STA):
         raise ToolError(f"OpenSTA (the command {STA}) is missing; on Debian: apt-get install {PACKAGE}.")
+    if own:
+        return own
     if not (found := asic.liberty()):
         raise ToolError(f"{asic.LIBERTY_PACKAGE}, the standard cells, cannot be fetched; there is nothing to time.")
     return found
 
 
 def time_cells(
-    text: str, top: str, clock_mhz: float, objects: Mapping[str, Any], paths: int, progress: Stage = no_stage
+    text: str,
+    top: str,
+    clock_mhz: float,
+    objects: Mapping[str, Any],
+    paths: int,
+    progress: Stage = no_stage,
+    own: File | None = None,
 ) -> tuple[int, list[Path]]:
     """Return the number of cells of a unit, and the slowest path of each pair of its instances, the slowest first.
 
@@ -103,18 +141,20 @@ def time_cells(
         How many paths.
     progress
         Called with a short text when there is work to do.
+    own
+        A liberty file in place of the one that is fetched.
 
     Raises
     ------
     YosysError, ToolError
         If a tool refuses the design or is not installed.
     """
-    conditions = load_conditions()
+    conditions = conditions_for(own)
     commands = _commands(top, clock_mhz, conditions)
 
     def make(folder: File) -> dict[str, Any]:
         progress(f"cells of {top} at {clock_mhz:g} MHz")
-        return _measure(text, top, clock_mhz, commands, conditions, folder, progress)
+        return _measure(text, top, clock_mhz, commands, conditions, folder, progress, own)
 
     parts = [
         ASIC,
@@ -123,7 +163,7 @@ def time_cells(
         commands,
         _TIMING,
         ENDS,
-        asic.LIBERTY_PACKAGE,
+        read_library(own).sha256 if own else asic.LIBERTY_PACKAGE,
         yosys.version(),
         yosys.MODULES,
     ]
@@ -155,8 +195,9 @@ def _measure(
     conditions: Conditions,
     folder: File,
     progress: Stage,
+    own: File | None,
 ) -> dict[str, Any]:
-    liberty = shutil.copyfile(library(), folder / LIBERTY)
+    liberty = shutil.copyfile(library(own), folder / LIBERTY)
     constraint = f"set_driving_cell {conditions.driving_cell}\nset_load {1000 * conditions.output_load_pf:g}\n"
     (folder / CONSTRAINT).write_text(constraint, encoding="utf-8")
     yosys.run_on(text, commands, folder)

@@ -62,7 +62,7 @@ class StaticTiming:
         return self.low_mhz >= self.clock_mhz
 
 
-def check_timed(target: str) -> None:
+def check_timed(target: str, liberty: Path | None = None) -> None:
     """Refuse a target that cannot be timed.
 
     Raises
@@ -76,11 +76,17 @@ def check_timed(target: str) -> None:
         known = ", ".join(TIMED_TARGETS)
         raise GenerateError(f"There are no delays for target {target}; static timing knows {known}.")
     if target == ASIC:
-        cells.library()
+        cells.library(liberty)
 
 
 def time_unit(
-    text: str, top: str, target: str, clock_mhz: float, objects: Mapping[str, Any], progress: Stage = no_stage
+    text: str,
+    top: str,
+    target: str,
+    clock_mhz: float,
+    objects: Mapping[str, Any],
+    progress: Stage = no_stage,
+    liberty: Path | None = None,
 ) -> StaticTiming:
     """Map a unit and return its clock.
 
@@ -94,6 +100,8 @@ def time_unit(
         What each module is, to name paths by.
     progress
         Called with a short text when there is work to do.
+    liberty
+        Standard cells in place of those that are fetched.
 
     Raises
     ------
@@ -104,8 +112,8 @@ def time_unit(
     """
     if target != ASIC:
         return analyse(flat_netlist(text, top, target, progress), target, clock_mhz, top, objects)
-    conditions = cells.load_conditions()
-    count, paths = cells.time_cells(text, top, clock_mhz, objects, PATHS, progress)
+    conditions = cells.conditions_for(liberty)
+    count, paths = cells.time_cells(text, top, clock_mhz, objects, PATHS, progress, liberty)
     return _timing(conditions, clock_mhz, paths[0].period_ns, count, paths)
 
 

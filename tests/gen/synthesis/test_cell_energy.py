@@ -58,6 +58,41 @@ def test_energies_are_those_of_the_tables_at_a_typical_net():
     assert (register.input_pf, register.clock_pf) == (0.01, 0.02)
 
 
+def test_other_units_and_slews_first_give_the_same_energies():
+    """In ps, fF and fJ, with slew and load exchanged, and axes of the template: what 45 nm libraries have."""
+    text = LIBRARY.replace('"1ns"', '"1ps"').replace("(1,pf)", "(1,ff)").replace("(loads) { index_1", "(loads) { was")
+    text = text.replace('index_2 ("0.0, 1.0"); values', "values").replace('was ("0.0, 1.0"); ', "")
+    text = text.replace('index_1 ("1, 2"); index_2 ("1, 2")', 'index_1 ("0, 1000"); index_2 ("0, 1000")')
+    text = text.replace(
+        "total_output_net_capacitance; variable_2 : input_transition_time", "input_transition_time; variable_2 : x"
+    )
+    for old, new in (("0.1, 0.1", "100, 1100"), ("0.2, 0.2", "200, 1200")):  # transitions, by load alone
+        rising = old.replace("0.", "1.")
+        text = text.replace(f'"{old}", "{rising}"', f'"{new}", "{new}"')
+    text = text.replace('"0.1, 1.1", \\\n          "0.1, 1.1"', '"100, 100", "1100, 1100"').replace(
+        '"0.3, 0.3", "0.3, 0.3"', '"300, 300", "300, 300"'
+    )
+    for capacitance in ("0.03", "0.02", "0.01"):
+        text = text.replace(f"capacitance : {capacitance};", f"capacitance : {1000 * float(capacitance):g};")
+    for energy in ("0.01, 0.01", "0.11, 0.11", "0.04, 0.04", "0.08, 0.08", "0.2, 0.2", "0.4, 0.4"):
+        value = f"{1000 * float(energy.split(',')[0]):g}"
+        text = text.replace(f'values ("{energy}"); }}', f'values ("{value}, {value}"); }}')
+    found, usual = cell_energies(text, COUNTS, WIRE_PF), cell_energies(LIBRARY, COUNTS, WIRE_PF)
+    assert found.load_pf == pytest.approx(usual.load_pf) and found.slew_ns == pytest.approx(usual.slew_ns)
+    for name, cell in usual.cells.items():
+        assert vars(found.cells[name]) == pytest.approx(vars(cell)), name
+
+
+def test_a_register_with_its_complement_toggles_once():
+    both = LIBRARY.replace("cell (DFF) {", "cell (DFF) { ff (a, b) { }").replace(
+        "pin(Q) {",
+        'pin(QN) { direction : output; internal_power() { rise_power(one) { index_1 ("0.0, 1.0"); '
+        'values ("0.2, 0.2"); } fall_power(one) { index_1 ("0.0, 1.0"); values ("0.4, 0.4"); } } } pin(Q) {',
+    )
+    register = cell_energies(both, COUNTS, WIRE_PF).cells["DFF"]
+    assert register.outputs == 1 and register.toggle_pj == pytest.approx(0.3 + 0.06)
+
+
 def test_cells_that_a_netlist_has_none_of_have_energies_too():
     assert cell_energies(LIBRARY, {"INV": 1}, WIRE_PF).cells["DFF"].clock_pj == pytest.approx(0.12)
 
@@ -75,13 +110,13 @@ def test_tables_are_linear_between_and_beyond_their_entries():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LIBRARY.replace('time_unit : "1ns"', 'time_unit : "1ps"'), "time_unit of the library must be 1ns, got 1ps"),
-        (LIBRARY.replace("(1,pf)", "(1,ff)"), "capacitive_load_unit of the library must be 1, pf, got 1, ff"),
+        (LIBRARY.replace('"1ns"', '"1s"'), "time_unit of the library must be one of 1ps, 10ps, 100ps, 1ns, got 1s"),
+        (LIBRARY.replace("(1,pf)", "(1,nf)"), "capacitive_load_unit of the library must be in pf or ff, got 1, nf"),
+        (LIBRARY.replace("(1,pf)", "(pf)"), "capacitive_load_unit of the library must be in pf or ff, got pf, none"),
         (LIBRARY.replace("area : 16", "area : big"), "area of cell INV must be a number, got 'big'"),
-        (LIBRARY.replace('"0.04, 0.04"', '"0.04"'), "rise_power must have 2 values on its own axes, got 1"),
+        (LIBRARY.replace('"0.04, 0.04"', '"0.04"'), "rise_power must have 2 values on its axes, got 1"),
         (LIBRARY.replace('"0.04, 0.04"', '"a, b"'), "a table must have numbers, got 'a, b'"),
         (LIBRARY.replace('"0.0, 1.0"', '"1.0, 0.0"'), "must rise, got"),
-        (LIBRARY.replace("variable_2 : input_", "variable_2 : capacitance_"), "must have the load first, got loads"),
         (LIBRARY.replace("cell (DFF)", "cell (FF)"), "the library has no cell DFF; its cells are FF, INV"),
     ],
 )

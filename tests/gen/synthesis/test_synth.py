@@ -14,7 +14,6 @@ from rtlm.gen.common.errors import ConfigError, GenerateError, ToolError
 from rtlm.gen.rtl.verilog import to_rtlil
 from rtlm.gen.synthesis import asic as synth_asic
 from rtlm.gen.synthesis import yosys
-from rtlm.gen.synthesis.asic import read_areas
 from rtlm.gen.synthesis.harness import harness
 from rtlm.gen.synthesis.netlist import cut, down_to
 from rtlm.gen.synthesis.place import Placement, signal_name
@@ -228,7 +227,6 @@ def test_names_of_cells_become_module_and_signal(name, signal):
 def test_statistics_and_liberty_are_read():
     text = json.dumps({"modules": {"\\top.a": {"num_cells_by_type": {"LUT4": 2}}, "\\top": {}}})
     assert yosys.cells_by_module(text) == {"top.a": {"LUT4": 2}, "top": {}}
-    assert read_areas("cell (NAND2X1) {\n  cell_footprint : x;\n  area : 24;\n  pin(A) {} }") == {"NAND2X1": 24.0}
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,23 @@ from rtlm.gen.synthesis import elements
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.estimation.power import power_of
 from rtlm.host.models.paper import open_model
+from rtlm.host.power.libraries import LIBRARIES
 from rtlm.host.power.result import Boundary, Kind
 
 
 def found(preset="kv260", batch=1):
     config = load_config(preset, [f"matmul.columns={batch}"])
     return estimate(EstimateRequest(config=config, model=open_model("smollm2-135m"), batch=batch, prompt=16))
+
+
+def test_a_library_of_cells_can_be_chosen():
+    asic, model = load_config("asic"), open_model("smollm2-135m")
+    old, new = (estimate(EstimateRequest(config=asic, model=model, cells=cells)).power for cells in LIBRARIES)
+    assert any("liberty tables of nangate45" in each.method for each in new.components)
+    chips = [power.within(Boundary.CHIP).nominal for power in (old, new)]
+    assert chips[1] < chips[0] / 3
+    # The memory is the same: no part of the library.
+    assert old.total_w - chips[0] == pytest.approx(new.total_w - chips[1])
 
 
 def test_operators_add_up_to_the_module():
@@ -33,7 +44,8 @@ def test_a_batch_takes_more_power_and_less_energy_a_token():
     assert eight.j_per_token.nominal < one.j_per_token.nominal / 2
 
 
-def test_twice_the_clock_is_twice_the_dynamic_power_of_the_logic():
+def test_twice_the_clock_is_twice_the_dynamic_power_of_the_logic(monkeypatch):
+    monkeypatch.setattr("rtlm.host.estimation.power.synthesised_elements", lambda config: (None, ""))
     one = found()
     faster = power_of(replace_clock(one.config, 2.0), one.area, one.decode)
     for kind in (Kind.SWITCHING, Kind.CLOCK):
@@ -47,11 +59,15 @@ def replace_clock(config, factor):
 
 def test_synthesis_goes_before_the_area_model(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("rtlm.host.estimation.power.synthesised_elements", lambda config: (None, ""))
     one = found()
     assert "elements of the area model" in one.power.components[0].method
     monkeypatch.setattr(
         "rtlm.host.estimation.power.synthesised_elements",
-        lambda config: {unit: asdict(replace(area, luts=2 * area.luts)) for unit, area in one.area.units.items()},
+        lambda config: (
+            {unit: asdict(replace(area, luts=2 * area.luts)) for unit, area in one.area.units.items()},
+            "synthesised elements",
+        ),
     )
     twice = power_of(one.config, one.area, one.decode)
     assert "synthesised elements" in twice.components[0].method

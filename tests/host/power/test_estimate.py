@@ -6,7 +6,8 @@ import pytest
 from rtlm.host.power.dram import DramCommands
 from rtlm.host.power.estimate import PowerRequest, Traffic, estimate_power
 from rtlm.host.power.result import PROCESSOR, Boundary, Kind, OperatorUse, Part
-from rtlm.host.power.technology import board_power, fpga_technology, shipped_rates
+from rtlm.host.power.shipped import default_rates
+from rtlm.host.power.technology import board_power, fpga_technology
 from rtlm.sim.memory.dram import ddr4_2400, ideal
 
 TECHNOLOGY = fpga_technology("xilinx-us+")
@@ -127,9 +128,9 @@ def test_memory_without_currents_is_bytes():
     lpddr = power(traffic=Traffic(name="lpddr4-3200", bytes_per_s=1e9))
     assert component(lpddr, "DRAM transfers").w == pytest.approx(8e9 * 8e-12)
     assert any("Background power of lpddr4-3200" in note for note in lpddr.notes)
-    ddr3 = power(traffic=Traffic(name="ddr3-800", bytes_per_s=1e9))
-    assert component(ddr3, "DRAM transfers").w == pytest.approx(8e9 * 15e-12)
-    assert any("that of DDR4 is used" in note for note in ddr3.notes)
+    ddr2 = power(traffic=Traffic(name="ddr2-800", bytes_per_s=1e9))
+    assert component(ddr2, "DRAM transfers").w == pytest.approx(8e9 * 15e-12)
+    assert any("No energy figure for ddr2-800 is at hand: that of DDR4 is used" in note for note in ddr2.notes)
     none = power(traffic=Traffic(dram=ideal(), name="ideal", bytes_per_s=1e9))
     assert not [each for each in none.components if each.part is Part.MEMORY]
     assert any("takes no energy" in note for note in none.notes) and "no memory" in none.included
@@ -161,13 +162,13 @@ def test_rates_are_named():
     mean = power(elements=request().elements | {"vector": {"luts": 100}})
     assert "toggle rate 25.0%, the mean of the counted units" in component(mean, "vector").method
     shipped = power(rates=None)
-    assert f"shipped toggle rate {shipped_rates().busy['matmul']:.1%} while busy" in component(shipped, "matmul").method
+    assert f"shipped toggle rate {default_rates().busy['matmul']:.1%} while busy" in component(shipped, "matmul").method
     assert any("No toggles were counted" in note for note in shipped.notes)
     idle = component(power(rates=None, busy={"matmul": 0.01}), "matmul")
     assert idle.w == pytest.approx(component(shipped, "matmul").w / 100)
     assert "while busy (1.0% of the cycles)" in idle.method
     reader = component(power(rates=None, elements={"reader": {"luts": 100}}, busy={"reader": 0.5}), "reader")
-    assert reader.w == pytest.approx(100 * shipped_rates().always["reader"] * TECHNOLOGY.lut_toggle_pj.nominal * 1e-4)
+    assert reader.w == pytest.approx(100 * default_rates().always["reader"] * TECHNOLOGY.lut_toggle_pj.nominal * 1e-4)
 
 
 def test_other_technologies_are_not_passed_off_as_known():

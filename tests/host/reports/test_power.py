@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from rtlm.gen.configuration.load import load_config
 from rtlm.gen.synthesis.cell_counts import UnitCells
 from rtlm.host.power.result import Kind
+from rtlm.host.power.shipped import default_rates, shipped_for
 from rtlm.host.reports.measurements import DECODE
 from rtlm.host.reports.report import make_report
 from rtlm.host.reports.table import print_report
@@ -76,7 +78,8 @@ def test_where_commands_were_not_counted_bytes_stand_for_them():
 def test_elements_and_rates_are_named():
     synthesised = make_report(replace(counted(), elements_are="synthesised elements", activity=None))
     method = component(synthesised.power, "matmul").method
-    assert "synthesised elements" in method and "shipped toggle rate 30.0% while busy (70.0%" in method
+    rate = default_rates().busy["matmul"]
+    assert "synthesised elements" in method and f"shipped toggle rate {rate:.1%} while busy (70.0%" in method
     assert synthesised.to_json()["elements_are"] == "synthesised elements"
 
 
@@ -97,3 +100,11 @@ def test_standard_cells_go_before_elements():
     power = make_report(replace(run, cells=cells, cells_are="cells told")).power
     assert "cells told" in component(power, "matmul").method and component(power, "SRAM").w == 0
     assert component(power, "matmul").w != component(make_report(run).power, "matmul").w
+
+
+def test_a_run_that_counted_no_toggles_takes_the_rates_of_its_preset():
+    for name in ("kv260", "asic"):
+        rates = shipped_for(load_config(name))
+        power = make_report(replace(counted(), activity=None, shipped=rates)).power
+        assert any(f"the shipped rates of {name} are used" in note for note in power.notes)
+        assert f"shipped toggle rate {rates.rates.busy['matmul']:.1%} while busy" in component(power, "matmul").method
