@@ -1,7 +1,7 @@
 """Draws docs/timeline.svg: one layer of a decoding step, from the file that `rtlm run --trace` wrote.
 
-    rtlm run --prompt "The capital" --max-tokens 1 --config kv260 --trace capital.pftrace
-    python benchmarks/timeline_picture.py capital.pftrace --layer 3
+rtlm run --prompt "The capital" --max-tokens 1 --config kv260 --trace capital.pftrace
+python benchmarks/timeline_picture.py capital.pftrace --layer 3
 """
 
 from pathlib import Path

@@ -217,7 +217,15 @@ def test_commands_of_the_page_work(model, tmp_path, monkeypatch, capsys):
         assert run_command([*shlex.split(command), *small, "--power", "assumed"]) == 0
         assert "Traceback" not in capsys.readouterr().err
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"capital.pftrace", "capital.json", "waves.vcd", "waves.gtkw", "waves.sucl", "waves.names", ".surfer"}
+    assert written == {
+        "capital.pftrace",
+        "capital.json",
+        "waves.vcd",
+        "waves.gtkw",
+        "waves.sucl",
+        "waves.names",
+        ".surfer",
+    }
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names = {}
     exec(compile(example, "timeline.md", "exec"), names)
