@@ -53,8 +53,10 @@ lint: $(TEST_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
 figures: $(TEST_STAMP)
 	@$(BIN)/python -m rtlm.host.figures renew $(FIGURES)
 
-# The documentation site in build/site; its pages need no server and no network. A warning is an error.
+# The documentation site in build/site; its pages need no server and no network. A warning of MkDocs is an error, and so is a figure
+# that disagrees with its results; figures that may be out of date are named with the command that renews them.
 docs: $(DOCS_STAMP) $(addprefix $(TYPES)/rtlm/,$(PACKAGES))
+	@$(BIN)/python -m rtlm.host.figures check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "The site is in build/site; open build/site/index.html."
 

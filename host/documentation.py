@@ -1,10 +1,14 @@
-"""Hooks of the documentation site (mkdocs.yml): pages of the top folder, lists of pages, Markdown as GitHub reads."""
+"""Hooks of the documentation site (mkdocs.yml): pages of the top folder, lists of pages, Markdown as GitHub reads.
+
+Docstrings come as this house writes them: ports have a section of their own, and entries may share a text.
+"""
 
 import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
+from griffe import Extension, Object
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -24,6 +28,25 @@ ITEM = re.compile(r"^ {0,3}([*-]|\d+\.) ")
 MARK = re.compile(r"<!--[=/].*?-->", re.DOTALL)
 """Comments that say which results a figure comes from (`rtlm.host.figures.marks`)."""
 LINK = re.compile(r"(\]\()([^)#:\s]+)(?=[)#])")
+
+PORTS = re.compile(r"^Ports\n-----$", re.MULTILINE)
+SHARED = re.compile(r"^(\w+(?:, \w+)+)((?: : .*)?(?:\n +.*)+)", re.MULTILINE)
+"""Names of several entries of a section, and the text that they share."""
+
+
+class HouseDocstrings(Extension):
+    """Makes docstrings what readers of NumPy's style expect."""
+
+    def on_object(self, *, obj: Object, **others: Any) -> None:
+        """Give each entry its text, and ports the section of attributes."""
+        if obj.docstring:
+            obj.docstring.value = numpy_docstring(obj.docstring.value)
+
+
+def numpy_docstring(text: str) -> str:
+    """Return a docstring whose entries stand one by one, and whose ports are attributes."""
+    text = PORTS.sub("Attributes\n----------", text)
+    return SHARED.sub(lambda found: "\n".join(name + found[2] for name in found[1].split(", ")), text)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from mkdocs.utils.yaml import yaml_load
-from rtlm.host.documentation import TOP_FILES, expanded, relinked, separated
+from rtlm.host.documentation import TOP_FILES, expanded, numpy_docstring, relinked, separated
 
 from tests.browser import MISSING, browser, find_browser
 from tests.documents import DOCS, ROOT
@@ -53,6 +53,17 @@ def test_links_lead_to_the_same_place_on_the_site():
 def test_lists_and_tables_are_set_apart():
     text = "Text:\n* one\n  more\n* two\n| a |\n|---|\nAfter\n```\n* code\n| code\n```\n"
     assert separated(text) == "Text:\n\n* one\n  more\n* two\n\n| a |\n|---|\n\nAfter\n\n```\n* code\n| code\n```\n"
+
+
+def test_docstrings_have_an_entry_for_each_name():
+    text = (
+        "One.\n\nParameters\n----------\na, b : int\n    Two\n    lines.\nc\n    Own.\n\n"
+        "Ports\n-----\nd, e\n    Three.\n"
+    )
+    assert numpy_docstring(text) == (
+        "One.\n\nParameters\n----------\na : int\n    Two\n    lines.\nb : int\n    Two\n    lines.\nc\n    Own.\n\n"
+        "Attributes\n----------\nd\n    Three.\ne\n    Three.\n"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,8 @@ def words_of(line):
 
 
 def shell_commands(text):
-    lines = [line.removeprefix(".venv/bin/") for block in SHELL.findall(text) for line in block.splitlines()]
+    lines = [each.strip() for block in SHELL.findall(text) for line in block.splitlines() for each in line.split("&&")]
+    lines = [line.removeprefix(".venv/bin/") for line in lines]
     return [words_of(line) for line in lines if line.startswith("rtlm ")]
 
 
