@@ -1,7 +1,7 @@
 """Elements of synthesised accelerators by unit, for estimates of power, which must not wait for synthesis.
 
-Those of an earlier synthesis lie in the cache; those of presets come with the project, with the hash of what was
-synthesised: ``python benchmarks/element_counts.py --record --config NAME``.
+Those of an earlier synthesis lie in the cache; those of presets can come with the project, with the hash of what was
+synthesised: ``python benchmarks/element_counts.py --record --config NAME`` adds one.
 """
 
 import contextlib

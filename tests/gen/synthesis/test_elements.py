@@ -58,7 +58,10 @@ def test_other_targets_and_damaged_files_are_passed_over():
         assert synthesised_elements(config)[0] is None
 
 
-@pytest.mark.parametrize("name", sorted(shipped_elements()))
+NONE_SHIPPED = pytest.param("", marks=pytest.mark.skip(reason="gen/synthesis/elements.json has no preset"))
+
+
+@pytest.mark.parametrize("name", sorted(shipped_elements()) or [NONE_SHIPPED])
 def test_shipped_elements_are_of_todays_preset(name, monkeypatch):
     config, preset = load_config(name), shipped_elements()[name]
     again = f"{name} is not what was synthesised; run: {RENEW} {name}"
