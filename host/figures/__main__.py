@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import click
-from rtlm.gen.common.errors import NEGATIVE, OK, RtlmError
+from rtlm.gen.common.errors import INTERRUPTED, NEGATIVE, OK, RtlmError
 from rtlm.host.figures.freshness import reasons, warnings
 from rtlm.host.figures.marks import disagreements, fill_pages, marked_pages
 from rtlm.host.figures.results import ROOT, Results, load_results
@@ -82,6 +82,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; results of the benchmarks that were done are kept.", err=True)
+        sys.exit(INTERRUPTED)
     except RtlmError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)

@@ -75,6 +75,18 @@ def test_a_failed_benchmark_does_not_stop_the_next(page, monkeypatch):
     assert result.return_value == 1 and "Not renewed: decode, ladder." in result.output
 
 
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_says_what_is_kept(page, monkeypatch, capsys):
+    monkeypatch.setattr(command.subprocess, "run", interrupt)
+    monkeypatch.setattr(command.sys, "argv", ["figures", "renew", "decode"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 130 and "are kept" in capsys.readouterr().err
+
+
 def test_unknown_names_are_refused(page):
     result = run("renew", "nothing")
     assert "NAME must be one of decode, ladder, got nothing." in str(result.exception)
