@@ -19,7 +19,7 @@ ANSWER_SECONDS = 0.5
 HEAVY = ("numpy", "amaranth", "pydantic", "matplotlib", "rich", "yaml", "rtlm.hw", "rtlm.sim", "rtlm.host.reports")
 
 COMPLETIONS = [
-    ("rtlm s", {"show", "schema", "sweep", "selftest", "synth"}),
+    ("rtlm gen", {"generate"}),
     ("rtlm run --ch", {"--chat"}),
     ("rtlm run --config k", {"kv260"}),
     ("rtlm show u2", {"u250", "u280"}),

@@ -45,7 +45,7 @@ def examples(text: str) -> list[list[str]]:
     section = re.search(r"^ *Examples:\n((?: +\S.*\n?)+)", text, re.MULTILINE)
     assert section, text
     calls = []
-    for line in section[1].splitlines():
+    for line in section[1].replace("\\\n", "").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars="&|>;")
         lexer.whitespace_split = True
         words: list[str] = []
