@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
 from rtlm.host.boards.address import SCHEMES, BoardAddress, known
 from rtlm.host.cli.models import NAMES, licence_option
@@ -31,6 +32,11 @@ class BackendName(click.ParamType):
         except AcceleratorError as error:
             raise click.UsageError(f"--backend: {error}.", ctx) from None
         return text
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names, and what addresses of boards begin with."""
+        names = (*BACKENDS, *(f"{scheme}:" for scheme in SCHEMES))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 _OPTIONS = (
