@@ -161,6 +161,8 @@ def run(
             raise click.UsageError("--system needs --chat: a text that is only continued has no system message.")
         system = decode_text(system.encode(errors="surrogateescape"), "--system")
     check_text_file("--json", json_file)
+    if page and is_board(options["backend"]):
+        raise click.UsageError("--report draws runs of the simulator; --json writes what a board's run has measured.")
     page = page_path("--report", page) if page else None
     _check_simulated(**options)
     options["waves_file"] = _waves_file(waves_file, **options)

@@ -51,6 +51,7 @@ def test_impossible_addresses_are_sentences(text, message):
             "--waves needs --backend verilator: a board has no",
         ),
         (["--backend", "xdma:/dev/xdma0", "--pgo"], "--pgo needs --backend verilator: a board has no simulator."),
+        (["--backend", "xdma:/dev/xdma0", "--report", "out"], "--report draws runs of the simulator; --json writes"),
         (["--backend", "golden", "--power", "measured"], "the golden model has no signals."),
     ],
 )
