@@ -1,4 +1,4 @@
-"""Draws docs/timeline.svg: one layer of a decoding step, from the file that `rtlm run --trace` wrote.
+"""Draws docs/pictures/timeline.svg: one layer of a decoding step, from the file that `rtlm run --trace` wrote.
 
 rtlm run --prompt "The capital" --max-tokens 1 --config kv260 --trace capital.pftrace
 python benchmarks/timeline_picture.py capital.pftrace --layer 3
@@ -32,7 +32,7 @@ SHARES = {
 @click.command()
 @click.argument("trace", type=click.Path(exists=True, path_type=Path))
 @click.option("--layer", default=3, show_default=True)
-@click.option("--output", default=Path("docs/timeline.svg"), type=click.Path(path_type=Path), show_default=True)
+@click.option("--output", default=Path("docs/pictures/timeline.svg"), type=click.Path(path_type=Path), show_default=True)
 def main(trace: Path, layer: int, output: Path) -> None:
     """Draw one layer of a timeline."""
     read = PerfettoReader(trace)
