@@ -29,10 +29,13 @@ SHARES = {
 }
 
 
+OUTPUT = Path("docs/pictures/timeline.svg")
+
+
 @click.command()
 @click.argument("trace", type=click.Path(exists=True, path_type=Path))
 @click.option("--layer", default=3, show_default=True)
-@click.option("--output", default=Path("docs/pictures/timeline.svg"), type=click.Path(path_type=Path), show_default=True)
+@click.option("--output", default=OUTPUT, type=click.Path(path_type=Path), show_default=True)
 def main(trace: Path, layer: int, output: Path) -> None:
     """Draw one layer of a timeline."""
     read = PerfettoReader(trace)
