@@ -434,7 +434,7 @@ int rtlm_timeline_start(Bench* bench) {
 }
 void rtlm_timeline_stop(Bench* bench) { bench->timeline_stop(); }
 int rtlm_timeline_full(Bench* bench) { return bench->memory().timeline.full(); }
-int64_t rtlm_timeline_spans(Bench* bench, const Span** spans) {
+int64_t rtlm_timeline_spans(Bench* bench, const TimelineSpan** spans) {
   *spans = bench->memory().timeline.spans().data();
   return int64_t(bench->memory().timeline.spans().size());
 }

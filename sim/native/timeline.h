@@ -21,7 +21,7 @@ constexpr size_t kMostSpans = size_t(1) << 22;  // then recording ends: 100 MB
 enum class BusUse : int32_t { kData = 1, kRefresh, kRows, kTurnaround, kTiming, kIdle = 64 };
 
 // From `start` to before `end`: fabric cycles, on channels memory clocks.
-struct Span {
+struct TimelineSpan {
   int64_t start, end;
   int32_t track, value;
 };
@@ -31,7 +31,7 @@ class Timeline {
   void start(size_t tracks) {
     spans_.clear();
     samples_.clear();
-    open_.assign(tracks, Span{0, 0, 0, 0});
+    open_.assign(tracks, TimelineSpan{0, 0, 0, 0});
     recording_ = true;
     full_ = false;
   }
@@ -51,7 +51,7 @@ class Timeline {
 
   // A signal has a value in this cycle; 0 is not recorded.
   void set(int32_t track, int32_t value, int64_t cycle) {
-    Span& open = open_[size_t(track)];
+    TimelineSpan& open = open_[size_t(track)];
     if (open.value == value) return;
     open.end = cycle;
     close(open);
@@ -61,7 +61,7 @@ class Timeline {
   // Something held for some cycles; what follows without a gap becomes one span.
   void add(int32_t track, int64_t start, int64_t end, int32_t value) {
     if (!recording() || start >= end) return;
-    Span& open = open_[size_t(track)];
+    TimelineSpan& open = open_[size_t(track)];
     if (open.value == value && open.end == start) {
       open.end = end;
       return;
@@ -73,23 +73,23 @@ class Timeline {
   // The same, never joined with what came before.
   void burst(int32_t track, int64_t start, int64_t end, int32_t value) {
     if (!recording()) return;
-    Span span{start, end, track, value};
+    TimelineSpan span{start, end, track, value};
     close(span);
   }
 
   void sample(int64_t value) { samples_.push_back(value); }
 
-  const std::vector<Span>& spans() const { return spans_; }
+  const std::vector<TimelineSpan>& spans() const { return spans_; }
   const std::vector<int64_t>& samples() const { return samples_; }
 
  private:
-  void close(const Span& span) {
+  void close(const TimelineSpan& span) {
     if (!span.value || span.start >= span.end || full_) return;
     full_ = spans_.size() == kMostSpans;
     if (!full_) spans_.push_back(span);
   }
 
-  std::vector<Span> spans_, open_;
+  std::vector<TimelineSpan> spans_, open_;
   std::vector<int64_t> samples_;
   bool recording_ = false, full_ = false;
 };
