@@ -31,9 +31,9 @@ def test_a_picture_shows_the_command_and_what_it_printed(session):
     assert "matmul" not in texts and "[...]" in texts
 
 
-@pytest.mark.parametrize("picture", sorted((ROOT / "docs/pictures").glob("*.svg")), ids=lambda path: path.name)
+@pytest.mark.parametrize("picture", ("session.svg", "data-flow.svg"))
 def test_pictures_are_small_and_complete(picture):
-    text = picture.read_text(encoding="utf-8")
+    text = (ROOT / "docs/pictures" / picture).read_text(encoding="utf-8")
     assert len(text.encode()) < MAX_BYTES
     assert ET.fromstring(text).tag == f"{{{NAMESPACE}}}svg"
     assert "http" not in text.replace(NAMESPACE, "").replace("https://www.textualize.io", "")
