@@ -174,7 +174,7 @@ class Bench {
   Storage& storage() { return storage_; }
   MemorySystem& memory() { return memory_; }
   Stalls& stalls() { return stalls_; }
-  const std::vector<Span>& spans() const { return spans_.spans(); }
+  const std::vector<OperatorSpan>& spans() const { return spans_.spans(); }
   const std::string& protocol_error() const { return protocol_error_; }
 
  private:
@@ -407,7 +407,7 @@ void rtlm_activity(Bench* bench, int64_t* values) {
 // The last step's operators in the order in which cycles counted to them.
 int64_t rtlm_span_count(Bench* bench) { return int64_t(bench->spans().size()); }
 void rtlm_spans(Bench* bench, int64_t* values) {
-  for (const Span& span : bench->spans()) {
+  for (const OperatorSpan& span : bench->spans()) {
     *values++ = span.index;
     *values++ = span.cycles;
   }

@@ -5,7 +5,7 @@
 
 namespace rtlm {
 
-struct Span {
+struct OperatorSpan {
   int64_t index, cycles;
 };
 
@@ -20,10 +20,10 @@ class Spans {
     ++spans_.back().cycles;
   }
 
-  const std::vector<Span>& spans() const { return spans_; }
+  const std::vector<OperatorSpan>& spans() const { return spans_; }
 
  private:
-  std::vector<Span> spans_;
+  std::vector<OperatorSpan> spans_;
   bool running_ = false;
 };
 

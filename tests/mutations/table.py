@@ -585,20 +585,6 @@ MUTATIONS = (
         "pytest tests/host/boards/test_device.py -k bounded_transfers",
     ),
     Mutation(
-        "stale cache read from a contiguous buffer",
-        "host/boards/contiguous.py",
-        'self._hand_over("sync_for_cpu", address, size, FROM_DEVICE)',
-        'self._hand_over("sync_for_cpu", address, size, TO_DEVICE)',
-        "pytest tests/host/boards/test_stand_in.py -k bits_and_cycles",
-    ),
-    Mutation(
-        "C driver reads the image's header without striping",
-        "gen/package/driver/driver.c",
-        "linear / RTLM_PORT_BYTES % RTLM_PORTS",
-        "0",
-        "pytest tests/host/boards/test_stand_in.py -k decodes_the_same_tokens",
-    ),
-    Mutation(
         "stall goes through a register slice",
         "hw/common/register_slice.py",
         "i.ready.eq(ready), Value",
