@@ -18,7 +18,7 @@ from rtlm.gen.synthesis.asic import _FetchError
 from rtlm.gen.synthesis.place import PlaceError
 from rtlm.gen.synthesis.timing.graph import LoopError
 from rtlm.gen.synthesis.yosys import YosysError
-from rtlm.host.errors import AcceleratorError, ImageError, ImageMismatchError, ModelError
+from rtlm.host.errors import AcceleratorError, ContextError, ImageError, ImageMismatchError, ModelError
 from rtlm.host.exploration.store import StoreError
 from rtlm.host.power.calibration import CalibrationError
 from rtlm.host.power.technology import TechnologyError
@@ -30,6 +30,7 @@ CODES = {
     GenerateError: USER_ERROR,
     YosysError: USER_ERROR,
     ModelError: USER_ERROR,
+    ContextError: USER_ERROR,
     ImageError: USER_ERROR,
     ImageMismatchError: NEGATIVE,
     StoreError: USER_ERROR,

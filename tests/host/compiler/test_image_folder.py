@@ -36,6 +36,9 @@ class Memory:
     def write(self, address, content):
         self.bytes[address : address + content.size] = content.reshape(-1)
 
+    def read(self, address, size):
+        return self.bytes[address : address + size].copy()
+
 
 @pytest.fixture(scope="module")
 def config():

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from rtlm.host.figures.results import ROOT
 
-MAX_BYTES = 100_000
+MAX_BYTES = 150_000
 NAMESPACE = "http://www.w3.org/2000/svg"
 
 
