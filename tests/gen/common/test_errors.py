@@ -20,6 +20,7 @@ from rtlm.gen.synthesis.timing.graph import LoopError
 from rtlm.gen.synthesis.yosys import YosysError
 from rtlm.host.errors import AcceleratorError, ContextError, ImageError, ImageMismatchError, ModelError
 from rtlm.host.exploration.store import StoreError
+from rtlm.host.figures.results import FiguresError
 from rtlm.host.power.calibration import CalibrationError
 from rtlm.host.power.technology import TechnologyError
 from rtlm.host.survey.load import SurveyError
@@ -33,6 +34,7 @@ CODES = {
     ContextError: USER_ERROR,
     ImageError: USER_ERROR,
     ImageMismatchError: NEGATIVE,
+    FiguresError: USER_ERROR,
     StoreError: USER_ERROR,
     SurveyError: USER_ERROR,
     CalibrationError: USER_ERROR,
@@ -57,6 +59,10 @@ def exception_classes(room):
                     yield node.name, bases
 
 
+ANSWERED = ("ApiError", "Cancelled")
+"""What never leaves a server: the client is told."""
+
+
 def test_hardware_raises_exceptions_of_python():
     """It imports nothing of the other rooms, which turn them into theirs."""
     assert dict(exception_classes("hw")) == {
@@ -71,7 +77,8 @@ def test_hardware_raises_exceptions_of_python():
 def test_every_exception_is_of_the_family(room):
     names = {"RtlmError", *(kind.__name__ for kind in CODES)}
     found = dict(exception_classes(room))
-    assert found.pop("RtlmError", {"Exception"}) == {"Exception"}
+    for name in ("RtlmError", *ANSWERED):
+        assert found.pop(name, {"Exception"}) == {"Exception"}
     for name, bases in found.items():
         assert bases <= names, f"{name} derives from {bases}"
         assert name in names, f"{name} has no exit code in this test"
