@@ -34,6 +34,7 @@ method, a range and a boundary, by component and by operator:
 Figures are estimates: nothing here was measured on hardware that runs this project's RTL.
 
 PARTS
+
 Switching and clock go with the square of the supply (the KV260's chip has 0.72 V, the energies are of 0.85 V),
 leakage with its first power. Low and high add up as if everything were low or high at once.
 
