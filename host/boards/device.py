@@ -5,10 +5,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rtlm.host.compiler.layout import striping_of
 from rtlm.host.errors import AcceleratorError
 from rtlm.host.runtime.control import Control
 from rtlm.host.runtime.striped_memory import StripedMemory
-from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 
 LOOK_S = 1.0
@@ -88,7 +88,7 @@ class BoardDevice:
     ) -> None:
         self.params, self.memory, self.name = params, memory, name
         self.control = Control(params, registers.read, registers.write)
-        self.striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
+        self.striping = striping_of(params)
         self._registers, self._interrupt, self._timeout_s = registers, interrupt, timeout_s
         self._words = StripedMemory(self.striping, params.word_bytes, memory.read, memory.write)
 

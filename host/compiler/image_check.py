@@ -11,8 +11,9 @@ from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.load import default_values, validate
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host.compiler.header import HEADER_WORDS, ImageHeader
-from rtlm.host.compiler.image_folder import file_sha256, striping_of
+from rtlm.host.compiler.image_folder import file_sha256
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, ImageManifest
+from rtlm.host.compiler.layout import striping_of
 from rtlm.host.errors import AcceleratorError, ImageError, ImageMismatchError
 from rtlm.hw.params import AcceleratorParams
 

@@ -20,13 +20,12 @@ from rtlm.host.compiler import image_manifest as parts
 from rtlm.host.compiler.fit import check_config
 from rtlm.host.compiler.image import STARTS_AS_ZEROS, content_words, image_pieces, whole_stripes
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, FilePart, ImageManifest, is_image_folder
-from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.layout import MemoryMap, striping_of
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.errors import ImageError, ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape
 from rtlm.hw.control.isa import Instruction, assemble
-from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 
 HASH_CHUNK = 1 << 22
@@ -135,11 +134,6 @@ def _earlier_image(
     except (ImageError, KeyError):
         return None
     return manifest
-
-
-def striping_of(params: AcceleratorParams) -> Striping:
-    """Return how an accelerator's beats lie in memory."""
-    return Striping(ports=params.ports, port_bytes=params.port_bytes)
 
 
 def file_sha256(path: Path, stage: str, progress: Stage = no_stage) -> str:

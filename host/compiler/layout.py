@@ -57,12 +57,17 @@ class MemoryMap:
     @property
     def bytes(self) -> int:
         """Bytes in all, to the end of the last stripe."""
-        stripe = Striping(ports=self.params.ports, port_bytes=self.params.port_bytes).stripe_bytes
+        stripe = striping_of(self.params).stripe_bytes
         return -(-self.words * self.params.word_bytes // stripe) * stripe
 
     def address(self, name: str) -> int:
         """Return the first beat of a region."""
         return self.regions[name].start * self.params.beats_per_word
+
+
+def striping_of(params: AcceleratorParams) -> Striping:
+    """Return how an accelerator's beats lie in memory."""
+    return Striping(ports=params.ports, port_bytes=params.port_bytes)
 
 
 def place_regions(plan: Plan) -> dict[str, PlacedRegion]:

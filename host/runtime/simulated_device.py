@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.compiler.header import check_image
-from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.layout import MemoryMap, striping_of
 from rtlm.host.compiler.plan import PURPOSES
 from rtlm.host.runtime.striped_memory import StripedMemory
 from rtlm.host.runtime.trace import Trace
-from rtlm.hw.memory import Striping
 from rtlm.hw.params import AcceleratorParams
 from rtlm.sim import AcceleratorModel
 
@@ -28,7 +27,7 @@ class SimulatedDevice:
     def __init__(self, model: AcceleratorModel, params: AcceleratorParams):
         self.model = model
         self.params = params
-        self.striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
+        self.striping = striping_of(params)
         self._memory = StripedMemory(self.striping, params.word_bytes, model.read, model.write)
         self.trace: Trace | None = None
         self.on_slice: Callable[[], None] = lambda: None

@@ -16,7 +16,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.rtl.verilog import TOP, build_rtl
 from rtlm.host.compiler.image import build_image
-from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.layout import MemoryMap, striping_of
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
@@ -78,7 +78,7 @@ def prepare(config: Configuration) -> Prepared:
     for n in range(len(TOKENS)):
         engine.step([column(n)], read_logits=True)
         steps.append(device.take())
-    striping = Striping(ports=params.ports, port_bytes=params.port_bytes)
+    striping = striping_of(params)
     case = _case(params, memory, striping) | {"setup": setup, "steps": steps}
     content = np.concatenate([each[0] for each in logits if each is not None]).astype("<f4")
     return Prepared(

@@ -14,8 +14,9 @@ from rtlm.host.compiler import image as image_module
 from rtlm.host.compiler import image_check, image_folder
 from rtlm.host.compiler.image import build_image
 from rtlm.host.compiler.image_check import check_image_folder
-from rtlm.host.compiler.image_folder import striping_of, write_image
+from rtlm.host.compiler.image_folder import write_image
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, ImageManifest
+from rtlm.host.compiler.layout import striping_of
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.errors import ImageError, ImageMismatchError, ModelError
 from rtlm.host.models.model import LlamaModel
