@@ -1,7 +1,8 @@
-"""Device files: opened with a sentence where they cannot be, and registers in a mapped one."""
+"""Device files: opened with a sentence where they cannot be, registers in a mapped one, interrupts told by one."""
 
 import mmap
 import os
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -83,3 +84,38 @@ class MappedRegisters:
         """Undo the mapping."""
         self._words = None
         self._map.close()
+
+
+class EventFile:
+    """A device file that tells of interrupts.
+
+    Parameters
+    ----------
+    descriptor
+        The file: it can be read when an interrupt has come, and a read takes the number of interrupts.
+    name
+        Of the file, for sentences.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor, self._name = descriptor, name
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for an interrupt; return whether one came. It may be one of an earlier step.
+
+        Raises
+        ------
+        AcceleratorError
+            If the file tells of none any more.
+        """
+        if not self._poll.poll(seconds * 1000):
+            return False
+        try:
+            taken = os.read(self._descriptor, 4)
+        except OSError as error:
+            raise AcceleratorError(f"{self._name} tells of no interrupts any more: {error.strerror}") from None
+        if len(taken) != 4:
+            raise AcceleratorError(f"{self._name} tells of no interrupts any more: it has ended")
+        return True

@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import select
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from rtlm.host.boards.address import BoardAddress
 from rtlm.host.boards.contiguous import contiguous_memory
 from rtlm.host.boards.device import BoardDevice, Interrupt, Polling
-from rtlm.host.boards.files import MappedRegisters, opened
+from rtlm.host.boards.files import EventFile, MappedRegisters, opened
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.registers.accelerator import register_map
@@ -19,42 +18,35 @@ WHY = "a device file of Linux's userspace I/O (uio_pdrv_genirq), which the devic
 ENABLE = struct.pack("=I", 1)
 
 
-class UioInterrupt:
-    """The interrupt of a UIO device, which its driver turns off whenever it comes.
+class UioInterrupt(EventFile):
+    """The interrupt of a UIO device, which its driver turns off whenever it comes; 1 written turns it on.
 
     Parameters
     ----------
     descriptor
-        The device file: 1 written turns the interrupt on, a read takes the number of interrupts so far.
+        The device file.
     name
         Of the file, for sentences.
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor, self._name = descriptor, name
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
+        super().__init__(descriptor, name)
         self._on = False
 
     def wait(self, seconds: float) -> bool:
         """Wait for an interrupt; return whether one came. It may be one of an earlier step."""
-        try:
-            if not self._on:
+        if not self._on:
+            try:
                 # The level is still high if the step has ended already: the interrupt comes at once then.
                 os.write(self._descriptor, ENABLE)
-                self._on = True
-            if not self._poll.poll(seconds * 1000):
-                return False
-            taken = os.read(self._descriptor, 4)
-        except OSError as error:
-            raise AcceleratorError(
-                f"the interrupt of {self._name} cannot be waited for: {error.strerror}; the device tree must name it, "
-                "or set interrupt=poll behind the board's address"
-            ) from None
-        if len(taken) != 4:
-            raise AcceleratorError(f"{self._name} tells of no interrupts any more: it has ended")
-        self._on = False
-        return True
+            except OSError as error:
+                raise AcceleratorError(
+                    f"the interrupt of {self._name} cannot be waited for: {error.strerror}; the device tree must name "
+                    "it, or set interrupt=poll behind the board's address"
+                ) from None
+        came = super().wait(seconds)
+        self._on = not came
+        return came
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.boards.address import BoardAddress
 from rtlm.host.boards.device import BoardDevice, Interrupt, Polling
-from rtlm.host.boards.files import MappedRegisters, opened
+from rtlm.host.boards.files import EventFile, MappedRegisters, opened
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.registers.accelerator import register_map
@@ -88,36 +87,6 @@ def _pread(descriptor: int, view: memoryview, place: int) -> int:
     return os.preadv(descriptor, [view], place)
 
 
-class XdmaInterrupt:
-    """A user interrupt of the card.
-
-    Parameters
-    ----------
-    descriptor
-        Its device file: a read takes the number of interrupts since the last one.
-    name
-        Of the file, for sentences.
-    """
-
-    def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor, self._name = descriptor, name
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for an interrupt; return whether one came. It may be one of an earlier step."""
-        events = self._poll.poll(seconds * 1000)
-        if not events:
-            return False
-        try:
-            taken = os.read(self._descriptor, 4)
-        except OSError as error:
-            raise AcceleratorError(f"{self._name} tells of no interrupts any more: {error.strerror}") from None
-        if len(taken) != 4:
-            raise AcceleratorError(f"{self._name} tells of no interrupts any more: it has ended")
-        return True
-
-
 @contextmanager
 def open_xdma(address: BoardAddress, params: AcceleratorParams) -> Iterator[BoardDevice]:
     """Open the files of a card.
@@ -147,5 +116,5 @@ def open_xdma(address: BoardAddress, params: AcceleratorParams) -> Iterator[Boar
         interrupt: Interrupt = Polling()
         if not address.polls:
             name = f"{path}_events_{address.number('event')}"
-            interrupt = XdmaInterrupt(stack.enter_context(opened(name, os.O_RDONLY, why=WHY)), name)
+            interrupt = EventFile(stack.enter_context(opened(name, os.O_RDONLY, why=WHY)), name)
         yield BoardDevice(params, registers, memory, interrupt, timeout_s=address.timeout_s, name=address.name)
