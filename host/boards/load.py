@@ -1,19 +1,19 @@
 """What a board's memory holds before its first step: the image, of the model or of a folder, and zeros behind it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.gen.common.progress import Stage
-from rtlm.gen.configuration.schema import Configuration, config_hash
+from rtlm.gen.configuration.schema import Configuration
 from rtlm.host.boards.device import BoardDevice
 from rtlm.host.compiler.image import content_words, image_pieces, whole_stripes
-from rtlm.host.compiler.image_folder import file_sha256, register_part
+from rtlm.host.compiler.image_check import check_configuration, check_length, check_model
+from rtlm.host.compiler.image_folder import register_part
 from rtlm.host.compiler.image_manifest import IMAGE, ImageManifest
 from rtlm.host.compiler.layout import MemoryMap
-from rtlm.host.errors import ImageError, ImageMismatchError
+from rtlm.host.errors import ImageMismatchError
 from rtlm.host.models.model import LlamaModel
 from rtlm.hw.control.isa import Instruction
 
@@ -56,30 +56,17 @@ def check_folder(
         Naming the first difference.
     """
     manifest = ImageManifest.read(folder)
-    stated = manifest.configuration
-    if stated.hash != (hash := config_hash(config)):
-        raise ImageMismatchError(
-            f"{folder} is for configuration {stated.hash} ({stated.name}), but the accelerator is {hash} "
-            f"({config.name}); write the image anew with rtlm image"
-        )
-    if manifest.model.sha256 != file_sha256(model_file, "hashing the model file", progress):
-        raise ImageMismatchError(
-            f"{folder} was made from another {manifest.model.file} than {model_file}; write the image anew with "
-            "rtlm image"
-        )
+    try:
+        check_configuration(folder, manifest, config)
+        check_model(folder, manifest, model_file, progress)
+    except ImageMismatchError as error:
+        raise ImageMismatchError(f"{error}; write the image anew with rtlm image") from None
     if manifest.registers != register_part(memory, program):
         raise ImageMismatchError(
             f"{folder} lies in memory otherwise than this rtlm lays the model out, for {manifest.model.context} "
             "positions; write the image anew with rtlm image, or give --context as it was then"
         )
-    try:
-        size = os.stat(folder / IMAGE).st_size
-    except OSError as error:
-        raise ImageError(f"{folder / IMAGE} cannot be read: {error.strerror}") from None
-    if size != manifest.memory.image_bytes:
-        raise ImageMismatchError(
-            f"{folder / IMAGE} has {size} bytes; the manifest states {manifest.memory.image_bytes}"
-        )
+    check_length(folder / IMAGE, manifest.memory.image_bytes)
 
 
 def write_memory(device: BoardDevice, pieces: Iterator[NDArray[np.uint8]], memory: MemoryMap, progress: Stage) -> None:

@@ -50,18 +50,10 @@ def check_image_folder(
     """
     manifest = ImageManifest.read(folder)
     params = _params(folder, manifest)
-    if config is not None and config_hash(config) != manifest.configuration.hash:
-        raise ImageMismatchError(
-            f"{folder} is for configuration {manifest.configuration.hash} ({manifest.configuration.name}), "
-            f"but {config.name} is {config_hash(config)}"
-        )
+    if config is not None:
+        check_configuration(folder, manifest, config)
     if model_file is not None:
-        digest = file_sha256(model_file, "hashing the model file", progress)
-        if digest != manifest.model.sha256:
-            raise ImageMismatchError(
-                f"{folder} was made from {manifest.model.file} with SHA-256 {manifest.model.sha256}, "
-                f"but {model_file} has {digest}"
-            )
+        check_model(folder, manifest, model_file, progress)
     _check_lengths(folder, manifest)
     try:
         _check_header(folder / IMAGE, manifest, params)
@@ -70,6 +62,35 @@ def check_image_folder(
     except OSError as error:
         raise ImageError(f"{error.filename or folder} cannot be read: {error.strerror}") from None
     return manifest
+
+
+def check_configuration(folder: Path, manifest: ImageManifest, config: Configuration) -> None:
+    """Raise an `ImageMismatchError` if an image is for another configuration."""
+    stated = manifest.configuration
+    if (actual := config_hash(config)) != stated.hash:
+        raise ImageMismatchError(
+            f"{folder} is for configuration {stated.hash} ({stated.name}), but {config.name} is {actual}"
+        )
+
+
+def check_model(folder: Path, manifest: ImageManifest, model_file: Path, progress: Stage = no_stage) -> None:
+    """Raise an `ImageMismatchError` if an image was made from another file."""
+    stated = manifest.model
+    if (actual := file_sha256(model_file, "hashing the model file", progress)) != stated.sha256:
+        raise ImageMismatchError(
+            f"{folder} was made from another file, {stated.file} with SHA-256 {stated.sha256}, but {model_file} has "
+            f"{actual}"
+        )
+
+
+def check_length(path: Path, stated: int) -> None:
+    """Raise an `ImageMismatchError` if a file has not as many bytes as the manifest states."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ImageMismatchError(f"{path} cannot be read: {error.strerror}") from None
+    if size != stated:
+        raise ImageMismatchError(f"{path} has {size} bytes; the manifest states {stated}")
 
 
 def _params(folder: Path, manifest: ImageManifest) -> AcceleratorParams:
@@ -89,13 +110,7 @@ def _check_lengths(folder: Path, manifest: ImageManifest) -> None:
             f"{folder / MANIFEST} must name the files {IMAGE} and {PROGRAM}, got {', '.join(manifest.files)}"
         )
     for name, file in manifest.files.items():
-        path = folder / name
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise ImageMismatchError(f"{path} cannot be read: {error.strerror}") from None
-        if size != file.bytes:
-            raise ImageMismatchError(f"{path} has {size} bytes; the manifest states {file.bytes}")
+        check_length(folder / name, file.bytes)
 
 
 def _check_header(path: Path, manifest: ImageManifest, params: AcceleratorParams) -> None:
