@@ -1,12 +1,11 @@
 """A step that does nothing, before the first that counts: do accelerator, memory and interrupt belong together."""
 
-import zlib
-
 import numpy as np
 from rtlm.host.boards.device import BoardDevice
 from rtlm.host.compiler.layout import MemoryMap
+from rtlm.host.compiler.program import program_bytes, program_crc
 from rtlm.host.errors import AcceleratorError
-from rtlm.hw.control.isa import Instruction, Opcode, assemble
+from rtlm.hw.control.isa import Instruction, Opcode
 
 FIRST_SLOT = "kv0"
 """Region that starts as zeros and has a word for a program."""
@@ -31,17 +30,16 @@ def probe(device: BoardDevice, memory: MemoryMap) -> None:
         If the accelerator reads another memory, or the step does not end as it should.
     """
     params, region = device.params, memory.regions[FIRST_SLOT]
-    raw = assemble([Instruction(opcode=Opcode.END)]).tobytes()
-    raw += bytes(-len(raw) % params.word_bytes)
-    content = np.frombuffer(raw, np.uint8)
+    program = [Instruction(opcode=Opcode.END)]
+    content = np.frombuffer(program_bytes(params, program), np.uint8)
     device.write_words(region.start, content)
     write = device.control.registers.write
     address = memory.address(FIRST_SLOT)
-    words = len(raw) // params.word_bytes
+    words = content.size // params.word_bytes
     for name, value in (
         ("PROGRAM_BASE", address),
         ("PROGRAM_WORDS", words),
-        ("PROGRAM_CRC", zlib.crc32(raw)),
+        ("PROGRAM_CRC", program_crc(params, program)),
         ("LIMIT", address + words * params.beats_per_word),
         ("COLUMNS", 1),
         ("TOKEN", 0),

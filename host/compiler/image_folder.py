@@ -21,11 +21,11 @@ from rtlm.host.compiler.fit import check_config
 from rtlm.host.compiler.image import STARTS_AS_ZEROS, content_words, image_pieces, whole_stripes
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, FilePart, ImageManifest, is_image_folder
 from rtlm.host.compiler.layout import MemoryMap, striping_of
-from rtlm.host.compiler.program import compile_model, program_crc
+from rtlm.host.compiler.program import compile_model, program_bytes, program_crc
 from rtlm.host.errors import ImageError, ModelError
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.models.stored import ModelShape
-from rtlm.hw.control.isa import Instruction, assemble
+from rtlm.hw.control.isa import Instruction
 from rtlm.hw.params import AcceleratorParams
 
 HASH_CHUNK = 1 << 22
@@ -182,9 +182,8 @@ def register_part(memory: MemoryMap, program: list[Instruction]) -> parts.Regist
 
 
 def _write_program(path: Path, params: AcceleratorParams, program: list[Instruction]) -> FilePart:
-    """Write the program as it lies in the image, filled up to whole words."""
-    raw = assemble(program).tobytes()
-    raw += bytes(-len(raw) % params.word_bytes)
+    """Write the program as it lies in the image."""
+    raw = program_bytes(params, program)
     path.write_bytes(raw)
     return FilePart(bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest())
 

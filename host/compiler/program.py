@@ -11,10 +11,15 @@ from rtlm.hw.control.isa import Instruction, assemble
 from rtlm.hw.params import AcceleratorParams
 
 
+def program_bytes(params: AcceleratorParams, program: list[Instruction]) -> bytes:
+    """Return a program as it lies in memory, filled up to whole words."""
+    raw = assemble(program).tobytes()
+    return raw + bytes(-len(raw) % params.word_bytes)
+
+
 def program_crc(params: AcceleratorParams, program: list[Instruction]) -> int:
     """Return the CRC-32 of a program's words, by which the accelerator knows that it fetched what was compiled."""
-    raw = assemble(program).tobytes()
-    return zlib.crc32(raw + bytes(-len(raw) % params.word_bytes))
+    return zlib.crc32(program_bytes(params, program))
 
 
 def write_program(memory: MemoryMap) -> list[Instruction]:
