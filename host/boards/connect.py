@@ -6,17 +6,13 @@ from pathlib import Path
 
 from rtlm.gen.common.progress import Progress
 from rtlm.host.boards.address import BoardAddress
-from rtlm.host.boards.device import BoardDevice
 from rtlm.host.boards.load import check_folder, packed, stored, write_memory
 from rtlm.host.boards.probe import probe
 from rtlm.host.boards.uio import open_uio
 from rtlm.host.boards.xdma import open_xdma
-from rtlm.host.compiler.layout import MemoryMap
 from rtlm.host.compiler.program import compile_model, program_crc
-from rtlm.host.errors import AcceleratorError
 from rtlm.host.request import Request
 from rtlm.host.runtime.engine import Engine
-from rtlm.hw.params import AcceleratorParams
 
 
 @contextmanager
@@ -42,15 +38,11 @@ def connect(request: Request, progress: Progress) -> Iterator[Engine]:
     if folder is not None:
         check_folder(folder, request.config, request.path, memory, program, progress.stage)
     progress.stage(f"opening {address.name}")
-    with open_device(address, params, memory) as device:
+    opened = open_uio(address, params, memory.bytes) if address.scheme == "uio" else open_xdma(address, params)
+    with opened as device:
         device.control.check_identity()
         device.control.free()
         device.control.clear_done()
-        if device.memory.size < memory.bytes:
-            raise AcceleratorError(
-                f"the memory of {address.name} has {device.memory.size:,} bytes; model and KV cache take "
-                f"{memory.bytes:,}"
-            )
         pieces = stored(folder, device) if folder else packed(device, request.model, memory, program)
         write_memory(device, pieces, memory, progress.stage)
         progress.stage(f"trying {address.name}")
@@ -63,26 +55,3 @@ def connect(request: Request, progress: Progress) -> Iterator[Engine]:
             context=context,
             program_crc=program_crc(params, program),
         )
-
-
-@contextmanager
-def open_device(address: BoardAddress, params: AcceleratorParams, memory: MemoryMap) -> Iterator[BoardDevice]:
-    """Open the device files of a board.
-
-    Parameters
-    ----------
-    address
-        The board.
-    params
-        The accelerator's.
-    memory
-        What its memory has to hold.
-
-    Raises
-    ------
-    AcceleratorError
-        If one of the files cannot be used.
-    """
-    opened = open_uio(address, params, memory.bytes) if address.scheme == "uio" else open_xdma(address, params)
-    with opened as device:
-        yield device

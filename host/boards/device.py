@@ -28,15 +28,7 @@ class Registers(Protocol):
 
 
 class Memory(Protocol):
-    """The board's memory as the accelerator sees it.
-
-    Attributes
-    ----------
-    size : int
-        Bytes from the accelerator's byte address 0 on.
-    """
-
-    size: int
+    """The board's memory as the accelerator sees it, from its byte address 0 on."""
 
     def read(self, address: int, size: int) -> NDArray[np.uint8]:
         """Read bytes that the accelerator may have written."""

@@ -28,14 +28,11 @@ class XdmaMemory:
         Descriptors of the two files.
     base
         DMA address of the accelerator's byte address 0.
-    size
-        Bytes that can be reached.
     name
         Of the card, for sentences.
     """
 
-    def __init__(self, to_card: int, from_card: int, *, base: int, size: int, name: str) -> None:
-        self.size = size
+    def __init__(self, to_card: int, from_card: int, *, base: int, name: str) -> None:
         self._to_card, self._from_card, self._base, self._name = to_card, from_card, base, name
         # Anonymous memory begins at a page: the engine wants buffer and address equally aligned.
         self._bounce = mmap.mmap(-1, CHUNK_BYTES)
@@ -112,7 +109,7 @@ def open_xdma(address: BoardAddress, params: AcceleratorParams) -> Iterator[Boar
         stack.callback(registers.close)
         to_card = stack.enter_context(opened(f"{path}_h2c_{channel}", os.O_WRONLY, why=WHY))
         from_card = stack.enter_context(opened(f"{path}_c2h_{channel}", os.O_RDONLY, why=WHY))
-        memory = XdmaMemory(to_card, from_card, base=address.base, size=1 << params.address_bits, name=address.name)
+        memory = XdmaMemory(to_card, from_card, base=address.base, name=address.name)
         interrupt: Interrupt = Polling()
         if not address.polls:
             name = f"{path}_events_{address.number('event')}"

@@ -114,7 +114,7 @@ def test_dma_is_cut_into_bounded_transfers(monkeypatch):
 
     monkeypatch.setattr("os.pwrite", pwrite)
     monkeypatch.setattr("os.preadv", preadv)
-    memory = XdmaMemory(1, 2, base=0x1000, size=card.size, name="card")
+    memory = XdmaMemory(1, 2, base=0x1000, name="card")
     content = np.random.default_rng(1).integers(0, 256, 2 * CHUNK_BYTES + 10, dtype=np.uint8)
     memory.write(64, content)
     assert max(sizes) == CHUNK_BYTES and len(sizes) == 5
