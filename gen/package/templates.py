@@ -1,6 +1,6 @@
 """Instantiation templates and lint waivers that go beside the Verilog."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtlm.gen.package.reserved import SYSTEMVERILOG
@@ -88,9 +88,10 @@ def systemverilog_template(module: str, wrapper: str, ports: Sequence[Port]) -> 
     )
 
 
-def instance(module: str, ports: Sequence[Port]) -> str:
-    """Instantiate a module, each port connected to the signal of its name."""
-    connections = ",\n".join(f"        .{p['name']}({p['name']})" for p in ports)
+def instance(module: str, ports: Sequence[Port], signals: Mapping[str, str] | None = None) -> str:
+    """Instantiate a module, each port connected to the signal of its name, or to the one that is given for it."""
+    names = {port["name"]: port["name"] for port in ports} | dict(signals or {})
+    connections = ",\n".join(f"        .{port}({signal})" for port, signal in names.items())
     return f"    {module} {module}_i (\n{connections}\n    );\n"
 
 

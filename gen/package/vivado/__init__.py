@@ -121,7 +121,6 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]]) -> str
         if name in signals
     ]
     bits = max(MEMORY_BASE.bit_length() + 1, *(port["bits"] for port in addresses))
-    inner = instance(module, [dict(port) for port in ports])
     roles = {
         CLOCK: (
             f"xilinx.com:signal:clock:1.0 {CLOCK} CLK",
@@ -143,18 +142,21 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]]) -> str
         before = f"    (* {', '.join(attributes)} *)\n" if attributes else ""
         outer = dict(port) | ({"bits": bits} if port in addresses else {})
         declarations.append(f"{before}    {port['direction']:<6} wire {port_range(outer):>9} {port['name']}")
+    from_0 = {port["name"]: f"{port['name']}_from_0" for port in addresses}
     sums = []
     for port in addresses:
-        name, spare = port["name"], bits - port["bits"]
-        inner = inner.replace(f".{name}({name})", f".{name}({name}_from_0)")
-        whole = f"{{{spare}'b0, {name}_from_0}}" if spare else f"{name}_from_0"
-        sums.append(f"    wire {port_range(dict(port))} {name}_from_0;\n    assign {name} = {whole} + MEMORY_BASE;\n")
+        signal, spare = from_0[port["name"]], bits - port["bits"]
+        whole = f"{{{spare}'b0, {signal}}}" if spare else signal
+        sums.append(
+            f"    wire {port_range(dict(port))} {signal};\n    assign {port['name']} = {whole} + MEMORY_BASE;\n"
+        )
     return (
         f"// {module} for Vivado's block designs: attributes say which port belongs to which interface.\n"
         "// MEMORY_BASE is where its byte address 0 lies in the processing system's DRAM, a multiple of 4096.\n"
         f"module {WRAPPER} #(\n    parameter [{bits - 1}:0] MEMORY_BASE = {bits}'h{MEMORY_BASE:x}\n) (\n"
         + ",\n".join(declarations)
-        + f"\n);\n\n{''.join(sums)}\n{inner}\nendmodule\n"
+        + f"\n);\n\n{''.join(sums)}\n"
+        f"{instance(module, [dict(port) for port in ports], from_0)}\nendmodule\n"
     )
 
 
