@@ -3,13 +3,40 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from rtlm.host.runtime.device import ColumnInput, Stepper, StepResult
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def first_signal(handle: Callable[[int], None]) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM within the block call something; a second one is handled as it was before.
+
+    Outside the main thread, which alone receives signals, it does nothing.
+    """
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def first(number: int, frame: object) -> None:
+        restore()
+        handle(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            # What is ignored, as in the background of a shell, stays so.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, first)
+    try:
+        yield
+    finally:
+        restore()
 
 
 class InterruptibleStepper:
@@ -38,7 +65,6 @@ class InterruptibleStepper:
         self.ended_at = time.perf_counter()
         self._stepper = stepper
         self._computing = False
-        self._handlers: dict[int, Any] = {}
 
     def step(self, columns: Sequence[ColumnInput], *, want_logits: bool, read_logits: bool) -> StepResult:
         """Feed one token for each column; see `Engine.step`.
@@ -69,25 +95,10 @@ class InterruptibleStepper:
 
         Outside the main thread, which alone receives signals, it does nothing.
         """
-        if threading.current_thread() is not threading.main_thread():
+        with first_signal(self._interrupt), suppress(KeyboardInterrupt):
             yield
-            return
-        for number in SIGNALS:
-            # What is ignored, as in the background of a shell, stays so.
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                self._handlers[number] = signal.signal(number, self._interrupt)
-        try:
-            with suppress(KeyboardInterrupt):
-                yield
-        finally:
-            self._restore()
 
-    def _interrupt(self, number: int, frame: object) -> None:
-        self._restore()
+    def _interrupt(self, number: int) -> None:
         self.signal = number
         if self._computing:
             raise KeyboardInterrupt
-
-    def _restore(self) -> None:
-        while self._handlers:
-            signal.signal(*self._handlers.popitem())

@@ -1,7 +1,6 @@
 """The server: a socket, a thread that speaks HTTP, and the accelerator in the calling thread."""
 
 import ipaddress
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from rtlm.gen.common.errors import RtlmError
 from rtlm.gen.common.progress import Progress
 from rtlm.host.backend import open_backend
 from rtlm.host.request import chat_prompt, make_request, user_message
-from rtlm.host.runtime.interruption import SIGNALS
+from rtlm.host.runtime.interruption import first_signal
 from rtlm.host.serving.app import make_app
 from rtlm.host.serving.bodies import model_name
 from rtlm.host.serving.job import Ended
@@ -135,7 +134,8 @@ def serve(
         told = _StageTold(progress, service)
         with _http(service, listener, names), open_backend(request, told) as backend:
             on_ready(model_name(request))
-            with _ended_by_signals(service):
+            # The first signal ends the server in good order.
+            with first_signal(lambda number: service.end()):
                 service.run(backend)
 
 
@@ -167,26 +167,3 @@ def _http(service: Service, listener: socket.socket, names: tuple[str, ...]) -> 
         service.end()
         server.should_exit = True
         thread.join(2 * SHUTDOWN_S)
-
-
-@contextmanager
-def _ended_by_signals(service: Service) -> Iterator[None]:
-    """Let the first signal end the server in good order, and a second one as it did before."""
-    before: dict[int, object] = {}
-
-    def restore() -> None:
-        while before:
-            signal.signal(*before.popitem())  # type: ignore[arg-type]
-
-    def end(number: int, frame: object) -> None:
-        restore()
-        service.end()
-
-    if threading.current_thread() is threading.main_thread():
-        # What is ignored, as in the background of a shell, stays so.
-        handled = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-        before.update({number: signal.signal(number, end) for number in handled})
-    try:
-        yield
-    finally:
-        restore()
