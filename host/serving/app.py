@@ -10,7 +10,7 @@ from typing import Any
 from rtlm.host.errors import ModelError
 from rtlm.host.request import chat_prompt
 from rtlm.host.runtime.sampling import SamplingParams
-from rtlm.host.serving.bodies import ChatBodies, CompletionBodies, model_name, model_object
+from rtlm.host.serving.bodies import ChatBodies, CompletionBodies, model_object
 from rtlm.host.serving.errors import SERVER, ApiError, building
 from rtlm.host.serving.fields import AnswerFields, ChatFields, CompletionFields, Message, parse_fields
 from rtlm.host.serving.hosts import HostCheck
@@ -106,7 +106,7 @@ class _Api:
         return await self._answer(request, fields, CompletionBodies(self._request))
 
     def _check_model(self, name: str | None) -> None:
-        if name not in (None, own := model_name(self._request)):
+        if name not in (None, own := self._model["id"]):
             raise ApiError(404, f"The model must be {own}, got {name!r:.80}.", code="model_not_found", param="model")
 
     async def _answer(self, request: Request, fields: AnswerFields, bodies: ChatBodies) -> Response:
