@@ -8,21 +8,15 @@ import pytest
 from rtlm.gen.configuration.load import load_config, preset_names
 from rtlm.gen.package import driver
 from rtlm.gen.package.driver import driver_files
-from rtlm.gen.package.headers import registers_header
 from rtlm.host.compiler import header
 from rtlm.host.compiler.header import ImageHeader
 from rtlm.hw.control.errors import Error
 
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-Wstrict-prototypes")
+from tests.gen.package.driver_sources import STRICT, write_driver
 
 
 def write(name, folder):
-    config = load_config(name)
-    (folder / "driver").mkdir()
-    (folder / "registers.h").write_text(registers_header(config.matmul.columns))
-    for path, text in driver_files(config.to_params()).items():
-        (folder / path).write_text(text)
-    return folder / "driver"
+    return write_driver(load_config(name), folder)
 
 
 def compile_with(compiler, folder, *arguments):

@@ -9,8 +9,6 @@ import sys
 import pytest
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
-from rtlm.gen.package.driver import driver_files
-from rtlm.gen.package.headers import registers_header
 from rtlm.host import session
 from rtlm.host.boards import stand_in as stand_ins
 from rtlm.host.boards.stand_in import stand_in
@@ -19,6 +17,7 @@ from rtlm.host.compiler.image_folder import write_image
 from rtlm.host.session_options import RunOptions
 
 from tests.documents import ROOT
+from tests.gen.package.driver_sources import STRICT, write_driver
 
 pytestmark = [
     pytest.mark.slow,
@@ -175,21 +174,9 @@ def compiled(config, folder, *more):
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("the C driver needs a C compiler: gcc or cc")
-    sources(config, folder)
-    subprocess.run(
-        [compiler, *STRICT, *more, "-O1", "-o", "decode", "main.c", "driver.c"], cwd=folder / "driver", check=True
-    )
-    return folder / "driver" / "decode"
-
-
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
-
-
-def sources(config, folder):
-    (folder / "driver").mkdir()
-    (folder / "registers.h").write_text(registers_header(config.matmul.columns))
-    for name, text in driver_files(config.to_params()).items():
-        (folder / name).write_text(text)
+    driver = write_driver(config, folder)
+    subprocess.run([compiler, *STRICT, *more, "-O1", "-o", "decode", "main.c", "driver.c"], cwd=driver, check=True)
+    return driver / "decode"
 
 
 def run_c(decode, variables, board, image, prompt):
