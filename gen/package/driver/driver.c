@@ -2,7 +2,7 @@
 
 #include "driver.h"
 
-#define RESET_LOOKS 1000u
+#define RESET_POLLS 1000u
 #define NO_ANSWER 0xffffffffu
 
 /* The image's header: places of its fields, all little-endian. */
@@ -44,9 +44,9 @@ static uint32_t crc32(const uint8_t *bytes, size_t count)
 
 enum rtlm_result rtlm_reset(const struct rtlm_driver *driver)
 {
-    uint32_t look;
+    uint32_t poll;
     write32(driver, RTLM_CONTROL, RTLM_CONTROL_RESET_MASK);
-    for (look = 0; look < RESET_LOOKS; look++) {
+    for (poll = 0; poll < RESET_POLLS; poll++) {
         uint32_t status = read32(driver, RTLM_STATUS);
         if (status == NO_ANSWER)
             return RTLM_NO_ANSWER;

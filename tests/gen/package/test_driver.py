@@ -10,6 +10,7 @@ from rtlm.gen.package import driver
 from rtlm.gen.package.driver import driver_files
 from rtlm.host.compiler import header
 from rtlm.host.compiler.header import ImageHeader
+from rtlm.host.runtime import control
 from rtlm.hw.control.errors import Error
 
 from tests.gen.package.driver_sources import STRICT, write_driver
@@ -64,6 +65,12 @@ def test_the_image_is_read_as_it_is_written():
     assert number("HEADER_WORD_BYTES", 4) == 64
     assert number("HEADER_HASH", 8) == 0x1122334455667788
     assert places["HEADER_CHECKSUM"] == len(packed) - 4
+
+
+def test_resets_and_missing_answers_are_known_as_in_python():
+    text = driver_files(load_config("tiny").to_params())["driver/driver.c"]
+    assert f"#define RESET_POLLS {control.RESET_POLLS}u\n" in text
+    assert f"#define NO_ANSWER {control.NO_ANSWER:#x}u\n" in text
 
 
 def test_every_error_has_its_text():
