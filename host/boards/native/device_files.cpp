@@ -1,11 +1,10 @@
 // Device files of Linux without the devices: preloaded into a program, this library passes what the program does with
 // them to the process that steps the accelerator (rtlm.host.boards.stand_in).
 //
-// It answers open, mmap, pread, pwrite, and write to attributes. Accesses to mapped registers are trapped one by one: the page may not be
-// touched; when it is, the register's value is fetched, the instruction is run alone (single step), and what it has
-// written is sent. Interrupts need nothing: their file's descriptor is
-// a socket, so that read, write and poll are the kernel's own.
-// Memory that is mapped is a file that the process shares.
+// It answers open, mmap, pread, pwrite, and write to attributes. Accesses to mapped registers are trapped one by one:
+// the page may not be touched; when it is, the register's value is fetched, the instruction is run alone (single step),
+// and what it has written is sent. Interrupts need nothing: their file's descriptor is a socket, so that read, write and
+// poll are the kernel's own. Memory that is mapped is a file that the process shares.
 
 #include <cerrno>
 #include <csignal>
