@@ -125,8 +125,11 @@ static void board_wait(void *context)
     struct pollfd events;
     uint32_t word = 1;
     /* A UIO device's interrupt is off after each that came. */
-    if (board->uio && write(board->events, &word, sizeof word) != (ssize_t)sizeof word)
+    if (board->uio && write(board->events, &word, sizeof word) != (ssize_t)sizeof word) {
+        perror("interrupt");
+        poll(NULL, 0, WAIT_MS);
         return;
+    }
     events.fd = board->events;
     events.events = POLLIN;
     events.revents = 0;
@@ -209,13 +212,15 @@ static int open_board(struct board *board, const char *text)
         if (open_buffer(board, buffer, base ? strtoull(base, NULL, 0) : 0))
             return -1;
         board->registers = board->events = open_part(path, "", O_RDWR);
-    } else {
+    } else if (strncmp(text, "xdma:", 5) == 0) {
         board->registers = open_part(path, "_user", O_RDWR);
         board->to_memory = open_part(path, "_h2c_0", O_WRONLY);
         board->from_memory = open_part(path, "_c2h_0", O_RDONLY);
         board->events = open_part(path, "_events_0", O_RDONLY);
         if (board->to_memory < 0 || board->from_memory < 0)
             return -1;
+    } else {
+        return -1;
     }
     if (board->registers < 0 || board->events < 0)
         return -1;
