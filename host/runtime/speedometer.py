@@ -17,7 +17,7 @@ class Speed:
     cycles_per_token, tokens_per_s
         Of the chip, at the configured clock; None before a second token and where nothing counts cycles.
     simulated_tokens_per_s
-        Of the simulator (or the golden model) on this computer; None before a second token.
+        Of the simulator, the golden model or the board by the clock on the wall; None before a second token.
     """
 
     tokens: int = 0

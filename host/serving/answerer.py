@@ -67,7 +67,7 @@ class Answerer:
         Raises
         ------
         Cancelled
-            If the job is, at the latest after a slice of simulated cycles or a step of the golden model.
+            If the job is, at the latest after a slice of simulated cycles, or a step of the golden model or a board.
         RtlmError
             If the accelerator stopped with an error, or tokens cannot be drawn.
         """
