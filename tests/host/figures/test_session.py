@@ -1,30 +1,23 @@
 """The recorded session: what stays on a terminal, and a picture that needs nothing from elsewhere."""
 
-import importlib.util
 import json
 import xml.etree.ElementTree as ET
 
 import pytest
 from rtlm.host.figures.results import ROOT
 
+from benchmarks import session
+
 MAX_BYTES = 150_000
 NAMESPACE = "http://www.w3.org/2000/svg"
 
 
-@pytest.fixture(scope="module")
-def session():
-    spec = importlib.util.spec_from_file_location("session", ROOT / "benchmarks/session.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_status_lines_are_gone(session):
+def test_status_lines_are_gone():
     text = "packing (0 s)\rreading 1/2 (1 s)\rreading 2/2 (2 s)\r               \rThe sky\r\n\r\n model  x\r\n"
     assert session.final_lines(text) == ["The sky", "", " model  x", ""]
 
 
-def test_a_picture_shows_the_command_and_what_it_printed(session):
+def test_a_picture_shows_the_command_and_what_it_printed():
     lines = ["The sky is blue", " tokens/s   187.4", "", "cycles by unit (measured in RTL)", " matmul  90 %"]
     texts = "".join(ET.fromstring(session.draw("rtlm run", lines)).itertext()).replace("\xa0", " ")
     assert "$ rtlm run" in texts and "The sky is blue" in texts and "187.4" in texts
