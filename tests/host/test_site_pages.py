@@ -9,14 +9,13 @@ import click
 import pytest
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli.main import run_command
-from rtlm.host.pages import DOCS, EXAMPLE_PAGES, NAMED_FILE, printed, with_outputs
+from rtlm.host.pages import DOCS, EXAMPLE_PAGES, GENERATED, NAMED_FILE, PROMPT, printed, with_outputs
 
 from tests.documents import shell_commands
 from tests.host.cli.parsing import make_files, parse
 
 ROOT = DOCS.parent
 PAGES = ("tour.md", "own-model.md", "own-board.md", "memory-wall.md", "results.md")
-COMPARED = tuple(name for name in PAGES if name in EXAMPLE_PAGES)
 CODE = re.compile(r"`(rtlm [^`]+)`")
 NOT_RUN = {
     "run": "simulates for minutes; the tests of whole runs do so, and docs/dissection.md with one of them",
@@ -30,6 +29,10 @@ NOT_RUN = {
     "selftest": "tests/test_selftest.py",
 }
 """Commands whose lines in blocks of `sh` are only parsed here, and what runs them."""
+GENERATED_WITH_ANSWERS = ("comparison.md", "estimates.md")
+"""Pages whose commands `rtlm.host.pages` runs whenever it makes them; tests/host/test_pages.py compares."""
+TESTED_APART = {"timeline.md": "tests/host/reports/test_timeline.py runs its commands on a small accelerator"}
+"""Pages whose commands nothing compares, and what runs them."""
 
 
 def text_of(name):
@@ -94,8 +97,14 @@ def test_excerpt_is_what_the_command_prints():
     assert len(excerpt) > 3 and set(excerpt) <= set(lines)
 
 
+def test_every_command_with_an_answer_has_a_test():
+    pages = {path.name for path in DOCS.glob("*.md") if PROMPT in path.read_text(encoding="utf-8")}
+    assert pages == {*EXAMPLE_PAGES, *GENERATED_WITH_ANSWERS, *TESTED_APART}
+    assert set(GENERATED_WITH_ANSWERS) <= GENERATED.keys()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMPARED)
+@pytest.mark.parametrize("name", EXAMPLE_PAGES)
 def test_pages_hold_what_the_commands_print(name):
     assert text_of(name) == with_outputs(text_of(name)), "run: .venv/bin/python -m rtlm.host.pages --examples"
 
