@@ -4,6 +4,7 @@ import json
 import xml.etree.ElementTree as ET
 
 import pytest
+from rich.text import Text
 from rtlm.host.figures.results import ROOT
 
 from benchmarks import session
@@ -22,6 +23,12 @@ def test_a_picture_shows_the_command_and_what_it_printed():
     texts = "".join(ET.fromstring(session.draw("rtlm run", lines)).itertext()).replace("\xa0", " ")
     assert "$ rtlm run" in texts and "The sky is blue" in texts and "187.4" in texts
     assert "matmul" not in texts and "[...]" in texts
+
+
+@pytest.mark.parametrize("last", ("layers 11", "layers 3 m", "layers \x1b[2m[1\x1b[0m"))
+def test_the_last_line_is_whole_whatever_it_ends_with(last):
+    texts = "".join(ET.fromstring(session.draw("rtlm run", [last, "", "\x1b[1mcycles by unit"])).itertext())
+    assert f"{Text.from_ansi(last).plain}\n" in texts.replace("\xa0", " ")
 
 
 @pytest.mark.parametrize("picture", ("session.svg", "data-flow.svg"))
