@@ -35,6 +35,8 @@ QUANTITIES = {
     "new_tokens": ("tokens", "measured in RTL"),
     "simulated_tokens_per_s": ("1/s", "measured on this computer"),
 }
+BOLD = "\x1b[1m"
+"""What a terminal is told before a section's name."""
 WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
@@ -68,7 +70,7 @@ def draw(command: str, lines: list[str]) -> str:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     shown = "\n".join(lines).partition(LAST_SECTION)
-    console.print(Text.from_ansi(shown[0].rstrip("\n\x1b[1m")))
+    console.print(Text.from_ansi(shown[0].removesuffix(BOLD).rstrip("\n")))
     if shown[1]:
         console.print(
             Text("\n[...] cycles by unit and cause, bytes by purpose, power by component and operator", "dim")

@@ -63,7 +63,7 @@ def generated_page(name: str) -> str:
     return text + NOTE if name.endswith(".md") else text
 
 
-EXAMPLE_PAGES = ("dissection.md", "sweeps.md", "tour.md", "own-model.md", "own-board.md")
+EXAMPLE_PAGES = ("dissection.md", "sweeps.md", "tour.md", "own-board.md")
 """Written pages of docs/ with commands and what these print."""
 
 CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)

@@ -28,28 +28,51 @@ Ports of the top: ``clk``, ``rst`` (synchronous, high), ``irq``; AXI4 masters ``
 or write half may be absent; an AXI4-Lite slave ``s_axi__*`` which may be absent.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from rtlm.gen.common.errors import ToolError
-from rtlm.sim.accelerator import AcceleratorModel, Counters, SimulationError
 from rtlm.sim.memory import dram
 from rtlm.sim.memory.dram import Dram
-from rtlm.sim.memory.stream import StreamResult, stream, stream_ceiling
-from rtlm.sim.verilator.build import Build, build_model
-from rtlm.sim.verilator.find import Verilator, checks, find_compiler, find_verilator
 
-__all__ = [
-    "AcceleratorModel",
-    "Build",
-    "Counters",
-    "Dram",
-    "SimulationError",
-    "StreamResult",
-    "ToolError",
-    "Verilator",
-    "build_model",
-    "checks",
-    "dram",
-    "find_compiler",
-    "find_verilator",
-    "stream",
-    "stream_ceiling",
-]
+if TYPE_CHECKING:
+    from rtlm.sim.accelerator import AcceleratorModel as AcceleratorModel
+    from rtlm.sim.accelerator import Counters as Counters
+    from rtlm.sim.accelerator import SimulationError as SimulationError
+    from rtlm.sim.memory.stream import StreamResult as StreamResult
+    from rtlm.sim.memory.stream import stream as stream
+    from rtlm.sim.memory.stream import stream_ceiling as stream_ceiling
+    from rtlm.sim.verilator.build import Build as Build
+    from rtlm.sim.verilator.build import build_model as build_model
+    from rtlm.sim.verilator.find import Verilator as Verilator
+    from rtlm.sim.verilator.find import checks as checks
+    from rtlm.sim.verilator.find import find_compiler as find_compiler
+    from rtlm.sim.verilator.find import find_verilator as find_verilator
+
+_PLACES = {
+    "AcceleratorModel": "accelerator",
+    "Build": "verilator.build",
+    "Counters": "accelerator",
+    "SimulationError": "accelerator",
+    "StreamResult": "memory.stream",
+    "Verilator": "verilator.find",
+    "build_model": "verilator.build",
+    "checks": "verilator.find",
+    "find_compiler": "verilator.find",
+    "find_verilator": "verilator.find",
+    "stream": "memory.stream",
+    "stream_ceiling": "memory.stream",
+}
+"""Modules of the names below; each is loaded when it is asked for: what looks for tools loads no hardware."""
+
+__all__ = ["Dram", "ToolError", "dram", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

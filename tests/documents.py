@@ -16,10 +16,15 @@ def python_blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
+def shell_blocks(page: Path) -> list[str]:
+    """Return the blocks of shell commands in a page."""
+    return re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def shell_commands(page: Path) -> list[str]:
-    """Return the lines of the blocks of shell commands in a page, without comments behind them."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [re.sub(r" +#.*", "", line) for block in blocks for line in block.splitlines() if line]
+    """Return the commands of these blocks, those of several lines as one, without comments behind them."""
+    lines = (line for block in shell_blocks(page) for line in block.replace("\\\n", " ").splitlines() if line)
+    return [re.sub(r" +#.*", "", line) for line in lines]
 
 
 def run_notebook(path: Path) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What every part of rtlm uses: errors, the cache, runs of tools, hints for installation, progress."""
+"""What every part of rtlm uses: errors, the cache, runs of tools, hints for installation, progress, style of plots."""

@@ -1,1 +1,1 @@
-"""What plots of results share: labels that do not overlap."""
+"""What plots share: labels that do not overlap; and diagrams of boxes and arrows, an accelerator's among them."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import Template
 from xml.sax.saxutils import escape
 
-from rtlm.gen.common.plot_style import SETTINGS
+from rtlm.gen.common.plot_style import BLUE, GREY, SETTINGS, SKY, VERMILION
 
 LINE = 17
 """Pixels from one line of text to the next."""
@@ -12,16 +13,16 @@ HEAD = 7
 """Length of an arrow's head."""
 
 # The picture has a ground of its own, so its text is as legible where a page is not as dark as the system says.
-STYLE = """
-.ground { fill: #ffffff } .box { fill: #e8f1f8; stroke: #0072b2 } .outside { fill: #f3f3f3; stroke: #7a7a7a }
-text { fill: #1b1b1b; font-family: FONT, sans-serif } .small { fill: #444444 } .name { font-weight: bold }
-.arrow { stroke: #5a5a5a; fill: none } .head { fill: #5a5a5a } .slice { fill: #d55e00 }
+STYLE = Template("""
+.ground { fill: #ffffff } .box { fill: #e8f1f8; stroke: $BLUE } .outside { fill: #f3f3f3; stroke: $GREY }
+text { fill: #1b1b1b; font-family: $FONT, sans-serif } .small { fill: #444444 } .name { font-weight: bold }
+.arrow { stroke: #5a5a5a; fill: none } .head { fill: #5a5a5a } .slice { fill: $VERMILION }
 @media (prefers-color-scheme: dark) {
-.ground { fill: #1e2129 } .box { fill: #17384d; stroke: #56b4e9 } .outside { fill: #2f333d; stroke: #9a9a9a }
+.ground { fill: #1e2129 } .box { fill: #17384d; stroke: $SKY } .outside { fill: #2f333d; stroke: #9a9a9a }
 text { fill: #eeeeee } .small { fill: #c4c4c4 }
 .arrow { stroke: #b0b0b0 } .head { fill: #b0b0b0 } .slice { fill: #ff9248 }
 }
-""".replace("FONT", SETTINGS["font.family"])
+""").substitute(BLUE=BLUE, GREY=GREY, SKY=SKY, VERMILION=VERMILION, FONT=SETTINGS["font.family"])
 
 
 @dataclass(frozen=True, kw_only=True)

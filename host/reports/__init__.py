@@ -1,1 +1,1 @@
-"""What a run measured: cycles by cause, bytes by purpose, power, tables."""
+"""What a run measured: cycles by cause, bytes by purpose, power, tables, timelines."""

@@ -8,6 +8,7 @@ from rtlm.gen.common.errors import RtlmError
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.plots import architecture
 from rtlm.host.plots.diagram import STYLE, Arrow, Box, diagram
+from rtlm.host.report_page.palette import contrast
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -50,16 +51,9 @@ def test_diagram_is_a_readable_file():
     assert [text.text for text in root.iter(f"{SVG}text")] == ["A", "a < b"]
 
 
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
 @pytest.mark.parametrize("scheme", STYLE.split("@media"), ids=("light", "dark"))
 def test_text_has_contrast(scheme):
     colour = dict(re.findall(r"(\.?\w+) \{ fill: (#\w+)", scheme))
     for text in ("text", ".small"):
         for ground in (".ground", ".box", ".outside"):
-            low, high = sorted((luminance(colour[text]), luminance(colour[ground])))
-            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+            assert contrast(colour[text], colour[ground]) >= 4.5, (text, ground)

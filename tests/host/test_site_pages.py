@@ -1,5 +1,6 @@
 """Tour, guides and the other written pages of the site: their commands run, and say what the pages say."""
 
+import contextlib
 import re
 import shlex
 import xml.etree.ElementTree as ElementTree
@@ -7,13 +8,14 @@ import xml.etree.ElementTree as ElementTree
 import click
 import pytest
 from rtlm.gen.common.errors import OK
-from rtlm.host.cli.main import cli, run_command
-from rtlm.host.pages import DOCS, EXAMPLE_PAGES, NAMED_FILE, printed, with_outputs
+from rtlm.host.cli.main import run_command
+from rtlm.host.pages import DOCS, EXAMPLE_PAGES, GENERATED, NAMED_FILE, PROMPT, printed, with_outputs
+
+from tests.documents import shell_commands
+from tests.host.cli.parsing import make_files, parse
 
 ROOT = DOCS.parent
 PAGES = ("tour.md", "own-model.md", "own-board.md", "memory-wall.md", "results.md")
-COMPARED = tuple(name for name in PAGES if name in EXAMPLE_PAGES)
-SHELL = re.compile(r"(?<=^```sh\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`(rtlm [^`]+)`")
 NOT_RUN = {
     "run": "simulates for minutes; the tests of whole runs do so, and docs/dissection.md with one of them",
@@ -27,6 +29,10 @@ NOT_RUN = {
     "selftest": "tests/test_selftest.py",
 }
 """Commands whose lines in blocks of `sh` are only parsed here, and what runs them."""
+GENERATED_WITH_ANSWERS = ("comparison.md", "estimates.md")
+"""Pages whose commands `rtlm.host.pages` runs whenever it makes them; tests/host/test_pages.py compares."""
+TESTED_APART = {"timeline.md": "tests/host/reports/test_timeline.py runs its commands on a small accelerator"}
+"""Pages whose commands nothing compares, and what runs them."""
 
 
 def text_of(name):
@@ -40,26 +46,17 @@ def words_of(line):
     return words[1 : min(ends, default=len(words))]
 
 
-def shell_commands(text):
-    lines = [each.strip() for block in SHELL.findall(text) for line in block.splitlines() for each in line.split("&&")]
-    lines = [line.removeprefix(".venv/bin/") for line in lines]
-    return [words_of(line) for line in lines if line.startswith("rtlm ")]
-
-
-def parse(words):
-    """Raise UsageError where a command, an option or an argument does not exist or lacks its value."""
-    command, context = cli, click.Context(cli, info_name="rtlm")
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        if context.info_name == "image" and words[0] not in command.list_commands(context):
-            words = ["write", *words]  # which need not be named
-        name, command, words = command.resolve_command(context, list(words))
-        context = click.Context(command, info_name=name, parent=context)
-    command.make_parser(context).parse_args(list(words))
+def rtlm_commands(page):
+    """Return the arguments of each call of rtlm in the shell blocks of a page."""
+    calls = (call.strip().removeprefix(".venv/bin/") for line in shell_commands(page) for call in line.split("&&"))
+    return [words_of(call) for call in calls if call.startswith("rtlm ")]
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
-def test_commands_exist_with_their_options(page):
-    for words in shell_commands(page.read_text(encoding="utf-8")):
+def test_commands_exist_with_their_options(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in rtlm_commands(page):
+        make_files(words)
         parse(words)
 
 
@@ -71,9 +68,14 @@ def test_a_wrong_option_is_noticed():
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_commands_in_text_exist(name):
+def test_commands_in_text_exist(name, tmp_path, monkeypatch):
+    """They may leave out what a command cannot do without."""
+    monkeypatch.chdir(tmp_path)
     for line in CODE.findall(text_of(name)):
-        parse(words_of(line.replace(" COMMAND", " run")))
+        words = words_of(line.replace(" COMMAND", " run"))
+        make_files(words)
+        with contextlib.suppress(click.MissingParameter):
+            parse(words)
 
 
 @pytest.mark.slow
@@ -82,7 +84,7 @@ def test_every_quick_command_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for file, text in NAMED_FILE.findall(text_of(name)):
         (tmp_path / file).write_text(text, encoding="utf-8")
-    for words in shell_commands(text_of(name)):
+    for words in rtlm_commands(DOCS / name):
         if words[0] not in NOT_RUN:
             assert run_command(words) == OK, words
     capsys.readouterr()
@@ -95,8 +97,14 @@ def test_excerpt_is_what_the_command_prints():
     assert len(excerpt) > 3 and set(excerpt) <= set(lines)
 
 
+def test_every_command_with_an_answer_has_a_test():
+    pages = {path.name for path in DOCS.glob("*.md") if PROMPT in path.read_text(encoding="utf-8")}
+    assert pages == {*EXAMPLE_PAGES, *GENERATED_WITH_ANSWERS, *TESTED_APART}
+    assert set(GENERATED_WITH_ANSWERS) <= GENERATED.keys()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMPARED)
+@pytest.mark.parametrize("name", EXAMPLE_PAGES)
 def test_pages_hold_what_the_commands_print(name):
     assert text_of(name) == with_outputs(text_of(name)), "run: .venv/bin/python -m rtlm.host.pages --examples"
 

@@ -15,9 +15,9 @@ TREE, WHEEL = "pip install -e '.[test]'", "pip install 'rtlm[test]'"
 @pytest.mark.parametrize(
     ("origin", "command"),
     [
-        ({"url": "file:///home/me/rtlm", "dir_info": {"editable": True}}, TREE),
-        ({"url": "file:///home/me/rtlm", "dir_info": {}}, WHEEL),
-        ({"url": "file:///tmp/rtlm-0.1.0-py3-none-any.whl", "archive_info": {}}, WHEEL),
+        ({"url": "file:///source/rtlm", "dir_info": {"editable": True}}, TREE),
+        ({"url": "file:///source/rtlm", "dir_info": {}}, WHEEL),
+        ({"url": "file:///packages/rtlm-0.1.0-py3-none-any.whl", "archive_info": {}}, WHEEL),
         (None, WHEEL),  # from an index
     ],
 )

@@ -13,10 +13,10 @@ from rtlm.gen.package.vivado import HPM0_BASE, MEMORY_BASE
 from rtlm.host.boards.address import DEFAULT_TIMEOUT_S, SCHEMES
 from rtlm.host.boards.stand_in import MACHINE
 
-from tests.documents import DOCS
+from tests.documents import DOCS, shell_blocks
 
 PAGE = (DOCS / "boards.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = shell_blocks(DOCS / "boards.md")
 HERE = "# runs here"
 
 

@@ -95,6 +95,16 @@ def test_version_names_the_tools(capsys, monkeypatch):
     assert re.match(r"(g\+\+|.*clang).* \d+\.", found["compiler"])
 
 
+def test_version_loads_no_hardware():
+    script = (
+        "import sys; from rtlm.host.cli.main import run_command; code = run_command(['--version']); "
+        "heavy = ('numpy', 'amaranth', 'pydantic', 'rtlm.hw'); "
+        "print([m for m in sys.modules if m.startswith(heavy)], code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"[] {OK}"
+
+
 def test_version_says_what_is_missing(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(versions, "package_version", lambda name: None)

@@ -3,14 +3,14 @@
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 from rtlm.gen.common.errors import OK
 from rtlm.host.cli import main as cli
 
-FILE = re.compile(r"\w[\w-]*\.\w+")
+from tests.host.cli.parsing import make_files, parse
+
 OPERATORS = {"&&", "|", ">", ";"}
 UNITS_SHOWN = ("gemv", "rmsnorm")
 """Of the units' commands, whose help is made by one function, some."""
@@ -28,18 +28,6 @@ def _inner(group: click.Group) -> list[tuple[str, click.Command]]:
     context = click.Context(group)
     names = [*group.commands, *UNITS_SHOWN] if group.name == "generate" else group.list_commands(context)
     return [(name, command) for name in names if (command := group.get_command(context, name))]
-
-
-def parse(arguments: list[str], command: click.Command = cli.cli) -> None:
-    """Parse a command line as click does, and call nothing."""
-    try:
-        context = command.make_context("rtlm", arguments)
-    except click.exceptions.Exit:  # --help
-        return
-    if isinstance(command, click.Group):
-        _, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert inner is not None, arguments
-        parse(rest, inner)
 
 
 def examples(text: str) -> list[list[str]]:
@@ -69,8 +57,7 @@ def test_examples_are_understood(command, capsys, monkeypatch, tmp_path):
     assert found, "no example begins with rtlm"
     monkeypatch.chdir(tmp_path)
     for arguments in found:
-        for name in filter(FILE.fullmatch, arguments):  # some commands look at once whether it exists
-            Path(name).touch()
+        make_files(arguments)
         parse(arguments)
 
 

@@ -1,18 +1,11 @@
 """What benchmarks make of their measurements before they write them down, and whether what is written adds up."""
 
-import importlib.util
-
 import pytest
 from rtlm.gen.synthesis.report import share
 from rtlm.gen.synthesis.synthesise import ModuleUse, SynthResult
-from rtlm.host.figures.results import ROOT, load_results
+from rtlm.host.figures.results import load_results
 
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"benchmarks/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from benchmarks import accuracy, synthesis
 
 
 def use(path, own, total=None):
@@ -31,7 +24,7 @@ def test_synthesis_joins_modules_to_units():
         use("results_slice", (1, 6, 0, 0, 0, 0)),
     )
     result = SynthResult(target="xilinx-us+", top="accelerator", modules=modules, tools={}, seconds=1.0, notes=())
-    values = script("synthesis").figures(result)
+    values = synthesis.figures(result)
     assert list(values["units"]) == ["matmul", "sequencer", "slices", "rest"]
     assert values["units"]["sequencer"]["lut"] == 15 and values["units"]["slices"]["ff"] == 10
     assert sum(unit["ff"] for unit in values["units"].values()) == values["all"]["ff"] == 66
@@ -57,7 +50,6 @@ def test_recorded_causes_add_up():
 
 
 def test_accuracy_is_of_each_passage_and_of_all():
-    accuracy = script("accuracy")
     names = [name for path in accuracy.TEXTS for name in accuracy.passages(path)]
     sums = {"tokens": 10, "kl_sum": 0.03, "predicted": 9, "float_nll": 18.0, "golden_nll": 18.0, "change_squares": 0.0}
     sequences = {name: sums | {"same_argmax": 9} for name in names}

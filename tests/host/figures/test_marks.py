@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 from rtlm.host.figures import marks
-from rtlm.host.figures.marks import FILTERS, disagreements, filled, marked_pages
-from rtlm.host.figures.results import FiguresError, Quantity, Results, load_results
+from rtlm.host.figures.marks import FILTERS, OTHERS, disagreements, filled, marked_pages
+from rtlm.host.figures.results import ROOT, FiguresError, Quantity, Results, load_results
 
 RESULTS = {
     "decode": Results(
@@ -28,6 +28,11 @@ def test_the_pages_of_figures_have_marks():
     assert {"README.md", "results.md", "utilisation.md", "accuracy.md", "synthesis.md"} <= {
         p.name for p in marked_pages()
     }
+
+
+def test_files_of_other_formats_are_named_on_the_page_of_results():
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert not [path for path in OTHERS.values() if f"`{path}`" not in page]
 
 
 def test_a_mark_in_a_line():

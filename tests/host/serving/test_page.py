@@ -15,15 +15,11 @@ from rtlm.host.serving import app
 from rtlm.host.serving import server as serving
 from rtlm.host.serving.fields import MAX_STOP_CHARACTERS, MAX_STOPS, ChatFields, CompletionFields
 
-from tests.documents import DOCS, run_page
+from tests.documents import DOCS, run_page, shell_commands
 
 PAGE = "serve.md"
 TEXT = (DOCS / PAGE).read_text(encoding="utf-8")
-COMMANDS = [
-    line
-    for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
-    for line in block.replace("\\\n", " ").strip().split("\n")
-]
+COMMANDS = shell_commands(DOCS / PAGE)
 STARTS = [line for line in COMMANDS if line.startswith("rtlm serve")]
 CURLS = [line for line in COMMANDS if line.startswith("curl ")]
 
