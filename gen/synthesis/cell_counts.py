@@ -1,24 +1,22 @@
 """Cells, memories and gated registers of an accelerator by unit, kept for estimates of its power in standard cells."""
 
-import contextlib
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from rtlm.gen.common.cache import cache_folder, write_whole
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.gen.rtl.verilog import rtl_key
 from rtlm.gen.synthesis.asic import memories
 from rtlm.gen.synthesis.elements import TOP
+from rtlm.gen.synthesis.kept import keep, kept
 from rtlm.gen.synthesis.netlist import modules
 from rtlm.gen.synthesis.synthesise import SynthResult
 from rtlm.gen.synthesis.targets import ASIC
 
+KIND = "cells"
+"""Of what is kept."""
 _REGISTER = re.compile(
     r"^  cell \$dff \S+\n.*?parameter \\WIDTH (\d+)\n.*?connect \\CLK \\(\S+)", re.MULTILINE | re.DOTALL
 )
@@ -133,22 +131,10 @@ def keep_cells(config: Configuration, result: SynthResult, netlist: str) -> None
     OSError
         If it cannot be written.
     """
-    if result.target != ASIC or not result.total["area_um2"]:
-        return
-    path = _path(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps({unit: asdict(each) for unit, each in unit_cells(result, netlist).items()}))
+    if result.target == ASIC and result.total["area_um2"]:
+        keep(KIND, config, {unit: asdict(each) for unit, each in unit_cells(result, netlist).items()})
 
 
 def kept_cells(config: Configuration) -> Mapping[str, UnitCells] | None:
     """Return what each unit consists of by an earlier synthesis; None where there is none to be read."""
-    if not cache_folder("cells").is_dir():
-        return None
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
-        values = json.loads(_path(config).read_text(encoding="utf-8"))
-        return {str(unit): UnitCells.from_json(each) for unit, each in values.items()}
-    return None
-
-
-def _path(config: Configuration) -> Path:
-    return cache_folder("cells") / f"{rtl_key(config)}.json"
+    return kept(KIND, config, lambda values: {str(unit): UnitCells.from_json(each) for unit, each in values.items()})

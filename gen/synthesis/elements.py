@@ -4,7 +4,6 @@ Those of an earlier synthesis lie in the cache; those of presets can come with t
 synthesised: ``python benchmarks/element_counts.py --record --config NAME`` adds one.
 """
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -12,15 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rtlm.gen.common.cache import cache_folder, write_whole
 from rtlm.gen.configuration.schema import Configuration, config_hash
-from rtlm.gen.rtl.verilog import rtl_key
+from rtlm.gen.synthesis.kept import keep, kept
 from rtlm.gen.synthesis.synthesise import SynthResult
 
 TARGET = "xilinx-us+"
 """Target whose elements are those that power is estimated of."""
 RESOURCES = {"luts": "lut", "ffs": "ff", "dsps": "dsp", "brams": "bram", "urams": "uram"}
 """Names of elements, and of synthesis' resources."""
+KIND = "elements"
+"""Of what is kept."""
 TOP = "top"
 """What elements of the accelerator itself are kept as."""
 SHIPPED = Path(__file__).with_name("elements.json")
@@ -56,11 +56,8 @@ def keep_elements(config: Configuration, result: SynthResult) -> None:
     OSError
         If they cannot be written.
     """
-    if result.target != TARGET:
-        return
-    path = _path(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(unit_elements(result)))
+    if result.target == TARGET:
+        keep(KIND, config, unit_elements(result))
 
 
 def synthesised_elements(config: Configuration) -> tuple[Mapping[str, Mapping[str, float]] | None, str]:
@@ -71,8 +68,8 @@ def synthesised_elements(config: Configuration) -> tuple[Mapping[str, Mapping[st
     config
         The accelerator.
     """
-    if (kept := _kept(config)) is not None:
-        return kept, "synthesised elements"
+    if (found := kept(KIND, config, _read)) is not None:
+        return found, "synthesised elements"
     own = config_hash(config)
     for name, preset in shipped_elements().items():
         if preset["config"] == own:
@@ -87,17 +84,9 @@ def shipped_elements() -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def _kept(config: Configuration) -> Mapping[str, Mapping[str, float]] | None:
-    """Return the elements of an earlier synthesis; None where there is none to be read."""
-    if not cache_folder("elements").is_dir():
-        return None
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
-        values = json.loads(_path(config).read_text(encoding="utf-8"))
-        units = {str(unit): {name: float(counts[name]) for name in RESOURCES} for unit, counts in values.items()}
-        if all(math.isfinite(count) and count >= 0 for counts in units.values() for count in counts.values()):
-            return units
-    return None
-
-
-def _path(config: Configuration) -> Path:
-    return cache_folder("elements") / f"{rtl_key(config)}.json"
+def _read(values: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    """Read what `unit_elements` returned."""
+    units = {str(unit): {name: float(counts[name]) for name in RESOURCES} for unit, counts in values.items()}
+    if not all(math.isfinite(count) and count >= 0 for counts in units.values() for count in counts.values()):
+        raise ValueError("counts must be numbers from 0")
+    return units
