@@ -21,7 +21,16 @@ from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.configuration.strict_yaml import parse_yaml, read_text, yaml_mapping
 from rtlm.gen.configuration.validate import validate
 
-__all__ = ["DEFAULT_PRESET", "Configuration", "config_hash", "load_config", "preset_names", "preset_text", "validate"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "Configuration",
+    "config_hash",
+    "load_config",
+    "preset",
+    "preset_names",
+    "preset_text",
+    "validate",
+]
 
 
 def preset_names() -> list[str]:
@@ -105,6 +114,18 @@ def assign(values: dict[str, Any], key: str, value: Any, problems: list[str]) ->
             inner = target[part] = {"base": inner}
         target = inner
     target[last] = value
+
+
+@cache
+def preset(name: str) -> Configuration:
+    """Return a preset as it is, which a process reads once.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    return load_config(name)
 
 
 def _read(source: str | Path) -> dict[str, Any]:

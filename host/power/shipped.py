@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import yaml
 from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.configuration.defaults import DEFAULT_PRESET
-from rtlm.gen.configuration.load import load_config
+from rtlm.gen.configuration.load import preset
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.host.power.technology import ShippedRates, shipped_activity
 
@@ -73,7 +72,7 @@ def shipped_for(config: Configuration) -> Shipped:
     for name, rates in presets.items():
         if rates.config == own:
             return Shipped(preset=name, own=True, rates=rates)
-    name = min(presets, key=lambda each: (*_distance(config, load_config(each)), each))
+    name = min(presets, key=lambda each: (*_distance(config, preset(each)), each))
     return Shipped(preset=name, own=False, rates=presets[name])
 
 
@@ -82,7 +81,6 @@ def _distance(one: Configuration, other: Configuration) -> tuple[bool, float, in
     return one.technology != other.technology, lanes, other.matmul.columns
 
 
-@cache
 def default_shipped() -> Shipped:
     """Return the rates of the default preset, for what is no configuration."""
     return Shipped(preset=DEFAULT_PRESET, own=False, rates=default_rates())

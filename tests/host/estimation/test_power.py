@@ -1,8 +1,10 @@
 """Power of estimates: operators and boundaries add up, batches save energy, synthesis goes before the area model."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.synthesis import elements
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
@@ -25,6 +27,19 @@ def test_a_library_of_cells_can_be_chosen():
     assert chips[1] < chips[0] / 3
     # The memory is the same: no part of the library.
     assert old.total_w - chips[0] == pytest.approx(new.total_w - chips[1])
+
+
+@pytest.mark.parametrize("preset", ["kv260", "asic"])
+def test_a_point_of_a_sweep_reads_no_file_of_the_project(preset, tmp_path, monkeypatch):
+    """Neither what power is estimated from nor the source of the hardware is read again for each point."""
+    monkeypatch.setattr("rtlm.gen.synthesis.kept.cache_folder", lambda kind: tmp_path)
+    found(preset, batch=4)
+    config, model = load_config(preset, ["matmul.columns=4", "attention.context_limit=256"]), open_model("smollm2-135m")
+    opened, real = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *how, **more: (opened.append(path), real(path, *how, **more))[1])
+    estimate(EstimateRequest(config=config, model=model, context=100, batch=4, prompt=16))
+    assert any(path.is_relative_to(tmp_path) for path in opened)
+    assert [path for path in opened if path.is_relative_to(FOLDER.parent)] == []
 
 
 def test_operators_add_up_to_the_module():
