@@ -6,7 +6,7 @@ liberty file are in its unit of capacitance times the square of its unit of volt
 pF and leakage nW.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtlm.gen.common.errors import ToolError
@@ -17,6 +17,8 @@ VOLTS = {"1V": 1.0, "1mV": 1e-3}
 POWERS_NW = {"1pW": 1e-3, "10pW": 1e-2, "100pW": 0.1, "1nW": 1.0, "1uW": 1e3, "1mW": 1e6}
 FARADS_PF = {"pf": 1.0, "ff": 1e-3}
 """Units that a library may have."""
+POWER, TRANSITION = ("rise_power", "fall_power"), ("rise_transition", "fall_transition")
+"""Tables of an arc."""
 LOAD = "total_output_net_capacitance"
 SLEW_STEPS = 20
 """Steps in which the slew settles."""
@@ -111,7 +113,7 @@ def cell_energies(text: str, counts: Mapping[str, float], wire_pf: float) -> Ene
     reader = Reader(library)
     used = {name: found[name] for name, count in sorted(counts.items()) if count}
     load = _mean_load(reader, used, counts, wire_pf)
-    slew = _settled_slew(reader, used, counts, load)
+    slew = settled_slew(reader, used, counts, load)
     return Energies(
         volt=library.number("nom_voltage") * reader.scale.volt,
         slew_ns=slew,
@@ -176,28 +178,43 @@ def _mean_load(reader: Reader, cells: Mapping[str, Group], counts: Mapping[str, 
     return sinks / outputs
 
 
-def _settled_slew(reader: Reader, cells: Mapping[str, Group], counts: Mapping[str, float], load: float) -> float:
-    """Return the slew that the mean cell makes of itself."""
+def settled_slew(reader: Reader, cells: Mapping[str, Group], counts: Mapping[str, float], load_pf: float) -> float:
+    """Return the slew in ns that the mean cell makes of itself.
+
+    Parameters
+    ----------
+    reader
+        Of the library.
+    cells, counts
+        The cells, and how many of each.
+    load_pf
+        What each output drives.
+
+    Raises
+    ------
+    ToolError
+        If no cell has tables of transitions.
+    """
     slew = FIRST_SLEW_NS
     for _ in range(SLEW_STEPS):
         made = {
-            name: [value for pin in _pins(cell, "output") for value in _tables(reader, pin, "timing", slew, load)]
+            name: [value for pin in pins(cell, "output") for value in tables(reader, pin, TRANSITION, slew, load_pf)]
             for name, cell in cells.items()
         }
         slews = {name: values for name, values in made.items() if values}
         weight = sum(counts[name] for name in slews)
         if not weight:
             raise ToolError("the library must have tables of transitions, got none.")
-        slew = sum(counts[name] * _mean(values) for name, values in slews.items()) / weight * reader.scale.ns
+        slew = sum(counts[name] * mean(values) for name, values in slews.items()) / weight * reader.scale.ns
     return slew
 
 
 def _energy(reader: Reader, cell: Group, slew: float, load: float) -> CellEnergy:
-    inputs, clocks, outputs = _inputs(cell), _clocks(cell), _pins(cell, "output")
+    inputs, clocks, outputs = _inputs(cell), _clocks(cell), pins(cell, "output")
     scale = reader.scale
 
     def inside(pin: Group) -> float:
-        return _mean(list(_tables(reader, pin, "internal_power", slew, load))) * scale.pj
+        return mean(list(tables(reader, pin, POWER, slew, load))) * scale.pj
 
     driven = sum(map(inside, outputs)) / max(1, len(outputs)) * _outputs(cell)
     return CellEnergy(
@@ -218,12 +235,12 @@ def _leakage(cell: Group) -> float:
     """Return the leakage of a cell: as stated, else the mean over its states."""
     if "cell_leakage_power" in cell.attributes:
         return cell.number("cell_leakage_power")
-    return _mean([state.number("value") for state in cell.all("leakage_power")])
+    return mean([state.number("value") for state in cell.all("leakage_power")])
 
 
 def _outputs(cell: Group) -> int:
     """Return how many outputs of a cell toggle by themselves: Q and its complement are one."""
-    return min(1, len(_pins(cell, "output"))) if is_register(cell) else len(_pins(cell, "output"))
+    return min(1, len(pins(cell, "output"))) if is_register(cell) else len(pins(cell, "output"))
 
 
 def is_register(cell: Group) -> bool:
@@ -231,26 +248,27 @@ def is_register(cell: Group) -> bool:
     return any(cell.all("ff"))
 
 
-def _pins(cell: Group, direction: str) -> list[Group]:
+def pins(cell: Group, direction: str) -> list[Group]:
+    """Return the inputs or the outputs of a cell."""
     return [pin for pin in cell.all("pin") if pin.attributes.get("direction") == direction]
 
 
 def _clocks(cell: Group) -> list[Group]:
-    return [pin for pin in _pins(cell, "input") if pin.attributes.get("clock") == "true"]
+    return [pin for pin in pins(cell, "input") if pin.attributes.get("clock") == "true"]
 
 
 def _inputs(cell: Group) -> list[Group]:
-    return [pin for pin in _pins(cell, "input") if pin.attributes.get("clock") != "true"]
+    return [pin for pin in pins(cell, "input") if pin.attributes.get("clock") != "true"]
 
 
-def _tables(reader: Reader, pin: Group, kind: str, slew: float, load: float) -> Iterator[float]:
-    """Yield what the tables for rising and falling say, those of each arc."""
-    suffix = "power" if kind == "internal_power" else "transition"
-    for arc in pin.all(kind):
-        for edge in ("rise", "fall"):
-            for group in arc.all(f"{edge}_{suffix}"):
-                yield reader.at(group, slew, load)
+def tables(reader: Reader, pin: Group, kinds: Sequence[str], slew_ns: float, load_pf: float) -> Iterator[float]:
+    """Yield what the tables of some kinds say, those of each arc, in the library's unit of their values."""
+    for arc in pin.groups:
+        for kind in kinds:
+            for group in arc.all(kind):
+                yield reader.at(group, slew_ns, load_pf)
 
 
-def _mean(values: list[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, 0 of none."""
     return sum(values) / len(values) if values else 0.0

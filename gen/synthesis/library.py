@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from rtlm.gen.common.errors import ToolError
-from rtlm.gen.synthesis.cell_energy import FIRST_SLEW_NS, SLEW_STEPS, Reader, is_register
+from rtlm.gen.synthesis.cell_energy import Reader, is_register, mean, pins, settled_slew, tables
 from rtlm.gen.synthesis.liberty import Group, parse_liberty
 
 FAN_OUT = 4
@@ -75,15 +75,14 @@ def read_library(path: Path) -> Library:
     ToolError
         If it cannot be read, is no liberty file, or has no NAND with two inputs.
     """
-    text = _text(path)
-    group = parse_liberty(text)
+    group, sha256 = _parsed(path)
     areas = {cell.name: cell.number("area") for cell in group.all("cell")}
     gates = sorted((area, name) for name, area in areas.items() if _NAND.search(name))
     if not gates:
         raise ToolError(f"{path} must have a cell whose name contains NAND2, to count gates by, got none.")
     return Library(
         path=path,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=sha256,
         name=group.name,
         volt=group.number("nom_voltage"),
         areas=areas,
@@ -101,42 +100,34 @@ def smallest_inverter(path: Path) -> Inverter:
     ToolError
         If it has none, or none with tables of its delay.
     """
-    library = parse_liberty(_text(path))
+    library, _ = _parsed(path)
     reader = Reader(library)
     found = sorted(
-        (cell.number("area"), pins[0].number("capacitance"), cell.name, cell)
+        (cell.number("area"), inputs[0].number("capacitance"), cell.name, cell)
         for cell in library.all("cell")
-        if len(pins := [pin for pin in cell.all("pin") if pin.attributes.get("direction") == "input"]) == 1
+        if len(inputs := pins(cell, "input")) == 1
         and any(_INVERSION.fullmatch(pin.attributes.get("function", "").replace(" ", "")) for pin in cell.all("pin"))
     )
     if not found:
         raise ToolError(f"{path} must have a cell that inverts its one input, got none.")
     _, capacitance, name, cell = found[0]
     input_pf = capacitance * reader.scale.pf
-    slew = FIRST_SLEW_NS
-    for _ in range(SLEW_STEPS):
-        slew = _mean_of(reader, cell, "transition", slew, FAN_OUT * input_pf)
-    delay = (_mean_of(reader, cell, edge, slew, FAN_OUT * input_pf) for edge in ("rise", "fall"))
-    return Inverter(name=name, input_pf=input_pf, delay_ns=sum(delay) / 2)
-
-
-def _mean_of(reader: Reader, cell: Group, what: str, slew_ns: float, load_pf: float) -> float:
-    """Return the mean of an output's tables in ns: of transitions, or of the delays of one edge."""
-    tables = {"transition": ("rise_transition", "fall_transition"), "rise": ("cell_rise",), "fall": ("cell_fall",)}
-    values = [
-        reader.at(group, slew_ns, load_pf)
-        for pin in cell.all("pin")
-        for arc in pin.all("timing")
-        for kind in tables[what]
-        for group in arc.all(kind)
+    load_pf = FAN_OUT * input_pf
+    slew_ns = settled_slew(reader, {name: cell}, {name: 1}, load_pf)
+    edges = [
+        [value for pin in pins(cell, "output") for value in tables(reader, pin, (kind,), slew_ns, load_pf)]
+        for kind in ("cell_rise", "cell_fall")
     ]
-    if not values:
-        raise ToolError(f"cell {cell.name} must have tables of its {what}, got none.")
-    return sum(values) / len(values) * reader.scale.ns
+    if not all(edges):
+        raise ToolError(f"cell {name} must have tables of its delay for both edges, got none.")
+    return Inverter(name=name, input_pf=input_pf, delay_ns=mean([mean(edge) for edge in edges]) * reader.scale.ns)
 
 
-def _text(path: Path) -> str:
+@cache
+def _parsed(path: Path) -> tuple[Group, str]:
+    """Return the library of a liberty file, and the hash of its content."""
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ToolError(f"The liberty file {path} cannot be read: {error}.") from None
+    return parse_liberty(text), hashlib.sha256(text.encode()).hexdigest()
