@@ -18,9 +18,10 @@ import click
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.schema import config_hash
 from rtlm.gen.synthesis import asic
-from rtlm.gen.synthesis.cell_counts import keep_cells, unit_cells
+from rtlm.gen.synthesis.accelerator import synthesise_accelerator
+from rtlm.gen.synthesis.cell_counts import unit_cells
 from rtlm.gen.synthesis.cell_energy import cell_energies
-from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
+from rtlm.gen.synthesis.synthesise import configuration_for
 from rtlm.gen.synthesis.targets import ASIC
 from rtlm.gen.synthesis.timing.cells import conditions_for
 from rtlm.host.power.cells import record_path
@@ -39,17 +40,14 @@ SHOWN = 12
 def main(liberty: Path | None, name: str, source: str, record: bool) -> None:
     """Print the energies."""
     config, _ = configuration_for(PRESET, [], ASIC)
-    netlist = accelerator_netlist(config)
     progress = TerminalProgress()
     try:
-        result = synthesise(netlist, target=ASIC, liberty=liberty, progress=progress.stage)
+        result, netlist = synthesise_accelerator(config, target=ASIC, liberty=liberty, progress=progress.stage)
         library = liberty or asic.liberty(progress.stage)
     finally:
         progress.close()
     if not library:
         raise click.ClickException(f"{asic.LIBERTY_PACKAGE}, the standard cells, cannot be fetched.")
-    if liberty is None:
-        keep_cells(config, result, netlist)
     units = unit_cells(result, netlist)
     counts: Counter[str] = Counter()
     for unit in units.values():

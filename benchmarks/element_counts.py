@@ -14,8 +14,8 @@ from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import config_hash
 from rtlm.gen.rtl.verilog import build_rtl
-from rtlm.gen.synthesis.elements import RESOURCES, SHIPPED, TARGET, keep_elements, shipped_elements, unit_elements
-from rtlm.gen.synthesis.synthesise import accelerator_netlist, synthesise
+from rtlm.gen.synthesis.accelerator import synthesise_accelerator
+from rtlm.gen.synthesis.elements import RESOURCES, SHIPPED, TARGET, shipped_elements, unit_elements
 from rtlm.hw.common.markdown import table
 
 
@@ -28,11 +28,10 @@ def main(names: tuple[str, ...], record: bool) -> None:
     for name in names:
         config, progress = load_config(name), TerminalProgress()
         try:
-            result = synthesise(accelerator_netlist(config), target=TARGET, progress=progress.stage)
+            result, _ = synthesise_accelerator(config, target=TARGET, progress=progress.stage)
             verilog: str = build_rtl(config, progress.stage).manifest["verilog_sha256"]
         finally:
             progress.close()
-        keep_elements(config, result)
         units = unit_elements(result)
         rows = ((unit, *(f"{counts[resource]:,g}" for resource in RESOURCES)) for unit, counts in units.items())
         print(table((name, *RESOURCES), rows, numbers=True))

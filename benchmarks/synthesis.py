@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 from rtlm.gen.common.progress import TerminalProgress
-from rtlm.gen.rtl.verilog import build_rtl
+from rtlm.gen.synthesis.accelerator import synthesise_accelerator
 from rtlm.gen.synthesis.report import markdown, share
-from rtlm.gen.synthesis.synthesise import SynthResult, accelerator_netlist, configuration_for, synthesise
+from rtlm.gen.synthesis.synthesise import SynthResult, configuration_for
 from rtlm.host.figures.results import record, record_option
 
 RESOURCES = ("lut", "ff", "dsp", "bram", "uram")
@@ -39,14 +39,7 @@ def main(config: str, target: str, record_as: str | None) -> None:
     settings, _ = configuration_for(config, [], target)
     progress = TerminalProgress()
     try:
-        result = synthesise(
-            accelerator_netlist(settings),
-            target=target,
-            depth=1,
-            timing_mhz=settings.clock_mhz,
-            objects=build_rtl(settings, progress.stage).objects,
-            progress=progress.stage,
-        )
+        result, _ = synthesise_accelerator(settings, target=target, timed=True, progress=progress.stage)
     finally:
         progress.close()
     print(markdown(result))

@@ -3,7 +3,7 @@
 ::
 
     netlist = accelerator_netlist(load_config("tiny"))    # or rtlm.gen.rtl.verilog.to_rtlil of any component
-    result = synthesise(netlist, target="ecp5", place=True)
+    result = synthesise(netlist, target="ecp5", placement=Placement(clock_mhz=50))
     print(result.modules[0].total["lut"], result.timing.fmax_mhz)
 """
 

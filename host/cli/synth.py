@@ -94,12 +94,10 @@ def synth(
       rtlm synth --config asic --target asic --liberty NangateOpenCellLibrary_typical.lib
     """
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
-    from rtlm.gen.rtl.verilog import build_rtl
-    from rtlm.gen.synthesis.cell_counts import keep_cells
-    from rtlm.gen.synthesis.elements import keep_elements
+    from rtlm.gen.synthesis.accelerator import synthesise_accelerator
     from rtlm.gen.synthesis.place import Placement
     from rtlm.gen.synthesis.report import markdown
-    from rtlm.gen.synthesis.synthesise import accelerator_netlist, configuration_for, synthesise
+    from rtlm.gen.synthesis.synthesise import configuration_for
 
     prepare_file("--json", json_path)
     prepare_file("--markdown", markdown_path)
@@ -107,23 +105,17 @@ def synth(
     how = Placement(clock_mhz=settings.clock_mhz, speed=speed, seed=seed, router=router)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
-        progress.stage(f"netlist of {settings.name}")
-        netlist = accelerator_netlist(settings)
-        result = synthesise(
-            netlist,
+        result, _ = synthesise_accelerator(
+            settings,
             target=target,
             unit=unit,
             depth=depth,
             placement=how if place else None,
-            timing_mhz=settings.clock_mhz if timing else None,
+            timed=timing,
             liberty=liberty,
-            objects=build_rtl(settings, progress.stage).objects if place or timing else None,
             progress=progress.stage,
         )
         result = replace(result, notes=(schedule, *result.notes))
-        if not unit and depth and not liberty:
-            keep_elements(settings, result)
-            keep_cells(settings, result, netlist)
     finally:
         progress.close()
     if json_path:
