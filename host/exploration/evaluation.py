@@ -13,6 +13,7 @@ import rtlm.gen
 import rtlm.host
 import rtlm.hw
 import rtlm.sim
+from rtlm.gen.boards.constraints import FOLDER
 from rtlm.gen.common.errors import ConfigError, RtlmError, ToolError
 from rtlm.gen.common.installation import PACKAGE, package_version
 from rtlm.gen.configuration.validate import validate
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
     from rtlm.host.estimation.result import Estimate
 
 SOURCES = {
-    rtlm.hw: ("**/*.py",),
-    rtlm.gen: ("**/*.py", "area/*.json"),
-    rtlm.sim: ("memory/*.py",),
-    rtlm.host: (
+    Path(rtlm.hw.__path__[0]): ("**/*.py",),
+    Path(rtlm.gen.__path__[0]): ("**/*.py", "area/*.json", "configuration/presets/*.yaml", "synthesis/*.json"),
+    Path(rtlm.sim.__path__[0]): ("memory/*.py",),
+    Path(rtlm.host.__path__[0]): (
         *("compiler/*.py", "estimation/*.py", "models/*.py", "reports/*.py", "runtime/*.py"),
+        *("power/*.py", "power/*.json"),
         *("exploration/evaluation.py", "exploration/metrics.py"),
     ),
+    FOLDER: ("power-*.yaml",),
 }
-"""Files that decide what a point gives, by package."""
+"""Files that decide what a point gives, by folder; a model's sizes are in the point's key."""
 REFUSED = "refused"
 """Key of a result that says in a sentence why a point has no figures."""
 
@@ -60,11 +63,16 @@ class Chunk:
 def evaluator_version() -> str:
     """Return what stands for the program that evaluates points: rtlm's version and a hash of its source."""
     digest = hashlib.sha256()
-    for package, patterns in SOURCES.items():
-        root = Path(package.__path__[0])
-        for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
-            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    for root, path in evaluator_files():
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return f"{package_version(PACKAGE)}-{digest.hexdigest()[:12]}"
+
+
+def evaluator_files() -> Iterator[tuple[Path, Path]]:
+    """Yield the files that decide what a point gives, each behind the folder of `SOURCES` that it lies in."""
+    for root, patterns in SOURCES.items():
+        for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+            yield root, path
 
 
 def evaluate_chunk(chunk: Chunk) -> dict[str, str]:
