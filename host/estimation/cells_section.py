@@ -7,14 +7,7 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.host.estimation.estimate import EstimateRequest, estimate
 from rtlm.host.models.paper import open_model
 from rtlm.host.power.accelerator_cells import recorded_cells
-from rtlm.host.power.cells import (
-    UnitPower,
-    cell_technology,
-    record,
-    running,
-    total,
-    unit_power,
-)
+from rtlm.host.power.cells import UnitPower, cell_technology, record, running, total, unit_power
 from rtlm.host.power.estimate import shipped_rate
 from rtlm.host.power.libraries import LIBRARIES, NANGATE45, OSU018
 from rtlm.host.power.nodes import nodes
@@ -73,10 +66,11 @@ about a tenth more (docs/synthesis.md).
 """
 
 WHOLE = """
-The whole (`rtlm estimate --model smollm2-135m --config asic --cells LIBRARY`, and `--set matmul.columns=8 --batch 8`,
-at the preset's 100 MHz), with the DDR3L device by its currents and both ends of its interface, which the table of the
-presets divides between chip and memory. Cycles a token are those at 100 MHz, where the memory decides the speed. At
-batch 8 the accelerator has eight columns; its cells are the recorded ones scaled by the area model.
+The whole, each library at its clock above (`rtlm estimate --model smollm2-135m --config asic --cells LIBRARY`, with
+`--set matmul.columns=8 --batch 8`, has both at the preset's 100 MHz), with the DDR3L device by its currents and both
+ends of its interface, which the table of the presets divides between chip and memory. Cycles a token are those at 100
+MHz, where the memory decides the speed. At batch 8 the accelerator has eight columns; its cells are the recorded ones
+scaled by the area model.
 
 """
 
