@@ -100,7 +100,7 @@ def estimate(
         batch=batch,
         prompt=prompt,
         host_us=host_us,
-        cells=cells,
+        library=cells,
     )
     out = console()
     if chips == 1 and not host_share:

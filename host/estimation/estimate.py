@@ -54,7 +54,7 @@ class EstimateRequest:
         Tokens of each prompt, for the time to the first token.
     host_us
         Microseconds between steps in which the accelerator waits for the host: register writes, sampling.
-    cells
+    library
         Library that an accelerator of standard cells is of, one of `rtlm.host.power.libraries.LIBRARIES`.
     """
 
@@ -64,7 +64,7 @@ class EstimateRequest:
     batch: int = 1
     prompt: int = 128
     host_us: float = 0.0
-    cells: str = OSU018
+    library: str = OSU018
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -102,7 +102,7 @@ def estimate(request: EstimateRequest) -> Estimate:
     seconds = 1e-6 / config.clock_mhz
     needed = sum(needed_bytes(plan, columns, logits=True, stored_logits=False).values())
     memory, area = machine.memory, area_of(config)
-    power = power_of(config, area, decode, request.cells)
+    power = power_of(config, area, decode, request.library)
     ttft_s = prefill.cycles * seconds
     performance = Performance(
         cycles_per_token=decode.cycles / request.batch,
@@ -130,7 +130,7 @@ def estimate(request: EstimateRequest) -> Estimate:
         fits=image_bytes <= memory.capacity_bytes,
         area=area,
         power=power,
-        prefill_power=power_of(config, area, prefill, request.cells),
+        prefill_power=power_of(config, area, prefill, request.library),
         error_band=stated_band(),
         notes=_notes(model, config, image_bytes, memory, area, power),
     )

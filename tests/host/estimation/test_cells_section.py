@@ -47,7 +47,7 @@ def test_the_whole_is_what_an_estimate_says(page):
     """At the preset's clock, where nothing is scaled: with memory and interface, for a token and a weight bit."""
     values = next(row for row in rows_of(page) if row[:2] == [TITLES[NANGATE45], "1"])
     config, model = load_config("asic"), open_model(MODEL)
-    power = estimate(EstimateRequest(config=config, model=model, context=CONTEXT, cells=NANGATE45)).power
+    power = estimate(EstimateRequest(config=config, model=model, context=CONTEXT, library=NANGATE45)).power
     for cell, expected in ((values[6], power.j_per_token.nominal), (values[8], power.pj_per_weight_bit)):
         assert float(cell.split()[0]) == pytest.approx(expected, rel=0.01)
 

@@ -21,7 +21,7 @@ def found(preset="kv260", batch=1):
 
 def test_a_library_of_cells_can_be_chosen():
     asic, model = load_config("asic"), open_model("smollm2-135m")
-    old, new = (estimate(EstimateRequest(config=asic, model=model, cells=cells)).power for cells in LIBRARIES)
+    old, new = (estimate(EstimateRequest(config=asic, model=model, library=library)).power for library in LIBRARIES)
     assert any("liberty tables of nangate45" in each.method for each in new.components)
     chips = [power.within(Boundary.CHIP).nominal for power in (old, new)]
     assert chips[1] < chips[0] / 3
