@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.cli.options import config_option
 from rtlm.host.figures.results import record, record_option
 from rtlm.host.models.download import fetch
 from rtlm.host.models.model import LlamaModel
@@ -175,7 +176,7 @@ def print_rows(title: str, rows: Sequence[dict]) -> None:
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(["batch", "prefill", "speculation"]))
-@click.option("--config", default="kv260", show_default=True, help="Preset or configuration file.")
+@config_option
 @click.option("--columns", default=8, show_default=True, help="Columns of the accelerator.")
 @click.option("--tokens", default=48, show_default=True, help="Tokens of each answer.")
 @click.option("--batch-tokens", default=6, show_default=True, help="Tokens of each sequence of the batch.")

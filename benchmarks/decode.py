@@ -13,6 +13,7 @@ import click
 import numpy as np
 from rtlm.gen.common.progress import TerminalProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.cli.options import config_option, set_option
 from rtlm.host.figures.results import record, record_option
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
@@ -38,8 +39,8 @@ QUANTITIES = {
 
 
 @click.command()
-@click.option("--config", default="kv260", show_default=True, help="Preset or configuration file.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change of a key.")
+@config_option
+@set_option
 @click.option("--tokens", default=4, show_default=True, help="Tokens to decode.")
 @click.option("--model", "path", type=click.Path(path_type=Path), help="GGUF file instead of SmolLM2.")
 @click.option("--check", is_flag=True, help="Compare every logit with the golden model.")

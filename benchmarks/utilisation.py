@@ -19,6 +19,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from rtlm.gen.common.progress import Progress, TerminalProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.cli.options import config_option, set_option
 from rtlm.host.figures.results import record, record_option
 from rtlm.host.golden.kv_cache import cache_words, random_cache
 from rtlm.host.golden.model import GoldenModel
@@ -125,8 +126,8 @@ class Row:
     show_default=True,
     help="smollm2, llama2-7b, the name of a model that was fetched, or a GGUF file.",
 )
-@click.option("--config", default="kv260", show_default=True, help="Preset or configuration file.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change of a key.")
+@config_option
+@set_option
 @click.option("--context", "contexts", multiple=True, type=int, help="Positions before the token; may be repeated.")
 @click.option("--check", is_flag=True, help="Compare every logit with the golden model.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")
