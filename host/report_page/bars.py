@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from rtlm.gen.common.plot_style import GRID
+from rtlm.host.report_page.plot import Plot, gridded
 
 BAR_INCHES = 0.27
 FRAME_INCHES = 0.55
@@ -45,33 +45,28 @@ class Bar:
     high: float | None = None
 
 
-def height(bars: Sequence[Bar]) -> float:
-    """Return the height in inches that bars need."""
-    groups = len({bar.group for bar in bars if bar.group})
-    legend = LEGEND_INCHES * (1 + (groups > 2)) if groups else 0.0
-    return FRAME_INCHES + legend + BAR_INCHES * len(bars)
-
-
-def draw_bars(
-    figure: Figure, bars: Sequence[Bar], axis: str, *, narrow: bool = False, room: float | None = None
-) -> None:
-    """Draw horizontal bars from the top to the bottom.
+def bar_plot(bars: Sequence[Bar], axis: str, *, room: float = 1.14, narrow_room: float = 1.32) -> Plot:
+    """Return horizontal bars from the top to the bottom.
 
     Parameters
     ----------
-    figure
-        On which.
     bars
         What is drawn.
     axis
         What the lengths are.
-    narrow
-        Whether there is little room.
-    room
+    room, narrow_room
         Length of the axis as a multiple of the longest bar: what its text needs behind it.
     """
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots()
+    groups = len({bar.group for bar in bars if bar.group})
+    legend = LEGEND_INCHES * (1 + (groups > 2)) if groups else 0.0
+    return Plot(
+        draw=lambda figure, narrow: _draw(figure, bars, axis, narrow_room if narrow else room, narrow=narrow),
+        height=FRAME_INCHES + legend + BAR_INCHES * len(bars),
+    )
+
+
+def _draw(figure: Figure, bars: Sequence[Bar], axis: str, room: float, *, narrow: bool) -> None:
+    axes = gridded(figure, "x")
     places = range(len(bars))
     axes.barh(places, [bar.value for bar in bars], color=[bar.colour for bar in bars], height=0.68)
     longest = max((bar.high or bar.value for bar in bars), default=0.0) or 1.0
@@ -85,14 +80,12 @@ def draw_bars(
     labels = [textwrap.fill(bar.label, NARROW_LABEL) if narrow else bar.label for bar in bars]
     axes.set_yticks(places, labels, linespacing=0.95)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.set_xlim(0, (room or (1.32 if narrow else 1.14)) * longest)
+    axes.set_xlim(0, room * longest)
     axes.set_xlabel(axis)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
     groups = {bar.group: bar.colour for bar in bars if bar.group}
     if groups:
         handles = [Patch(color=colour, label=group) for group, colour in groups.items()]

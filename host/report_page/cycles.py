@@ -1,25 +1,27 @@
 """Sections on where the cycles go: by operator, by layer and by cause."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from rtlm.gen.common.plot_style import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, VERMILION
-from rtlm.host.report_page import bars
+from rtlm.gen.common.plot_style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from rtlm.host.report_page.bars import Bar, bar_plot
 from rtlm.host.report_page.parts import (
     Kind,
     Section,
     Table,
     dash,
     joined,
+    lacking,
     origin,
-    plots,
     rounded,
     share,
     whole,
     words,
 )
+from rtlm.host.report_page.plot import Plot, gridded
 from rtlm.host.report_page.run_file import Cause, Layer, RunFile
 from rtlm.host.reports.layers import EMBEDDING, HEAD
 from rtlm.host.reports.work import MODULES, operator_name
@@ -29,8 +31,6 @@ MODULE_NAMES = {"attention": "attention", "feed_forward": "feed-forward", "head"
 MODULE_COLOURS = {"attention": BLUE, "feed_forward": ORANGE, "head": PURPLE, "other": GREY}
 CAUSE_COLOURS = {"needed": GREEN, "refresh": GREY, "rows": GREY, "turnaround": GREY, "timing": GREY}
 
-NO_CYCLES = "Nothing counted cycles in this run: the golden model has no clock."
-OLD = "This JSON file has no {what}: an earlier version of rtlm wrote it. Run rtlm run --json again to have them."
 LAYERS_HEIGHT = 2.9
 
 
@@ -56,10 +56,9 @@ def most(named: Sequence[tuple[str, float]], verb: str = "") -> str:
 
 
 def _operators(run: RunFile) -> Section:
-    name, title, kinds = "operators", "Cycles by operator", (Kind.MEASURED,)
+    section = Section(name="operators", title="Cycles by operator", kinds=(Kind.MEASURED,))
     if not run.operators:
-        missing = OLD.format(what="cycles by operator") if run.lacks("operators") else NO_CYCLES
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        return replace(section, missing=lacking(run, "operators", "cycles by operator"))
     energy = {each.name: (i, each.j_per_token) for i, each in enumerate(run.power.operators)} if run.power else {}
     ordered = sorted(enumerate(run.operators), key=lambda each: -each[1].share)
     rows = []
@@ -78,7 +77,7 @@ def _operators(run: RunFile) -> Section:
             )
         )
     drawn = [
-        bars.Bar(
+        Bar(
             label=each.name,
             value=100 * each.share,
             text=share(each.share).text,
@@ -88,19 +87,11 @@ def _operators(run: RunFile) -> Section:
         for _, each in ordered
     ]
     finding = f"Of the cycles of a decoded token, {most([(each.name, each.share) for each in run.operators], 'takes')}."
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin=origin(run, "operators"),
-        plots=plots(
-            lambda figure, narrow: bars.draw_bars(figure, drawn, "% of the cycles of a decoded token", narrow=narrow),
-            name=name,
-            title=title,
-            description=finding,
-            height=bars.height(drawn),
-        ),
+        plot=bar_plot(drawn, "% of the cycles of a decoded token"),
         table=Table(
             caption="Cycles of a decoded token by operator",
             header=("operator", "part of the model", "cycles/token", "share", "mJ/token"),
@@ -111,10 +102,9 @@ def _operators(run: RunFile) -> Section:
 
 
 def _layers(run: RunFile) -> Section:
-    name, title, kinds = "layers", "Cycles by layer", (Kind.MEASURED,)
+    section = Section(name="layers", title="Cycles by layer", kinds=(Kind.MEASURED,))
     if not run.layers:
-        missing = OLD.format(what="cycles by layer") if run.lacks("layers") else NO_CYCLES
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        return replace(section, missing=lacking(run, "layers", "cycles by layer"))
     layers = [layer for layer in run.layers if layer.name not in (EMBEDDING, HEAD)]
     around = [f"the {layer.name} {share(layer.share).text}" for layer in run.layers if layer.name in (EMBEDDING, HEAD)]
     part = sum(layer.share for layer in layers)
@@ -133,21 +123,11 @@ def _layers(run: RunFile) -> Section:
                 share(layer.share, f"layers.{i}.share"),
             )
         )
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin=origin(run, "layers"),
-        plots=plots(
-            lambda figure, narrow: _draw_layers(figure, layers),
-            name=name,
-            title=title,
-            description=finding,
-            height=LAYERS_HEIGHT,
-        )
-        if layers
-        else (),
+        plot=Plot(draw=lambda figure, _: _draw_layers(figure, layers), height=LAYERS_HEIGHT) if layers else None,
         table=Table(
             caption="Cycles of a decoded token by layer and part of the model",
             header=("layer", *MODULE_NAMES.values(), "cycles/token", "share"),
@@ -164,8 +144,7 @@ def _by_module(layer: Layer) -> dict[str, float]:
 
 
 def _draw_layers(figure: Figure, layers: Sequence[Layer]) -> None:
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots()
+    axes = gridded(figure, "y")
     numbers = range(len(layers))
     parts = [_by_module(layer) for layer in layers]
     bottom = [0.0] * len(layers)
@@ -182,8 +161,6 @@ def _draw_layers(figure: Figure, layers: Sequence[Layer]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlabel="layer", ylabel="cycles a token")
-    axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
     figure.legend(
         handles=handles,
         loc="outside upper left",
@@ -196,12 +173,12 @@ def _draw_layers(figure: Figure, layers: Sequence[Layer]) -> None:
 
 
 def _causes(run: RunFile) -> Section:
-    name, title, kinds = "causes", "Cycles by cause", (Kind.MEASURED, Kind.MODELLED)
+    section = Section(name="causes", title="Cycles by cause", kinds=(Kind.MEASURED, Kind.MODELLED))
     if not run.causes:
-        missing = OLD.format(what="cycles by cause") if run.lacks("causes") else NO_CYCLES
+        missing = lacking(run, "causes", "cycles by cause")
         if run.memory and run.memory.ideal:
             missing = "An ideal memory has no clocks, so no cycle has a cause."
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        return replace(section, missing=missing)
     rows = tuple(
         (
             words(_spoken(each)),
@@ -212,7 +189,7 @@ def _causes(run: RunFile) -> Section:
         for i, each in enumerate(run.causes)
     )
     drawn = [
-        bars.Bar(
+        Bar(
             label=_spoken(each),
             value=100 * each.share,
             text=share(each.share).text,
@@ -226,19 +203,11 @@ def _causes(run: RunFile) -> Section:
     finding = f"In {share(needed).text} of the cycles memory moved bytes that the token cannot do without."
     if others:
         finding += f" Most of the rest: {most(others)}."
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin=origin(run, "causes"),
-        plots=plots(
-            lambda figure, narrow: bars.draw_bars(figure, drawn, "% of the decoding cycles", narrow=narrow),
-            name=name,
-            title=title,
-            description=finding,
-            height=bars.height(drawn),
-        ),
+        plot=bar_plot(drawn, "% of the decoding cycles"),
         table=Table(
             caption="Cycles of a decoded token by what the memory's data bus did in them",
             header=("cause", "in these cycles", "cycles/token", "share"),

@@ -1,17 +1,18 @@
 """Sections on bytes, power and size."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rtlm.gen.common.plot_style import BLUE, GREEN, ORANGE, PURPLE
-from rtlm.host.report_page import bars
-from rtlm.host.report_page.cycles import OLD, most
+from rtlm.host.report_page.bars import Bar, bar_plot
+from rtlm.host.report_page.cycles import most
 from rtlm.host.report_page.parts import (
     Cell,
     Kind,
     Section,
     Table,
+    lacking,
     origin,
-    plots,
     rounded,
     share,
     significant,
@@ -21,17 +22,17 @@ from rtlm.host.report_page.parts import (
 from rtlm.host.report_page.run_file import RunFile
 
 PART_COLOURS = {"chip": BLUE, "memory": GREEN, "board": PURPLE}
-SMALLEST_DRAWN_W = 0.002
+SMALLEST_DRAWN = 0.002
 """Share of the largest component below which a component is only in the table."""
 SIZES = {"luts": "look-up tables", "ffs": "flip-flops", "dsps": "DSP blocks", "brams": "memory blocks"}
 
 
 def byte_section(run: RunFile) -> Section:
     """Return the section on bytes."""
-    name, title, kinds = "bytes", "Bytes by purpose", (Kind.MEASURED,)
+    section = Section(name="bytes", title="Bytes by purpose", kinds=(Kind.MEASURED,))
     if run.bytes is None:
-        missing = OLD.format(what="bytes by purpose") if run.lacks("bytes") else "Nothing counted bytes in this run."
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        missing = lacking(run, "bytes", "bytes by purpose", "Nothing counted bytes in this run.")
+        return replace(section, missing=missing)
     total = run.bytes.total or 1
     moved = [
         (direction, purpose, size)
@@ -41,7 +42,7 @@ def byte_section(run: RunFile) -> Section:
     ]
     moved.sort(key=lambda each: -each[2])
     drawn = [
-        bars.Bar(
+        Bar(
             label=f"{purpose} {direction}",
             value=size / 1e6,
             text=f"{significant(size / 1e6)} MB",
@@ -54,21 +55,11 @@ def byte_section(run: RunFile) -> Section:
         f"{significant(total / 1e6, 4)} MB were moved: "
         f"{most([(f'{purpose} {direction}', size / total) for direction, purpose, size in moved])}."
     )
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin=origin(run, "bytes"),
-        plots=plots(
-            lambda figure, narrow: bars.draw_bars(
-                figure, drawn, "MB in the whole run", narrow=narrow, room=1.5 if narrow else 1.2
-            ),
-            name=name,
-            title=title,
-            description=finding,
-            height=bars.height(drawn),
-        ),
+        plot=bar_plot(drawn, "MB in the whole run", room=1.2, narrow_room=1.5),
         table=Table(
             caption="Bytes on the AXI ports in the whole run, by purpose",
             header=("purpose", "direction", "bytes", "share"),
@@ -83,15 +74,15 @@ def byte_section(run: RunFile) -> Section:
 
 def power_section(run: RunFile) -> Section:
     """Return the section on power."""
-    name, title, kinds = "power", "Power by component", (Kind.MODELLED,)
+    section = Section(name="power", title="Power by component", kinds=(Kind.MODELLED,))
     power = run.power
     if power is None:
-        missing = OLD.format(what="power") if run.lacks("power") else "Without gates and cycles there is no power."
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        missing = lacking(run, "power", "power", "Without gates and cycles there is no power.")
+        return replace(section, missing=missing)
     largest = max((each.w for each in power.components), default=0.0)
-    shown = [each for each in power.components if each.w >= SMALLEST_DRAWN_W * largest]
+    shown = [each for each in power.components if each.w >= SMALLEST_DRAWN * largest]
     drawn = [
-        bars.Bar(
+        Bar(
             label=each.name.replace("_", " "),
             value=each.w,
             text=significant(each.w),
@@ -122,19 +113,11 @@ def power_section(run: RunFile) -> Section:
         )
         for i, each in enumerate(power.components)
     )
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin=how,
-        plots=plots(
-            lambda figure, narrow: bars.draw_bars(figure, drawn, "W while decoding", narrow=narrow),
-            name=name,
-            title=title,
-            description=finding,
-            height=bars.height(drawn),
-        ),
+        plot=bar_plot(drawn, "W while decoding"),
         table=Table(
             caption="Power while decoding by component, W",
             header=("component", "part", "W", "low", "high", "how it was found"),

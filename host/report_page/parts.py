@@ -1,16 +1,15 @@
 """What the page is made of: headline figures, and sections with a plot and a table of the same numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
-from rtlm.host.report_page.inline_svg import inline_svg
+from rtlm.host.report_page.plot import Plot
 from rtlm.host.report_page.run_file import RunFile
 
-WIDE_INCHES, NARROW_INCHES = 8.2, 3.3
-"""Widths of a plot: 787 and 317 CSS pixels, the second one for phones."""
+NO_CYCLES = "Nothing counted cycles in this run: the golden model has no clock."
+OLD = "This JSON file has no {what}: an earlier version of rtlm wrote it. Run rtlm run --json again to have them."
 
 
 class Kind(StrEnum):
@@ -116,8 +115,8 @@ class Section:
         What the figures say, in a sentence or two.
     origin
         How they were found.
-    plots
-        The same plot for wide and for narrow pages.
+    plot
+        What is drawn; None for a table alone.
     table
         The numbers of the plot.
     missing
@@ -129,45 +128,18 @@ class Section:
     kinds: tuple[Kind, ...]
     finding: str = ""
     origin: str = ""
-    plots: tuple[Markup, ...] = ()
+    plot: Plot | None = None
     table: Table | None = None
     missing: str = ""
 
+    def plots(self) -> tuple[Markup, ...]:
+        """Draw the plot for wide and for narrow pages; the finding describes it."""
+        return self.plot.svg(name=self.name, title=self.title, description=self.finding) if self.plot else ()
 
-def plots(
-    draw: Callable[[Figure, bool], None],
-    *,
-    name: str,
-    title: str,
-    description: str,
-    height: float,
-    narrow_height: float | None = None,
-) -> tuple[Markup, ...]:
-    """Return a plot for wide and for narrow pages.
 
-    Parameters
-    ----------
-    draw
-        Draws on a figure; told whether it is the narrow one.
-    name, title, description
-        See `inline_svg`.
-    height, narrow_height
-        In inches; the second one is that of the wide plot by default.
-    """
-    return tuple(
-        inline_svg(
-            lambda figure, narrow=narrow: draw(figure, narrow),  # type: ignore[misc]
-            (width, size),
-            name=f"{name}-{css_class}",
-            title=title,
-            description=description,
-            css_class=f"plot {css_class}",
-        )
-        for css_class, width, size, narrow in (
-            ("wide", WIDE_INCHES, height, False),
-            ("narrow", NARROW_INCHES, narrow_height or height, True),
-        )
-    )
+def lacking(run: RunFile, key: str, what: str, otherwise: str = NO_CYCLES) -> str:
+    """Say why there is nothing to show: the file is too old to have a key, or something else."""
+    return OLD.format(what=what) if run.lacks(key) else otherwise
 
 
 def words(text: str) -> Cell:

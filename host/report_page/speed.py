@@ -1,29 +1,32 @@
 """Sections on the roofline, utilisation over time, speed against context, and published designs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from rtlm.gen.common.errors import RtlmError
-from rtlm.gen.common.plot_style import BLUE, GREY, GRID, ORANGE, PURPLE, VERMILION
+from rtlm.gen.common.plot_style import BLUE, GREY, ORANGE, PURPLE, VERMILION
 from rtlm.host.dissection import roofline
 from rtlm.host.dissection.micro import Dissection, dissect
 from rtlm.host.dissection.report_file import ReportFile
-from rtlm.host.report_page.cycles import NO_CYCLES, OLD
 from rtlm.host.report_page.parts import (
+    NO_CYCLES,
+    OLD,
     Cell,
     Kind,
     Section,
     Table,
     dash,
-    plots,
+    lacking,
     rounded,
     share,
     significant,
     whole,
     words,
 )
+from rtlm.host.report_page.plot import Plot, gridded
 from rtlm.host.report_page.run_file import RunFile, Step
 from rtlm.host.reports.measurements import DECODE, PREFILL
 from rtlm.host.survey import plot as survey_plot
@@ -47,13 +50,13 @@ def speed_sections(run: RunFile) -> Iterator[Section]:
 
 
 def _roofline(run: RunFile) -> Section:
-    name, title, kinds = "roofline", "Roofline", (Kind.MEASURED, Kind.MODELLED)
+    section = Section(name="roofline", title="Roofline", kinds=(Kind.MEASURED, Kind.MODELLED))
     if run.performance.stream_ceiling is None:
-        return Section(name=name, title=title, kinds=kinds, missing=NO_CYCLES)
+        return replace(section, missing=NO_CYCLES)
     try:
         found = dissect(ReportFile.parse(run.values, "this JSON file"))
     except RtlmError as error:
-        return Section(name=name, title=title, kinds=kinds, missing=f"There is no roofline: {error}.")
+        return replace(section, missing=f"There is no roofline: {error}.")
     machine = found.machine
     last = found.stages[-1]
     slowest = max(roofline.points(last), key=lambda row: row.cycles, default=None)
@@ -64,18 +67,13 @@ def _roofline(run: RunFile) -> Section:
             f"{share(roofline.share_of_roof(slowest, machine)).text} of its roof and is bound by {slowest.bound}."
         )
     panels = len(found.stages)
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin="Cycles are measured in RTL; bytes and multiply-accumulates follow from the program; the roofs are what "
         "arrays and DRAM model allow. More than 100% is possible where words were fetched while another operator ran",
-        plots=plots(
-            lambda figure, narrow: _draw_roofline(figure, found, narrow),
-            name=name,
-            title=title,
-            description=finding,
+        plot=Plot(
+            draw=lambda figure, narrow: _draw_roofline(figure, found, narrow),
             height=5.0,
             narrow_height=1.9 + 3.3 * panels,
         ),
@@ -113,25 +111,21 @@ def _roofline_table(found: Dissection) -> Table:
 
 
 def _utilisation(run: RunFile) -> Section:
-    name, title, kinds = "utilisation", "Utilisation over time", (Kind.MEASURED,)
+    section = Section(name="utilisation", title="Utilisation over time", kinds=(Kind.MEASURED,))
     counted = [step for step in run.steps if step.cycles]
     if not counted or run.memory is None:
-        return Section(name=name, title=title, kinds=kinds, missing=NO_CYCLES)
+        return replace(section, missing=NO_CYCLES)
     if any(step.lacks("needed_bytes") or step.lacks("units") for step in counted):
-        missing = OLD.format(what="utilisation by step")
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        return replace(section, missing=OLD.format(what="utilisation by step"))
     shares = [bandwidth(run, step) for step in counted]
     decode = [each for each, step in zip(shares, counted, strict=True) if step.phase == DECODE] or shares
     ceiling = run.performance.stream_ceiling
     low, high = share(min(decode)).text, share(max(decode)).text
-    finding = (
-        f"Decoding steps use {low} of the memory's bandwidth"
-        if low == high
-        else (f"Decoding steps use {low} to {high} of the memory's bandwidth")
-    )
+    between = low if low == high else f"{low} to {high}"
+    finding = f"Decoding steps use {between} of the memory's bandwidth"
     finding += f"; a linear stream reaches {share(ceiling).text}." if ceiling else "."
     rows = []
-    for number, step in enumerate(counted[:MAX_ROWS], 1):
+    for number, (step, used) in enumerate(zip(counted[:MAX_ROWS], shares, strict=False), 1):
         rows.append(
             (
                 words(step.phase),
@@ -139,25 +133,20 @@ def _utilisation(run: RunFile) -> Section:
                 whole(step.tokens),
                 whole(step.context),
                 whole(step.cycles or 0),
-                share(bandwidth(run, step)),
+                share(used),
                 *(share(_busy(step, unit)) if unit in step.units else dash() for unit in ARRAYS),
             )
         )
     caption = "Steps of the run"
     if len(counted) > MAX_ROWS:
         caption += f", the first {MAX_ROWS} of {len(counted):,}; the JSON has all"
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin="A step is a pass through the weights. Bandwidth: bytes it cannot do without / (time x the memory's "
         "peak); arrays: cycles in which they took words",
-        plots=plots(
-            lambda figure, narrow: _draw_utilisation(figure, run, counted, shares, narrow),
-            name=name,
-            title=title,
-            description=finding,
+        plot=Plot(
+            draw=lambda figure, narrow: _draw_utilisation(figure, run, counted, shares, narrow),
             height=3.0,
             narrow_height=3.4,
         ),
@@ -181,8 +170,7 @@ def _busy(step: Step, unit: str) -> float:
 
 
 def _draw_utilisation(figure: Figure, run: RunFile, steps: list[Step], shares: list[float], narrow: bool) -> None:
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots()
+    axes = gridded(figure, "y")
     numbers = range(1, len(steps) + 1)
     marker = "o" if len(steps) <= 60 else None
     axes.plot(numbers, [100 * each for each in shares], color=ORANGE, marker=marker, ms=4, label="bandwidth")
@@ -206,21 +194,18 @@ def _draw_utilisation(figure: Figure, run: RunFile, steps: list[Step], shares: l
             axes.annotate(text, (prompt + 0.5, WORDS_AT), **style)
     axes.set(xlim=(0.5, len(steps) + 0.5), ylim=(0, 105), xlabel="step", ylabel="%")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
     figure.legend(loc="outside upper left", ncols=2 if narrow else 4, frameon=False)
 
 
 def _context(run: RunFile) -> Section:
-    name, title, kinds = "context", "Speed against context", (Kind.MEASURED, Kind.MODELLED)
+    section = Section(name="context", title="Speed against context", kinds=(Kind.MEASURED, Kind.MODELLED))
     hz, batch = run.config.clock_mhz * 1e6, run.performance.batch
     measured = [
         (step.context, step.tokens * hz / step.cycles) for step in run.steps if step.phase == DECODE and step.cycles
     ]
     curve = run.context_curve
     if not measured and curve is None:
-        missing = OLD.format(what="estimated speed by context") if run.lacks("context_curve") else NO_CYCLES
-        return Section(name=name, title=title, kinds=kinds, missing=missing)
+        return replace(section, missing=lacking(run, "context_curve", "estimated speed by context"))
     rows: list[tuple[Cell, ...]] = [
         (words("measured in RTL"), whole(context), rounded(speed, digits=4)) for context, speed in measured[:MAX_ROWS]
     ]
@@ -246,17 +231,12 @@ def _context(run: RunFile) -> Section:
             )
             for i, point in enumerate(curve.points)
         ]
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin=origin,
-        plots=plots(
-            lambda figure, narrow: _draw_context(figure, run, measured, narrow),
-            name=name,
-            title=title,
-            description=finding,
+        plot=Plot(
+            draw=lambda figure, narrow: _draw_context(figure, run, measured, narrow),
             height=3.1,
             narrow_height=3.4,
         ),
@@ -269,8 +249,7 @@ def _context(run: RunFile) -> Section:
 
 
 def _draw_context(figure: Figure, run: RunFile, measured: list[tuple[int, float]], narrow: bool) -> None:
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots()
+    axes = gridded(figure, "both")
     curve = run.context_curve
     if curve and curve.points:
         contexts = [point.context for point in curve.points]
@@ -290,22 +269,19 @@ def _draw_context(figure: Figure, run: RunFile, measured: list[tuple[int, float]
     axes.set_ylim(0, 1.12 * max([*estimated, *(speed for _, speed in measured)]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set(xlabel="context in positions", ylabel="tokens/s")
-    axes.grid(visible=True, color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
     figure.legend(loc="outside upper left", ncols=1 if narrow else 2, frameon=False)
 
 
 def _survey(run: RunFile) -> Section:
-    name, title, kinds = "published", "Among published designs", (Kind.MEASURED, Kind.MODELLED, Kind.SOURCED)
+    kinds = (Kind.MEASURED, Kind.MODELLED, Kind.SOURCED)
+    section = Section(name="published", title="Among published designs", kinds=kinds)
     try:
         (ours,) = our_points([run.values])
     except SurveyError:
-        return Section(name=name, title=title, kinds=kinds, missing="Without a speed there is nothing to compare.")
+        return replace(section, missing="Without a speed there is nothing to compare.")
     published = [Point.from_row(row) for row in published_rows()]
     if ours.power_w is None:
-        return Section(
-            name=name, title=title, kinds=kinds, missing="Without power the run has no place among watts and tokens/s."
-        )
+        return replace(section, missing="Without power the run has no place among watts and tokens/s.")
     known = sum(point.power_w is not None for point in published)
     size = (
         f"{ours.parameters_b * 1e3:,.0f} million parameters"
@@ -333,17 +309,12 @@ def _survey(run: RunFile) -> Section:
         )
         for point in (ours, *published)
     )
-    return Section(
-        name=name,
-        title=title,
-        kinds=kinds,
+    return replace(
+        section,
         finding=finding,
         origin="Published figures are from the sources in the table; what their watts are of differs (rtlm compare)",
-        plots=plots(
-            lambda figure, narrow: survey_plot.draw_on(figure, [ours, *published], narrow=narrow),
-            name=name,
-            title=title,
-            description=finding,
+        plot=Plot(
+            draw=lambda figure, narrow: survey_plot.draw_on(figure, [ours, *published], narrow=narrow),
             height=6.2,
             narrow_height=5.4,
         ),
