@@ -1,21 +1,17 @@
 """Reports as input: the JSON that `rtlm run` and `rtlm estimate` write, checked before anything is made of it."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rtlm.gen.common.errors import RtlmError
-from rtlm.gen.configuration.fields import shown
 from rtlm.gen.configuration.load import default_values
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.configuration.validate import validate
 from rtlm.host.estimation.result import ErrorBand
 from rtlm.host.reports.measurements import DECODE, PREFILL
-from rtlm.host.reports.report import SCHEMA, SCHEMA_VERSION
-
-MAX_FILE_BYTES = 1 << 28
-"""A run of 2048 steps writes 5 MB."""
+from rtlm.host.reports.report import SCHEMA
+from rtlm.host.reports.stored import check_version, read_values, wrong_value
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Cycles = Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)]
@@ -108,20 +104,7 @@ class ReportFile(_Part):
         RtlmError
             If it cannot be read or is not a report with steps by operator.
         """
-        try:
-            with path.open("rb") as file:
-                text = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise RtlmError(f"The report {path} cannot be read: {error.strerror}") from error
-        if len(text) > MAX_FILE_BYTES:
-            raise RtlmError(f"The report {path} must have at most {MAX_FILE_BYTES:,} bytes, got more")
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            raise RtlmError(
-                f"The report {path} is not JSON; rtlm run --json and rtlm estimate --json write it"
-            ) from None
-        return cls.parse(values, str(path))
+        return cls.parse(read_values(path, "rtlm run --json and rtlm estimate --json write it"), str(path))
 
     @classmethod
     def parse(cls, values: Any, name: str) -> Self:
@@ -141,10 +124,7 @@ class ReportFile(_Part):
         """
         if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             raise RtlmError(f"{name} is not a report: its schema must be {SCHEMA}, as rtlm run --json writes it")
-        if values.get("version") != SCHEMA_VERSION:
-            raise RtlmError(
-                f"The version of the report {name} must be {SCHEMA_VERSION}, got {shown(values.get('version'))}"
-            )
+        check_version(values, name)
         try:
             report = cls.model_validate(values)
         except ValidationError as error:
@@ -162,8 +142,7 @@ def _sentence(error: ValidationError, values: dict[str, Any], name: str) -> str:
         return _no_cycles(name)
     if entry["loc"][0] == "steps" and entry["loc"][-1] in ("operators", "count", "bytes", "macs"):
         return f"The report {name} has no work by operator ({place}): make it anew with rtlm run --json"
-    message = entry["msg"][0].lower() + entry["msg"][1:]
-    return f"The report {name} has a wrong value in {place:.80}, got {shown(entry['input'])}: {message}"
+    return wrong_value(entry, name)
 
 
 def _no_cycles(name: str) -> str:

@@ -1,17 +1,15 @@
 """The JSON of a run, checked: it may come from anywhere, and from an earlier version that wrote less."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from rtlm.gen.common.errors import RtlmError
 from rtlm.gen.configuration.fields import shown
-from rtlm.host.reports.report import SCHEMA, SCHEMA_VERSION
+from rtlm.host.reports.report import SCHEMA
+from rtlm.host.reports.stored import check_version, place_of, read_values, wrong_value
 
-MAX_FILE_BYTES = 1 << 28
-"""A run of 2048 steps writes 5 MB."""
-
+WRITER = "rtlm run --json writes it"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -30,7 +28,7 @@ def _shown(letter: str) -> str:
 
 def one_line(text: str) -> str:
     """Return a name as one printable line."""
-    return " ".join("".join(letter if letter.isprintable() else REPLACEMENT for letter in text).split(" "))
+    return "".join(letter if letter.isprintable() else REPLACEMENT for letter in text)
 
 
 def _clean(values: Any) -> Any:
@@ -181,13 +179,6 @@ class Power(Part):
     notes: tuple[Sentence, ...] = ()
 
 
-class StepOperator(Part):
-    """An operator in a step."""
-
-    name: Name
-    cycles: Figure
-
-
 class Step(Part):
     """A pass through the weights."""
 
@@ -277,18 +268,7 @@ def read_run(path: Path) -> RunFile:
     RtlmError
         If it cannot be read, or is not the report of a run.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise RtlmError(f"The report {path} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise RtlmError(f"The report {path} must have at most {MAX_FILE_BYTES:,} bytes, got more")
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError):
-        raise RtlmError(f"The report {path} is not JSON; rtlm run --json writes it") from None
-    return parse_run(values, str(path))
+    return parse_run(read_values(path, WRITER), str(path))
 
 
 def parse_run(values: Any, name: str) -> RunFile:
@@ -314,19 +294,12 @@ def parse_run(values: Any, name: str) -> RunFile:
         raise RtlmError(
             f"{name} is an estimate (rtlm estimate --json); a report page is made of a run (rtlm run --json)"
         )
-    if values.get("version") != SCHEMA_VERSION:
-        raise RtlmError(
-            f"The version of the report {name} must be {SCHEMA_VERSION}, got {shown(values.get('version'))}"
-        )
+    check_version(values, name)
     try:
         values = _clean(values)
         return RunFile.model_validate({**values, "values": values})
     except ValidationError as error:
         entry = error.errors()[0]
-        place = ".".join(str(part) for part in entry["loc"])
         if entry["type"] == "missing":
-            raise RtlmError(f"The report {name} has no {one_line(place):.80}; rtlm run --json writes it") from None
-        message = entry["msg"][0].lower() + entry["msg"][1:]
-        raise RtlmError(
-            f"The report {name} has a wrong value in {one_line(place):.80}, got {shown(entry['input'])}: {message}"
-        ) from None
+            raise RtlmError(f"The report {name} has no {place_of(entry)}; {WRITER}") from None
+        raise RtlmError(wrong_value(entry, name)) from None

@@ -9,9 +9,10 @@ from rich.console import Console
 from rtlm.gen.common.errors import RtlmError
 from rtlm.host.dissection.micro import dissect
 from rtlm.host.dissection.micro_table import render, to_json
-from rtlm.host.dissection.report_file import MAX_FILE_BYTES, ReportFile
+from rtlm.host.dissection.report_file import ReportFile
 from rtlm.host.estimation.result import ErrorBand
 from rtlm.host.reports.measurements import SimulatorMeasurement, StepMeasurement
+from rtlm.host.reports.stored import MAX_FILE_BYTES
 from rtlm.host.reports.work import MODULES, operator_name
 
 from tests.host.dissection.reports import estimated, run_report
