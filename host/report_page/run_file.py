@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from rtlm.gen.common.errors import RtlmError
 from rtlm.gen.configuration.fields import shown
-from rtlm.host.reports.report import SCHEMA
+from rtlm.host.boards.address import is_board
+from rtlm.host.reports.report import MEASURED, SCHEMA
 from rtlm.host.reports.stored import check_version, place_of, read_values, wrong_value
 
 WRITER = "rtlm run --json writes it"
@@ -297,9 +298,15 @@ def parse_run(values: Any, name: str) -> RunFile:
     check_version(values, name)
     try:
         values = _clean(values)
-        return RunFile.model_validate({**values, "values": values})
+        run = RunFile.model_validate({**values, "values": values})
     except ValidationError as error:
         entry = error.errors()[0]
         if entry["type"] == "missing":
             raise RtlmError(f"The report {name} has no {place_of(entry)}; {WRITER}") from None
         raise RtlmError(wrong_value(entry, name)) from None
+    if is_board(run.simulator.backend):
+        raise RtlmError(
+            f"{name} must not be of a run on a board, got {shown(run.simulator.backend)}: its cycles are not "
+            f"{MEASURED}, as a report page would say"
+        )
+    return run

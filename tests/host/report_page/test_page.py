@@ -174,6 +174,7 @@ def test_the_golden_model_has_an_answer_and_no_figures():
         ),
         ({"model": 3}, "wrong value in model, got 3"),
         ({"tokens": -1}, "wrong value in tokens, got -1"),
+        ({"simulator": {"backend": "uio:/dev/uio0", "wall_s": 1.0}}, "x.json must not be of a run on a board, got"),
     ],
 )
 def test_other_files_are_refused_in_a_sentence(change, sentence):
