@@ -12,9 +12,6 @@ from rtlm.sim.verilator.observed import LEVELS, TRACKS
 
 SPAN = np.dtype([("start", "<i8"), ("end", "<i8"), ("track", "<i4"), ("value", "<i4")])
 
-SAMPLE_CYCLES = 16
-"""Cycles between two samples."""
-
 BUS_USES = {1: "data", 2: "refresh", 3: "rows", 4: "turnaround", 5: "timing"}
 """What a channel's data bus does, by the value of its spans."""
 

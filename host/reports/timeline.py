@@ -14,7 +14,7 @@ from rtlm.hw.attention.unit import AttentionPhase
 from rtlm.hw.control.counters import ACTIVITY
 from rtlm.hw.control.isa import Opcode, Operator
 from rtlm.sim.memory.dram import Dram
-from rtlm.sim.timeline import BUS_USES, IDLE, SAMPLE_CYCLES, Recording
+from rtlm.sim.timeline import BUS_USES, IDLE, Recording
 from rtlm.sim.verilator.observed import PHASE_BITS
 
 MOST_WINDOWS = 4096
@@ -107,13 +107,10 @@ class RecordedStep:
         What its columns computed.
     logits
         Whether the output projection ran.
-    counters
-        The accelerator's counters.
     """
 
     columns: Sequence[ColumnInput]
     logits: bool
-    counters: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +158,13 @@ class _Step:
         """Return the layer whose words were due in a cycle."""
         place = int(np.searchsorted(self.run_starts, cycle, side="right")) - 1
         return self.run_layers[place] if 0 <= place < len(self.run_layers) else None
+
+    def begun(
+        self, moments: NDArray[np.int64], instructions: Iterable[NamedInstruction]
+    ) -> Iterator[tuple[NamedInstruction, int, int]]:
+        """Yield instructions, each with the cycle in which it began, and that of the next one or the step's end."""
+        cycles = moments[(moments >= self.start) & (moments < self.end)].tolist()
+        yield from zip(instructions, cycles, [*cycles[1:], self.end], strict=False)
 
 
 def make_timeline(
@@ -269,12 +273,11 @@ def _operator_track(recording: Recording, steps: Sequence[_Step]) -> Track:
 def _program_track(recording: Recording, steps: Sequence[_Step]) -> Track:
     """Return the instructions, each from its hand-over to its units to that of the next."""
     moments = _moments(recording.signals["dispatched"])
-    slices = []
-    for step in steps:
-        cycles = moments[(moments >= step.start) & (moments < step.end)]
-        ends = [*cycles[1:].tolist(), step.end]
-        for cycle, end, instruction in zip(cycles.tolist(), ends, step.instructions, strict=False):
-            slices.append(_of_instruction(instruction, cycle, end))
+    slices = [
+        _of_instruction(instruction, start, end)
+        for step in steps
+        for instruction, start, end in step.begun(moments, step.instructions)
+    ]
     return Track(group="instructions", name="handed over", slices=slices)
 
 
@@ -309,15 +312,12 @@ def _end_of(spans: NDArray, start: int, latest: int) -> int:
 
 def _unit_tracks(recording: Recording, steps: Sequence[_Step]) -> Iterator[Track]:
     own = {
-        "attention": ("work", _attention_slices(recording, steps)),
-        "vector engine": ("epilogues", _epilogue_slices(recording, steps)),
+        "attention": {"work": _attention_slices},
+        "vector engine": {"epilogues": _epilogue_slices, "loads": _load_slices},
     }
     for unit, events in UNIT_STATES.items():
-        if unit in own:
-            name, slices = own[unit]
-            yield Track(group=unit, name=name, slices=slices)
-        if unit == "vector engine":
-            yield Track(group=unit, name="loads", slices=_load_slices(recording, steps))
+        for name, slices_of in own.get(unit, {}).items():
+            yield Track(group=unit, name=name, slices=slices_of(recording, steps))
         # Each on its own: a unit may take a word and miss the next one in the same cycle.
         for event in events:
             state = event.partition("_")[2]
@@ -357,8 +357,7 @@ def _epilogue_slices(recording: Recording, steps: Sequence[_Step]) -> list[Slice
     slices = []
     for step in steps:
         commands = [each for each in step.instructions if each.opcode not in (Opcode.LOAD, Opcode.END)]
-        cycles = begins[(begins >= step.start) & (begins < step.end)].tolist()
-        for command, start, following in zip(commands, cycles, [*cycles[1:], step.end], strict=False):
+        for command, start, following in step.begun(begins, commands):
             place = int(np.searchsorted(idle, start, side="right"))
             end = min(following, int(idle[place])) if place < len(idle) else following
             route = f" → {command.planned.instruction.epilogue.name.lower()}"
@@ -371,8 +370,7 @@ def _load_slices(recording: Recording, steps: Sequence[_Step]) -> list[Slice]:
     slices = []
     for step in steps:
         commands = [each for each in step.instructions if each.opcode is Opcode.LOAD]
-        cycles = begins[(begins >= step.start) & (begins < step.end)].tolist()
-        for command, start, following in zip(commands, cycles, [*cycles[1:], step.end], strict=False):
+        for command, start, following in step.begun(begins, commands):
             slices.append(_of_instruction(command, start, _end_of(busy, start + 1, following)))
     return slices
 
@@ -421,9 +419,3 @@ def _counters(recording: Recording, plan: Plan, clock_mhz: float) -> Iterator[Co
     }
     for name, (group, unit, values) in levels.items():
         yield CounterTrack(group=group, name=name, unit=unit, cycles=cycles, values=values.astype(float))
-
-
-def sample_window(timeline: Timeline) -> int:
-    """Return the cycles of a counter's window."""
-    cycles = timeline.counters[0].cycles if timeline.counters else np.empty(0)
-    return int(cycles[1] - cycles[0]) if len(cycles) > 1 else SAMPLE_CYCLES

@@ -38,7 +38,7 @@ class TimelineRecorder:
             self._recorder.start()
         result = self._engine.step(columns, want_logits=want_logits, read_logits=read_logits)
         if wanted:
-            self.recorded.append(RecordedStep(columns=columns, logits=want_logits, counters=result.counters))
+            self.recorded.append(RecordedStep(columns=columns, logits=want_logits))
             if len(self.recorded) == self._steps:
                 self._recording = self._recorder.stop()
         return result
