@@ -18,6 +18,7 @@ from rtlm.sim.verilator.build import Build
 _CHUNK = 100_000  # cycles between two chances for Ctrl-C
 _PORT_COUNTERS = ("read_bytes", "write_bytes", "read_beats", "write_beats", "read_idle_cycles", "read_stalled_cycles")
 _RUNNING = ("cycles", "clocks", "data", "refresh", "rows", "turnaround", "timing")
+_OPERATOR_SPAN = np.dtype([("operator", "<i8"), ("cycles", "<i8")])
 
 RESPONSES = {"SLVERR": RESPONSE_SLVERR, "DECERR": RESPONSE_DECERR}
 """Answers with which an access can fail."""
@@ -50,8 +51,7 @@ _FUNCTIONS = {
     "rtlm_port_counters": (None, [_HANDLE, _ARRAY]),
     "rtlm_activity_codes": (_INT, []),
     "rtlm_activity": (None, [_HANDLE, _ARRAY]),
-    "rtlm_span_count": (_I64, [_HANDLE]),
-    "rtlm_spans": (None, [_HANDLE, _ARRAY]),
+    "rtlm_operator_spans": (_I64, [_HANDLE, _ARRAY]),
     "rtlm_trace_start": (_INT, [_HANDLE, _TEXT]),
     "rtlm_trace_stop": (None, [_HANDLE]),
     "rtlm_trace_pause": (None, [_HANDLE, _INT]),
@@ -204,6 +204,14 @@ class AcceleratorModel:
         if self._call(name, *arguments):
             text = self._library.rtlm_error().decode()
             raise SimulationError(text[0].upper() + text[1:] + ".")
+
+    def _list(self, name: str, dtype: np.dtype) -> np.ndarray:
+        """Return a copy of a list of the bench."""
+        address = ctypes.c_void_p()
+        count = self._call(name, ctypes.byref(address))
+        if not count or address.value is None:
+            return np.empty(0, dtype)
+        return np.frombuffer(ctypes.string_at(address.value, count * dtype.itemsize), dtype)
 
     # --- memory ---
 
@@ -402,9 +410,7 @@ class AcceleratorModel:
 
         They come in the order of time, and add up to the step's cycles; of a step that is running, as far as it is.
         """
-        spans = np.zeros((self._call("span_count"), 2), np.int64)
-        self._call("spans", spans.ctypes.data)
-        return [(operator, cycles) for operator, cycles in spans.tolist()]
+        return self._list("operator_spans", _OPERATOR_SPAN).tolist()
 
     def trace_start(self, path: str | Path) -> None:
         """Begin a trace; the build must have been made with ``trace``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,14 +72,14 @@ class Recorder:
         """End, and return what was recorded."""
         model = self._model
         model._call("timeline_stop")
-        spans = self._copy("timeline_spans", SPAN)
+        spans = model._list("timeline_spans", SPAN)
         ports, channels = model._library.rtlm_ports(), 0 if model.dram.ideal else model.dram.channels
         order = np.lexsort((spans["start"], spans["track"]))
         tracks = len(TRACKS) + 2 * ports + channels
         parts = np.split(spans[order], np.searchsorted(spans["track"][order], np.arange(1, tracks)))
         names = ["cycle", "outstanding_reads"]
         names += [f"{way}_bytes_{port}" for port in range(ports) for way in ("read", "write")] + list(LEVELS)
-        samples = self._copy("timeline_samples", np.dtype("<i8")).reshape(-1, len(names))
+        samples = model._list("timeline_samples", np.dtype("<i8")).reshape(-1, len(names))
         first = len(TRACKS)
         bursts = parts[first : first + 2 * ports]
         return Recording(
@@ -91,10 +90,3 @@ class Recorder:
             samples={name: samples[:, i] for i, name in enumerate(names)},
             complete=not model._call("timeline_full"),
         )
-
-    def _copy(self, function: str, dtype: np.dtype) -> NDArray:
-        address = ctypes.c_void_p()
-        count = self._model._call(function, ctypes.byref(address))
-        if not count or address.value is None:
-            return np.empty(0, dtype)
-        return np.frombuffer(ctypes.string_at(address.value, count * dtype.itemsize), dtype)

@@ -213,7 +213,7 @@ class Bench {
     sample();
     const bool running = activity_.running();
     const int code = activity_.code();
-    spans_.cycle(running, activity_.operator_index());
+    spans_.cycle(running, ActivityPin::operator_index(code));
 #ifdef BENCH_TIMELINE
     if (memory_.timeline.recording()) record(running, code);
 #endif
@@ -281,6 +281,13 @@ struct Counters {
   RTLM_COUNTERS(X)
 #undef X
 };
+
+// Points at what a list holds, until that changes, and returns how much it is.
+template <class Item>
+int64_t look_at(const std::vector<Item>& list, const Item** items) {
+  *items = list.data();
+  return int64_t(list.size());
+}
 
 thread_local std::string error;
 
@@ -405,13 +412,7 @@ void rtlm_activity(Bench* bench, int64_t* values) {
   std::copy(step.idle.begin(), step.idle.end(), values);
 }
 // The last step's operators in the order in which cycles counted to them.
-int64_t rtlm_span_count(Bench* bench) { return int64_t(bench->spans().size()); }
-void rtlm_spans(Bench* bench, int64_t* values) {
-  for (const OperatorSpan& span : bench->spans()) {
-    *values++ = span.index;
-    *values++ = span.cycles;
-  }
-}
+int64_t rtlm_operator_spans(Bench* bench, const OperatorSpan** spans) { return look_at(bench->spans(), spans); }
 // Per port: bytes read, bytes written, read beats, write beats, cycles without a read, cycles with data not taken.
 void rtlm_port_counters(Bench* bench, int64_t* values) {
   for (int p = 0; p < BENCH_PORTS; ++p) {
@@ -435,12 +436,10 @@ int rtlm_timeline_start(Bench* bench) {
 void rtlm_timeline_stop(Bench* bench) { bench->timeline_stop(); }
 int rtlm_timeline_full(Bench* bench) { return bench->memory().timeline.full(); }
 int64_t rtlm_timeline_spans(Bench* bench, const TimelineSpan** spans) {
-  *spans = bench->memory().timeline.spans().data();
-  return int64_t(bench->memory().timeline.spans().size());
+  return look_at(bench->memory().timeline.spans(), spans);
 }
 int64_t rtlm_timeline_samples(Bench* bench, const int64_t** samples) {
-  *samples = bench->memory().timeline.samples().data();
-  return int64_t(bench->memory().timeline.samples().size());
+  return look_at(bench->memory().timeline.samples(), samples);
 }
 
 }  // extern "C"

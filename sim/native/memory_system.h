@@ -301,7 +301,6 @@ class MemorySystem {
 
   int32_t purpose(uint64_t address) const { return storage_ ? 1 + int32_t(storage_->purpose(address)) : 1; }
 
-
   int pieces(uint64_t address, uint64_t bytes) const {
     return int(((address + bytes - 1) >> shift_) - (address >> shift_)) + 1;
   }

@@ -65,7 +65,7 @@ struct ActivityPin {
 
   bool running() const { return activity.get() & 1; }
   int code() const { return int(activity.get() >> 1); }
-  int operator_index() const { return int(activity.get() >> 3); }  // above two bits about requests
+  static int operator_index(int code) { return code >> 2; }  // above two bits about requests
 };
 
 template <class Signal>
