@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rtlm.host.boards.address import is_board
 from rtlm.host.power.table import COMPONENT_HEADER, OPERATOR_HEADER, component_rows, operator_rows, spread, summary_rows
-from rtlm.host.reports.report import BOARD, MEASURED, Report
+from rtlm.host.reports.report import Report, measured
 
 DASH = "-"
 
@@ -20,17 +20,17 @@ def print_report(report: Report, console: Console) -> None:
 def render(report: Report) -> RenderableType:
     """Return a report as something that `rich` prints."""
     parts: list[RenderableType] = [_summary(report)]
-    measured = BOARD if is_board(report.run.simulator.backend) else MEASURED
+    kind = measured(report.run)
     if report.operators:
         rows = ((each.name, f"{each.cycles_per_token:,.0f}", f"{each.share:.1%}") for each in report.operators)
-        parts.append(_table(f"cycles by operator, a token ({measured})", ("operator", "cycles", "share"), rows))
+        parts.append(_table(f"cycles by operator, a token ({kind})", ("operator", "cycles", "share"), rows))
     if report.units:
         states = (
             (unit.name, ", ".join(f"{state} {share:.1%}" for state, share in unit.states.items()))
             for unit in report.units
         )
         header = ("unit", "share of the cycles")
-        parts.append(_table(f"cycles by unit ({measured})", header, states, text_columns=2))
+        parts.append(_table(f"cycles by unit ({kind})", header, states, text_columns=2))
     if report.causes:
         causes = (
             (each.name, each.meaning, f"{each.cycles_per_token:,.0f}", f"{each.share:.2%}") for each in report.causes
