@@ -1,24 +1,13 @@
 """Which configuration a request takes: the one that is named, or the default preset with what the model needs."""
 
 import pytest
-from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
 from rtlm.host.errors import ModelError
 from rtlm.host.request import make_request
 from rtlm.host.session_options import RunOptions
 
 from tests.host.small_models import SIZES
-
-
-class Notes(SilentProgress):
-    """Remembers what is said."""
-
-    def __init__(self):
-        super().__init__()
-        self.notes = []
-
-    def note(self, sentence):
-        self.notes.append(sentence)
+from tests.notes import Notes
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from rtlm.gen.common.progress import SilentProgress
 from rtlm.host import session
 from rtlm.host.cli.main import run_command
 from rtlm.host.compiler.plan import make_plan
@@ -25,19 +24,11 @@ from rtlm.sim.memory.dram import ddr4_2400
 
 from tests.documents import DOCS
 from tests.host.small_models import SIZES, params_of
+from tests.notes import Notes
 
 LAYERS = 2
 PAGE = (DOCS / "timeline.md").read_text(encoding="utf-8")
 DOWNLOADED = Path("~/.local/share/perfetto/prebuilts").expanduser()
-
-
-class Notes(SilentProgress):
-    def __init__(self):
-        super().__init__()
-        self.notes = []
-
-    def note(self, sentence):
-        self.notes.append(sentence)
 
 
 @pytest.fixture(scope="module")
