@@ -92,8 +92,7 @@ class Storage {
 
   void account(std::vector<int64_t>& counters, uint64_t address, uint64_t bytes) const {
     const uint64_t end = address + bytes;
-    auto range = std::upper_bound(purposes_.begin(), purposes_.end(), address,
-                                  [](uint64_t value, const Purpose& purpose) { return value < purpose.end; });
+    auto range = range_from(address);
     for (; address < end && range != purposes_.end() && range->start < end; ++range) {
       if (range->start > address) {
         counters.back() += int64_t(range->start - address);
@@ -108,8 +107,7 @@ class Storage {
 
   // The purpose of an address; what no range covers has the number behind the last.
   int64_t purpose(uint64_t address) const {
-    auto range = std::upper_bound(purposes_.begin(), purposes_.end(), address,
-                                  [](uint64_t value, const Purpose& purpose) { return value < purpose.end; });
+    auto range = range_from(address);
     return range != purposes_.end() && range->start <= address ? range->index : int64_t(read_bytes.size()) - 1;
   }
 
@@ -117,6 +115,12 @@ class Storage {
   std::vector<int64_t> read_bytes = {0}, write_bytes = {0};
 
  private:
+  // The first range that ends behind an address.
+  std::vector<Purpose>::const_iterator range_from(uint64_t address) const {
+    return std::upper_bound(purposes_.begin(), purposes_.end(), address,
+                            [](uint64_t value, const Purpose& purpose) { return value < purpose.end; });
+  }
+
   uint8_t* data_;
   uint64_t size_;
   std::vector<Purpose> purposes_;
