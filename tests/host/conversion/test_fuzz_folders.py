@@ -4,14 +4,13 @@ import shutil
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from rtlm.host.conversion.convert import convert
 from rtlm.host.errors import ModelError
 from rtlm.host.models.model import LlamaModel
 
 from tests.host.families import FLOATS
 from tests.host.hugging_face import write_folder, write_sentencepiece
-from tests.host.models.test_fuzz import bounded, damage, fuzz, one_line
+from tests.host.models.test_fuzz import EDITS, bounded, damage, fuzz, one_line
 
 LIMIT = 16 << 20
 
@@ -41,13 +40,13 @@ def test_a_good_folder_is_converted(folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
 @fuzz(150)
-@given(data=st.data())
-def test_folders(folder, tmp_path, name, data):
+@given(edits=EDITS)
+def test_folders(folder, tmp_path, name, edits):
     shutil.rmtree(tmp_path / "bad", ignore_errors=True)
     shutil.copytree(folder, tmp_path / "bad")
     content = (folder / name).read_bytes()
     header = 8 + int.from_bytes(content[:8], "little") if name == "model.safetensors" else len(content)
-    (tmp_path / "bad" / name).write_bytes(data.draw(damage(content, header)))
+    (tmp_path / "bad" / name).write_bytes(damage(content, edits, header))
     read(tmp_path / "bad", tmp_path / "out.gguf")
 
 

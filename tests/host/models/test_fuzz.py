@@ -50,23 +50,33 @@ def one_line(text: str) -> None:
     assert text.isprintable() and 0 < len(text) < LONGEST_LINE
 
 
-@st.composite
-def damage(draw, content: bytes, until: int | None = None) -> bytes:
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["byte", "bit", "length", "out", "twice", "cut"]),
+        st.integers(0, (1 << 16) - 1),  # where, modulo the length of what may be changed
+        st.integers(0, 255),
+        st.integers(1, 64),
+        st.sampled_from([4, 8]),
+        st.sampled_from(HUGE),
+    ),
+    min_size=1,
+    max_size=4,
+)
+"""What `damage` does, one after the other. No draw depends on another, so an example is the same each time."""
+
+
+def damage(content: bytes, edits: list[tuple], until: int | None = None) -> bytes:
     """Change some bytes or whole lengths before `until`, take a part out or put one in twice, or cut the end off."""
     until = len(content) if until is None else until
     damaged = bytearray(content)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(min(until, len(damaged)) - 1, 0)))
-        kind = draw(st.sampled_from(["byte", "bit", "length", "out", "twice", "cut"]))
-        size = draw(st.integers(1, 64))
+    for kind, place, byte, size, width, value in edits:
+        at = place % max(min(until, len(damaged)), 1)
         if kind == "byte":
-            damaged[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+            damaged[at : at + 1] = bytes([byte])
         elif kind == "bit" and at < len(damaged):
-            damaged[at] ^= 1 << draw(st.integers(0, 7))
+            damaged[at] ^= 1 << byte % 8
         elif kind == "length":
-            width = draw(st.sampled_from([4, 8]))
-            value = draw(st.sampled_from(HUGE)) & ((1 << 8 * width) - 1)
-            damaged[at : at + width] = value.to_bytes(width, "little")
+            damaged[at : at + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
         elif kind == "out":
             del damaged[at : at + size]
         elif kind == "twice":
@@ -112,10 +122,10 @@ def read_model(content: bytes) -> None:
 
 @pytest.mark.slow
 @fuzz(200)
-@given(data=st.data())
-def test_model_files(model_file, data):
+@given(edits=EDITS)
+def test_model_files(model_file, edits):
     header = len(model_file) - sum(tensor.size for tensor in GGUFFile(model_file).tensors.values())
-    content = data.draw(damage(model_file, header))
+    content = damage(model_file, edits, header)
     # Objects for strings and tensors take a multiple of their bytes in the file.
     with bounded(20 * len(model_file)):
         try:
@@ -176,7 +186,7 @@ def configuration(draw) -> str:
         elif kind == "indent":
             lines[at] = " " * draw(st.integers(1, 5)) + lines[at].lstrip()
         else:
-            lines[at] = draw(damage(lines[at].encode())).decode(errors="replace")
+            lines[at] = damage(lines[at].encode(), draw(EDITS)).decode(errors="replace")
     return "\n".join(lines)
 
 
@@ -235,13 +245,13 @@ def checked(params, content: bytes, check: Callable[..., object]) -> bool:
 
 
 @fuzz(300)
-@given(data=st.data())
-def test_image_headers(image, data):
+@given(edits=EDITS)
+def test_image_headers(image, edits):
     """Damage within the header is always noticed."""
     params, words = image
     good = words.tobytes()
     assert checked(params, good, check_image)
-    content = data.draw(damage(good, HEADER_BYTES))
+    content = damage(good, edits, HEADER_BYTES)
     same = content[:HEADER_BYTES] == good[:HEADER_BYTES] and len(content) == len(good)
     assert checked(params, content, check_image) == same
 
