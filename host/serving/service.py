@@ -2,8 +2,8 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 
 from rtlm.gen.common.errors import RtlmError
 from rtlm.host.backend import Backend
@@ -81,10 +81,9 @@ class Service:
 
     def submit(self, job: Job) -> None:
         """Let a job wait for its turn."""
+        self._jobs.put(job)
         if self._ending:
-            job.post(ending())
-        else:
-            self._jobs.put(job)
+            self._refuse_waiting()  # `run` may have looked for the last time.
 
     def run(self, backend: Backend) -> None:
         """Answer jobs until `end` is called."""
@@ -97,9 +96,7 @@ class Service:
                 self._answer(answerer, job)
                 self._current = None
         self.ready = False
-        while not self._jobs.empty():
-            if (job := self._jobs.get()) is not None:
-                job.post(ending())
+        self._refuse_waiting()
 
     def end(self) -> None:
         """Break off the answer that is being computed, answer no more and let `run` return."""
@@ -107,6 +104,14 @@ class Service:
         if job := self._current:
             job.cancel()
         self._jobs.put(None)
+
+    def _refuse_waiting(self) -> None:
+        """Tell every job that waits that none is answered any more, from either thread."""
+        with suppress(Empty):
+            while True:
+                if (job := self._jobs.get_nowait()) is not None:
+                    job.post(ending())
+        self._jobs.put(None)  # `run` may be waiting for the one that was taken here.
 
     def _answer(self, answerer: Answerer, job: Job) -> None:
         """Answer a job, or tell it why it could not be answered; the server goes on in any case."""

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import types
 
 import pytest
 from openai import APIError, BadRequestError, InternalServerError, NotFoundError, RateLimitError
@@ -16,6 +17,7 @@ from rtlm.host.serving import server as serving
 from rtlm.host.serving.errors import ApiError
 from rtlm.host.serving.fields import ChatFields, CompletionFields, parse_fields
 from rtlm.host.serving.hosts import host_name, is_address
+from rtlm.host.serving.service import Service
 
 from tests.host.serving.servers import SECONDS, Gate
 
@@ -334,3 +336,11 @@ def test_the_end_of_the_server_ends_answers(start, monkeypatch, stream):
             while piece := connection.recv(4096):
                 text += piece
             assert b"The server is ending." in text
+
+
+def test_a_job_that_comes_after_the_end_is_refused():
+    service = Service(None, waiting=1)
+    service.end()
+    told = []
+    service.submit(types.SimpleNamespace(post=told.append, cancelled=False))
+    assert [str(error) for error in told] == ["The server is ending."]
