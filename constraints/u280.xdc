@@ -18,9 +18,9 @@ set_property BITSTREAM.CONFIG.SPI_32BIT_ADDR YES [current_design]
 set_operating_conditions -design_power_budget 160
 
 # 100 MHz, reference of the HBM controller and of the accelerator's clock generator.
-set_property -dict {PACKAGE_PIN BJ43 IOSTANDARD LVDS} [get_ports clk_100mhz_0_p]
-set_property -dict {PACKAGE_PIN BJ44 IOSTANDARD LVDS} [get_ports clk_100mhz_0_n]
-create_clock -period 10.000 -name clk_100mhz_0 [get_ports clk_100mhz_0_p]
+set_property -dict {PACKAGE_PIN BJ43 IOSTANDARD LVDS} [get_ports clk_100mhz_0_clk_p]
+set_property -dict {PACKAGE_PIN BJ44 IOSTANDARD LVDS} [get_ports clk_100mhz_0_clk_n]
+create_clock -period 10.000 -name clk_100mhz_0 [get_ports clk_100mhz_0_clk_p]
 
 # Must be driven: high means that the HBM is too hot and makes the card controller switch the power off. Drive it from the HBM
 # controller, or low.

@@ -22,7 +22,7 @@ class Device:
     part
         Part on the board as Vivado calls it, the one in the head of the board's constraints; empty if it is not AMD's.
     vivado_board
-        Vivado's board file, without its version, with the settings of the processing system; empty without one.
+        Vivado's board file, without its version, with the settings of processing system or memory; empty without one.
     """
 
     name: str
@@ -57,6 +57,7 @@ DEVICES = MappingProxyType(
             available={"lut": 1_728_000, "ff": 3_456_000, "dsp": 12_288, "bram": 2_688, "uram": 1_280},
             part="xcu250-figd2104-2-e",
             source="AMD DS962, Alveo U200 and U250 data sheet",
+            vivado_board="xilinx.com:au250:part0",
         ),
         "u280": Device(
             name="XCU280",
@@ -64,6 +65,7 @@ DEVICES = MappingProxyType(
             available={"lut": 1_303_680, "ff": 2_607_360, "dsp": 9_024, "bram": 2_016, "uram": 960},
             part="xcu280-fsvh2892-2L-e",
             source="AMD DS963, Alveo U280 data sheet",
+            vivado_board="xilinx.com:au280:part0",
         ),
         "ulx3s": Device(
             name="LFE5U-85F",

@@ -12,12 +12,13 @@ from rtlm.gen.boards.constraints import board_constraints, clock_constraint
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package import describe, headers, pages
+from rtlm.gen.package.device_tree import device_tree_files
 from rtlm.gen.package.driver import driver_files
 from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
 from rtlm.gen.package.ipxact import component_xml
 from rtlm.gen.package.librelane import librelane_files, librelane_note
 from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
-from rtlm.gen.package.vivado import has_system, vivado_files
+from rtlm.gen.package.vivado import System, system, vivado_files
 from rtlm.gen.rtl.units import KernelParams, Unit
 from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
 from rtlm.hw.common import clock_gate, mac
@@ -58,11 +59,25 @@ ABOUT = {
     "librelane/srams_map.v": "for this script",
     "librelane/rtlm_sram.v": "the black box, with a model for simulation",
     "vivado/accelerator_bd.v": "the accelerator with attributes for Vivado's block designs",
+    "vivado/card_host.v": "between the XDMA and the rest of the block design",
+    "vivado/card.xdc": "the path of the interrupt between clocks",
+    ".dts": "device-tree overlay for Linux: clock, registers, interrupt and memory; compiled, not loaded on a board",
+    "linux/reserved-memory.dts": "memory of the accelerator, for the device tree from which Linux boots",
+    ".bif": "for bootgen, which makes the `.bit.bin` that Linux loads",
+    "linux/shell.json": "for `xmutil` on Kria",
     "bench.py": "cocotb bench: random data, gaps and back-pressure against the golden model; `python bench.py` runs it",
     "bench.json": "what the bench needs to know",
     ".py": "the kernel, or what its file imports",
 }
 """What each file is, by its end."""
+
+SYSTEMS = {
+    System.ZYNQ: "clock `pl_clk0`, registers at the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE in "
+    "`accelerator_bd.v` on, interrupt `pl_ps_irq0`",
+    System.CARD: "AMD's XDMA, registers at the beginning of its BAR, for each memory port memory of its own, interrupt "
+    "`usr_irq_req`",
+}
+"""What a block design connects."""
 
 BENCH_BEATS = 400
 """Beats that a kernel's bench sends."""
@@ -100,6 +115,7 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "instructions.h": headers.instructions_header(),
         **board_constraints(config.board),
         **driver_files(config.to_params()),
+        **device_tree_files(config, registers),
         **librelane_files(config, rtl.manifest["top"], f"{config.name}.v", verilog),
         **vivado_files(config, rtl.manifest["top"], rtl.manifest["ports"], registers, f"{config.name}.v"),
         **documents,
@@ -286,15 +302,12 @@ def _vivado_note(package: Package, config: Configuration) -> str:
         "alone, out of context, and writes timing, utilisation and power to `vivado/alone/`; its exit code is 1 if the "
         "clock is missed. "
     )
-    if has_system(config):
-        text += (
-            "With `-tclargs system` it builds a block design with the processing system (clock `pl_clk0`, registers at "
-            "the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE in `accelerator_bd.v` on, interrupt "
-            "`pl_ps_irq0`) and a bitstream in `vivado/system/`. "
-        )
+    if kind := system(config):
+        text += f"With `-tclargs system` it builds a block design with {kind.value} ({SYSTEMS[kind]}) and a bitstream in "
+        text += "`vivado/system/`. "
     return text + (
-        "The script was not run with Vivado, only with stand-ins for its commands. The board's constraints are for "
-        "designs that use its pins; the script does not read them.\n"
+        "The script was not run with Vivado, only with stand-ins for its commands. The block design has the "
+        "ports that the board's constraints name.\n"
     )
 
 
