@@ -6,7 +6,11 @@ import re
 import pytest
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.package.librelane import librelane_files, librelane_note, memories
+from rtlm.gen.rtl.verilog import build_rtl
 from rtlm.gen.synthesis import yosys
+
+CONTENTS = re.compile(r"reg \[\d+:0\] (\S+) +\[\d+:0\];\n +initial begin\n(.*?)\n +end\n", re.DOTALL)
+"""A memory with what it holds at the start."""
 
 VERILOG = """\
 module top(clk, o);
@@ -20,7 +24,10 @@ module \\top.unit (clk, we, ra, wa, d, q);
   reg [69:0] \\deep$1  [99:0];
   reg [7:0] small [15:0];
   reg [64:0] table_1 [127:0];
-  reg [69:0] word;
+  reg [69:0] word = 70'h5;
+  integer i;
+  initial for (i = 0; i < 100; i = i + 1) \\deep$1 [i] = 70'h0;
+  initial for (i = 0; i < 16; i = i + 1) small[i] = 8'h0;
   always @(posedge clk) if (we) \\deep$1 [{ wa[6:1], wa[0] }] <= d;
   always @(posedge clk) if (we) small[wa[3:0]] <= d[7:0];
   always @(posedge clk) if (!we) word <= \\deep$1 [ra];
@@ -39,6 +46,10 @@ def test_configuration_and_constraints():
     assert all(f"librelane/{name}" in files or name in files["librelane/memories.ys"] for name in written)
     constraints = files["librelane/accelerator.sdc"]
     assert "-period 20.000" in constraints and "set_clock_uncertainty" in constraints
+    # The clock is no input that data comes by.
+    lines = [line for line in constraints.splitlines() if line.startswith(("set_input_", "set_data", "if"))]
+    assert [line.split()[-1] for line in lines if line.startswith("set_input_")] == ["$data_inputs"] * 2
+    assert "[lsearch $data_inputs [get_ports clk]]" in constraints and "lreplace $data_inputs $clock_index" in lines[0]
     assert "read_verilog ../asic.v" in files["librelane/memories.ys"]
     assert "LibreLane was not" in librelane_note(config)
 
@@ -50,6 +61,25 @@ def test_fpgas_have_none():
 
 def test_memories_that_are_written_and_large_are_listed():
     assert memories(VERILOG) == [{"memory": "unit.deep$1", "unit": "unit", "width": 70, "words": 100}]
+
+
+@pytest.mark.slow
+def test_a_scan_chain_holds_the_registers():
+    """Rising edges of the clock or of its gates, no asynchronous reset, a latch in the gate alone; contents in tables alone."""
+    settings = ["board=asic", "technology=asic", "clock_gating=cells"]
+    text = build_rtl(load_config("ulx3s-selftest", settings)).verilog.read_text()
+    modules = re.findall(r"^module .*?^endmodule", text, re.MULTILINE | re.DOTALL)
+    gated = set(re.findall(r"\brtlm_clock_gate \S+ \(.*?\.gated\((\w+)\)", text, re.DOTALL))
+    (gate,) = (module for module in modules if module.startswith("module rtlm_clock_gate("))
+    assert gated and gate.count("always") == 1
+    for module in modules:
+        for event in re.findall(r"\balways\w* *@ *(\*|\(.*?\))", module):
+            assert event in ("*", "(*)") or event[1:-1].removeprefix("posedge ") in {"clk", *gated}, event
+            assert event not in ("*", "(*)") or module is gate
+        for name, contents in CONTENTS.findall(module):
+            written = re.search(rf"(?<![\w$]){re.escape(name)} ?\[.*\] <= ", module)
+            assert not written or not any(int(value, 16) for value in re.findall(r"'h(\w+);", contents)), name
+    assert sum(len(CONTENTS.findall(module)) for module in modules) == text.count("initial begin") > 10
 
 
 @pytest.mark.synthesis
@@ -67,3 +97,5 @@ def test_yosys_makes_the_listed_memories_black_boxes(tmp_path):
     assert len(re.findall(r"^ *rtlm_sram #", written, re.MULTILINE)) == 1
     assert ".WIDTH(32'd70)" in written and ".WORDS(32'd100)" in written
     assert not re.search(r"reg \[.*\] .* \[.*\];", written)
+    # Nor has anything an initial value.
+    assert "initial" not in written and re.search(r"reg [^=;]*;", written) and not re.search(r"reg [^;]*=", written)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rtlm.gen.package.vivado import HPM0_BASE, MEMORY_BASE
+from rtlm.gen.package.vivado.zynq import HPM0_BASE, MEMORY_BASE
 from rtlm.host.boards.address import DEFAULT_TIMEOUT_S, SCHEMES
 from rtlm.host.boards.stand_in import MACHINE
 
@@ -26,7 +26,7 @@ def test_every_block_says_where_it_runs():
 
 
 def test_addresses_are_those_of_the_block_design():
-    assert f"rtlm@{MEMORY_BASE:x}" in PAGE and f"base={MEMORY_BASE:#x}" in PAGE and f"rtlm@{HPM0_BASE:x}" in PAGE
+    assert f"base={MEMORY_BASE:#x}" in PAGE and f"registers at {HPM0_BASE:#x} (HPM0_FPD)" in PAGE
 
 
 def test_settings_are_those_that_are_read():
