@@ -1,4 +1,4 @@
-"""Device tree of a Zynq UltraScale+ for Linux: the accelerator and its memory, and what loads them with the bitstream."""
+"""Device tree of a Zynq UltraScale+ for Linux: the accelerator, its memory, and what loads them with the bitstream."""
 
 import json
 
@@ -11,16 +11,16 @@ from rtlm.hw.registers import RegisterMap
 FOLDER = "linux"
 """Where the files lie in the folder of an accelerator."""
 MEMORY_BYTES = 0x3F00_0000
-"""Memory that is the accelerator's alone: from `MEMORY_BASE` on, below what the firmware has at the end of the second GiB."""
+"""Memory that is the accelerator's alone: from `MEMORY_BASE` on, below the firmware's at the end of the second GiB."""
 INTERRUPT = 89
-"""Shared peripheral interrupt of pl_ps_irq0[0], number 121 of the interrupt controller (UG1085, system interrupts), whose shared ones
-begin at 32."""
+"""Shared peripheral interrupt of pl_ps_irq0[0]: number 121 of the interrupt controller (UG1085, system interrupts), of
+which the shared ones begin at 32."""
 PL0_CLOCK = 71
 PL0_RESET = 116
-"""Numbers of pl_clk0 and pl_resetn0 (Linux, dt-bindings/clock/xlnx-zynqmp-clk.h and dt-bindings/reset/xlnx-zynqmp-resets.h)."""
+"""Numbers of pl_clk0 and pl_resetn0 (Linux, dt-bindings: clock/xlnx-zynqmp-clk.h, reset/xlnx-zynqmp-resets.h)."""
 AFI_WIDTHS = {128: 0, 64: 1, 32: 2}
-"""What the registers AFIFMx_RDCTRL and AFIFMx_WRCTRL hold for the width of an HP port; a register's number is twice that of its AFIFM,
-and one more for writes (UG1085; Linux, bindings of xlnx,afi-fpga)."""
+"""What the registers AFIFMx_RDCTRL and AFIFMx_WRCTRL hold for the width of an HP port; a register's number is twice
+that of its AFIFM, and one more for writes (UG1085; Linux, bindings of xlnx,afi-fpga)."""
 AFIFS, HPM_32_BITS = 14, 0
 """Register with the widths of M_AXI_HPM0_FPD and HPM1_FPD, and its value for 32 bits."""
 
@@ -29,8 +29,9 @@ OVERLAY = """\
 //
 //   dtc -@ -O dtb -o {name}.dtbo {name}.dts
 //
-// The bitstream's clock and widths are set with it, for the boot firmware may be that of another. rtlm_memory is a label of
-// reserved-memory.dts, which has to be in the tree from which Linux boots. Compiled by a test; not loaded on a board.
+// The bitstream's clock and widths are set with it, for the boot firmware may be that of another. rtlm_memory is a
+// label of reserved-memory.dts, which has to be in the tree from which Linux boots. Compiled by a test; not loaded on a
+// board.
 /dts-v1/;
 /plugin/;
 
@@ -77,13 +78,14 @@ OVERLAY = """\
 }};
 """
 RESERVED = """\
-// Memory that is the accelerator's alone, for the tree from which Linux boots: it cannot be taken from Linux later. With the board's
-// tree as system.dtb, which has symbols (dtc -@):
+// Memory that is the accelerator's alone, for the tree from which Linux boots: it cannot be taken from Linux later.
+// With the board's tree as system.dtb, which has symbols (dtc -@):
 //
 //   dtc -@ -O dtb -o reserved-memory.dtbo reserved-memory.dts
 //   fdtoverlay -i system.dtb -o system-rtlm.dtb reserved-memory.dtbo
 //
-// It begins where MEMORY_BASE of ../vivado/accelerator_bd.v puts byte address 0. Compiled by a test; no board has booted from it.
+// It begins where MEMORY_BASE of ../vivado/accelerator_bd.v puts byte address 0. Compiled by a test; no board has
+// booted from it.
 /dts-v1/;
 /plugin/;
 

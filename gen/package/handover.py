@@ -72,10 +72,10 @@ ABOUT = {
 """What each file is, by its end."""
 
 SYSTEMS = {
-    System.ZYNQ: "clock `pl_clk0`, registers at the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE in "
-    "`accelerator_bd.v` on, interrupt `pl_ps_irq0`",
-    System.CARD: "AMD's XDMA, registers at the beginning of its BAR, for each memory port memory of its own, interrupt "
-    "`usr_irq_req`",
+    System.ZYNQ: "clock `pl_clk0`, registers at the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE "
+    "in `accelerator_bd.v` on, interrupt `pl_ps_irq0`",
+    System.CARD: "AMD's XDMA, registers at the beginning of its BAR, for each memory port memory of its own, "
+    "interrupt `usr_irq_req`",
 }
 """What a block design connects."""
 
@@ -303,7 +303,9 @@ def _vivado_note(package: Package, config: Configuration) -> str:
         "clock is missed. "
     )
     if kind := system(config):
-        text += f"With `-tclargs system` it builds a block design with {kind.value} ({SYSTEMS[kind]}) and a bitstream in "
+        text += (
+            f"With `-tclargs system` it builds a block design with {kind.value} ({SYSTEMS[kind]}) and a bitstream in "
+        )
         text += "`vivado/system/`. "
     return text + (
         "The script was not run with Vivado, only with stand-ins for its commands. The block design has the "

@@ -20,11 +20,13 @@ NOTE = """
 
 For a chip, in `librelane/`: `yosys memories.ys` reads the RTL and writes `accelerator_srams.v`, in which memories of
 more than {words} words or {width} bits are instances of `rtlm_sram`, a black box; `memories.json` has their number,
-size and unit. Nothing in it has an initial value, as nothing on a chip has one: tables have become logic, and every state
-that matters comes from `rst`. Flip-flops take data at rising edges only, resets are synchronous and come from `rst` and
-registers, and the only latches are in the clock gates: a scan chain holds them. Fill `rtlm_sram.v` with macros of your process, add their LEF, GDS and liberty files as `MACROS` to
-`config.json`, and run `librelane --pdk PDK config.json`. Macros belong beside the cells of their unit, those of
-`reader` and `writer` at the pins of the memory ports. yosys was run, LibreLane was not, and nothing was laid out.
+size and unit. Nothing in it has an initial value, as nothing on a chip has one: tables have become logic, and every
+state that matters comes from `rst`. Registers take data at rising edges, resets are synchronous, and the only latches
+are in the clock gates: a scan chain holds them.
+
+Fill `rtlm_sram.v` with macros of your process, add their LEF, GDS and liberty files as `MACROS` to `config.json`, and
+run `librelane --pdk PDK config.json`. Macros belong beside the cells of their unit, those of `reader` and `writer` at
+the pins of the memory ports. yosys was run, LibreLane was not, and nothing was laid out.
 """
 
 SCRIPT = """\

@@ -9,6 +9,7 @@ from rtlm.gen.boards.devices import DEVICES
 from rtlm.gen.configuration.schema import Configuration
 from rtlm.gen.package.ipxact import map_bytes
 from rtlm.gen.package.vivado import card, zynq
+from rtlm.gen.package.vivado.card_host import HOST, card_host
 from rtlm.gen.package.vivado.text import filled
 from rtlm.gen.package.vivado.wrapper import WRAPPER, block_design_wrapper
 from rtlm.hw.common import mac
@@ -78,7 +79,7 @@ def vivado_files(
         placement = zynq.BehindLinux() if kind is System.ZYNQ else card.parts(config)
         texts[f"{WRAPPER}.v"] = block_design_wrapper(module, ports, placement)
         if kind is System.CARD:
-            texts |= {f"{card.HOST}.v": card.card_host(config), "card.xdc": filled("card.xdc", {})}
+            texts |= {f"{HOST}.v": card_host(card.parts(config)), "card.xdc": filled("card.xdc", {})}
         constraints = [f"../{name}" for name in board_constraints(config.board) if name.endswith(".xdc")]
         values |= {
             "VIVADO_BOARD": device.vivado_board,
@@ -113,7 +114,7 @@ def vivado_files(
 
 
 def system(config: Configuration) -> System | None:
-    """Return what is around the accelerator in the block design; None where there is none, or too little memory for its ports."""
+    """Return what is around the accelerator in its block design; None where there is none, or no room for its ports."""
     device = DEVICES.get(config.board)
     if device is None or not device.vivado_board:
         return None

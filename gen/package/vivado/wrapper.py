@@ -11,8 +11,8 @@ WRAPPER = "accelerator_bd"
 CLOCK, RESET, INTERRUPT = "clk", "rst", "irq"
 """Ports beside the AXI ports."""
 CONSTANTS = {"lock": "1'b0", "cache": "4'b0011", "prot": "3'b000", "qos": "4'b0000"}
-"""AXI4 signals of an address channel that the accelerator leaves to the integration: ordinary accesses, bufferable and modifiable
-(so that an interconnect may change their width), as AMD's own masters make them (PG021), without priority."""
+"""AXI4 signals of an address channel that the accelerator leaves to the integration: ordinary accesses, bufferable and
+modifiable (so that an interconnect may change their width), as AMD's own make them (PG021), without priority."""
 
 
 class Placement(Protocol):
@@ -59,9 +59,7 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]], placem
     """
     found = buses(ports)
     masters = {bus: signals for bus, signals in found.items() if bus.startswith("m")}
-    addresses = [
-        signals[name] for signals in masters.values() for name in ("araddr", "awaddr") if name in signals
-    ]
+    addresses = [signals[name] for signals in masters.values() for name in ("araddr", "awaddr") if name in signals]
     bits = placement.bits(max(port["bits"] for port in addresses))
     roles = {
         CLOCK: attributes(
@@ -103,8 +101,8 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]], placem
     body += [f"    assign {port} = {value};" for port, value in constants.items()]
     parameters = f"#(\n{placement.parameters}\n) " if placement.parameters else ""
     return (
-        f"// {module} for Vivado's block designs: attributes say which port belongs to which interface, and what AXI has beside the\n"
-        f"// accelerator's signals is constant.\n{placement.comment}"
+        f"// {module} for Vivado's block designs: attributes say which port belongs to which interface, and what AXI\n"
+        f"// has beside the accelerator's signals is constant.\n{placement.comment}"
         f"module {WRAPPER} {parameters}(\n" + ",\n".join(declarations) + "\n);\n\n" + "\n".join(body) + "\n\n"
         f"{instance(module, [dict(port) for port in ports], inner)}\nendmodule\n"
     )

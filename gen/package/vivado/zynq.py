@@ -13,7 +13,8 @@ HP_PORTS = 4
 HP_BITS = (32, 64, 128)
 """What the processing system has for masters in the FPGA: S_AXI_HP0_FPD to S_AXI_HP3_FPD, and their widths (UG1085)."""
 FIRST_HP = 2
-"""Number of the first of them in the names of the processing system's settings, S_AXI_GP2, and of its interface to the FPGA, AFIFM2."""
+"""Number of the first of them in the names of the processing system's settings, S_AXI_GP2, and of its registers,
+AFIFM2."""
 HPM0_BASE = 0xA000_0000
 """Where M_AXI_HPM0_FPD begins (UG1085, system address map)."""
 MEMORY_BASE = 0x4000_0000

@@ -1,4 +1,4 @@
-"""Reads what a script for Vivado would do, without Tcl: commands, lists, procedures and loops over lists, no conditions.
+"""Reads what a script for Vivado would do, without Tcl: commands, lists, procedures, loops over lists, no conditions.
 
 What it does not know it takes for a command of Vivado: noted with its words, its value the last of them, as in
 ``vivado_stand_ins.tcl``.

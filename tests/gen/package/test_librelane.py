@@ -65,7 +65,7 @@ def test_memories_that_are_written_and_large_are_listed():
 
 @pytest.mark.slow
 def test_a_scan_chain_holds_the_registers():
-    """Rising edges of the clock or of its gates, no asynchronous reset, a latch in the gate alone; contents in tables alone."""
+    """Rising edges of the clock or its gates, no asynchronous reset, a latch in the gate, contents in tables alone."""
     settings = ["board=asic", "technology=asic", "clock_gating=cells"]
     text = build_rtl(load_config("ulx3s-selftest", settings)).verilog.read_text()
     modules = re.findall(r"^module .*?^endmodule", text, re.MULTILINE | re.DOTALL)

@@ -1,10 +1,11 @@
-"""The scripts for Vivado: every name against Verilog, IP-XACT and product guides; run with stand-ins where there is Tcl."""
+"""The scripts for Vivado: names against Verilog, IP-XACT and product guides; run with stand-ins where there is Tcl."""
 
 import json
 import random
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import BOARDS
 from rtlm.gen.package.handover import accelerator_package
 from rtlm.gen.package.vivado import System, system, vivado_files
-from rtlm.gen.package.vivado.card import CARDS, Parts, parts
+from rtlm.gen.package.vivado.card import CARDS, parts
+from rtlm.gen.package.vivado.parts import Parts
 from rtlm.gen.package.vivado.wrapper import CONSTANTS, block_design_wrapper
 from rtlm.gen.package.vivado.zynq import MEMORY_BASE, BehindLinux
 from rtlm.host.boards.address import BoardAddress
@@ -136,9 +138,7 @@ def test_tcl_makes_the_block_design_that_is_checked_without_it(board, folder):
     _, called, _ = run(folder, "system")
     read = calls((folder / "vivado" / "build.tcl").read_text(), "create_system", folder=str(folder / "vivado"))
     made = [call for call in called if call[0] in {name for name, *_ in read} and "_bd_" in call[0]]
-    assert [list(map(words, call)) for call in made] == [
-        list(map(words, call)) for call in read if "_bd_" in call[0]
-    ]
+    assert [list(map(words, call)) for call in made] == [list(map(words, call)) for call in read if "_bd_" in call[0]]
     assert all(Path(arguments[-1]).is_file() for arguments in calls_of(called, "add_files")[:-1])
     assert f"{DEVICES[board].vivado_board}:1.10" in [arguments[1] for arguments in calls_of(called, "set_property")]
     assert calls_of(called, "write_bitstream") and not calls_of(run(folder, "system", setup="-1")[1], "write_bitstream")
@@ -191,7 +191,8 @@ def test_the_verilog_beside_the_scripts_is_lint_clean(folder, tmp_path):
     inner = json.loads((folder / "manifest.json").read_text())["ports"]
     declarations = ",\n".join(f"{port['direction']} wire [{port['bits'] - 1}:0] {port['name']}" for port in inner)
     (tmp_path / "inner.v").write_text(
-        "/* verilator lint_off UNDRIVEN */ /* verilator lint_off UNUSEDSIGNAL */ /* verilator lint_off DECLFILENAME */\n"
+        "/* verilator lint_off UNDRIVEN */ /* verilator lint_off UNUSEDSIGNAL */\n"
+        "/* verilator lint_off DECLFILENAME */\n"
         f"module accelerator({declarations});\nendmodule\n"
     )
     for path in (folder / "vivado").glob("*.v"):
@@ -239,7 +240,14 @@ def test_each_port_of_a_card_has_a_part_of_the_memory(ports, port_bits):
     assert value(expression, {"a": address}) % 4096 == address % 4096
 
 
-PRESETS = [("kv260", []), ("zcu104", []), ("u250", []), ("u280", []), ("tiny", ["board=u250"]), ("tiny", ["board=u280"])]
+PRESETS = [
+    ("kv260", []),
+    ("zcu104", []),
+    ("u250", []),
+    ("u280", []),
+    ("tiny", ["board=u250"]),
+    ("tiny", ["board=u280"]),
+]
 PRESETS += [("kv260", ["memory.port_bits=64", "matmul.lanes=64", "memory.prefetch_kib=64"])]
 
 
@@ -300,7 +308,7 @@ def check_addresses(found, config):
         spaces.setdefault(space, []).append((offset, size, segment))
     for entries in spaces.values():
         ends = sorted((offset, offset + size) for offset, size, _ in entries)
-        assert all(first[1] <= second[0] for first, second in zip(ends, ends[1:], strict=False))
+        assert all(first[1] <= second[0] for first, second in pairwise(ends))
     defaults = BoardAddress.parse("xdma:/dev/xdma0")
     assert spaces["xdma/M_AXI_LITE"][0] == (defaults.number("registers"), 0x1000, "accelerator/s_axi/reg0")
     assert all(offset + size <= 1 << 20 for offset, size, _ in spaces["xdma/M_AXI_LITE"])

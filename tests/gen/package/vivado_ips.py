@@ -1,4 +1,4 @@
-"""Pins, interfaces and settings of the IPs in block designs, by hand from their product guides, to find misspelt names."""
+"""Pins, interfaces and settings of the IPs in block designs, by hand from product guides, to find misspelt names."""
 
 import re
 from dataclasses import dataclass, field
@@ -98,7 +98,7 @@ PORT = (
 
 
 def module_ip(verilog):
-    """The same of a Verilog module, as its attributes say it; AXI interfaces with an address that it gives are masters."""
+    """The same of a Verilog module, by its attributes; AXI interfaces with an address that it gives are masters."""
     ports = re.findall(PORT, verilog)
     plain = re.findall(r"^    (input|output) +wire +(?:\[\d+:0\])? +(\w+),?$", verilog, re.MULTILINE)
     signals = {name: direction for direction, name in plain}
