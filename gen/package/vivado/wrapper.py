@@ -78,12 +78,14 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]], placem
     for bus, signals in masters.items():
         for channel in ("ar", "aw"):
             beside = signals.get(f"{channel}addr")
-            for name, value in CONSTANTS.items() if beside else ():
+            if beside is None:
+                continue
+            for name, value in CONSTANTS.items():
                 # As the ports beside it are called.
-                port = beside["name"].removesuffix(f"{channel}addr") + channel + name
-                roles[port] = interface(bus, channel + name, False, "")
-                outer.append({"name": port, "direction": "output", "bits": int(value[0])})
-                constants[port] = value
+                added = beside["name"].removesuffix(f"{channel}addr") + channel + name
+                roles[added] = interface(bus, channel + name, False, "")
+                outer.append({"name": added, "direction": "output", "bits": int(value[0])})
+                constants[added] = value
     declarations = [
         (f"    {roles[port['name']]}\n" if port["name"] in roles else "")
         + f"    {port['direction']:<6} wire {port_range(port):>9} {port['name']}"
@@ -98,7 +100,7 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]], placem
             f"    wire [{bits - 1}:0] {whole} = {f'{{{spare}{chr(39)}b0, {signal}}}' if spare else signal};",
             f"    assign {port['name']} = {placement.address(whole, bits)};",
         ]
-    body += [f"    assign {port} = {value};" for port, value in constants.items()]
+    body += [f"    assign {name} = {value};" for name, value in constants.items()]
     parameters = f"#(\n{placement.parameters}\n) " if placement.parameters else ""
     return (
         f"// {module} for Vivado's block designs: attributes say which port belongs to which interface, and what AXI\n"
