@@ -320,7 +320,10 @@ def check_addresses(found, config):
     for number, entries in enumerate(own):
         assert min(entries)[0] == number << where.part_bits
         assert sum(size for _, size, _ in entries) == 1 << where.part_bits
-        for offset, _, segment in entries:
+        for offset, size, segment in entries:
+            # A pseudo channel has its place (PG276).
+            if channel := re.search(r"HBM_MEM(\d\d)$", segment):
+                assert (offset, size) == (int(channel[1]) << 28, 1 << 28)
             assert (offset, re.sub(r"SAXI_\d\d/", "", segment)) in blocks
             # The way from the port to the memory.
             last = found.partners[f"memory_{number}/M00_AXI"]
