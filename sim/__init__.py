@@ -24,8 +24,8 @@ The memory's own ceiling, without a design::
 Tools: `find_verilator`, `find_compiler`, `checks` (for ``rtlm doctor``). Errors: `ToolError` (a tool is missing or
 failed), `SimulationError` (the design broke a rule or did not finish); both carry a sentence.
 
-Ports of the top: ``clk``, ``rst`` (synchronous, high), ``irq``; AXI4 masters ``m0_axi__*``, ``m1_axi__*``, … whose read
-or write half may be absent; an AXI4-Lite slave ``s_axi__*`` which may be absent.
+Ports of the top: ``clk``, ``rst`` (synchronous, high), ``irq``; AXI4 masters ``m0_axi_*``, ``m1_axi_*``, … whose read
+or write half may be absent; an AXI4-Lite slave ``s_axi_*`` which may be absent.
 """
 
 from importlib import import_module

@@ -1,6 +1,5 @@
 """Assembles output folders: the whole accelerator, one unit, or a user's kernel."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -197,7 +196,7 @@ def component_package(
         "modules": _modules(emitted.objects),
         "elements_are": "estimated from the netlist without synthesis",
         "elements": {name: counts.to_json() for name, counts in sorted(emitted.elements.items())},
-        "verilog_sha256": hashlib.sha256(emitted.verilog.encode()).hexdigest(),
+        "verilog_sha256": emitted.sha256,
     }
     package = Package(name=module, manifest=manifest)
     registers = component.registers if isinstance(component, RegisterFile) else None

@@ -37,7 +37,7 @@ def component_xml(
     description
         A sentence.
     ports
-        Ports as in the manifest. Those called ``X_axi__SIGNAL`` become bus interfaces.
+        Ports as in the manifest. Those called ``X_axi_SIGNAL`` become bus interfaces.
     files
         Names of Verilog files.
     registers
@@ -98,7 +98,7 @@ def buses(ports: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str
     """
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for port in ports:
-        if match := re.fullmatch(r"((?:m\d+|s)_axi)__(\w+)", port["name"]):
+        if match := re.fullmatch(r"((?:m\d+|s)_axi)_(\w+)", port["name"]):
             found.setdefault(match[1], {})[match[2]] = port
     return found
 

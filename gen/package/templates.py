@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtlm.gen.package.reserved import SYSTEMVERILOG
+from rtlm.gen.rtl.reserved import SYSTEMVERILOG
 
 Port = dict[str, Any]
 

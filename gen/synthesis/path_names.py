@@ -68,7 +68,10 @@ def owner(signal: str, top: str, objects: Mapping[str, Any]) -> Owner:
         pieces += [f"stage {net['stage']}"] if net and net["stage"] else []
         return Owner(path=_below(above, root), what=f"kernel {kernel}", part=", ".join(pieces))
     known = objects[module]
-    line = known["signals"].get(_BIT.sub("", name), "")
+    bit = _BIT.search(name)
+    plain = _BIT.sub("", name)
+    plain = known.get("netlist", {}).get(plain, plain)
+    name, line = plain + (bit[0] if bit else ""), known["signals"].get(plain, "")
     kind = f"kernel {known['kernel']}" if known.get("kernel") else (known["class"] or "").rpartition(".")[2]
     return Owner(path=_below(module, root), what=kind, part=f"{name}, {line}" if line else name)
 

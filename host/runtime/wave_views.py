@@ -97,7 +97,7 @@ def shown_signals(verilog: str, objects: Mapping[str, Any]) -> dict[str, list[Sh
     """
     modules = read_verilog(verilog, objects)
     found = dict(instances(modules, TOP))
-    groups = {"clock, reset, host": _top(modules[TOP], "s_axi__"), "memory ports": _top(modules[TOP], r"m\d+_axi__")}
+    groups = {"clock, reset, host": _top(modules[TOP], "s_axi_"), "memory ports": _top(modules[TOP], r"m\d+_axi_")}
     groups["activity"] = [
         _signal(TOP, modules[TOP], name) for name in ("operator", "attention_phase") if name in modules[TOP].signals
     ]
@@ -117,7 +117,7 @@ def shown_signals(verilog: str, objects: Mapping[str, Any]) -> dict[str, list[Sh
 
 def _top(module: VerilogModule, ports: str) -> list[ShownSignal]:
     """Return pins of the top: those of the host with clock and reset, or those of the memory ports."""
-    own = [*_TOP_PINS] if ports == "s_axi__" else []
+    own = [*_TOP_PINS] if ports == "s_axi_" else []
     names = sorted(name for name in module.ports if re.fullmatch(rf"{ports}\w*(valid|ready|addr|len)", name))
     return [_signal("", module, name) for name in (*own, *names)]
 

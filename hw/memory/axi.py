@@ -1,6 +1,6 @@
 """AXI4 and AXI4-Lite signatures with flat members.
 
-A component with a member ``m0_axi: Out(AXI4Read(...))`` has the Verilog ports ``m0_axi__araddr``, ``m0_axi__arlen``
+A component with a member ``m0_axi: Out(AXI4Read(...))`` has the Verilog ports ``m0_axi_araddr``, ``m0_axi_arlen``
 ..., which AXI tools recognise by their prefix. Names and widths are those of the AMBA AXI specification (ARM IHI
 0022); signals that would be constant (lock, cache, prot, qos) are left to the integration.
 """

@@ -22,7 +22,7 @@ class Ports:
     @property
     def axi_count(self) -> int:
         """Number of AXI4 ports."""
-        numbers = [int(match[1]) for name in self.members if (match := re.match(r"m(\d+)_axi__", name))]
+        numbers = [int(match[1]) for name in self.members if (match := re.match(r"m(\d+)_axi_", name))]
         return max(numbers, default=-1) + 1
 
 
@@ -38,6 +38,8 @@ def read_ports(header: str) -> Ports:
     for kind, member, high, low in re.findall(r"VL_(IN|OUT)(?:8|16|64|W)?\(&?(\w+),(\d+),(\d+)", header):
         # Verilator writes characters that C++ or it reserves, such as the second of two underscores, as hex.
         name = re.sub(r"__0([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), member)
+        # The netlist that toggles are counted on keeps the two underscores of Amaranth.
+        name = re.sub(r"^((?:m\d+|s)_axi)__", r"\1_", name)
         members[name] = (member, kind == "IN", int(high) - int(low) + 1)
     return Ports(members)
 
@@ -77,7 +79,7 @@ def bench_config(ports: Ports) -> str:
             raise ToolError(f"The design has no port {name!r}, which the bench needs.")
     widths, cases = [], []
     for number in range(ports.axi_count):
-        prefix = f"m{number}_axi__"
+        prefix = f"m{number}_axi_"
         lines = _bind(ports, prefix, "pins.read", "arvalid", _READ_FLAGS, _READ_PINS, ("rdata",))
         lines += _bind(ports, prefix, "pins.write", "awvalid", _WRITE_FLAGS, _WRITE_PINS, ("wdata", "wstrb"))
         width = next(
@@ -88,7 +90,7 @@ def bench_config(ports: Ports) -> str:
         widths.append(str(width // 8))
         cases.append("\n".join([f"    case {number}:", *(f"      {line}" for line in lines), "      break;"]))
     lite = _bind(
-        ports, "s_axi__", "pins", "awvalid", dict.fromkeys(_LITE_FLAGS, False), dict.fromkeys(_LITE_PINS, 0), ()
+        ports, "s_axi_", "pins", "awvalid", dict.fromkeys(_LITE_FLAGS, False), dict.fromkeys(_LITE_PINS, 0), ()
     )
     body = "\n".join(cases)
     lite_body = "\n".join(f"  {line}" for line in lite)

@@ -121,7 +121,7 @@ def test_waves_hold_the_window(run, golden, tmp_path, waveform):
     edges = [clock[i][0] for i in range(len(clock))]
     assert len(edges) == pytest.approx(2 * 500, abs=2)
     assert max(edges) - min(edges) == pytest.approx(2 * 500, abs=2)
-    assert len(wave["TOP.m0_axi__rdata"].signal) > 100
+    assert len(wave["TOP.m0_axi_rdata"].signal) > 100
 
 
 def test_a_system_message_goes_through_the_template(model):

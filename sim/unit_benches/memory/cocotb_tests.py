@@ -272,7 +272,7 @@ async def registers(dut):
     bench = Bench(dut, "registers")
     await bench.start()
     rng = bench.rng
-    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_"), dut.clk, dut.rst)
+    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
     for interface in (master.write_if, master.read_if):
         interface.log.setLevel("ERROR")
 

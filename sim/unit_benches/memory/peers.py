@@ -65,7 +65,7 @@ class Checker:
         cocotb.start_soon(self.run())
 
     def get(self, name):
-        return int(getattr(self.dut, f"m{self.port}_axi__{name}").value)
+        return int(getattr(self.dut, f"m{self.port}_axi_{name}").value)
 
     def handshake(self, channel, payload):
         """Return what the channel transfers now; a master that has set valid must not change its mind."""
@@ -167,7 +167,7 @@ class Bench:
         dut.rst.value = 1
         self.slaves, self.checkers = [], []
         for port in range(READER.ports):
-            prefix = f"m{port}_axi_"
+            prefix = f"m{port}_axi"
             bus = AxiBus(AxiWriteBus.from_prefix(dut, prefix), AxiReadBus.from_prefix(dut, prefix))
             slave = AxiSlave(bus, dut.clk, dut.rst, target=self.memory)
             for side in (slave.read_if, slave.write_if):
