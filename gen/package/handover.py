@@ -14,12 +14,14 @@ from rtlm.gen.package import describe, headers, pages
 from rtlm.gen.package.device_tree import device_tree_files
 from rtlm.gen.package.driver import driver_files
 from rtlm.gen.package.folder import NAMES, Package, port_table, to_json
+from rtlm.gen.package.header import header
 from rtlm.gen.package.ipxact import component_xml
 from rtlm.gen.package.librelane import librelane_files, librelane_note
+from rtlm.gen.package.prefix import check_prefix, prefixed_objects, prefixed_text
 from rtlm.gen.package.templates import lint_waivers, systemverilog_template, verilog_template
 from rtlm.gen.package.vivado import System, system, vivado_files
 from rtlm.gen.rtl.units import KernelParams, Unit
-from rtlm.gen.rtl.verilog import Emitted, build_rtl, emit
+from rtlm.gen.rtl.verilog import TOP, Emitted, build_rtl, emit
 from rtlm.hw.common import clock_gate, mac
 from rtlm.hw.common.clock_gate import ClockGating
 from rtlm.hw.common.markdown import table
@@ -57,7 +59,7 @@ ABOUT = {
     "librelane/memories.json": "the memories that do: place, unit, width, words",
     "librelane/srams_map.v": "for this script",
     "librelane/rtlm_sram.v": "the black box, with a model for simulation",
-    "vivado/accelerator_bd.v": "the accelerator with attributes for Vivado's block designs",
+    "_bd.v": "the accelerator with attributes for Vivado's block designs",
     "vivado/card_host.v": "between the XDMA and the rest of the block design",
     "vivado/card.xdc": "the path of the interrupt between clocks",
     ".dts": "device-tree overlay for Linux: clock, registers, interrupt and memory; compiled, not loaded on a board",
@@ -82,7 +84,9 @@ BENCH_BEATS = 400
 """Beats that a kernel's bench sends."""
 
 
-def accelerator_package(config: Configuration, documents: Mapping[str, str], progress: Stage = no_stage) -> Package:
+def accelerator_package(
+    config: Configuration, documents: Mapping[str, str], progress: Stage = no_stage, *, prefix: str = ""
+) -> Package:
     """Make the folder of a whole accelerator.
 
     Parameters
@@ -93,20 +97,32 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         Further files by name, from layers above.
     progress
         Called with a short text when there is work to do.
+    prefix
+        What the names of all modules begin with.
+
+    Raises
+    ------
+    GenerateError
+        If the RTL cannot be made, or the prefix makes no name.
     """
+    check_prefix(prefix, TOP)
     rtl = build_rtl(config, progress)
     registers = register_map(config.matmul.columns)
-    verilog = rtl.verilog.read_text(encoding="utf-8")
+    top, objects = f"{prefix}{TOP}", prefixed_objects(rtl.objects, prefix)
+    verilog = prefixed_text(rtl.verilog.read_text(encoding="utf-8"), prefix)
     manifest = rtl.manifest | {
+        "top": top,
         "registers": describe.registers(registers),
         "errors": describe.errors(),
         "instructions": describe.instructions(),
         "counters": describe.counters(),
         "latency": describe.unit_latencies(config.to_params()),
-        "modules": _modules(rtl.objects),
+        "modules": _modules(objects),
     }
     package = Package(name=config.name, manifest=manifest)
-    _add_rtl(package, verilog, rtl.objects, rtl.manifest["ports"], rtl.manifest["top"], config.clock_mhz, registers)
+    what = f"accelerator {config.name}, configuration {rtl.manifest['config_hash']}"
+    verilog = header(what, rtl.manifest["verilog_sha256"]) + verilog
+    _add_rtl(package, verilog, objects, rtl.manifest["ports"], top, config.clock_mhz, registers, prefix)
     package.texts |= {
         "registers.md": pages.registers_page(config.matmul.columns),
         "registers.h": headers.registers_header(config.matmul.columns),
@@ -115,8 +131,8 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         **board_constraints(config.board),
         **driver_files(config.to_params()),
         **device_tree_files(config, registers),
-        **librelane_files(config, rtl.manifest["top"], f"{config.name}.v", verilog),
-        **vivado_files(config, rtl.manifest["top"], rtl.manifest["ports"], registers, f"{config.name}.v"),
+        **librelane_files(config, top, f"{config.name}.v", verilog),
+        **vivado_files(config, top, rtl.manifest["ports"], registers, f"{config.name}.v"),
         **documents,
     }
     head = (
@@ -129,12 +145,14 @@ def accelerator_package(config: Configuration, documents: Mapping[str, str], pro
         "`mN_axi` (AXI4 memory port; all reach the same memory) and `irq` (level). Signals that AXI has beside these "
         "(lock, cache, prot, qos) are the integration's.\n\n"
     )
-    package.texts["README.md"] = head + files_table(package) + _vivado_note(package, config) + _clock_gate_note(config)
-    package.texts["README.md"] += _mac_note(verilog) + librelane_note(config)
+    package.texts["README.md"] = head + files_table(package) + _vivado_note(package, config)
+    package.texts["README.md"] += _clock_gate_note(config, prefix) + _mac_note(verilog, prefix) + librelane_note(config)
     return package
 
 
-def unit_package(unit: Unit, params: Any, config: Configuration, progress: Stage = no_stage) -> Package:
+def unit_package(
+    unit: Unit, params: Any, config: Configuration, progress: Stage = no_stage, *, prefix: str = ""
+) -> Package:
     """Make the folder of one unit.
 
     Parameters
@@ -147,7 +165,15 @@ def unit_package(unit: Unit, params: Any, config: Configuration, progress: Stage
         Returns clock and technology.
     progress
         Called with a short text when there is work to do.
+    prefix
+        What the names of all modules begin with.
+
+    Raises
+    ------
+    GenerateError
+        If the RTL cannot be made, or the prefix makes no name.
     """
+    check_prefix(prefix, unit.module)
     progress(f"generating RTL of {unit.name}")
     component = unit.build(params, clock_mhz=config.schedule_mhz, technology=config.technology)
     emitted = emit(component, unit.module)
@@ -158,7 +184,8 @@ def unit_package(unit: Unit, params: Any, config: Configuration, progress: Stage
         "technology": config.technology,
         "config_name": config.name,
     }
-    package = component_package(unit.module, component, emitted, config.clock_mhz, settings)
+    what = f"unit {unit.name} for configuration {config.name}"
+    package = component_package(unit.module, component, emitted, config.clock_mhz, settings, what=what, prefix=prefix)
     if isinstance(component, RegisterFile):
         package.texts |= {
             "registers.md": pages.registers_page(params.columns),
@@ -166,14 +193,21 @@ def unit_package(unit: Unit, params: Any, config: Configuration, progress: Stage
         }
         package.manifest |= {"registers": describe.registers(component.registers), "errors": describe.errors()}
     if unit.kernel is not None:
-        add_bench(package, kernel=f"rtlm.hw.kernels:{unit.kernel.name}", top=unit.module, params=params)
+        add_bench(package, kernel=f"rtlm.hw.kernels:{unit.kernel.name}", top=f"{prefix}{unit.module}", params=params)
     body = f"# Unit `{unit.name}`\n\n{unit.summary}\n\n"
     package.texts["README.md"] = body + component_text(component, emitted, settings) + files_table(package)
     return package
 
 
 def component_package(
-    module: str, component: wiring.Component, emitted: Emitted, clock_mhz: float, settings: Mapping[str, Any]
+    module: str,
+    component: wiring.Component,
+    emitted: Emitted,
+    clock_mhz: float,
+    settings: Mapping[str, Any],
+    *,
+    what: str,
+    prefix: str = "",
 ) -> Package:
     """Make a folder without README for one component.
 
@@ -187,20 +221,26 @@ def component_package(
         Clock that it is scheduled for.
     settings
         What it was made from.
+    what
+        What it is, for the head of the Verilog.
+    prefix
+        What the names of all modules begin with.
     """
+    top, objects = f"{prefix}{module}", prefixed_objects(emitted.objects, prefix)
     manifest = {
-        "top": module,
+        "top": top,
         **settings,
         "ports": list(emitted.ports),
         "latency": {module: describe.latency(component)},
-        "modules": _modules(emitted.objects),
+        "modules": _modules(objects),
         "elements_are": "estimated from the netlist without synthesis",
         "elements": {name: counts.to_json() for name, counts in sorted(emitted.elements.items())},
         "verilog_sha256": emitted.sha256,
     }
     package = Package(name=module, manifest=manifest)
     registers = component.registers if isinstance(component, RegisterFile) else None
-    _add_rtl(package, emitted.verilog, emitted.objects, emitted.ports, module, clock_mhz, registers)
+    verilog = header(what, emitted.sha256) + prefixed_text(emitted.verilog, prefix)
+    _add_rtl(package, verilog, objects, emitted.ports, top, clock_mhz, registers, prefix)
     return package
 
 
@@ -234,10 +274,11 @@ def _add_rtl(
     module: str,
     clock_mhz: float,
     registers: RegisterMap | None,
+    prefix: str,
 ) -> None:
     """Add what every folder has."""
     name = package.name
-    wrapper = f"{name}_example".replace("-", "_")
+    wrapper = f"{prefix}{name}_example".replace("-", "_")
     package.texts |= {
         f"{name}.v": verilog,
         f"{name}.vlt": lint_waivers(f"{name}.v"),
@@ -312,11 +353,11 @@ def _vivado_note(package: Package, config: Configuration) -> str:
     )
 
 
-def _clock_gate_note(config: Configuration) -> str:
+def _clock_gate_note(config: Configuration, prefix: str) -> str:
     gating = ClockGating(config.clock_gating)
     if gating == ClockGating.OFF:
         return ""
-    module = f"\n## Clock\n\nThe module `{clock_gate.MODULES[gating]}` at the end of the Verilog "
+    module = f"\n## Clock\n\nThe module `{prefix}{clock_gate.MODULES[gating]}` at the end of the Verilog "
     if gating == ClockGating.SIMULATOR:
         return (
             f"{module}passes the clock on: all registers are on one clock. Only a simulator that defines "
@@ -328,11 +369,11 @@ def _clock_gate_note(config: Configuration) -> str:
     )
 
 
-def _mac_note(verilog: str) -> str:
+def _mac_note(verilog: str, prefix: str) -> str:
     if mac.MODULE not in verilog:
         return ""
     return (
-        f"\n## Multipliers with sums\n\nThe module `{mac.MODULE}` at the end of the Verilog multiplies and adds up, in "
+        f"\n## Multipliers with sums\n\nThe module `{prefix}{mac.MODULE}` at the end of the Verilog multiplies and adds up, in "
         f"behavioural form. For AMD UltraScale and UltraScale+ define `{mac.BLOCK_MACRO}`: then each instance is one "
         "DSP48E2.\n"
     )

@@ -10,6 +10,7 @@ from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.package.folder import Package
+from rtlm.gen.package.header import header
 from rtlm.gen.rtl.verilog import Emitted, emit
 from rtlm.gen.synthesis.bitstream import Bitstream, make_bitstream
 from rtlm.gen.synthesis.place import Placement
@@ -155,7 +156,9 @@ def selftest_package(
         "selftest": {"baud": params.baud, **facts, "rows": rows},
     }
     name, text = pins(shell)
-    return Package(name=TOP, manifest=manifest, texts={f"{TOP}.v": emitted.verilog, name: text})
+    what = f"self-test of {shell.board}, configuration {config_hash(config)}"
+    verilog = header(what, emitted.sha256) + emitted.verilog
+    return Package(name=TOP, manifest=manifest, texts={f"{TOP}.v": verilog, name: text})
 
 
 def bitstream_facts(shell: Shell, built: Bitstream) -> dict[str, Any]:

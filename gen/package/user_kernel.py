@@ -196,8 +196,9 @@ def kernel_package(
         "technology": technology,
         "cost": cost,
     }
-    package = component_package(top, component, emitted, clock_mhz, settings)
-    picture, kind = "", "kernel" if isinstance(kernel, Kernel) else "region"
+    kind = "kernel" if isinstance(kernel, Kernel) else "region"
+    package = component_package(top, component, emitted, clock_mhz, settings, what=f"{kind} {kernel.name}")
+    picture = ""
     if isinstance(schedule, Schedule):
         package.texts[PICTURE], picture = schedule_svg(kernel.name, schedule), f"![Schedule]({PICTURE})\n\n"
     inside = source

@@ -104,7 +104,7 @@ def _sentence(origin: Any) -> str:
         return ""
     text = (kernel.__doc__ if kernel else kind.__doc__) or ""
     paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
-    return re.sub(r":\w+:|`", "", re.split(r"(?<=[.:;]) ", paragraph)[0]).rstrip(":;")
+    return re.sub(r":\w+:|`", "", re.split(r"(?<=\.) ", paragraph)[0])
 
 
 def origin_of(fragment: Fragment) -> Any:

@@ -24,6 +24,12 @@ output_option = click.option(
     help="Folder for the files; made if it does not exist.",
 )
 force_option = click.option("--force", is_flag=True, help="Write into a folder that holds files of others.")
+prefix_option = click.option(
+    "--prefix",
+    default="",
+    metavar="NAME",
+    help="Begin the name of each Verilog module with this, so that two configurations can live in one design.",
+)
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing.")
 
 
@@ -67,6 +73,7 @@ def generate() -> None:
 @for_option
 @context_option
 @licence_option
+@prefix_option
 @output_option
 @force_option
 @quiet_option
@@ -76,6 +83,7 @@ def accelerator(
     model: str | None,
     licences: tuple[str, ...],
     context: int | None,
+    prefix: str,
     folder: Path,
     force: bool,
     quiet: bool,
@@ -89,6 +97,7 @@ def accelerator(
     \b
     Examples:
       rtlm generate accelerator --config kv260 -o build/kv260
+      rtlm generate accelerator --config kv260 --prefix left_ -o build/left
       rtlm generate accelerator --config kv260 --for model.gguf --context 2048 -o build/kv260
       rtlm image model.gguf --config build/kv260/configuration.yaml -o build/image
     """
@@ -108,7 +117,7 @@ def accelerator(
         "memory-image.md": memory_page(loaded),
         CONFIGURATION: yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False),
     }
-    _write(lambda progress: accelerator_package(loaded, documents, progress), folder, force, quiet)
+    _write(lambda progress: accelerator_package(loaded, documents, progress, prefix=prefix), folder, force, quiet)
 
 
 @generate.command()
@@ -213,7 +222,7 @@ def _unit_command(name: str) -> click.Command | None:
     if unit is None:
         return None
 
-    def run(config: str, overrides: tuple[str, ...], folder: Path, force: bool, quiet: bool) -> None:
+    def run(config: str, overrides: tuple[str, ...], prefix: str, folder: Path, force: bool, quiet: bool) -> None:
         from rtlm.gen.configuration.load import load_config
         from rtlm.gen.configuration.schema import Configuration
         from rtlm.gen.package.handover import unit_package
@@ -222,7 +231,7 @@ def _unit_command(name: str) -> click.Command | None:
         own = [text for text in overrides if not _is_config_key(text.partition("=")[0], Configuration)]
         loaded = load_config(config, [text for text in overrides if text not in own], unit_only=True)
         params = with_settings(name, unit.defaults(loaded), own)
-        _write(lambda progress: unit_package(unit, params, loaded, progress), folder, force, quiet)
+        _write(lambda progress: unit_package(unit, params, loaded, progress, prefix=prefix), folder, force, quiet)
 
     parameters = _parameter_help(unit.params)
     run.__doc__ = (
@@ -234,7 +243,7 @@ def _unit_command(name: str) -> click.Command | None:
 
 def _unit_options(command: click.Command) -> click.Command:
     """Add the options of every unit's command."""
-    for add in (quiet_option, force_option, output_option, set_option, config_option):
+    for add in (quiet_option, force_option, output_option, prefix_option, set_option, config_option):
         add(command)
     command.params.reverse()
     return command

@@ -73,11 +73,11 @@ def vivado_files(
     if kind:
         usage += f"\n{command + ' -tclargs system':<76} # in a block design with {kind.value}"
     texts = {"clock.xdc": clock_constraint(module, config.clock_mhz)}
-    values = {"NAME": config.name, "CLOCK_MHZ": f"{config.clock_mhz:g}", "WRAPPER": WRAPPER}
+    values = {"NAME": config.name, "CLOCK_MHZ": f"{config.clock_mhz:g}", "WRAPPER": f"{module}{WRAPPER}"}
     script = ""
     if kind:
         placement = zynq.BehindLinux() if kind is System.ZYNQ else card.parts(config)
-        texts[f"{WRAPPER}.v"] = block_design_wrapper(module, ports, placement)
+        texts[f"{module}{WRAPPER}.v"] = block_design_wrapper(module, ports, placement)
         if kind is System.CARD:
             texts |= {f"{HOST}.v": card_host(card.parts(config)), "card.xdc": filled("card.xdc", {})}
         constraints = [f"../{name}" for name in board_constraints(config.board) if name.endswith(".xdc")]

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from rtlm.gen.package.ipxact import buses
 from rtlm.gen.package.templates import instance, port_range
 
-WRAPPER = "accelerator_bd"
+WRAPPER = "_bd"
 """Module that tells block designs which ports are interfaces."""
 CLOCK, RESET, INTERRUPT = "clk", "rst", "irq"
 """Ports beside the AXI ports."""
@@ -105,6 +105,6 @@ def block_design_wrapper(module: str, ports: Sequence[Mapping[str, Any]], placem
     return (
         f"// {module} for Vivado's block designs: attributes say which port belongs to which interface, and what AXI\n"
         f"// has beside the accelerator's signals is constant.\n{placement.comment}"
-        f"module {WRAPPER} {parameters}(\n" + ",\n".join(declarations) + "\n);\n\n" + "\n".join(body) + "\n\n"
+        f"module {module}{WRAPPER} {parameters}(\n" + ",\n".join(declarations) + "\n);\n\n" + "\n".join(body) + "\n\n"
         f"{instance(module, [dict(port) for port in ports], inner)}\nendmodule\n"
     )

@@ -12,7 +12,9 @@ _MEMORY = re.compile(r"^  reg (?:\[\d+:0\] )?(\\\S+|[\w$]+)  ?\[\d+:0\];$")
 _ASSIGN = re.compile(r"^  assign (.+?) = (.+);$")
 _CLOCKED = re.compile(r"^    ((?:else )?)(?:if \((!?)(.+?)\) )?([^ ].*?) <= (.+);$")
 _CONNECTION = re.compile(r"^    \.(\\\S+|\w+) ?\((.*)\)(,?)$")
-_INSTANCE = re.compile(r"^  (\\\S+|\w+) +(?:#\(.*\) )?(\\\S+|\w+) *\($")
+_INSTANCE = re.compile(r"^  (\\\S+|\w+) +(\\\S+|\w+) *\($")
+_PARAMETERS = re.compile(r"^  (\\\S+|\w+) +#\($")
+_AFTER_PARAMETERS = re.compile(r"^  \) (\\\S+|\w+) *\($")
 _FUNCTION = re.compile(r"^  function \[(\d+):0\] (\\\S+|\w+) ?;$")
 _DROPPED = re.compile(r"^  \(\* (unused_bits|init) = .* \*\)$")
 _ATTRIBUTE = re.compile(r"^  \(\* .* \*\)$")
@@ -149,6 +151,11 @@ def _module(name: str, ports: list[str], lines: Iterator[str]) -> Module:
             elif match := _INSTANCE.match(line):
                 instance = (match[2], match[1])
                 module.instances.add(match[2])
+            elif match := _PARAMETERS.match(line):
+                instance = ("", match[1])
+            elif match := _AFTER_PARAMETERS.match(line):
+                instance = (match[1], instance[1])
+                module.instances.add(match[1])
             module.statements.append(_statement(line, widths, instance))
     return module
 

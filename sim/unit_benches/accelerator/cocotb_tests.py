@@ -90,7 +90,7 @@ class System:
         dut.rst.value = 1
         self.channels = []
         for port in range(CASE["ports"]):
-            prefix = f"m{port}_axi_"
+            prefix = f"m{port}_axi"
             bus = AxiBus(AxiWriteBus.from_prefix(dut, prefix), AxiReadBus.from_prefix(dut, prefix))
             slave = AxiSlave(bus, dut.clk, dut.rst, target=self.memory)
             for side in (slave.read_if, slave.write_if):
@@ -101,7 +101,7 @@ class System:
             self.channels += [slave.write_if.aw_channel, slave.write_if.w_channel, slave.write_if.b_channel]
             self.answer_with(slave.read_if.r_channel, "rresp")
             self.answer_with(slave.write_if.b_channel, "bresp")
-        self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_"), dut.clk, dut.rst)
+        self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
         for side in (self.master.write_if, self.master.read_if):
             side.log.setLevel("ERROR")
         for channel in self.channels:
