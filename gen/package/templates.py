@@ -32,8 +32,6 @@ def lint_waivers(verilog_name: str) -> str:
     lines = ["`verilator_config"]
     for rule, why in WAIVERS:
         lines += [f"// {why}", f'lint_off -rule {rule} -file "*{verilog_name}"']
-    lines += ["// Left over by yosys: the logic that drove it became part of something else, and nothing reads it."]
-    lines += [f'lint_off -rule UNDRIVEN -file "*{verilog_name}" -match "*$*"']
     lines += ["// A port may be called by a word of C++ that is none of Verilog."]
     lines += [f'lint_off -rule SYMRSVDWORD -file "*{file}"' for file in (verilog_name, "_example.v", "_example.sv")]
     lines += ["// The template holds a package beside its module.", 'lint_off -rule DECLFILENAME -file "*_example.sv"']

@@ -148,7 +148,7 @@ def test_names_lead_from_verilog_to_source(accelerator):
         assert f"module \\{module} (" in verilog or f"module {module}(" in verilog, module
     names = json.loads((accelerator / "names.json").read_text())
     signals = names["accelerator.registers"]["signals"]
-    assert signals["s_axi_araddr"].startswith("hw/")
+    assert signals["s_axi__araddr"].startswith("hw/")
     body = verilog.partition("module \\accelerator.registers (")[2].partition("endmodule")[0]
     missing = [name for name in signals if "$" not in name and not re.search(rf"\b{re.escape(name)}\b", body)]
     assert not missing
