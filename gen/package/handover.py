@@ -373,7 +373,7 @@ def _mac_note(verilog: str, prefix: str) -> str:
     if mac.MODULE not in verilog:
         return ""
     return (
-        f"\n## Multipliers with sums\n\nThe module `{prefix}{mac.MODULE}` at the end of the Verilog multiplies and adds up, in "
-        f"behavioural form. For AMD UltraScale and UltraScale+ define `{mac.BLOCK_MACRO}`: then each instance is one "
-        "DSP48E2.\n"
+        f"\n## Multipliers with sums\n\nThe module `{prefix}{mac.MODULE}` at the end of the Verilog multiplies and "
+        "adds up, in behavioural form. For AMD UltraScale and UltraScale+ define "
+        f"`{mac.BLOCK_MACRO}`: then each instance is one DSP48E2.\n"
     )

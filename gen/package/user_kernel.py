@@ -14,8 +14,8 @@ from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.fields import closest
 from rtlm.gen.package.folder import Package
 from rtlm.gen.package.handover import add_bench, component_package, component_text, files_table
-from rtlm.gen.rtl.reserved import language_of
 from rtlm.gen.package.schedule_picture import schedule_svg
+from rtlm.gen.rtl.reserved import language_of
 from rtlm.gen.rtl.units import KernelParams
 from rtlm.gen.rtl.verilog import emit
 from rtlm.hw.common.markdown import table

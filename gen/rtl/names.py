@@ -56,8 +56,9 @@ def describe_objects(fragment: Fragment, name: str, name_map: SignalDict) -> dic
     -------
     dict[str, Any]
         For each module, by its hierarchical name (``accelerator.matmul.array``): ``class``; ``summary``, the first
-        sentence of its documentation; ``signals`` with the place of declaration of each; ``kernel``, its name, where the module is a kernel's pipeline; ``states`` where it has
-        state machines: for the register of each the names of its states, in the order of their codes.
+        sentence of its documentation; ``signals`` with the place of declaration of each; ``kernel``, its name, where
+        the module is a kernel's pipeline; ``states`` where it has state machines: for the register of each the names
+        of its states, in the order of their codes.
     """
     objects: dict[str, Any] = {}
     _classes(fragment, name, objects)

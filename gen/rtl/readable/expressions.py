@@ -12,7 +12,8 @@ from enum import IntEnum
 from functools import partial, reduce
 
 TOKEN = re.compile(
-    r"\\\S+ ?|[A-Za-z_$][\w$]*|\d+'s?[bodh][0-9a-fxz?]+|\d+|\(\*.*?\*\)|<<<|>>>|===|!==|<<|>>|<=|>=|==|!=|&&|\|\||~\^|\*\*|\S"
+    r"\\\S+ ?|[A-Za-z_$][\w$]*|\d+'s?[bodh][0-9a-fxz?]+|\d+|\(\*.*?\*\)"
+    r"|<<<|>>>|===|!==|<<|>>|<=|>=|==|!=|&&|\|\||~\^|\*\*|\S"
 )
 _NAME = re.compile(r"\\\S+|[A-Za-z_][\w$]*")
 _CONSTANT = re.compile(r"(\d+)'([bodh])[0-9a-fxz?]+")

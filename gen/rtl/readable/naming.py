@@ -1,8 +1,9 @@
 """Names without ``$``: a signal without one of its own is called after what drives it or what it drives.
 
-Amaranth tells signals of the same name apart by a number (``busy$446``), and has none for those that the source does not
-name; yosys numbers the results of its cells. They become ``matmul_busy`` (the output of an instance), ``count_next``
-(what a register takes), ``count_enable``, ``count_reset``, else ``count_2``: numbers count from 2 on in each module.
+Amaranth tells signals of the same name apart by a number (``busy$446``), and has none for those that the source does
+not name; yosys numbers the results of its cells. They become ``matmul_busy`` (the output of an instance),
+``count_next`` (what a register takes), ``count_enable``, ``count_reset``, else ``count_2``:
+numbers count from 2 on in each module.
 """
 
 import re
@@ -133,9 +134,9 @@ class _Namer:
 
     def __init__(self, module: Module, names: Names) -> None:
         self.names = dict(names)
-        self.taken = {
-            self.names.get(name, name).removeprefix("\\") for name in (*module.signals, *module.others)
-        } | {name.removeprefix("\\") for name in module.instances}
+        self.taken = {self.names.get(name, name).removeprefix("\\") for name in (*module.signals, *module.others)} | {
+            name.removeprefix("\\") for name in module.instances
+        }
         self.roots: dict[str, str] = {}
         self.last: dict[str, int] = {}
 

@@ -1,4 +1,4 @@
-"""From the Verilog that yosys writes to Verilog that a person reads: the same hardware, with the names of the source."""
+"""From the Verilog that yosys writes to Verilog that a person reads: the same hardware."""
 
 import re
 import textwrap
@@ -36,8 +36,7 @@ def readable(text: str, objects: Mapping[str, Any], ports: Mapping[str, str]) ->
     """
     modules = list(read_modules(text))
     outputs = {
-        module.name: {port for port in module.ports if module.signals[port].direction == "output"}
-        for module in modules
+        module.name: {port for port in module.ports if module.signals[port].direction == "output"} for module in modules
     }
     other = {port: name for port, name in ports.items() if port != name}
     port_names = rename_ports(modules, modules[0].name, other)
@@ -73,7 +72,9 @@ def _module(module: Module, new: Names, ports: Mapping[str, Names], order: Mappi
         return first, order.get(plain, len(order))
 
     header = sorted(module.ports, key=place)
-    lines = _wrapped(f"module {module.name + ' ' * module.name.startswith(chr(92))}({', '.join(map(named, header))});", "  ")
+    lines = _wrapped(
+        f"module {module.name + ' ' * module.name.startswith(chr(92))}({', '.join(map(named, header))});", "  "
+    )
     for port in header:
         lines += _declaration(module.signals[port], named)
     inner = [signal for name, signal in module.signals.items() if not signal.direction]
@@ -86,7 +87,9 @@ def _module(module: Module, new: Names, ports: Mapping[str, Names], order: Mappi
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return what sorts names with the numbers in them as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(name.removeprefix("\\")) if part]
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(name.removeprefix("\\")) if part
+    ]
 
 
 def _declaration(signal: Signal, named: Callable[[str], str]) -> list[str]:

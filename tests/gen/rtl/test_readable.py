@@ -69,7 +69,14 @@ def test_a_wire_gives_way_only_where_nothing_changes(wires, statements, left):
 
 def test_names_come_from_what_is_driven():
     left, renamed, text = body(
-        [r"reg [3:0] count", r"reg \count$7 ", r"wire \$1 ", r"wire \$auto$x.cc:1:y$2 ", r"wire [3:0] \$3 ", "wire other"],
+        [
+            r"reg [3:0] count",
+            r"reg \count$7 ",
+            r"wire \$1 ",
+            r"wire \$auto$x.cc:1:y$2 ",
+            r"wire [3:0] \$3 ",
+            "wire other",
+        ],
         [
             r"assign \$1  = a == b;",
             r"assign other = \$1 ;",
@@ -124,7 +131,13 @@ def differing(unit, folder, mutate=lambda text: text):
         script += [f"read_verilog {name}.v", f"hierarchy -check -top {top}", "proc -norom", "flatten", "opt_clean"]
         script += ["memory_collect", f"rename {top} {name}", f"design -stash {name}"]
     script += [f"design -copy-from {name} {name}" for name in ("netlist", "readable")]
-    script += ["equiv_make netlist readable both", "hierarchy -top both", "equiv_struct", "equiv_simple", "equiv_induct"]
+    script += [
+        "equiv_make netlist readable both",
+        "hierarchy -top both",
+        "equiv_struct",
+        "equiv_simple",
+        "equiv_induct",
+    ]
     yosys.run([*script, "tee -q -o said equiv_status"], folder)
     said = re.search(r"(\d+) are proven and (\d+) are unproven", (folder / "said").read_text())
     assert int(said[1]) > 50
