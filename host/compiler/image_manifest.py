@@ -41,7 +41,7 @@ class ConfigurationPart(_Part):
     name: str = Field(description="name of the configuration")
     hash: str = Field(description="what `CONFIG_HASH_HIGH` and `CONFIG_HASH_LOW` read, 16 hexadecimal digits")
     verilog_sha256: str | None = Field(
-        description="hash of the generated Verilog; null unless it was there or `--rtl` made it"
+        description="hash of the netlist behind the generated Verilog; null unless that was there or `--rtl` made it"
     )
     values: dict[str, Any] = Field(description="the configuration itself, as in a YAML file")
 

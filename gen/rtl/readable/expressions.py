@@ -20,6 +20,8 @@ _CONSTANT = re.compile(r"(\d+)'([bodh])[0-9a-fxz?]+")
 
 _ZEROS = re.compile(r"\b(\d+'h)(?:0{8,}([0-9a-f]*)|(x)x+)\b")
 
+_ZERO = re.compile(r"\d+'[bodh]0+")
+
 _LOGIC = frozenset({"&", "|", "^"})
 _SUMS = frozenset({"+", "-", "*"})
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "===", "!==", "&&", "||"})
@@ -179,7 +181,7 @@ def join(parts: tuple[Expression, ...]) -> Expression:
 
 def unary(operator: str, inner: Expression) -> Expression:
     """Return an expression of one operand."""
-    if operator in ("&", "|") and inner.kind == "join" and all(part.width == 1 for part in inner.parts):
+    if operator in ("&", "|") and _is_flags(inner):
         return reduce(partial(binary, operator), inner.parts)
     if operator in _REDUCTIONS:
         return Expression("unary", operator, (inner,), 1)
@@ -190,6 +192,8 @@ def unary(operator: str, inner: Expression) -> Expression:
 def binary(operator: str, left: Expression, right: Expression) -> Expression:
     """Return an expression of two operands."""
     width = max(left.width, right.width)
+    if operator == "!=" and _is_flags(left) and right.kind == "constant" and _ZERO.fullmatch(right.text):
+        return reduce(partial(binary, "|"), left.parts)
     if operator in _COMPARISONS:
         return Expression("binary", operator, (left, right), 1)
     if operator in _SHIFTS:
@@ -198,6 +202,11 @@ def binary(operator: str, left: Expression, right: Expression) -> Expression:
     if operator in _SUMS or left.signed or right.signed:
         return Expression("binary", operator, (left, right), width, Fit.ASSIGNED if signed else Fit.EXACT, signed)
     return Expression("binary", operator, (left, right), width, max(left.fit, right.fit))
+
+
+def _is_flags(expression: Expression) -> bool:
+    """Return whether an expression joins single bits."""
+    return expression.kind == "join" and all(part.width == 1 for part in expression.parts)
 
 
 def choice(condition: Expression, yes: Expression, no: Expression) -> Expression:

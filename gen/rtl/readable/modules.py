@@ -174,18 +174,18 @@ def _statement(line: str, widths: Mapping[str, int], instance: tuple[str, str]) 
     """Read a line; one that is not understood stays as it is."""
     try:
         if match := _ASSIGN.match(line):
-            target, value = (parse(tokens_of(text), widths) for text in match.groups())
-            return Statement("assign", target=target, value=value)
+            target, source = (parse(tokens_of(text), widths) for text in match.groups())
+            return Statement("assign", target=target, value=source)
         if match := _CONNECTION.match(line):
             value = parse(tokens_of(match[2]), widths) if match[2] else join(())
             return Statement("connection", text=match[1], value=value, instance=instance, comma=match[3])
         if match := _CLOCKED.match(line):
-            otherwise, negated, condition, target, value = match.groups()
+            otherwise, negated, condition, left, right = match.groups()
             return Statement(
                 "clocked",
                 text=otherwise + (f"if ({negated}" if condition else ""),
-                target=parse(tokens_of(target), widths),
-                value=parse(tokens_of(value), widths),
+                target=parse(tokens_of(left), widths),
+                value=parse(tokens_of(right), widths),
                 condition=parse(tokens_of(condition), widths) if condition else None,
             )
     except UnknownTextError:

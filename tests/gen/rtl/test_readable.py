@@ -60,6 +60,7 @@ def body(declarations, statements, objects=None):
         ([r"wire \$1 "], [r"assign \$1  = a == b;", r"assign o[0] = c[\$1 ];"], None),
         # Bits that any is set of are an or, choices stand one below the other.
         ([r"wire \$1 "], [r"assign \$1  = | { s, rst };", r"assign o[0] = ! \$1 ;"], ["assign o[0] = !(s | rst);"]),
+        ([r"wire \$1 "], [r"assign \$1  = { s, rst } != 2'h0;", r"assign o[0] = \$1 ;"], ["assign o[0] = s | rst;"]),
     ],
 )
 def test_a_wire_gives_way_only_where_nothing_changes(wires, statements, left):
