@@ -95,6 +95,8 @@ class Module:
         Names of memories, functions and what is declared within the body.
     instances
         Names of instances.
+    attributes
+        Lines before it.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Module:
     statements: list[Statement] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
     instances: set[str] = field(default_factory=set)
+    attributes: list[str] = field(default_factory=list)
 
 
 def tokens_of(text: str) -> list[str]:
@@ -113,12 +116,17 @@ def tokens_of(text: str) -> list[str]:
 def read_modules(text: str) -> Iterator[Module]:
     """Yield the modules of a text that yosys wrote."""
     lines = iter(text.splitlines())
+    attributes: list[str] = []
     for line in lines:
-        if match := _HEAD.match(line):
+        if line.startswith("(*"):
+            attributes.append(line)
+        elif match := _HEAD.match(line):
             head = match[2]
             while not head.endswith(");"):
                 head += next(lines)
-            yield _module(match[1], tokens_of(head[:-2]), lines)
+            module = _module(match[1], tokens_of(head[:-2]), lines)
+            module.attributes, attributes = attributes, []
+            yield module
 
 
 def _module(name: str, ports: list[str], lines: Iterator[str]) -> Module:

@@ -57,7 +57,7 @@ def rename(module: Module, ports: Mapping[str, Names], outputs: Mapping[str, set
     for name in module.signals:
         if "$" in name and (_NUMBERED.match(name[1:]) or _UNNAMED_SIGNAL.match(name[1:])):
             namer.name(name, _base(name))
-    consumers = list(_consumers(module))
+    consumers = list(_consumers(module, ports))
     # What is read by something unnamed waits for the name of that.
     while True:
         left = []
@@ -90,11 +90,12 @@ def _after_instance(
         namer.name(value.text, f"{_word(instance)}_{_word(port)}")
 
 
-def _consumers(module: Module) -> Iterator[tuple[str, str, str]]:
+def _consumers(module: Module, ports: Mapping[str, Names]) -> Iterator[tuple[str, str, str]]:
     """Yield what reads a signal: the signal, what gets a name first, and what stands behind its name."""
     for statement, following in zip(module.statements, [*module.statements[1:], Statement("other")], strict=True):
         if statement.kind == "connection" and statement.value:
-            reader = f"{_word(statement.instance[0])}_{_word(statement.text)}"
+            instance, of = statement.instance
+            reader = f"{_word(instance)}_{_word(ports.get(of, {}).get(statement.text, statement.text))}"
             yield from ((name, reader, "") for name, _ in names(statement.value))
         elif statement.target and statement.value:
             reader = _first(statement.target)
@@ -119,10 +120,15 @@ def _word(name: str) -> str:
     return re.sub(r"_{3,}", "__", re.sub(r"\W", "_", name.removeprefix("\\"))).strip("_")
 
 
+def _root(name: str) -> str:
+    """Return the signal that a name is of, or of a field of which, without the backslash of an escaped one."""
+    match = _ROOT.match(name)
+    return match[1] if match else name
+
+
 def _base(name: str) -> str:
-    """Return a name without its numbers and the backslash of an escaped one; fields follow their signal."""
-    root = _ROOT.match(name)
-    text = root[1] if root else name
+    """Return the signal that a name is of, without its numbers."""
+    text = _root(name)
     match = _NUMBERED.fullmatch(text)
     if match:
         return match[1]
@@ -137,7 +143,9 @@ class _Namer:
         self.taken = {self.names.get(name, name).removeprefix("\\") for name in (*module.signals, *module.others)} | {
             name.removeprefix("\\") for name in module.instances
         }
-        self.roots: dict[str, str] = {}
+        # Where a signal is gone, its fields may be left.
+        self.taken |= {re.split(r"[.\[]", name)[0] for name in self.taken}
+        self.roots = {_root(old): new.removeprefix("\\") for old, new in names.items()}
         self.last: dict[str, int] = {}
 
     def plain(self, name: str) -> str:
@@ -148,8 +156,8 @@ class _Namer:
         """Give a name, if there is none yet: the wanted one, or that with the first number that is free."""
         if old in self.names:
             return
-        match = _ROOT.match(old)
-        root, fields = (match[1], match[2]) if match else (old, "")
+        root = _root(old)
+        fields = old.removeprefix("\\").removeprefix(root)
         if root not in self.roots:
             self.roots[root] = self._free(_word(wanted) or "value")
         new = self.roots[root] + fields

@@ -82,7 +82,7 @@ def _module(module: Module, new: Names, ports: Mapping[str, Names], order: Mappi
         lines += _declaration(signal, named)
     for statement in module.statements:
         lines += _statement(statement, named, ports)
-    return "\n".join([*lines, "endmodule", ""])
+    return "\n".join([*module.attributes, *lines, "endmodule", ""])
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
