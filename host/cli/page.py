@@ -57,7 +57,8 @@ def _section(command: click.Command, context: click.Context) -> str:
         parts.append(table(("option", "meaning"), rows))
     if isinstance(command, GenerateGroup):
         names = ", ".join(f"`{name}`" for name in command.list_commands(context) if name not in command.commands)
-        parts.append(f"Each unit is a command with `--set`, `--output`, `--force` and `--quiet`: {names}.\n")
+        options = "`--set`, `--prefix`, `--output`, `--force` and `--quiet`"
+        parts.append(f"Each unit is a command with {options}: {names}.\n")
     if command.epilog:
         parts.append(f"{_sentence(command.epilog)}\n")
     return "\n".join(parts)
