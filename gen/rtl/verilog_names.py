@@ -82,9 +82,8 @@ def read_verilog(text: str, objects: Mapping[str, Any]) -> dict[str, VerilogModu
                 module.ports.add(name)
             if names:
                 module.values[name] = ValueNames(kind, bits, tuple(names))
-            # Of a port the attributes stand before the direction, its wire follows at once.
-            if direction not in ("input", "output"):
-                kind, names = "", []
+            # Of a port they stand before the direction; if it is a register, that follows at once.
+            kind, names = "", []
         elif match := _INSTANCE.match(line):
             module.instances[match[2]] = match[1]
             kind, names = "", []

@@ -171,7 +171,7 @@ def _module(name: str, ports: list[str], lines: Iterator[str]) -> Module:
 def _declare(module: Module, match: re.Match[str], attributes: list[str]) -> None:
     kind, high, name, initial = match.groups()
     signal = module.signals.setdefault(name, Signal(name, int(high or 0) + 1))
-    signal.attributes += attributes
+    signal.attributes = signal.attributes or attributes
     if kind in ("input", "output"):
         signal.direction = kind
     signal.register |= kind == "reg"

@@ -12,18 +12,19 @@ from rtlm.host.session_options import RunOptions
 from rtlm.hw.control.isa import Opcode
 
 VERILOG = """
-module accelerator(clk, error);
+module accelerator(clk, error, last);
   input clk;
   wire clk;
   (* enum_base_type = "Error" *)
   (* enum_value_00 = "NONE" *)
   (* enum_value_01 = "WATCHDOG" *)
   output [1:0] error;
+  reg [1:0] error = 2'h0;
   (* enum_base_type = "Error" *)
   (* enum_value_00 = "NONE" *)
   (* enum_value_01 = "WATCHDOG" *)
-  reg [1:0] error = 2'h0;
-  wire plain;
+  output [1:0] last;
+  wire [1:0] plain;
   \\accelerator.part  one (
     .clk(clk)
   );
@@ -47,8 +48,9 @@ def test_verilog_says_where_signals_are_and_what_their_values_are_called():
         "accelerator.two",
     ]
     top, part = modules["accelerator"], modules["accelerator.part"]
-    assert top.signals == {"clk": 1, "error": 2, "plain": 1} and top.ports == {"clk", "error"}
-    assert top.values == {"error": ValueNames("Error", 2, ((0, "NONE"), (1, "WATCHDOG")))}
+    assert top.signals == {"clk": 1, "error": 2, "last": 2, "plain": 2}
+    assert top.ports == {"clk", "error", "last"}
+    assert top.values == dict.fromkeys(("error", "last"), ValueNames("Error", 2, ((0, "NONE"), (1, "WATCHDOG"))))
     assert part.values == {"fsm_state": ValueNames("part_fsm_state", 3, ((0, "idle"), (1, "busy")))}
 
 
