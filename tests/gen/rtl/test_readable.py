@@ -3,10 +3,13 @@
 import re
 
 import pytest
+from rtlm.gen.rtl.names import with_names
 from rtlm.gen.rtl.readable.text import readable
 from rtlm.gen.rtl.units import UNITS, KernelParams, RegistersParams
 from rtlm.gen.rtl.verilog import emit, flat_port
 from rtlm.gen.synthesis import yosys
+from rtlm.gen.synthesis.path_names import owner
+from rtlm.sim.verilator.ports import read_ports
 
 DECLARED = """\
 /* yosys */
@@ -158,3 +161,19 @@ def test_other_hardware_is_told_apart(tmp_path):
     unit = emitted("residual")
     changed = unit.verilog.replace(" & ", " | ", 1)
     assert changed != unit.verilog and differing(unit, tmp_path, lambda text: changed) > 0
+
+
+def test_objects_and_paths_have_the_names_of_the_text():
+    signals = {"busy$4": "hw/unit.py:7", "clk": "hw/unit.py:2"}
+    objects = {"top": {"class": "rtlm.hw.Unit", "signals": signals, "states": {"busy$4": ["idle", "on"]}}}
+    found = with_names(objects, {"top": {"busy$4": "busy_2", "$1": "busy_2_next"}})
+    assert found["top"]["signals"] == {"busy_2": "hw/unit.py:7", "clk": "hw/unit.py:2"}
+    assert found["top"]["states"] == {"busy_2": ["idle", "on"]} and found["top"]["netlist"] == {"busy$4": "busy_2"}
+    assert owner("busy$4[1]", "top", found).part == "busy_2[1], hw/unit.py:7"
+
+
+def test_ports_of_the_netlist_are_bound_as_those_of_the_text():
+    header = "VL_IN8(&m0_axi{0}_arready,0,0);\n  VL_OUT(&s_axi{0}_rdata,31,0);"
+    both = [read_ports(header.format(separator)).members for separator in ("", "__05F")]
+    assert [set(members) for members in both] == [{"m0_axi_arready", "s_axi_rdata"}] * 2
+    assert both[1]["s_axi_rdata"] == ("s_axi__05F_rdata", False, 32)
