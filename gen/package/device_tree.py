@@ -84,7 +84,7 @@ RESERVED = """\
 //   dtc -@ -O dtb -o reserved-memory.dtbo reserved-memory.dts
 //   fdtoverlay -i system.dtb -o system-rtlm.dtb reserved-memory.dtbo
 //
-// It begins where MEMORY_BASE of ../vivado/accelerator_bd.v puts byte address 0. Compiled by a test; no board has
+// It begins where MEMORY_BASE of the wrapper in ../vivado puts byte address 0. Compiled by a test; no board has
 // booted from it.
 /dts-v1/;
 /plugin/;

@@ -74,7 +74,7 @@ ABOUT = {
 
 SYSTEMS = {
     System.ZYNQ: "clock `pl_clk0`, registers at the beginning of HPM0_FPD, memory over the HP ports from MEMORY_BASE "
-    "in `accelerator_bd.v` on, interrupt `pl_ps_irq0`",
+    "in the wrapper `_bd.v` on, interrupt `pl_ps_irq0`",
     System.CARD: "AMD's XDMA, registers at the beginning of its BAR, for each memory port memory of its own, "
     "interrupt `usr_irq_req`",
 }

@@ -7,7 +7,7 @@ from rtlm.gen.package.ipxact import buses
 from rtlm.gen.package.templates import instance, port_range
 
 WRAPPER = "_bd"
-"""Module that tells block designs which ports are interfaces."""
+"""End of the name of the module that tells block designs which ports are interfaces."""
 CLOCK, RESET, INTERRUPT = "clk", "rst", "irq"
 """Ports beside the AXI ports."""
 CONSTANTS = {"lock": "1'b0", "cache": "4'b0011", "prot": "3'b000", "qos": "4'b0000"}
