@@ -1,7 +1,7 @@
 // Between the XDMA and the rest of a card's block design.
 //
 // The memory as the accelerator sees it, from byte address 0 on: the number of the port, in the middle of an address, becomes its
-// highest bits, as in accelerator_bd.v. A burst stays within 4096 bytes, so that these are wires; an address beyond the memory stays one.
+// highest bits, as around the accelerator. A burst stays within 4096 bytes, so that these are wires; an address beyond the memory stays one.
 // And the interrupt, a level, goes over to the XDMA's clock; card.xdc has the path.
 module @HOST@ (
     (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)
