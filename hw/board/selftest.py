@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from amaranth.hdl import ClockDomain, DomainRenamer, Module, Mux, ResetSignal, Signal
-from amaranth.lib import cdc, crc, wiring
+from amaranth.hdl import DomainRenamer, Module, Mux, ResetSignal, Signal
+from amaranth.lib import crc, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.accelerator import REGISTER_ADDRESS_BITS, Accelerator
+from rtlm.hw.board.clock import DOMAIN, add_board_clock
 from rtlm.hw.board.player import CORRUPTIONS, Check, RegisterPlayer
 from rtlm.hw.board.reporter import TextReporter
 from rtlm.hw.board.uart import UartTransmitter
@@ -14,14 +15,6 @@ from rtlm.hw.memory import forward
 from rtlm.hw.memory.axi import AXI4
 from rtlm.hw.memory.block_memory import BlockMemory
 from rtlm.hw.params import AcceleratorParams
-
-RESET_CYCLES = 256
-"""Length of the reset after configuration, and after the button that runs the test again."""
-
-DOMAIN = "board"
-POWER_DOMAIN = "power"
-"""Clock domains of everything around the accelerator, with reset and without; the accelerator makes its own, whose
-names must not be those of a domain above it."""
 
 FIELDS = ("error", "row", "read", "expected", "cycles")
 PASS_TEXT = "PASS token {read} cycles {cycles}\r\n"
@@ -166,7 +159,7 @@ class SelfTest(wiring.Component):
         """Connect accelerator, memory, player and serial line."""
         m = Module()
         params, sizes = self.params, self.params.accelerator
-        corrupt = self._clock(m)
+        corrupt = add_board_clock(m, self.clk, self.again, corrupt=self.corrupt)["corrupt"]
         m.submodules.accelerator = accelerator = Accelerator(sizes)
         widths = {"address_bits": sizes.address_bits, "data_bits": sizes.port_bits}
         memory = BlockMemory(**widths, depth=params.depth, init=params.content)
@@ -209,19 +202,3 @@ class SelfTest(wiring.Component):
             m.d.comb += reporter.start.eq(1)
             m.d[DOMAIN] += told.eq(1)
         return m
-
-    def _clock(self, m: Module) -> Signal:
-        """Make the clock domain with its reset; give the buttons `corrupt`, synchronous."""
-        board, power = ClockDomain(DOMAIN, local=True), ClockDomain(POWER_DOMAIN, local=True, reset_less=True)
-        m.domains += [board, power]
-        m.d.comb += [board.clk.eq(self.clk), power.clk.eq(self.clk)]
-        corrupt, again = Signal(CORRUPTIONS), Signal()
-        m.submodules.corrupt = cdc.FFSynchronizer(self.corrupt, corrupt, o_domain=POWER_DOMAIN)
-        m.submodules.again = cdc.FFSynchronizer(self.again, again, o_domain=POWER_DOMAIN)
-        left = Signal(range(RESET_CYCLES), init=RESET_CYCLES - 1)
-        with m.If(again):
-            m.d[POWER_DOMAIN] += left.eq(RESET_CYCLES - 1)
-        with m.Elif(left != 0):
-            m.d[POWER_DOMAIN] += left.eq(left - 1)
-        m.d[POWER_DOMAIN] += board.rst.eq(left != 0)
-        return corrupt
