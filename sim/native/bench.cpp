@@ -11,6 +11,7 @@
 #include "axi.h"
 #include "bench_config.h"
 #include "memory_system.h"
+#include "serial.h"
 #include "spans.h"
 #include "verilated.h"
 #ifdef BENCH_TIMELINE
@@ -46,6 +47,9 @@ class Bench {
     }
     bench_bind_lite(*top_, lite_);
     bench_bind_activity(*top_, activity_);
+    SerialPins serial;
+    bench_bind_serial(*top_, serial);
+    if (serial.rx) serial_ = std::make_unique<SerialHost>(serial);
     top_->rst = 1;
     idle();
   }
@@ -171,6 +175,11 @@ class Bench {
 #endif
   }
 
+  SerialHost& serial() {
+    if (!serial_) throw std::runtime_error("this design has no serial line");
+    return *serial_;
+  }
+
   Storage& storage() { return storage_; }
   MemorySystem& memory() { return memory_; }
   Stalls& stalls() { return stalls_; }
@@ -183,6 +192,7 @@ class Bench {
     for (Flag* flag : {lite_.awvalid, lite_.wvalid, lite_.bready, lite_.arvalid, lite_.rready}) {
       if (flag) *flag = 0;
     }
+    if (serial_) serial_->idle();
   }
 
   // A cycle in which the AXI4 ports stand still.
@@ -206,10 +216,12 @@ class Bench {
   template <class Sample>
   void cycle_with(Sample&& sample) {
     for (AxiSlave& port : ports_) port.drive();
+    if (serial_) serial_->drive();
     top_->clk = 0;
     top_->eval();
     dump();
     for (AxiSlave& port : ports_) port.sample();
+    if (serial_) serial_->sample();
     sample();
     const bool running = activity_.running();
     const int code = activity_.code();
@@ -264,6 +276,7 @@ class Bench {
   std::string protocol_error_;
   std::vector<AxiSlave> ports_;
   LitePins lite_;
+  std::unique_ptr<SerialHost> serial_;
   ActivityPin activity_;
   Spans spans_;
 #ifdef BENCH_TRACE
@@ -358,6 +371,20 @@ int rtlm_write_register(Bench* bench, uint64_t address, uint32_t value, int64_t 
 }
 int rtlm_read_register(Bench* bench, uint64_t address, uint32_t* value, int64_t limit) {
   return guarded([&] { *value = bench->read_register(address, limit); });
+}
+
+// The serial line: its speed, bytes to the design, how many of them wait, bytes from it.
+int rtlm_serial_speed(Bench* bench, double cycles_per_bit) {
+  return guarded([&] { bench->serial().set_speed(cycles_per_bit); });
+}
+void rtlm_serial_send(Bench* bench, const uint8_t* data, int64_t count) { bench->serial().send(data, count); }
+int64_t rtlm_serial_unsent(Bench* bench) { return bench->serial().unsent(); }
+int64_t rtlm_serial_take(Bench* bench, uint8_t* data, int64_t room) {
+  std::vector<uint8_t>& received = bench->serial().received();
+  const int64_t count = std::min(room, int64_t(received.size()));
+  std::copy_n(received.begin(), count, data);
+  received.erase(received.begin(), received.begin() + count);
+  return count;
 }
 
 void rtlm_stalls(Bench* bench, uint64_t seed, int percent) { bench->stalls().configure(seed, percent); }

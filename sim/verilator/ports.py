@@ -58,6 +58,7 @@ _WRITE_FLAGS = {
 _WRITE_PINS = {"awaddr": 0, "awlen": 0, "awsize": 0, "awburst": 0, "awid": 0, "bresp": 1, "bid": 1}
 _LITE_FLAGS = ("awvalid", "awready", "wvalid", "wready", "bvalid", "bready", "arvalid", "arready", "rvalid", "rready")
 _LITE_PINS = ("awaddr", "wdata", "wstrb", "bresp", "araddr", "rdata", "rresp")
+_SERIAL = ("rx", "tx")
 _OPTIONAL = {"arid", "rid", "awid", "bid"}
 
 
@@ -95,12 +96,16 @@ def bench_config(ports: Ports) -> str:
     body = "\n".join(cases)
     lite_body = "\n".join(f"  {line}" for line in lite)
     activity = f"pin.activity = rtlm::pin(top.{ports.members['activity'][0]});" if "activity" in ports.members else ""
+    has_serial = all(name in ports.members for name in _SERIAL)
+    serial = [f"pins.{name} = rtlm::flag(top.{ports.members[name][0]});" for name in _SERIAL if has_serial]
+    serial_body = "\n".join(f"  {line}" for line in serial)
     return f"""\
 #pragma once
 #include <vector>
 
 #include "Vbench.h"
 #include "{BENCH / "pins.h"}"
+#include "{BENCH / "serial.h"}"
 
 #define BENCH_PORTS {ports.axi_count}
 using BenchTop = Vbench;
@@ -121,6 +126,10 @@ inline void bench_bind_lite([[maybe_unused]] BenchTop& top, [[maybe_unused]] rtl
 
 inline void bench_bind_activity([[maybe_unused]] BenchTop& top, [[maybe_unused]] rtlm::ActivityPin& pin) {{
   {activity}
+}}
+
+inline void bench_bind_serial([[maybe_unused]] BenchTop& top, [[maybe_unused]] rtlm::SerialPins& pins) {{
+{serial_body}
 }}
 """
 
