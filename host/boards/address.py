@@ -58,6 +58,14 @@ SCHEMES: dict[str, tuple[str, dict[str, _Reader]]] = {
             "event": (_number, "the number of a user interrupt"),
         },
     ),
+    "uart": (
+        "uart:/dev/ttyUSBN[,baud=N][,answer=SECONDS]",
+        {key: _COMMON[key] for key in ("timeout", "image")}
+        | {
+            "baud": (_number, "a speed such as 1000000"),
+            "answer": (_seconds, "a number of seconds above 0"),
+        },
+    ),
 }
 """How boards are reached: the form of the address, and what can be set behind it."""
 

@@ -8,11 +8,15 @@ from rtlm.gen.common.progress import Progress
 from rtlm.host.boards.address import BoardAddress
 from rtlm.host.boards.load import check_folder, packed, stored, write_memory
 from rtlm.host.boards.probe import probe
+from rtlm.host.boards.uart import open_uart
 from rtlm.host.boards.uio import open_uio
 from rtlm.host.boards.xdma import open_xdma
 from rtlm.host.compiler.program import compile_model, program_crc
 from rtlm.host.request import Request
 from rtlm.host.runtime.engine import Engine
+
+OPENERS = {"uio": open_uio, "xdma": open_xdma, "uart": open_uart}
+"""What opens a board, by the scheme of its address."""
 
 
 @contextmanager
@@ -38,8 +42,7 @@ def connect(request: Request, progress: Progress) -> Iterator[Engine]:
     if folder is not None:
         check_folder(folder, request.config, request.path, memory, program, progress.stage)
     progress.stage(f"opening {address.name}")
-    opened = open_uio(address, params, memory.bytes) if address.scheme == "uio" else open_xdma(address, params)
-    with opened as device:
+    with OPENERS[address.scheme](address, params, memory.bytes) as device:
         device.control.check_identity()
         device.control.free()
         device.control.clear_done()

@@ -27,7 +27,7 @@ TO_DEVICE, FROM_DEVICE = 1, 2
 WHY = "a buffer of the kernel module u-dma-buf"
 
 
-class UDmaBuf:
+class UDmaBuf(Memory):
     """A buffer of the kernel module u-dma-buf.
 
     Parameters
@@ -95,7 +95,7 @@ def _write_attribute(descriptor: int, value: int, name: str) -> None:
         raise AcceleratorError(f"{name} cannot be written: {error.strerror}") from None
 
 
-class PynqBuffer:
+class PynqBuffer(Memory):
     """A buffer of PYNQ, from its ``allocate``.
 
     Parameters

@@ -30,11 +30,22 @@ class Registers(Protocol):
 class Memory(Protocol):
     """The board's memory as the accelerator sees it, from its byte address 0 on."""
 
+    piece_bytes: int = 16 << 20
+    """Bytes that are written between two looks at how far it has come; about."""
+
     def read(self, address: int, size: int) -> NDArray[np.uint8]:
         """Read bytes that the accelerator may have written."""
 
     def write(self, address: int, content: NDArray[np.uint8]) -> None:
         """Write bytes that the accelerator will read."""
+
+    def clear(self, address: int, size: int) -> None:
+        """Write zeros."""
+        self.write(address, np.zeros(size, np.uint8))
+
+    def seconds(self, size: int) -> float:
+        """Return how long bytes take to be written, 0 where that is not known."""
+        return 0.0
 
 
 class Interrupt(Protocol):

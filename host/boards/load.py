@@ -17,8 +17,8 @@ from rtlm.host.errors import ImageMismatchError
 from rtlm.host.models.model import LlamaModel
 from rtlm.hw.control.isa import Instruction
 
-PIECE_BYTES = 16 << 20
-"""Bytes that are read from an image's file, or of zeros that are written, at once; about."""
+TELL_S = 2.0
+"""Seconds from which on it is said how long loading takes."""
 
 
 def packed(
@@ -32,7 +32,7 @@ def packed(
 
 def stored(folder: Path, device: BoardDevice) -> Iterator[NDArray[np.uint8]]:
     """Yield the image of a folder as it lies in memory."""
-    size = max(1, PIECE_BYTES // device.striping.stripe_bytes) * device.striping.stripe_bytes
+    size = max(1, device.memory.piece_bytes // device.striping.stripe_bytes) * device.striping.stripe_bytes
     with (folder / IMAGE).open("rb") as file:
         while raw := file.read(size):
             yield np.frombuffer(raw, np.uint8)
@@ -85,12 +85,21 @@ def write_memory(device: BoardDevice, pieces: Iterator[NDArray[np.uint8]], memor
     """
     total, address = memory.bytes, 0
     image_bytes = content_words(memory) * memory.params.word_bytes
+    seconds, at_once = device.memory.seconds(image_bytes), device.memory.piece_bytes
+    stage = "loading the model" if seconds < TELL_S else f"loading the model, which takes about {_duration(seconds)}"
     for piece in pieces:
-        device.memory.write(address, piece)
-        address += piece.size
-        progress("loading the model", address >> 20, image_bytes >> 20)
-    zeros = np.zeros(min(PIECE_BYTES, total - address), np.uint8)
+        for start in range(0, piece.size, at_once):
+            part = piece[start : start + at_once]
+            device.memory.write(address, part)
+            address += part.size
+            progress(stage, address >> 20, image_bytes >> 20)
     while address < total:
-        device.memory.write(address, zeros[: total - address])
-        address += min(zeros.size, total - address)
+        size = min(at_once, total - address)
+        device.memory.clear(address, size)
+        address += size
         progress("clearing the KV cache", address >> 20, total >> 20)
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from rtlm.host.boards.address import BoardAddress
-from rtlm.host.boards.device import BoardDevice, Interrupt, Polling
+from rtlm.host.boards.device import BoardDevice, Interrupt, Memory, Polling
 from rtlm.host.boards.files import EventFile, MappedRegisters, opened
 from rtlm.host.errors import AcceleratorError
 from rtlm.hw.params import AcceleratorParams
@@ -19,7 +19,7 @@ CHUNK_BYTES = 4 << 20
 WHY = "a device file of AMD's XDMA driver (module xdma)"
 
 
-class XdmaMemory:
+class XdmaMemory(Memory):
     """The card's memory through a pair of DMA files.
 
     Parameters
@@ -85,7 +85,7 @@ def _pread(descriptor: int, view: memoryview, place: int) -> int:
 
 
 @contextmanager
-def open_xdma(address: BoardAddress, params: AcceleratorParams) -> Iterator[BoardDevice]:
+def open_xdma(address: BoardAddress, params: AcceleratorParams, memory_bytes: int) -> Iterator[BoardDevice]:
     """Open the files of a card.
 
     Parameters
@@ -94,6 +94,8 @@ def open_xdma(address: BoardAddress, params: AcceleratorParams) -> Iterator[Boar
         Where they are: ``/dev/xdma0`` stands for ``/dev/xdma0_user`` and its siblings.
     params
         The accelerator's.
+    memory_bytes
+        Bytes of memory that are needed; the driver does not say how many there are.
 
     Raises
     ------
