@@ -122,7 +122,7 @@ class LinkClient:
             request, sequence = waiting[0]
             answer = self._answer(self._patience(waiting))
             if answer.status == Status.CHECKSUM.value or answer.sequence != sequence:
-                raise LostError("packets arrive damaged")
+                raise LostError("requests arrive damaged, or answers are lost")
             self._judge(request, answer)
             if len(answer.words) != request.answer_words * WORD_BYTES:
                 raise LostError("answers have other lengths than they should")
@@ -143,7 +143,7 @@ class LinkClient:
             if answer:
                 return answer
             if size:
-                continue
+                raise LostError("answers arrive damaged")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise LostError("no answer comes")

@@ -24,7 +24,9 @@ def test_what_is_not_set_has_a_default():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("uart:/dev/ttyUSB0", "a board must be uio:.* or xdma:.*, got uart:/dev/ttyUSB0"),
+        ("jtag:0", "a board must be uio:.* or xdma:.* or uart:.*, got jtag:0"),
+        ("uart:/dev/ttyUSB0,base=4", "what follows uart:/dev/ttyUSB0 must be timeout, image, baud, answer, got base=4"),
+        ("uart:/dev/ttyUSB0,answer=0", "answer of uart:/dev/ttyUSB0 must be a number of seconds above 0, got 0"),
         ("xdma:", "xdma: must be followed by a device file, as in xdma:/dev/xdmaN.*, got xdma:"),
         ("uio:/dev/uio0,channel=1", "what follows uio:/dev/uio0 must be base, .*, map, got channel=1"),
         ("xdma:/dev/xdma0,base", "what follows xdma:/dev/xdma0 must be base, .*, got base"),
@@ -44,7 +46,7 @@ def test_impossible_addresses_are_sentences(text, message):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--backend", "uart:/dev/ttyUSB0"], "--backend must be verilator, golden, uio:/dev/uioN"),
+        (["--backend", "jtag:0"], "--backend must be verilator, golden, uio:/dev/uioN"),
         (["--backend", "xdma:/dev/xdma0,base=x"], "--backend: base of xdma:/dev/xdma0 must be an address"),
         (
             ["--backend", "xdma:/dev/xdma0", "--waves", "0:10"],
