@@ -24,6 +24,8 @@ RETRIES = 4
 WINDOW = 16
 """Requests that are under way at once: what they are answered takes longer than USB's pauses of a millisecond."""
 BITS_PER_BYTE = 10
+QUIET_S = 0.05
+"""Without a byte for so long nothing is under way: three times the pause of a bridge of FTDI."""
 
 MEANINGS = {
     Status.OPCODE: "knows no such request: its bitstream is of another version",
@@ -100,12 +102,13 @@ class LinkClient:
         while len(answers) < len(packets):
             before = len(answers)
             try:
-                self._stream(packets[before:], window, answers)
+                self._stream(packets[before:], 1 if failures else window, answers)
             except LostError as problem:
                 failures = failures + 1 if len(answers) == before else 1
                 if failures > RETRIES:
                     raise self._silent(str(problem)) from None
                 self.repeated += 1
+                self._drain()
                 self._synchronise()
         return answers
 
@@ -159,6 +162,11 @@ class LinkClient:
         meaning = MEANINGS[Status(answer.status)] if known else f"answers with status {answer.status}"
         what = f"{request.opcode.name} at {request.address:#x}"
         raise AcceleratorError(f"{self.name} {meaning} ({what})")
+
+    def _drain(self) -> None:
+        """Wait until the answers that are under way have come: what is sent meanwhile may find no room."""
+        while self._port.read(QUIET_S):
+            pass
 
     def _synchronise(self) -> None:
         """End whatever packet was begun, and wait until an answer shows that both sides are between two."""

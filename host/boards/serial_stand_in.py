@@ -230,9 +230,7 @@ def serve(config: Configuration, path: Path, memory_bytes: int, faults: SerialFa
     """Step a board until the process is ended; a line on standard output says that it is ready."""
     size = memory_bytes or 1 << config.memory.address_bits
     build = build_model(linked_verilog(config, size))
-    with AcceleratorModel(
-        build, dram=simulated_memory(config), clock_mhz=config.clock_mhz, memory_bytes=size
-    ) as model:
+    with AcceleratorModel(build, dram=simulated_memory(config), clock_mhz=config.clock_mhz, memory_bytes=size) as model:
         board = SerialBoard(model, path, faults)
         print("ready", flush=True)
         board.serve()
@@ -257,9 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve(load_config(given.config, given.overrides), given.tty, given.memory_bytes, faults)
         if not given.command:
             parser.error("a command must follow --")
-        with serial_stand_in(
-            given.config, given.tty, given.overrides, memory_bytes=given.memory_bytes, faults=faults
-        ):
+        with serial_stand_in(given.config, given.tty, given.overrides, memory_bytes=given.memory_bytes, faults=faults):
             return subprocess.run(given.command, check=False).returncode
     except RtlmError as error:
         print(error, file=sys.stderr)

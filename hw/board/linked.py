@@ -24,7 +24,8 @@ DOMAIN = "link"
 
 MIN_DIVISOR = 4
 MAX_DENOMINATOR = 8
-"""With divisors of 4 and more, bits are within 0.4 % of what they should be."""
+BAUD_ERROR = 0.005
+"""Of a bit's length, beside the host's own."""
 
 PATIENCE_BYTES = 4096
 """Times of a byte between two bytes of a request at most: 41 ms at 1 Mbaud, where USB brings some each millisecond."""
@@ -57,6 +58,11 @@ class LinkedParams:
                 f"{self.accelerator.ports} of {self.accelerator.port_bits}"
             )
         check_range("baud", self.baud, 1, int(self.clock_hz / MIN_DIVISOR))
+        if abs(float(self.divisor) * self.baud / self.clock_hz - 1) > BAUD_ERROR:
+            raise ValueError(
+                f"baud must be within {BAUD_ERROR:.1%} of the clock divided by a fraction with a denominator of at "
+                f"most {MAX_DENOMINATOR}, got {self.baud}"
+            )
 
     @property
     def divisor(self) -> Fraction:

@@ -60,9 +60,7 @@ class MemoryArbiter(wiring.Component):
         m.d.sync += owed.eq(owed + (memory.awvalid & memory.awready) - last)
         return m
 
-    def _forward(
-        self, m: Module, masters: list, owner: Signal, names: tuple[str, ...], valid: str, ready: str
-    ) -> None:
+    def _forward(self, m: Module, masters: list, owner: Signal, names: tuple[str, ...], valid: str, ready: str) -> None:
         """Bring what the memory answers to its owner."""
         memory = self.axi
         for number, master in enumerate(masters):

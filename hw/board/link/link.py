@@ -7,11 +7,9 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.board.link.masters import PORT_BITS, LinkMasters
 from rtlm.hw.board.link.protocol import (
-    ANSWER,
     IDENTITY_WORDS,
     MAX_WORDS,
     PAYLOAD,
-    REQUEST,
     WORD_BYTES,
     Opcode,
     Status,

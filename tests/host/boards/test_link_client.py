@@ -133,7 +133,7 @@ def test_a_register_is_written_once_though_its_answer_is_lost():
 def test_a_board_that_does_not_answer_is_a_sentence():
     port = Port()
     port.silent = True
-    with pytest.raises(AcceleratorError, match=r"uart:port does not answer as an accelerator at 1000000 baud \(no answ"):
+    with pytest.raises(AcceleratorError, match=r"port does not answer as an accelerator at 1000000 baud \(no a"):
         client(port)
     assert port.handled == RETRIES
     port.silent = False

@@ -47,15 +47,15 @@ def test_a_port_that_goes_away_is_a_sentence():
     with serial_port(os.ttyname(theirs), baud=1_000_000) as port:
         os.close(theirs)
         os.close(ours)
-        with pytest.raises(AcceleratorError, match="is gone .*: is the cable still there, and the board on?"):
+        with pytest.raises(AcceleratorError, match="is gone .*: is the cable still there"):
             port.read(1)
-        with pytest.raises(AcceleratorError, match="is gone .*: is the cable still there, and the board on?"):
+        with pytest.raises(AcceleratorError, match="is gone .*: is the cable still there"):
             port.write(b"abc", 1)
 
 
 def test_a_port_that_takes_nothing_is_a_sentence(terminal):
     with serial_port(terminal[1], baud=1_000_000) as port:
-        with pytest.raises(AcceleratorError, match="has taken no bytes for 0.01 s"):
+        with pytest.raises(AcceleratorError, match=r"has taken no bytes for 0\.01 s"):
             port.write(bytes(1 << 20), 0.01)
 
 
