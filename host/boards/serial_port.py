@@ -78,7 +78,7 @@ class SerialPort:
         poll.register(self._descriptor, event)
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
-    def _gone(self, why: str) -> AcceleratorError:
+    def _gone(self, why: str | None) -> AcceleratorError:
         return AcceleratorError(f"{self.name} is gone ({why}): is the cable still there, and the board on?")
 
 

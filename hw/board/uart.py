@@ -58,7 +58,7 @@ class UartTransmitter(wiring.Component):
     """
 
     def __init__(self, *, divisor: int | Fraction):
-        check_range("divisor", divisor, 1)
+        check_range("divisor", int(divisor), 1)
         self.divisor = divisor
         super().__init__({"i": In(stream.Signature(DATA_BITS)), "o": Out(1, init=1)})
 
@@ -113,7 +113,7 @@ class UartReceiver(wiring.Component):
     """
 
     def __init__(self, *, divisor: int | Fraction):
-        check_range("divisor", divisor, 4)
+        check_range("divisor", int(divisor), 4)
         self.divisor = divisor
         super().__init__(
             {

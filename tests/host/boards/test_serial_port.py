@@ -47,9 +47,9 @@ def test_a_port_that_goes_away_is_a_sentence():
     with serial_port(os.ttyname(theirs), baud=1_000_000) as port:
         os.close(theirs)
         os.close(ours)
-        with pytest.raises(AcceleratorError, match="is gone .*: is the cable still there"):
+        with pytest.raises(AcceleratorError, match=r"is gone .*: is the cable still there"):
             port.read(1)
-        with pytest.raises(AcceleratorError, match="is gone .*: is the cable still there"):
+        with pytest.raises(AcceleratorError, match=r"is gone .*: is the cable still there"):
             port.write(b"abc", 1)
 
 
