@@ -33,8 +33,8 @@ from rtlm.sim.serial_line import SerialLine
 PRESET = "ulx3s-selftest"
 DIVISOR = 4
 """Cycles of a bit: the fewest, for a simulation of few cycles."""
-SLICE_CYCLES = 4_000
-QUIET_CYCLES = 20_000
+SLICE_CYCLES = 1_000
+QUIET_CYCLES = 4_000
 """Cycles without a byte after which the gates stand still until the next one comes; a host that waits asks on."""
 FLIPPED = 0x10
 
