@@ -103,6 +103,11 @@ def test_memory_is_written_read_and_cleared_in_pieces():
         memory.read(2, 8)
 
 
+def test_what_is_said_of_the_time_is_what_the_gates_take():
+    """A MiB took 10.76 s of cycles at 1 Mbaud and 25 MHz (docs/boards.md)."""
+    assert UartMemory(client(Port())).seconds(1 << 20) == pytest.approx(10.76, rel=0.01)
+
+
 @pytest.mark.parametrize("kind", ["lose", "damage"])
 def test_lost_and_damaged_packets_are_sent_again(kind):
     port = Port()
