@@ -20,6 +20,8 @@ def pytest_addoption(parser):
     )
     parser.addoption("--matrix", action="store_true", help="all configurations of the pairwise matrix, not only two")
     parser.addoption("--presets", default="ecp5-85k", help="presets to generate and lint: names with commas, or all")
+    parser.addoption("--boards", action="store_true", help="decode through a board's top with its SDRAM: minutes")
+    parser.addoption("--litedram", action="store_true", help="the DRAM model against LiteDRAM itself: minutes")
     parser.addoption("--bitstream", action="store_true", help="place and route the self-test: half an hour and more")
 
 

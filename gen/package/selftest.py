@@ -1,8 +1,9 @@
-"""The self-test's files for a board: netlist, Verilog with the memory image in it, pins, bitstream."""
+"""The self-test's files for a board, and what other designs for one need, too: pins, bitstream and its facts."""
 
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from rtlm.gen.boards.constraints import board_constraints
@@ -17,6 +18,7 @@ from rtlm.gen.synthesis.place import Placement
 from rtlm.gen.synthesis.targets import TARGETS
 from rtlm.hw.board import SelfTestParams, Ulx3s
 from rtlm.hw.board.ulx3s import CLOCK_HZ
+from rtlm.hw.board.ulx3s_sdram import Ulx3sSdram
 
 TOP = "selftest"
 """Name of the top module."""
@@ -24,7 +26,7 @@ TOP = "selftest"
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
-    """A board that a self-test can be built for.
+    """A board that designs with its pins can be built for.
 
     Parameters
     ----------
@@ -34,12 +36,12 @@ class Shell:
         Its technology, a key of `rtlm.gen.synthesis.targets.TARGETS`.
     clock_hz
         Its oscillator.
-    component
-        Top with the board's pins.
+    component, preset
+        Top of the self-test with the board's pins, and the configuration that is meant for it.
+    sdram_component, sdram_preset
+        Top of an accelerator with the board's SDRAM, and the configuration that is meant for it.
     block_bytes
         Bytes of a block memory of the device, when bits for parity are not used.
-    preset
-        The configuration that is meant for it.
     load, persist
         Commands that load a bitstream: until power-off, and permanently, into the flash.
     """
@@ -48,8 +50,10 @@ class Shell:
     target: str
     clock_hz: float
     component: type[Ulx3s]
-    block_bytes: int
     preset: str
+    sdram_component: type[Ulx3sSdram]
+    sdram_preset: str
+    block_bytes: int
     load: str
     persist: str
 
@@ -60,8 +64,10 @@ SHELLS = {
         target="ecp5",
         clock_hz=CLOCK_HZ,
         component=Ulx3s,
-        block_bytes=2048,
         preset="ulx3s-selftest",
+        sdram_component=Ulx3sSdram,
+        sdram_preset="ulx3s-sdram",
+        block_bytes=2048,
         load="openFPGALoader -b ulx3s {bitstream}",
         persist="openFPGALoader -b ulx3s --write-flash {bitstream}",
     )
@@ -69,8 +75,15 @@ SHELLS = {
 """Boards by name."""
 
 
-def check_shell(shell: Shell, config: Configuration) -> None:
+def check_shell(shell: Shell, config: Configuration, preset: str) -> None:
     """Refuse a configuration that is not for the board's clock.
+
+    Parameters
+    ----------
+    shell, config
+        Board and configuration.
+    preset
+        A configuration that is.
 
     Raises
     ------
@@ -85,7 +98,7 @@ def check_shell(shell: Shell, config: Configuration) -> None:
     if config.technology != shell.target:
         raise GenerateError(
             f"Configuration {config.name} is scheduled with the delays of {config.technology}, but {shell.board} has "
-            f"an {shell.target}; take --config {shell.preset}, or add --set technology={shell.target}."
+            f"an {shell.target}; take --config {preset}, or add --set technology={shell.target}."
         )
 
 
@@ -111,17 +124,20 @@ def build_bitstream(
     shell: Shell,
     emitted: Emitted,
     *,
+    top: str = TOP,
+    modules: Mapping[str, str] = MappingProxyType({}),
     seed: int = 1,
     router: str = "",
     progress: Stage = no_stage,
 ) -> Bitstream:
-    """Synthesise, place, route and pack a self-test for the board's clock; errors as of `make_bitstream`."""
+    """Synthesise, place, route and pack a design for the board's clock; the rest is as of `make_bitstream`."""
     return make_bitstream(
         emitted.rtlil,
-        top=TOP,
+        top=top,
         target=shell.target,
         pins=pins(shell)[1],
         placement=Placement(clock_mhz=shell.clock_hz / 1e6, seed=seed, router=router),
+        modules=modules,
         progress=progress,
     )
 
@@ -161,7 +177,7 @@ def selftest_package(
     return Package(name=TOP, manifest=manifest, texts={f"{TOP}.v": verilog, name: text})
 
 
-def bitstream_facts(shell: Shell, built: Bitstream) -> dict[str, Any]:
+def bitstream_facts(shell: Shell, built: Bitstream, top: str = TOP) -> dict[str, Any]:
     """Return what the manifest says of a bitstream: resources, clock, size, commands that load it."""
     timing = built.timing
     return {
@@ -171,14 +187,16 @@ def bitstream_facts(shell: Shell, built: Bitstream) -> dict[str, Any]:
         "clock_mhz": timing.clock_mhz,
         "fmax_mhz": timing.fmax_mhz,
         "met": timing.met,
+        "clocks": timing.clocks,
+        "crossings_ns": timing.crossings_ns,
         "source": timing.source,
         "target": timing.target,
         "bytes": len(built.content),
         "crc32": f"{zlib.crc32(built.content):08x}",
         "seconds": {"yosys": built.synthesis_seconds, "nextpnr": timing.seconds},
         "tools": built.tools,
-        "load": shell.load.format(bitstream=f"{TOP}.bit"),
-        "persist": shell.persist.format(bitstream=f"{TOP}.bit"),
+        "load": shell.load.format(bitstream=f"{top}.bit"),
+        "persist": shell.persist.format(bitstream=f"{top}.bit"),
     }
 
 

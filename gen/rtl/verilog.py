@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -14,7 +14,7 @@ from typing import Any
 
 import rtlm.hw
 from amaranth.back import rtlil
-from amaranth.hdl import Fragment, Signal, Value
+from amaranth.hdl import Fragment, IOPort, Signal, Value
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
@@ -142,7 +142,7 @@ def to_rtlil(component: wiring.Component, name: str, platform: Any = None) -> st
 
 
 def emit(component: wiring.Component, name: str) -> Emitted:
-    """Convert a component to Verilog.
+    """Convert a component to Verilog; its ports are those of its signature, and `pads` by name if it has some.
 
     Raises
     ------
@@ -151,11 +151,18 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     """
     fragment, netlist, name_map = _netlist(component, name)
     implied = [port for port in ("clk", "rst") if port not in component.signature.members]
-    ports = [*(_port(port, "input", 1) for port in implied), *(port for port, _, _ in _signals(component))]
-    names = {port["name"]: flat_port(port["name"]) for port in ports}
+    pads: Mapping[str, IOPort] = getattr(component, "pads", {})
+    ports = [
+        *(_port(port, "input", 1) for port in implied),
+        *(port for port, _, _ in _signals(component)),
+        *(_port(pad, "inout", len(value)) for pad, value in pads.items()),
+    ]
+    # The rewriting knows neither ports of both directions nor modules of others.
+    rewritten = not pads
+    names = {port["name"]: flat_port(port["name"]) if rewritten else port["name"] for port in ports}
     written = _verilog(netlist)
     objects = describe_objects(fragment, name, name_map)
-    verilog, renamed = readable(written, objects, names)
+    verilog, renamed = readable(written, objects, names) if rewritten else (written, {})
     # Written by hand, and as they are.
     modules = {**clock_gate.VERILOG, mac.MODULE: mac.VERILOG}
     by_hand = "".join(text for module, text in modules.items() if module in written)
@@ -229,8 +236,9 @@ def _netlist(component: wiring.Component, name: str, platform: Any = None) -> tu
         fragment = Fragment.get(component, platform)
     except ClockError as error:
         raise GenerateError(str(error)) from error
-    signals = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
-    return fragment, *rtlil.convert_fragment(fragment, signals, name, emit_src=False)
+    ports: dict[str, Any] = {port["name"]: (value, direction) for port, value, direction in _signals(component)}
+    ports |= {pad: (value, PortDirection.Inout) for pad, value in getattr(component, "pads", {}).items()}
+    return fragment, *rtlil.convert_fragment(fragment, ports, name, emit_src=False)
 
 
 def flat_port(name: str) -> str:

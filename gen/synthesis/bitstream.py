@@ -1,8 +1,10 @@
 """From a netlist with pins to a bitstream: yosys, nextpnr and the device's packer; results are cached by content."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rtlm.gen.common.errors import GenerateError
@@ -12,7 +14,7 @@ from rtlm.gen.synthesis.place import PLACERS, Placement, Timing
 from rtlm.gen.synthesis.results import result_key, stored
 from rtlm.gen.synthesis.targets import TARGETS
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Changes when the stored results change."""
 BITSTREAM = "design.bit"
 PACKERS = {"ecp5": "ecppack"}
@@ -54,6 +56,7 @@ def make_bitstream(
     target: str,
     pins: str,
     placement: Placement,
+    modules: Mapping[str, str] = MappingProxyType({}),
     progress: Stage = no_stage,
 ) -> Bitstream:
     """Synthesise, place, route and pack a design.
@@ -68,6 +71,8 @@ def make_bitstream(
         Constraints of the board, in the format of the target's placer.
     placement
         Clock, speed grade, seed and router.
+    modules
+        Verilog of modules that the netlist uses and does not have, by file name.
     progress
         Called with a short text when there is work to do.
 
@@ -85,8 +90,8 @@ def make_bitstream(
     place.check(target, placement)
     found = stored(
         "bitstream",
-        _key(netlist, top, target, pins, placement),
-        lambda folder: _make(folder, netlist, top, target, pins, placement, progress),
+        _key(netlist, top, target, pins, placement, modules),
+        lambda folder: _make(folder, netlist, top, target, pins, placement, modules, progress),
     )
     return Bitstream(
         content=found.read_bytes(BITSTREAM),
@@ -98,9 +103,10 @@ def make_bitstream(
     )
 
 
-def _key(netlist: str, top: str, target: str, pins: str, placement: Placement) -> str:
+def _key(netlist: str, top: str, target: str, pins: str, placement: Placement, modules: Mapping[str, str]) -> str:
     """Hash everything that a bitstream depends on."""
     parts = [RESULT_VERSION, top, target, pins, repr(TARGETS[target]), repr(PLACERS[target]), repr(placement)]
+    parts += [dict(modules)]
     return result_key(
         [*parts, yosys.version(), place.version(target), yosys.PREPARATION, yosys.MODULES, PACKERS[target]],
         netlist,
@@ -108,13 +114,22 @@ def _key(netlist: str, top: str, target: str, pins: str, placement: Placement) -
 
 
 def _make(
-    folder: Path, netlist: str, top: str, target: str, pins: str, placement: Placement, progress: Stage
+    folder: Path,
+    netlist: str,
+    top: str,
+    target: str,
+    pins: str,
+    placement: Placement,
+    modules: Mapping[str, str],
+    progress: Stage,
 ) -> dict[str, Any]:
     """Run the tools in a folder; it keeps the logs and the bitstream."""
     start = time.monotonic()
     progress(f"synthesis of {top} for {target}")
     (folder / "pins.lpf").write_text(pins, encoding="utf-8")
-    place.flatten(netlist, top, target, folder)
+    for name, text in modules.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    place.flatten(netlist, top, target, folder, [f"read_verilog {name}" for name in modules])
     synthesis_seconds = round(time.monotonic() - start, 1)
     options = ["--lpf", "pins.lpf", "--textcfg", "design.config"]
     timing = place.run_placer(top, target, placement, folder, options, progress)

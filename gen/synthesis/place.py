@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,10 @@ class Step:
     signal: str
 
 
+CROSSING = " -> "
+"""Between two clocks in `Timing.crossings_ns`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """What place and route found.
@@ -123,7 +127,8 @@ class Timing:
     device
         Device with package and speed grade.
     clock_mhz, fmax_mhz
-        Clock that was aimed for, and clock that is reached between registers.
+        Clock that was aimed for, and clock that is reached between registers; of several clocks that which comes
+        closest to missing its aim.
     used, available
         What the placed design takes of the device, by nextpnr's names.
     source, target
@@ -134,6 +139,10 @@ class Timing:
         Versions.
     seconds
         Time it took.
+    clocks
+        For each clock what was aimed for and what is reached, in MHz.
+    crossings_ns
+        Longest paths from registers of one clock to those of another, as ``from -> to``; both rise together.
     """
 
     device: str
@@ -146,11 +155,19 @@ class Timing:
     steps: tuple[Step, ...]
     tools: dict[str, str]
     seconds: float
+    clocks: dict[str, tuple[float, float]] = field(default_factory=dict)
+    crossings_ns: dict[str, float] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
-        """Whether the clock is reached."""
-        return self.fmax_mhz >= self.clock_mhz
+        """Whether the clocks are reached, and paths between two take no longer than the shorter of their periods."""
+        if self.fmax_mhz < self.clock_mhz:
+            return False
+        for crossing, delay_ns in self.crossings_ns.items():
+            fastest = max(self.clocks[name][0] for name in crossing.split(CROSSING))
+            if delay_ns > 1000 / fastest:
+                return False
+        return True
 
     @property
     def logic_levels(self) -> int:
@@ -358,7 +375,9 @@ def read_report(report: Mapping[str, Any], how: Placement) -> dict[str, Any]:
     """
     if not report["fmax"]:
         raise PlaceError("The design has no path between two registers, so there is no clock to report.")
-    clock, slowest = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
+    several = len(report["fmax"]) > 1
+    aims = {name: found["constraint"] if several else how.clock_mhz for name, found in report["fmax"].items()}
+    clock, slowest = min(report["fmax"].items(), key=lambda item: item[1]["achieved"] / aims[item[0]])
     path: list[dict[str, Any]] = next(
         (p["path"] for p in report["critical_paths"] if p["from"] == p["to"] == f"posedge {clock}"), []
     )
@@ -369,14 +388,26 @@ def read_report(report: Mapping[str, Any], how: Placement) -> dict[str, Any]:
         for step in path
     ]
     return {
-        "clock_mhz": how.clock_mhz,
+        "clock_mhz": aims[clock],
         "fmax_mhz": round(slowest["achieved"], 2),
         "used": {name: use["used"] for name, use in report["utilization"].items() if use["used"]},
         "available": {name: use["available"] for name, use in report["utilization"].items() if use["used"]},
         "source": signal_name(path[0]["from"]["cell"]) if path else "",
         "target": signal_name(path[-1]["to"]["cell"]) if path else "",
         "steps": steps,
+        "clocks": {name: (aims[name], round(found["achieved"], 2)) for name, found in report["fmax"].items()},
+        "crossings_ns": _crossings(report),
     }
+
+
+def _crossings(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the delays of paths between registers of different clocks that are constrained."""
+    found = {}
+    for path in report["critical_paths"]:
+        names = [path[end].removeprefix("posedge ") for end in ("from", "to")]
+        if names[0] != names[1] and all(name in report["fmax"] for name in names):
+            found[CROSSING.join(names)] = round(sum(step["delay"] for step in path["path"]), 3)
+    return found
 
 
 _CELL_TYPE = re.compile(

@@ -37,6 +37,7 @@ COMMANDS = {
     "synth": ("rtlm.host.cli.synth:synth", "Measure size and clock with yosys and nextpnr."),
     "sweep": ("rtlm.host.cli.sweep:sweep", "Explore a space of designs."),
     "selftest": ("rtlm.host.cli.selftest:selftest", "Make a design that tests the accelerator on a board."),
+    "bitstream": ("rtlm.host.cli.bitstream:bitstream", "Make a design that runs models on a board with its SDRAM."),
     "test": ("rtlm.host.cli.test:test", "Test units in Verilator under cocotb against their models."),
     "prove": ("rtlm.host.cli.prove:prove", "Prove properties of the RTL with an SMT solver."),
     "completion": ("rtlm.host.cli.completion:completion", "Print the script that makes a shell complete commands."),

@@ -31,6 +31,7 @@ def name_lists() -> dict[str, dict[str, str]]:
     lists["properties"] = {each.name: each.claim for each in PROPERTIES}
     lists |= {"targets": _plain(TARGET_NAMES), "placed": _plain(PLACERS), "timed": _plain(TIMED_TARGETS)}
     lists |= {"routers": _plain(ROUTERS), "boards": {board: shell.preset for board, shell in SHELLS.items()}}
+    lists["sdram boards"] = {board: shell.sdram_preset for board, shell in SHELLS.items()}
     return lists
 
 

@@ -82,7 +82,7 @@ def selftest(
 
     shell = SHELLS[board]
     settings = load_config(config, overrides)
-    check_shell(shell, settings)
+    check_shell(shell, settings, shell.preset)
     check_folder(folder, force=force)
     progress = SilentProgress() if quiet else TerminalProgress()
     try:
@@ -118,15 +118,22 @@ def _show(shell: Any, manifest: dict[str, Any], files: list[Path]) -> None:
         f"{facts['memory_bytes']} bytes of block RAM; the token to come is {facts['tokens'][-1]:08x}."
     )
     built = manifest.get("bitstream")
-    if built is None:
-        return
+    if built is not None:
+        show_bitstream(built)
+        print("The text comes on the USB serial port, 115200 baud.")
+
+
+def show_bitstream(built: dict[str, Any]) -> None:
+    """Print what a manifest says of a bitstream."""
     print(f"{built['device']}:")
     for name, used in built["used"].items():
         of = built["available"][name]
         print(f"  {name:16} {used:7,} of {of:7,}  {100 * used / of:5.1f} %")
     verdict = "met" if built["met"] else "MISSED"
     print(f"{built['fmax_mhz']:.1f} MHz between registers; the board's {built['clock_mhz']:g} MHz are {verdict}.")
+    for name, delay_ns in built["crossings_ns"].items():
+        print(f"Between clocks: {name} {delay_ns:.1f} ns")
     print(f"Critical path: {built['source']} -> {built['target']}")
     print(f"Bitstream: {built['bytes']:,} bytes, CRC-32 {built['crc32']}. Load it with: {built['load']}")
-    print(f"  permanently, in the flash: {built['persist']}; the text comes on the USB serial port, 115200 baud.")
+    print(f"  permanently, in the flash: {built['persist']}")
     print("No board was at hand: packed and simulated, not run on one.")

@@ -27,6 +27,7 @@ NOT_RUN = {
     "doctor": "asks tools for their versions; tests/host/cli/test_cli.py",
     "prove": "minutes; tests/sim/proofs",
     "selftest": "tests/test_selftest.py",
+    "bitstream": "tests/test_linked.py",
 }
 """Commands whose lines in blocks of `sh` are only parsed here, and what runs them."""
 GENERATED_WITH_ANSWERS = ("comparison.md", "estimates.md")

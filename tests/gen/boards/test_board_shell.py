@@ -4,21 +4,24 @@ import re
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, Module, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from rtlm.gen.boards.constraints import board_constraints
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
+from rtlm.gen.package.linked import linked_params
 from rtlm.gen.package.selftest import SHELLS, check_shell, emit_selftest, pins
 from rtlm.gen.rtl.verilog import to_rtlil
 from rtlm.gen.synthesis.bitstream import make_bitstream
 from rtlm.gen.synthesis.place import PlaceError, Placement
-from rtlm.hw.board import Check, Kind, SelfTestParams, Ulx3s
+from rtlm.hw.board import Check, Kind, SelfTestParams, Ulx3s, Ulx3sUart
 from rtlm.hw.board.ulx3s import CLOCK_HZ
 
 SHELL = SHELLS["ulx3s"]
+SDRAM = {"clk": "clk", "cke": "clk_en", "csn": "cs", "rasn": "ras", "casn": "cas", "wen": "we"}
+SDRAM_BUSES = {"a": ("a", 13), "ba": ("ba", 2), "dqm": ("dqm", 2), "d": ("dq", 16)}
 NAMES = {
     "clk_25mhz": ("clk25", 0, None),
     "ftdi_rxd": ("uart", 0, "tx"),
@@ -27,19 +30,24 @@ NAMES = {
     "btn[0]": ("button_pwr", 0, None),
     **{f"btn[{n + 1}]": ("button", n, None) for n in range(6)},
     **{f"led[{n}]": ("led", n, None) for n in range(8)},
+    **{f"sdram_{ours}": ("sdram", 0, theirs) for ours, theirs in SDRAM.items()},
+    **{
+        f"sdram_{ours}[{n}]": ("sdram", 0, theirs, n)
+        for ours, (theirs, bits) in SDRAM_BUSES.items()
+        for n in range(bits)
+    },
 }
 """Our ports and the resources of amaranth-boards."""
 
 
-def resource(name, number, part):
+def resource(name, number, part, bit=0):
     """Pin and attributes of a resource, or of a part of it."""
     found = next(r for r in ULX3S_85F_Platform.resources if (r.name, r.number) == (name, number))
     attributes = dict(found.attrs)
     if part is not None:
         found = next(each for each in found.ios if each.name == part)
         attributes |= found.attrs
-    (pin,) = found.ios[0].names
-    return pin, attributes
+    return found.ios[0].names[bit], attributes
 
 
 def test_pins_are_those_of_the_board():
@@ -56,13 +64,15 @@ def test_pins_are_those_of_the_board():
     assert ULX3S_85F_Platform.device == "LFE5U-85F" and ULX3S_85F_Platform.speed == "6"
 
 
-def test_every_port_of_the_top_has_a_pin():
-    ports = {
-        f"{name}[{bit}]" if member.shape != 1 else name
-        for name, member in Ulx3s.__annotations__.items()
-        for bit in range(member.shape)
-    }
-    assert ports < set(NAMES)
+def test_every_port_of_the_tops_has_a_pin():
+    config = load_config(SHELL.sdram_preset)
+    linked = SHELL.sdram_component(linked_params(SHELL, config, baud=1_000_000))
+    for ports in (Ulx3s.__annotations__, linked.signature.members, Ulx3sUart.__annotations__):
+        widths = {name: Shape.cast(member.shape).width for name, member in ports.items()}
+        if ports is linked.signature.members:
+            widths |= {name: len(pad) for name, pad in linked.pads.items()}
+        pins = {f"{name}[{bit}]" if width != 1 else name for name, width in widths.items() for bit in range(width)}
+        assert pins <= set(NAMES)
 
 
 class Blinker(wiring.Component):
@@ -119,9 +129,9 @@ def test_no_flow_to_a_bitstream_is_a_sentence():
     ],
 )
 def test_configurations_for_something_else_are_refused(preset, overrides, sentence):
-    check_shell(SHELL, load_config("ulx3s-selftest"))
+    check_shell(SHELL, load_config("ulx3s-selftest"), SHELL.preset)
     with pytest.raises(GenerateError, match=re.escape(sentence)):
-        check_shell(SHELL, load_config(preset, overrides))
+        check_shell(SHELL, load_config(preset, overrides), SHELL.preset)
 
 
 def test_impossible_self_tests_are_refused():

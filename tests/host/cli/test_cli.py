@@ -316,12 +316,15 @@ def test_other_commands_refuse_what_cannot_work(capsys, arguments):
     assert re.search(refused, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("command", [["generate", "accelerator"], ["generate", "rope"], ["selftest", "--verilog-only"]])
+@pytest.mark.parametrize(
+    "command", [["generate", "accelerator"], ["generate", "rope"], ["selftest", "--verilog-only"], ["bitstream"]]
+)
 def test_an_output_folder_that_cannot_be_written_is_refused_before_any_work(monkeypatch, capsys, command):
     for work in (
         "rtlm.gen.package.handover.accelerator_package",
         "rtlm.gen.package.handover.unit_package",
         "rtlm.host.verification.selftest.make_case",
+        "rtlm.gen.package.linked.emit_linked",
     ):
         monkeypatch.setattr(work, lambda *_, **__: pytest.fail("began"))
     assert cli.run_command([*command, "-o", "/proc/x"]) == USER_ERROR

@@ -36,6 +36,7 @@ COMPLETIONS = [
     ("rtlm prove fifo-", {"fifo-buffered"}),
     ("rtlm synth --target xi", {"xilinx-us+"}),
     ("rtlm selftest --board u", {"ulx3s"}),
+    ("rtlm bitstream --config ulx3s-sd", {"ulx3s-sdram"}),
     ("rtlm image check build --config ti", {"tiny"}),
     ("rtlm run --backend g", {"golden"}),
     ("rtlm completion f", {"fish"}),

@@ -16,7 +16,7 @@ def test_configuration_knows_the_simulators_memories():
 def test_preset_memory_is_as_fast_as_the_ports(name):
     config = load_config(name)
     if simulated_memory(config).ideal:
-        assert name in ("tiny", "ecp5-85k", "ulx3s-selftest")
+        assert name in ("tiny", "ecp5-85k", "ulx3s-sdram", "ulx3s-selftest")
         return
     assert simulated_memory(config).peak_bytes_per_second == pytest.approx(config.port_bytes_per_s)
 

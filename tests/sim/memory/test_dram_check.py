@@ -90,7 +90,9 @@ def test_without_litedram_the_script_says_what_to_install(check):
         pytest.skip("litedram is installed")
 
 
-def test_litedram_itself_gives_the_recorded_figures(check):
+def test_litedram_itself_gives_the_recorded_figures(request, check):
+    if not request.config.getoption("--litedram"):
+        pytest.skip("LiteDRAM's controller builds for minutes; ask for it with --litedram")
     for package in check.PACKAGES:
         pytest.importorskip(package)
     recorded = check.recorded("ddr3-800")
