@@ -84,8 +84,9 @@ def bitstream(
         files = package.write(folder, force=force)
         built = None
         if not verilog_only:
-            options = {"seed": seed, "router": router, "progress": progress.stage}
-            built = build_bitstream(shell, emitted, top=TOP, modules=modules, **options)
+            built = build_bitstream(
+                shell, emitted, top=TOP, modules=modules, seed=seed, router=router, progress=progress.stage
+            )
             package.manifest["bitstream"] = bitstream_facts(shell, built, TOP)
             files = package.write(folder, force=force)
             files.append(folder / f"{TOP}.bit")

@@ -61,6 +61,8 @@ def exception_classes(room):
 
 ANSWERED = ("ApiError", "Cancelled")
 """What never leaves a server: the client is told."""
+CAUGHT = ("LostError", "UnknownTextError")
+"""What never leaves the package that raises it: a packet is sent again, a text stays as it is."""
 
 
 def test_hardware_raises_exceptions_of_python():
@@ -77,7 +79,7 @@ def test_hardware_raises_exceptions_of_python():
 def test_every_exception_is_of_the_family(room):
     names = {"RtlmError", *(kind.__name__ for kind in CODES)}
     found = dict(exception_classes(room))
-    for name in ("RtlmError", *ANSWERED):
+    for name in ("RtlmError", *ANSWERED, *CAUGHT):
         assert found.pop(name, {"Exception"}) == {"Exception"}
     for name, bases in found.items():
         assert bases <= names, f"{name} derives from {bases}"
