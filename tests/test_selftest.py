@@ -111,7 +111,9 @@ def test_files_and_figures_of_a_bitstream(tmp_path, capsys, monkeypatch):
     built = Bitstream(
         content=b"bits", timing=timing, synthesis_seconds=1, tools={}, folder=tmp_path / "cache", cached=True
     )
-    monkeypatch.setattr(selftest, "emit_selftest", lambda shell, params: SimpleNamespace(verilog="v", rtlil="r"))
+    monkeypatch.setattr(
+        selftest, "emit_selftest", lambda shell, params: SimpleNamespace(verilog="v", rtlil="r", sha256="s")
+    )
     monkeypatch.setattr(selftest, "build_bitstream", lambda *args, **options: built)
     folder = tmp_path / "out"
     assert run_command(["selftest", "-o", str(folder)]) == 1

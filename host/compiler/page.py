@@ -7,6 +7,7 @@ from rtlm.host.compiler.header import HEADER_BYTES, MAGIC, VERSION, ImageHeader
 from rtlm.host.compiler.image_manifest import IMAGE, MANIFEST, PROGRAM, described
 from rtlm.host.compiler.layout import MemoryMap, memory_map
 from rtlm.host.compiler.plan import make_plan
+from rtlm.host.errors import ModelError
 from rtlm.host.models.stored import ModelShape, Storage
 from rtlm.hw.common.kv_codes import MAGNITUDES
 from rtlm.hw.common.layouts import STORED_BITS
@@ -181,21 +182,28 @@ def _kv(params: AcceleratorParams) -> str:
 
 
 def _regions(params: AcceleratorParams) -> str:
-    memory = largest_map(params)
+    memory, example = largest_map(params)
     rows = ((f"`{r.name}`", r.purpose, r.start, r.words) for r in memory.regions.values())
     return (
         "## Regions\n\n"
         "Regions lie in the order in which a step reads them. As an example, the largest model of this configuration "
-        f"with {EXAMPLE_LAYERS} layers in Q8_0 and {params.context_limit} positions:\n\n"
+        f"with {EXAMPLE_LAYERS} layers in {example.name} and {params.context_limit} positions:\n\n"
         f"{table(('region', 'counts as', 'first word', 'words'), rows)}\n"
         f"In all {memory.words} words, {memory.words * params.word_bytes} bytes; the register `LIMIT` is "
         f"{memory.beats}.\n"
     )
 
 
-def largest_map(params: AcceleratorParams) -> MemoryMap:
-    """Lay the largest model of a configuration out, with two layers."""
-    storage = Storage(format=BlockFormat.Q8_0)
+def largest_map(params: AcceleratorParams) -> tuple[MemoryMap, BlockFormat]:
+    """Lay the largest model of a configuration out, with two layers; return the widest format that ports reach, too."""
+    try:
+        return _map(params, BlockFormat.Q8_0), BlockFormat.Q8_0
+    except ModelError:
+        return _map(params, BlockFormat.Q4_0), BlockFormat.Q4_0
+
+
+def _map(params: AcceleratorParams, example: BlockFormat) -> MemoryMap:
+    storage = Storage(format=example)
     shape = ModelShape.uniform(
         layers=EXAMPLE_LAYERS,
         storage=storage,

@@ -32,7 +32,7 @@ def test_pages_hold_what_there_is():
 def test_memory_page_of_every_preset(name):
     config = load_config(name)
     page = memory_page(config)
-    memory = largest_map(config.to_params())
+    memory, _ = largest_map(config.to_params())
     last = memory.regions["logits"]
     assert f"| `logits` | logits | {last.start} | {last.words} |" in page
     assert f"{config.to_params().kv.head_words} words in all" in page

@@ -1,0 +1,1 @@
+"""Bench of the SDRAM of a board behind its controller."""

@@ -93,7 +93,9 @@ def test_hash_of_the_verilog_is_stated_where_it_is_known(model_file, tmp_path, m
 def package(monkeypatch):
     """Stand in for the package: only the documents, no RTL."""
     monkeypatch.setattr(
-        handover, "accelerator_package", lambda config, documents, progress: Package(name=config.name, texts=documents)
+        handover,
+        "accelerator_package",
+        lambda config, documents, progress, prefix: Package(name=config.name, texts=documents),
     )
 
 

@@ -142,7 +142,9 @@ def test_a_name_that_is_none_lists_those_that_are(session, capsys):
 def test_every_command_with_a_model_fetches_it(command, fetched, qwen2, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        handover, "accelerator_package", lambda config, documents, progress: Package(name=config.name, texts=documents)
+        handover,
+        "accelerator_package",
+        lambda config, documents, progress, prefix: Package(name=config.name, texts=documents),
     )
     assert cli.run_command(["show", "tiny", "--for", str(qwen2)]) == OK
     (tmp_path / "fitted.yaml").write_text(capsys.readouterr().out)
