@@ -129,7 +129,8 @@ def run(commands: Sequence[str], folder: Path) -> str:
         ).returncode
     text = log.read_text(encoding="utf-8", errors="replace")
     if code:
-        reasons = [line for line in text.splitlines() if line.startswith("ERROR:")] or text.splitlines()[-1:]
-        reason = reasons[-1].removeprefix("ERROR: ") if reasons else "it gave no reason"
+        # Of a file it is "both.v:2: ERROR: ...", and what was written before an error may come behind it.
+        reasons = [line for line in text.splitlines() if "ERROR: " in line] or text.splitlines()[-1:]
+        reason = reasons[-1].replace("ERROR: ", "", 1) if reasons else "it gave no reason"
         raise YosysError(f"yosys stopped with exit code {code}: {reason.rstrip('.')}.")
     return text
