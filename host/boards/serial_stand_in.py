@@ -21,10 +21,11 @@ from pathlib import Path
 import rtlm.gen.rtl
 import rtlm.hw
 from rtlm.gen.common.cache import remembered
-from rtlm.gen.common.errors import RtlmError, ToolError
+from rtlm.gen.common.errors import RtlmError
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.rtl.verilog import TOP, emit
+from rtlm.host.boards.stand_in_process import READY, stand_in_process
 from rtlm.host.runtime.simulated_memory import simulated_memory
 from rtlm.hw.board.linked import LinkedAccelerator, LinkedParams
 from rtlm.sim import AcceleratorModel, build_model
@@ -212,18 +213,13 @@ def serial_stand_in(
         If the process cannot be started, with what it says.
     """
     command = [sys.executable, "-m", __spec__.name, "--serve", "--tty", str(path), "--config", config]
-    command += [part for override in overrides for part in ("--set", override)]
     command += ["--memory-bytes", str(memory_bytes)]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in asdict(faults or SerialFaults()).items()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stderr is not None
-        try:
-            if process.stdout.readline() != "ready\n":
-                raise ToolError(f"The board's process has ended: {process.stderr.read().strip()}")
+    try:
+        with stand_in_process(command, overrides, what="board"):
             yield
-        finally:
-            process.kill()
-            path.unlink(missing_ok=True)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def serve(config: Configuration, path: Path, memory_bytes: int, faults: SerialFaults) -> None:
@@ -232,7 +228,7 @@ def serve(config: Configuration, path: Path, memory_bytes: int, faults: SerialFa
     build = build_model(linked_verilog(config, size))
     with AcceleratorModel(build, dram=simulated_memory(config), clock_mhz=config.clock_mhz, memory_bytes=size) as model:
         board = SerialBoard(model, path, faults)
-        print("ready", flush=True)
+        print(READY, flush=True)
         board.serve()
 
 

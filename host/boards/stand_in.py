@@ -24,6 +24,7 @@ from rtlm.gen.common.errors import RtlmError, ToolError
 from rtlm.gen.common.tool_runs import run_logged
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.rtl.verilog import build_rtl
+from rtlm.host.boards.stand_in_process import READY, stand_in_process
 from rtlm.host.boards.stand_in_server import Faults, Server
 from rtlm.host.runtime.simulated_memory import simulated_memory
 from rtlm.hw.registers.accelerator import register_map
@@ -87,18 +88,11 @@ def stand_in(
     with tempfile.TemporaryDirectory(prefix="rtlm-") as folder:
         path = Path(folder) / SOCKET
         command = [sys.executable, "-m", __spec__.name, "--serve", folder, "--config", config]
-        command += [part for override in overrides for part in ("--set", override)]
         command += ["--mib", str(mib), "--base", hex(base)]
         command += [f"--{name}={value}" for name, value in asdict(faults or Faults()).items() if value]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None and process.stderr is not None
-            try:
-                if process.stdout.readline() != "ready\n":
-                    raise ToolError(f"The accelerator's process has ended: {process.stderr.read().strip()}")
-                preload = " ".join(filter(None, (str(files), os.environ.get("LD_PRELOAD"))))
-                yield {"LD_PRELOAD": preload, "RTLM_STAND_IN": str(path)}
-            finally:
-                process.kill()
+        with stand_in_process(command, overrides, what="accelerator"):
+            preload = " ".join(filter(None, (str(files), os.environ.get("LD_PRELOAD"))))
+            yield {"LD_PRELOAD": preload, "RTLM_STAND_IN": str(path)}
 
 
 def serve(folder: Path, config: str, overrides: Sequence[str], *, mib: int, base: int, faults: Faults) -> None:
@@ -115,7 +109,7 @@ def serve(folder: Path, config: str, overrides: Sequence[str], *, mib: int, base
         listener.listen()
         registers = register_map(loaded.matmul.columns)
         server = Server(model, registers, listener, folder, base=base, faults=faults)
-        print("ready", flush=True)
+        print(READY, flush=True)
         server.serve()
 
 
