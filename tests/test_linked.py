@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from rtlm.gen.boards.sdram import missing_packages
 from rtlm.gen.configuration.load import load_config
-from rtlm.gen.package import linked, selftest
-from rtlm.gen.package.selftest import SHELLS
+from rtlm.gen.package import linked, shell
+from rtlm.gen.package.shell import SHELLS
 from rtlm.gen.synthesis.bitstream import Bitstream
 from rtlm.gen.synthesis.place import Timing
 from rtlm.host.cli.main import run_command
@@ -56,11 +56,11 @@ def test_figures_of_a_bitstream(tmp_path, capsys, no_work, monkeypatch):
     )
     seen = {}
 
-    def build(shell, emitted, **options):
+    def build(board, emitted, **options):
         seen.update(options)
         return Bitstream(content=b"b", timing=timing, synthesis_seconds=1, tools={}, folder=tmp_path, cached=True)
 
-    monkeypatch.setattr(selftest, "build_bitstream", build)
+    monkeypatch.setattr(shell, "build_bitstream", build)
     folder = tmp_path / "board"
     assert run_command(["bitstream", "--seed", "3", "-o", str(folder)]) == 1, "a crossing takes longer than 20 ns"
     assert (seen["top"], seen["modules"], seen["seed"]) == ("linked", no_work, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
-from rtlm.gen.package import selftest
+from rtlm.gen.package import selftest, shell
 from rtlm.gen.synthesis.bitstream import Bitstream
 from rtlm.gen.synthesis.place import PlaceError, Timing
 from rtlm.host.cli.main import run_command
@@ -114,7 +114,7 @@ def test_files_and_figures_of_a_bitstream(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         selftest, "emit_selftest", lambda shell, params: SimpleNamespace(verilog="v", rtlil="r", sha256="s")
     )
-    monkeypatch.setattr(selftest, "build_bitstream", lambda *args, **options: built)
+    monkeypatch.setattr(shell, "build_bitstream", lambda *args, **options: built)
     folder = tmp_path / "out"
     assert run_command(["selftest", "-o", str(folder)]) == 1
     said = capsys.readouterr().out
@@ -126,7 +126,7 @@ def test_files_and_figures_of_a_bitstream(tmp_path, capsys, monkeypatch):
     def stuck(*args, **options):
         raise PlaceError("nextpnr-ecp5 was ended: routing does not converge")
 
-    monkeypatch.setattr(selftest, "build_bitstream", stuck)
+    monkeypatch.setattr(shell, "build_bitstream", stuck)
     assert run_command(["selftest", "-o", str(tmp_path / "stuck")]) == 1
     assert "routing does not converge" in capsys.readouterr().err
     assert (tmp_path / "stuck" / "selftest.v").is_file()

@@ -5,7 +5,7 @@ from typing import Any
 from rtlm.gen.boards.sdram import sdram_verilog
 from rtlm.gen.configuration.schema import Configuration, config_hash
 from rtlm.gen.package.folder import Package
-from rtlm.gen.package.selftest import Shell, pins
+from rtlm.gen.package.shell import Shell, pins
 from rtlm.gen.rtl.verilog import Emitted, emit
 from rtlm.hw.board import LinkedParams
 from rtlm.hw.board.sdram import MODULE

@@ -5,11 +5,8 @@ from pathlib import Path
 import click
 from rtlm.gen.common.errors import NEGATIVE, OK, GenerateError
 from rtlm.gen.common.installation import install_command
-from rtlm.host.cli.generate import force_option, output_option, quiet_option
-from rtlm.host.cli.names import complete, known
-from rtlm.host.cli.options import seed_option, set_option
-from rtlm.host.cli.selftest import BOARDS, show_bitstream
-from rtlm.host.cli.synth import router_option
+from rtlm.host.cli.board_design import BOARDS, design_options, show_bitstream
+from rtlm.host.cli.names import known
 
 
 @click.command(
@@ -17,26 +14,12 @@ from rtlm.host.cli.synth import router_option
     "not reached, or the design cannot be routed. Bitstreams are cached by content in ~/.cache/rtlm. No board was at "
     "hand: the same top decodes in Verilator with a model of the SDRAM (docs/synthesis.md)."
 )
-@click.option("--board", "-b", type=click.Choice(BOARDS), default=BOARDS[0], show_default=True, help="Board.")
-@click.option(
-    "--config",
-    "-c",
-    default=known("sdram boards")[BOARDS[0]],
-    show_default=True,
-    metavar="NAME|FILE",
-    shell_complete=complete("presets", files=True),
-    help="Preset or YAML file; one memory port of 32 bits.",
+@design_options(
+    known("sdram boards")[BOARDS[0]],
+    click.option(
+        "--baud", type=click.IntRange(1), default=1_000_000, show_default=True, help="Speed of the board's serial line."
+    ),
 )
-@set_option
-@click.option(
-    "--baud", type=click.IntRange(1), default=1_000_000, show_default=True, help="Speed of the board's serial line."
-)
-@seed_option
-@router_option
-@click.option("--verilog-only", is_flag=True, help="Stop before synthesis, which takes half an hour and more.")
-@output_option
-@force_option
-@quiet_option
 def bitstream(
     board: str,
     config: str,
@@ -64,8 +47,8 @@ def bitstream(
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.configuration.load import load_config
     from rtlm.gen.package.folder import check_folder
-    from rtlm.gen.package.linked import TOP, emit_linked, linked_package, linked_params
-    from rtlm.gen.package.selftest import SHELLS, bitstream_facts, build_bitstream, check_shell
+    from rtlm.gen.package.linked import emit_linked, linked_package, linked_params
+    from rtlm.gen.package.shell import SHELLS, check_shell, write_design
 
     shell = SHELLS[board]
     settings = load_config(config, overrides)
@@ -80,17 +63,18 @@ def bitstream(
         progress.stage(f"RTL of {settings.name}")
         emitted, modules = emit_linked(shell, params)
         package = linked_package(shell, settings, params, emitted, modules)
-        # Before the tools that take long and may refuse the design: the Verilog is there in any case.
-        files = package.write(folder, force=force)
-        built = None
-        if not verilog_only:
-            built = build_bitstream(
-                shell, emitted, top=TOP, modules=modules, seed=seed, router=router, progress=progress.stage
-            )
-            package.manifest["bitstream"] = bitstream_facts(shell, built, TOP)
-            files = package.write(folder, force=force)
-            files.append(folder / f"{TOP}.bit")
-            files[-1].write_bytes(built.content)
+        files, built = write_design(
+            shell,
+            package,
+            emitted,
+            folder,
+            force=force,
+            bitstream=not verilog_only,
+            modules=modules,
+            seed=seed,
+            router=router,
+            progress=progress.stage,
+        )
     finally:
         progress.close()
     if not quiet:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from rtlm.gen.package.selftest import SHELLS
+from rtlm.gen.package.shell import SHELLS
 from rtlm.gen.rtl.units import UNITS
 from rtlm.gen.synthesis.place import PLACERS, ROUTERS
 from rtlm.gen.synthesis.targets import TARGET_NAMES

@@ -6,12 +6,8 @@ from typing import Any
 import click
 from rtlm.gen.common.errors import NEGATIVE, OK
 from rtlm.gen.common.installation import install_command
-from rtlm.host.cli.generate import force_option, output_option, quiet_option
-from rtlm.host.cli.names import complete, known
-from rtlm.host.cli.options import seed_option, set_option
-from rtlm.host.cli.synth import router_option
-
-BOARDS = tuple(known("boards"))
+from rtlm.host.cli.board_design import BOARDS, design_options, show_bitstream
+from rtlm.host.cli.names import known
 
 
 @click.command(
@@ -19,23 +15,7 @@ BOARDS = tuple(known("boards"))
     "reached, or the design cannot be routed. Bitstreams are cached by content in ~/.cache/rtlm. No board was at hand: "
     "what is checked is the same top in Verilator (rtlm test selftest); docs/synthesis.md has figures."
 )
-@click.option("--board", "-b", type=click.Choice(BOARDS), default=BOARDS[0], show_default=True, help="Board.")
-@click.option(
-    "--config",
-    "-c",
-    default=known("boards")[BOARDS[0]],
-    show_default=True,
-    metavar="NAME|FILE",
-    shell_complete=complete("presets", files=True),
-    help="Preset or YAML file; one memory port of 32 bits.",
-)
-@set_option
-@seed_option
-@router_option
-@click.option("--verilog-only", is_flag=True, help="Stop before synthesis, which takes half an hour and more.")
-@output_option
-@force_option
-@quiet_option
+@design_options(known("boards")[BOARDS[0]])
 def selftest(
     board: str,
     config: str,
@@ -70,14 +50,8 @@ def selftest(
     from rtlm.gen.common.progress import SilentProgress, TerminalProgress
     from rtlm.gen.configuration.load import load_config
     from rtlm.gen.package.folder import check_folder
-    from rtlm.gen.package.selftest import (
-        SHELLS,
-        bitstream_facts,
-        build_bitstream,
-        check_shell,
-        emit_selftest,
-        selftest_package,
-    )
+    from rtlm.gen.package.selftest import emit_selftest, selftest_package
+    from rtlm.gen.package.shell import SHELLS, check_shell, write_design
     from rtlm.host.verification.selftest import make_case
 
     shell = SHELLS[board]
@@ -91,24 +65,25 @@ def selftest(
         progress.stage(f"RTL of {settings.name}")
         emitted = emit_selftest(shell, case.params)
         package = selftest_package(shell, settings, case.params, case.facts, emitted)
-        # Before the tools that take long and may refuse the design: the Verilog is there in any case.
-        files = package.write(folder, force=force)
-        built = None
-        if not verilog_only:
-            built = build_bitstream(shell, emitted, seed=seed, router=router, progress=progress.stage)
-            package.manifest["bitstream"] = bitstream_facts(shell, built)
-            files = package.write(folder, force=force)
-        if built is not None:
-            files.append(folder / "selftest.bit")
-            files[-1].write_bytes(built.content)
+        files, built = write_design(
+            shell,
+            package,
+            emitted,
+            folder,
+            force=force,
+            bitstream=not verilog_only,
+            seed=seed,
+            router=router,
+            progress=progress.stage,
+        )
     finally:
         progress.close()
     if not quiet:
-        _show(shell, package.manifest, files)
+        _show(package.manifest, files)
     return NEGATIVE if built is not None and not built.timing.met else OK
 
 
-def _show(shell: Any, manifest: dict[str, Any], files: list[Path]) -> None:
+def _show(manifest: dict[str, Any], files: list[Path]) -> None:
     """Print resources, clock, and what to do with the files."""
     for path in files:
         print(path)
@@ -121,19 +96,3 @@ def _show(shell: Any, manifest: dict[str, Any], files: list[Path]) -> None:
     if built is not None:
         show_bitstream(built)
         print("The text comes on the USB serial port, 115200 baud.")
-
-
-def show_bitstream(built: dict[str, Any]) -> None:
-    """Print what a manifest says of a bitstream."""
-    print(f"{built['device']}:")
-    for name, used in built["used"].items():
-        of = built["available"][name]
-        print(f"  {name:16} {used:7,} of {of:7,}  {100 * used / of:5.1f} %")
-    verdict = "met" if built["met"] else "MISSED"
-    print(f"{built['fmax_mhz']:.1f} MHz between registers; the board's {built['clock_mhz']:g} MHz are {verdict}.")
-    for name, delay_ns in built["crossings_ns"].items():
-        print(f"Between clocks: {name} {delay_ns:.1f} ns")
-    print(f"Critical path: {built['source']} -> {built['target']}")
-    print(f"Bitstream: {built['bytes']:,} bytes, CRC-32 {built['crc32']}. Load it with: {built['load']}")
-    print(f"  permanently, in the flash: {built['persist']}")
-    print("No board was at hand: packed and simulated, not run on one.")

@@ -13,13 +13,12 @@ from rtlm.gen.boards.sdram import sdram_verilog
 from rtlm.gen.common.cache import remembered
 from rtlm.gen.common.progress import Stage, no_stage
 from rtlm.gen.configuration.schema import Configuration, config_hash
-from rtlm.gen.package.linked import TOP, emit_linked
-from rtlm.gen.package.selftest import SHELLS
+from rtlm.gen.package.linked import TOP, emit_linked, linked_params
+from rtlm.gen.package.shell import SHELLS
 from rtlm.host.boards.device import BoardDevice, Polling
 from rtlm.host.boards.link_client import LinkClient
 from rtlm.host.boards.serial_port import SerialPort
 from rtlm.host.boards.uart import UartMemory, UartRegisters
-from rtlm.hw.board import LinkedParams
 from rtlm.hw.board.linked import MIN_DIVISOR
 from rtlm.sim import AcceleratorModel, build_model
 from rtlm.sim.memory.dram import named
@@ -70,19 +69,9 @@ class SimulatedPort(SerialPort):
         return self._line.take()
 
 
-def linked_params(config: Configuration) -> LinkedParams:
-    """Return a configuration's accelerator behind the fastest line."""
-    return LinkedParams(
-        accelerator=config.to_params(),
-        clock_hz=SHELL.clock_hz,
-        baud=int(SHELL.clock_hz / MIN_DIVISOR),
-        memory_bytes=1 << config.memory.address_bits,
-    )
-
-
 def board_verilog(config: Configuration) -> str:
     """Return a board's top with the memory at its pins, which ends the simulation when it is misused."""
-    params = linked_params(config)
+    params = linked_params(SHELL, config, baud=int(SHELL.clock_hz / MIN_DIVISOR))
 
     def emitted() -> str:
         design, _ = emit_linked(SHELL, params)

@@ -5,7 +5,8 @@ from functools import partial
 
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.configuration.schema import Configuration
-from rtlm.gen.package.selftest import SHELLS, TOP, emit_selftest
+from rtlm.gen.package.selftest import TOP, emit_selftest
+from rtlm.gen.package.shell import SHELLS
 from rtlm.host.verification.selftest import make_case
 from rtlm.hw.board import Kind
 from rtlm.hw.control.errors import Error

@@ -6,7 +6,7 @@ from rtlm.hw.board.reporter import TextReporter
 from rtlm.hw.board.selftest import SelfTest, SelfTestParams
 from rtlm.hw.board.uart import UartReceiver, UartTransmitter
 from rtlm.hw.board.ulx3s import Ulx3s
-from rtlm.hw.board.ulx3s_uart import Ulx3sUart
+from rtlm.hw.board.ulx3s_sdram import Ulx3sSdram
 
 __all__ = [
     "Check",
@@ -20,5 +20,5 @@ __all__ = [
     "UartReceiver",
     "UartTransmitter",
     "Ulx3s",
-    "Ulx3sUart",
+    "Ulx3sSdram",
 ]

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, DomainRenamer, IO
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.board.clock import DOMAIN, add_board_clock
-from rtlm.hw.board.clocks import SdramClocks
 from rtlm.hw.board.linked import LinkedAccelerator, LinkedParams
 from rtlm.hw.board.sdram import FAST_DOMAIN, SdramController, SdramParams, sdram_pins
+from rtlm.hw.board.sdram_clocks import SdramClocks
 from rtlm.hw.board.ulx3s import CLOCK_HZ
 from rtlm.hw.memory import forward
 

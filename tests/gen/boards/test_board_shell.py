@@ -12,11 +12,12 @@ from rtlm.gen.boards.constraints import board_constraints
 from rtlm.gen.common.errors import GenerateError
 from rtlm.gen.configuration.load import load_config
 from rtlm.gen.package.linked import linked_params
-from rtlm.gen.package.selftest import SHELLS, check_shell, emit_selftest, pins
+from rtlm.gen.package.selftest import emit_selftest
+from rtlm.gen.package.shell import SHELLS, check_shell, pins
 from rtlm.gen.rtl.verilog import to_rtlil
 from rtlm.gen.synthesis.bitstream import make_bitstream
 from rtlm.gen.synthesis.place import PlaceError, Placement
-from rtlm.hw.board import Check, Kind, SelfTestParams, Ulx3s, Ulx3sUart
+from rtlm.hw.board import Check, Kind, SelfTestParams, Ulx3s
 from rtlm.hw.board.ulx3s import CLOCK_HZ
 
 SHELL = SHELLS["ulx3s"]
@@ -67,7 +68,7 @@ def test_pins_are_those_of_the_board():
 def test_every_port_of_the_tops_has_a_pin():
     config = load_config(SHELL.sdram_preset)
     linked = SHELL.sdram_component(linked_params(SHELL, config, baud=1_000_000))
-    for ports in (Ulx3s.__annotations__, linked.signature.members, Ulx3sUart.__annotations__):
+    for ports in (Ulx3s.__annotations__, linked.signature.members):
         widths = {name: Shape.cast(member.shape).width for name, member in ports.items()}
         if ports is linked.signature.members:
             widths |= {name: len(pad) for name, pad in linked.pads.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rtlm import constraints
 from rtlm.gen.configuration.load import load_config
-from rtlm.hw.board import LinkedParams, Ulx3sUart
+from rtlm.hw.board import LinkedParams, Ulx3sSdram
 
 SMALL = load_config("ulx3s-selftest").to_params()
 GOOD = {"accelerator": SMALL, "clock_hz": 25e6, "memory_bytes": 1 << 18}
@@ -32,10 +32,10 @@ def test_impossible_links_are_refused(changes, sentence):
 
 def test_the_board_has_one_oscillator():
     with pytest.raises(ValueError, match=r"clock_hz must be that of a ULX3S, 2\.5e\+07, got 5e\+07"):
-        Ulx3sUart(LinkedParams(**GOOD | {"clock_hz": 50e6}))
+        Ulx3sSdram(LinkedParams(**GOOD | {"clock_hz": 50e6}))
 
 
 def test_the_pins_are_those_of_the_boards_constraints():
     text = (Path(constraints.__path__[0]) / "ulx3s.lpf").read_text(encoding="utf-8")
     located = set(re.findall(r'LOCATE COMP "([^"\[]+)', text))
-    assert set(Ulx3sUart(LinkedParams(**GOOD)).signature.members) <= located
+    assert set(Ulx3sSdram(LinkedParams(**GOOD)).signature.members) <= located

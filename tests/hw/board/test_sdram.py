@@ -7,8 +7,8 @@ from amaranth.hdl import IOPort
 from rtlm.gen.boards import sdram
 from rtlm.gen.common.errors import ToolError
 from rtlm.gen.rtl.verilog import emit
-from rtlm.hw.board.clocks import SdramClocks
 from rtlm.hw.board.sdram import MODULE, SdramController, SdramParams
+from rtlm.hw.board.sdram_clocks import SdramClocks
 from rtlm.sim.unit_benches.sdram.bench import TOP, Harness
 
 needs_litedram = pytest.mark.skipif(bool(sdram.missing_packages()), reason="LiteDRAM is not installed")
