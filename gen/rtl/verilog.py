@@ -159,17 +159,17 @@ def emit(component: wiring.Component, name: str) -> Emitted:
     ]
     # The rewriting knows neither ports of both directions nor modules of others.
     rewritten = not pads
-    names = {port["name"]: flat_port(port["name"]) if rewritten else port["name"] for port in ports}
+    called = {port["name"]: flat_port(port["name"]) if rewritten else port["name"] for port in ports}
     written = _verilog(netlist)
     objects = describe_objects(fragment, name, name_map)
-    verilog, renamed = readable(written, objects, names) if rewritten else (written, {})
+    verilog, renamed = readable(written, objects, called) if rewritten else (written, {})
     # Written by hand, and as they are.
     modules = {**clock_gate.VERILOG, mac.MODULE: mac.VERILOG}
-    by_hand = "".join(text for module, text in modules.items() if module in written)
+    by_hand = "".join(body for module, body in modules.items() if module in written)
     return Emitted(
         verilog=verilog + by_hand,
         netlist=written + by_hand,
-        ports=tuple(port | {"name": names[port["name"]]} for port in ports),
+        ports=tuple(port | {"name": called[port["name"]]} for port in ports),
         elements=elements.by_unit(elements.count_elements(netlist)),
         rtlil=netlist,
         objects=with_names(objects, renamed),

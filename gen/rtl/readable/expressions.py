@@ -271,15 +271,12 @@ def cost(expression: Expression) -> int:
     return own + sum(cost(part) for part in expression.parts)
 
 
-def names(expression: Expression) -> Iterator[tuple[str, bool]]:
-    """Yield each name that an expression reads, and whether all of its bits are read."""
+def names(expression: Expression) -> Iterator[str]:
+    """Yield each name that an expression reads."""
     if expression.kind == "name":
-        yield expression.text, True
-    elif expression.kind == "part":
-        yield expression.parts[0].text, False
-    else:
-        for part in expression.parts:
-            yield from names(part)
+        yield expression.text
+    for part in expression.parts:
+        yield from names(part)
 
 
 def write(expression: Expression, named: Callable[[str], str], inside: bool = False) -> str:

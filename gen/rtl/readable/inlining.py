@@ -28,12 +28,12 @@ def inline(module: Module) -> None:
         if statement.kind == "other":
             fixed.update(tokens_of(statement.text))
         for expression in _read_by(statement):
-            reads.update(name for name, _ in names(expression))
+            reads.update(names(expression))
     drivers: dict[str, Statement] = {}
     written: Counter[str] = Counter()
     for statement in module.statements:
         if statement.kind == "assign" and statement.target:
-            written.update(name for name, _ in names(statement.target))
+            written.update(names(statement.target))
             if statement.target.kind == "name":
                 drivers[statement.target.text] = statement
     free = {
@@ -75,7 +75,7 @@ def _inner_first(free: dict[str, Statement]) -> Iterator[Statement]:
                 seen.add(name)
                 waiting.append((name, True))
                 value = free[name].value
-                waiting += [(inner, False) for inner, _ in names(value) if inner in free] if value else []
+                waiting += [(inner, False) for inner in names(value) if inner in free] if value else []
 
 
 class _Inliner:
@@ -145,4 +145,5 @@ class _Inliner:
         limit = LONGEST_CHOICE if found.kind == "choice" else LARGEST
         if found.width != width or found.kind == "call" or cost(found) > limit:
             return False
-        return found.fit == Fit.ANYWHERE or (found.fit == Fit.EXACT and context == width)
+        # A wire is not signed, and makes what it is compared with or added to unsigned.
+        return not found.signed and (found.fit == Fit.ANYWHERE or (found.fit == Fit.EXACT and context == width))

@@ -96,22 +96,22 @@ def _consumers(module: Module, ports: Mapping[str, Names]) -> Iterator[tuple[str
         if statement.kind == "connection" and statement.value:
             instance, of = statement.instance
             reader = f"{_word(instance)}_{_word(ports.get(of, {}).get(statement.text, statement.text))}"
-            yield from ((name, reader, "") for name, _ in names(statement.value))
+            yield from ((name, reader, "") for name in names(statement.value))
         elif statement.target and statement.value:
             reader = _first(statement.target)
             if statement.kind == "clocked":
                 is_reset = following.kind == "clocked" and following.text.startswith("else")
                 if statement.condition:
                     suffix = "_reset" if is_reset else "_enable"
-                    yield from ((name, reader, suffix) for name, _ in names(statement.condition))
-                yield from ((name, reader, "_next") for name, _ in names(statement.value))
+                    yield from ((name, reader, suffix) for name in names(statement.condition))
+                yield from ((name, reader, "_next") for name in names(statement.value))
             else:
-                yield from ((name, reader, "") for name, _ in names(statement.value))
+                yield from ((name, reader, "") for name in names(statement.value))
 
 
 def _first(target: Expression) -> str:
     """Return the first name in a target that is named, else the first."""
-    found = [name for name, _ in names(target)]
+    found = list(names(target))
     return next((name for name in found if "$" not in name), found[0])
 
 

@@ -58,6 +58,7 @@ def body(declarations, statements, objects=None):
         ([r"wire [8:0] \$1 "], [r"assign \$1  = a >> b;", r"assign o[7:0] = \$1 [7:0];"], None),
         # What is signed keeps its wire, which is not.
         ([r"wire [7:0] \$1 "], [r"assign \$1  = $signed(a) + $signed(b);", r"assign o = { c, \$1  };"], None),
+        ([r"wire [7:0] \$1 "], [r"assign \$1  = $signed(a);", r"assign o[0] = \$1  < $signed(b);"], None),
         # What is read twice, or in a text that is not understood, keeps its wire.
         ([r"wire \$1 "], [r"assign \$1  = a == b;", r"assign o[1:0] = { \$1 , \$1  };"], None),
         ([r"wire \$1 "], [r"assign \$1  = a == b;", r"assign o[0] = c[\$1 ];"], None),
