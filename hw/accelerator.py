@@ -83,7 +83,7 @@ class Accelerator(wiring.Component):
             "writer": WordWriter(sizes.writer),
             "sequencer": Sequencer(sizes.sequencer),
             "banks": ActivationBanks(columns=params.columns, max_k_blocks=params.max_k_blocks),
-            "matmul": MatrixUnit(sizes.matmul, clock_mhz=params.clock_mhz, technology=params.technology),
+            "matmul": MatrixUnit(sizes.matmul),
             "attention": AttentionUnit(sizes.attention),
             "vector": VectorEngine(sizes.vector),
         }

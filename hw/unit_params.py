@@ -81,6 +81,8 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             rows_per_multiplier=params.rows_per_multiplier,
             field_bits=narrow or MAX_FIELD_BITS,
             formats=params.formats,
+            clock_mhz=params.clock_mhz,
+            technology=params.technology,
         ),
         attention=AttentionParams(
             head_dim=params.head_dim,

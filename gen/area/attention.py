@@ -1,5 +1,6 @@
 """Contents of the attention unit."""
 
+from amaranth.utils import exact_log2
 from rtlm.gen.area.counts import BYTE_BITS, FLOAT_BITS, Counts, KernelUse, selection, tree
 from rtlm.gen.area.memories import memory
 from rtlm.hw.attention.array import CHAINED_SUMS, PRODUCT_BITS
@@ -16,8 +17,12 @@ def attention_counts(params: AttentionParams) -> Counts:
     lanes, results, word = params.lanes, params.vector_lanes, params.word_bits
     sums = group * dim
     span = taken // positions
-    dot_adders = tree(QUERY_PRODUCT_BITS, span, limit=DOT_BITS)
-    byte_adders = tree(BYTE_BITS, span, limit=DOT_BITS)
+    # Sums of chains are in blocks.
+    dot_adders = tree(QUERY_PRODUCT_BITS + exact_log2(params.chain), span // params.chain, limit=DOT_BITS)
+    # Sums among which those that leave are selected: all, or those in a row of the memory.
+    ends = group * params.cascades if params.sum_blocks else sums
+    # Registers of a code and a weight, on the average of the places of a chain.
+    places = (params.chain - 1) / 2
     # A step adds to every sum, or to as many as it has products.
     added = group * min(dim, taken)
     over_positions = tree(PRODUCT_BITS, positions)
@@ -26,36 +31,37 @@ def attention_counts(params: AttentionParams) -> Counts:
     window_tables = params.windows * (selection(POSITION_BITS, params.columns) + 5 * POSITION_BITS + 3 * positions)
     local_rows = params.columns * (params.heads + 2 * params.kv_heads)
     memories = (
-        memory(word, params.kv.scale_words),
+        memory(word, params.kv.scale_words, block=True),
         memory(SCORE_BITS * lanes, params.history_rows),
         memory(SCORE_BITS * group, max(2, params.columns)),
         *(memory(SCALE_BITS, key_columns),) * 2,
-        memory(CODE_BITS * dim, local_rows),
+        memory(CODE_BITS * dim, local_rows, block=True),
+        *((memory(ends * params.acc_bits, params.cascade, clocked=False),) if params.sum_blocks else ()),
         memory(SCALE_BITS, max(2, params.columns * params.heads)),
     )
     return Counts(
         luts={
             "products": 0 if params.product_blocks else group * taken * BYTE_BITS + lanes * WEIGHT_BITS,
             "operands": decoding * taken
-            + selection(params.kv_bits * taken, params.chunks + params.beat_cycles + 1)
+            + selection(params.kv_bits * taken, params.chunks + params.beat_cycles)
             + (CODE_BITS * sums if params.beat_cycles > 1 else 0),
             "sums": 0 if params.sum_blocks else added * params.acc_bits + added * over_positions,
-            "selection": selection(sums * params.acc_bits, 2),
-            "dots": lanes * dot_adders + positions * byte_adders + 2 * lanes * DOT_BITS,
+            "selection": selection(ends * params.acc_bits, 2),
+            "dots": lanes * dot_adders,
             "scores": lanes * 2 * SCORE_BITS,
             "scale_words": selection(FLOAT_BITS * positions, word / (FLOAT_BITS * positions)),
-            "output": selection(results * params.acc_bits + FLOAT_BITS, group) + results * params.acc_bits,
+            "output": selection(FLOAT_BITS, group),
             "columns": selection(2 * POSITION_BITS, params.columns) + window_tables,
             "slice": lanes * (PROBABILITY_BITS + WEIGHT_BITS),
             "control": 1,
         },
         ffs={
             "products": 0 if params.product_blocks else group * taken * PRODUCT_BITS,
-            "operands": 3 * BYTE_BITS * taken
+            "operands": places * BYTE_BITS * taken + 2 * places * lanes * WEIGHT_BITS
             if params.product_blocks
-            else 2 * BYTE_BITS * taken + lanes * WEIGHT_BITS + CODE_BITS * sums,
-            "sums": sums * params.acc_bits + results * params.acc_bits,
-            "dots": lanes * DOT_BITS + group * DOT_BITS,
+            else BYTE_BITS * taken + lanes * WEIGHT_BITS + CODE_BITS * sums,
+            "sums": (0 if params.sum_blocks else sums * params.acc_bits) + results * params.acc_bits,
+            "dots": 0,
             "scores": positions * FLOAT_BITS + lanes * SCORE_BITS + params.windows * 5 * POSITION_BITS,
             "output": group * FLOAT_BITS + results * params.acc_bits + FLOAT_BITS,
             "slice": 2 * lanes * (PROBABILITY_BITS + WEIGHT_BITS),
@@ -68,14 +74,14 @@ def attention_counts(params: AttentionParams) -> Counts:
             KernelUse(name="position_weight", lanes=lanes),
             KernelUse(
                 name="key_dots",
-                arguments=(group, span, params.beat_cycles),
+                arguments=(group, span, params.beat_cycles, params.chain),
                 chain=CHAINED_SUMS,
                 copies=positions,
                 term="dots",
             ),
             KernelUse(name="largest_score", lanes=positions, copies=group),
             KernelUse(name="value_exponent", lanes=positions),
-            KernelUse(name="weight_sums", lanes=positions, copies=group),
+            KernelUse(name="probability_sum", lanes=positions, copies=group),
             KernelUse(name="attention_norm", lanes=1),
             KernelUse(name="head_output", lanes=results),
         ),

@@ -33,13 +33,18 @@ def matmul_counts(params: MatmulParams) -> Counts:
         arguments=row_pair_arguments(params),
         term="array",
     )
+    places = 0.0
+    if params.product_blocks:
+        pair = replace(pair, name="packed_pair_sums", arguments=(*pair.arguments, params.chain))
+        # Registers of an operand, on the average of the places of a chain, and what the tag waits for their sums.
+        places = (params.chain - 1) / 2
     group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
     if params.general:
         group = replace(group, name="general_row_group", arguments=general_row_group_arguments(params, 2, 1))
     side_luts, side_ffs = _side_words(params)
     return Counts(
         luts={
-            "array": _adders(params),
+            "array": _adders(params) + params.product_blocks * tile,
             "accumulate": cells * _accumulate_tables(),
             "steps": selection(operands, params.word_cycles),
             "scales": params.word_bits + selection(HALF_BITS * rows, 5) + HALF_BITS * rows + side_luts,
@@ -47,7 +52,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
             "control": 1,
         },
         ffs={
-            "array": operands,
+            "array": places * operands if params.product_blocks else operands,
             "accumulate": 0,
             "scales": 2 * params.word_bits + tile + side_ffs,
             "results": lanes * ACC_BITS + 4 * job + 2 * 32,
@@ -65,16 +70,16 @@ def matmul_counts(params: MatmulParams) -> Counts:
 
 
 def _adders(params: MatmulParams) -> float:
-    """Return the tables of the trees of dot products."""
+    """Return the tables of the trees of dot products, whose first levels may be in blocks."""
     shared = params.rows_per_multiplier == 2
     terms = params.lanes * params.columns // params.rows_per_multiplier
     product_bits, most = params.element_bits + CODE_BITS, row_sum_bits(params.element_bits)
     width = product_bits + (params.field_distance if shared else 0)
     luts = 0
     before, after = params.tree_levels
-    for _ in range(before):
+    for level in range(before):
         width, terms = width + 1, terms // 2
-        luts += terms * width
+        luts += terms * width if 2 << level > params.chain else 0
     if shared:
         # Each packed sum becomes two; the high one takes the borrow of the low one.
         width = min(most, product_bits + before)

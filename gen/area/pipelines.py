@@ -15,11 +15,12 @@ from rtlm.hw.hls.phase import Phase, queue_words
 from rtlm.hw.hls.plan import Plan
 from rtlm.hw.hls.report import RESULT_DEPTH
 from rtlm.hw.kernels.attention import key_dots
-from rtlm.hw.kernels.matmul import general_row_group, row_group, row_pair_half_sums, row_pair_sums
+from rtlm.hw.kernels.matmul import general_row_group, packed_pair_sums, row_group, row_pair_half_sums, row_pair_sums
 
 MADE: dict[str, Callable[..., Kernel]] = {
     "row_pair_sums": row_pair_sums,
     "row_pair_half_sums": row_pair_half_sums,
+    "packed_pair_sums": packed_pair_sums,
     "row_group": row_group,
     "general_row_group": general_row_group,
     "key_dots": key_dots,

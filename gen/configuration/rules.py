@@ -17,7 +17,7 @@ from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls.plan import clock_limit as limit_of_kernel
 from rtlm.hw.hls.technology import ClockLimit, find
 from rtlm.hw.kernels.attention import key_dots
-from rtlm.hw.kernels.matmul import general_row_group, row_group, row_pair_half_sums, row_pair_sums
+from rtlm.hw.kernels.matmul import general_row_group, packed_pair_sums, row_group, row_pair_half_sums, row_pair_sums
 
 GIB = 1 << 30
 
@@ -32,19 +32,20 @@ KERNELS = (
     kernels.norm_scalar,
     kernels.position_score,
     kernels.position_weight,
+    kernels.probability_sum,
     kernels.quantise,
     kernels.quantise_head,
     kernels.residual_norm,
     kernels.rope,
     general_row_group(2, 1, 6, (0, 8, 32), True, True, True),
     row_group(2, 1),
+    packed_pair_sums(32, 17, 16, 1, 4, 4),
     row_pair_half_sums(32, 17, 16, 1, 6),
     row_pair_sums(32, 16, 16, 1),
     kernels.scale,
     kernels.scaled_result,
     kernels.swiglu,
     kernels.value_exponent,
-    kernels.weight_sums,
 )
 """Kernels whose pipelines accelerators have, those of their arrays in a usual size."""
 

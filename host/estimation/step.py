@@ -368,7 +368,7 @@ class _Timer:
         self._wait(Operator.ROPE, rest + REST_CYCLES)
         state.dispatched = rest + REST_CYCLES + DISPATCH_CYCLES
         group = instruction.group
-        prepare = max(group + attention.beat_cycles + QUERY_CYCLES, group + 2 + times.query_scale)
+        prepare = max(group + QUERY_CYCLES, group + 2 + times.query_scale)
         sums_free = output = self.words.time
         for number, column in enumerate(self.columns):
             own = number - column.local_first + 1  # positions of this step that the column attends to
@@ -398,7 +398,7 @@ class _Timer:
                 self._wait(Operator.SOFTMAX, max(self.words.time + times.scores, sums_free))
                 self._take(Operator.PV, row_words, cycles=word_cycles)
                 self._wait(Operator.PV, self.words.time + own * attention.beat_cycles)
-                output = max(self.words.time + times.weight_sums, sums_free) + times.output_start
+                output = max(self.words.time + times.probability_sum, sums_free) + times.output_start
                 interval = times.interval[instruction.epilogue]
                 output += interval * group * attention.head_dim / attention.vector_lanes
                 sums_free = output

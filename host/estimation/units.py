@@ -10,7 +10,8 @@ from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.attention.scores import AttentionScores
-from rtlm.hw.kernels import argmax, norm_scalar, scale, weight_sums
+from rtlm.hw.attention.unit import AttentionUnit
+from rtlm.hw.kernels import argmax, norm_scalar, probability_sum, scale
 from rtlm.hw.matmul.params import MatmulParams
 from rtlm.hw.matmul.result_order import ResultOrder
 from rtlm.hw.matmul.unit import MatrixUnit
@@ -51,8 +52,8 @@ class UnitTimes:
         Attention: from a query to its scaled scale.
     scores
         Attention: from a query group's last key to its first weights.
-    weight_sums
-        Attention: from a query group's last weights to their sums.
+    probability_sum
+        Attention: from a query group's last weights to the sum of its probabilities.
     output_start, output
         Attention: from these until the first sum is taken, and from there to its result.
     """
@@ -68,7 +69,7 @@ class UnitTimes:
     best: int
     query_scale: int
     scores: int
-    weight_sums: int
+    probability_sum: int
     output_start: int
     output: int
 
@@ -92,7 +93,7 @@ def _latencies(
     pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
     output_start, output = AttentionOutput.latency_of(attention)
     return {
-        "matmul": MatrixUnit.latency_of(matmul, **pipeline),
+        "matmul": MatrixUnit.latency_of(matmul),
         "result_order": ResultOrder.latency_of(**pipeline),
         "entry": {each.name: FETCH_CYCLES + cycles for each, cycles in EpilogueRoutes.entry_latency(vector).items()},
         "block": {each.name: cycles for each, cycles in VectorEngine.latency_of(vector).items()},
@@ -102,7 +103,7 @@ def _latencies(
         "best": FETCH_CYCLES + argmax.schedule(lanes=vector.lanes, **pipeline).latency + 1,
         "query_scale": scale.schedule(**pipeline).latency,
         "scores": AttentionArray.dot_latency(attention) + AttentionScores.latency_of(attention),
-        "weight_sums": weight_sums.schedule(lanes=attention.positions, **pipeline).latency,
-        "output_start": output_start,
+        "probability_sum": probability_sum.schedule(lanes=attention.positions, **pipeline).latency,
+        "output_start": AttentionUnit.sum_wait(attention) + output_start,
         "output": output,
     }

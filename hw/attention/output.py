@@ -1,19 +1,16 @@
 """From sums to floats: the end of an attention head."""
 
-from amaranth.hdl import Array, Module, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from rtlm.hw.attention.params import AttentionParams
 from rtlm.hw.kernels import attention_norm, head_output
 
-OFFSET_SHIFT = 7
-"""Values enter the sums with an offset of 128."""
-
 
 class AttentionOutput(wiring.Component):
     """Normalises the sums of a query group and sends them out.
 
-    Protocol: `start` begins, with `l`, `w_sum` and the array's sums complete; they must hold while `busy`. `shift`
+    Protocol: `start` begins, with `l` and the array's sums complete; they must hold while `busy`. `shift`
     asks for the next `vector_lanes` sums. `o` may stall.
 
     Latency: `latency` cycles from `start` to the first result.
@@ -29,7 +26,7 @@ class AttentionOutput(wiring.Component):
 
     Ports
     -----
-    start, group, l, w_sum, e
+    start, group, l, e
         Query heads, and what the weights leave behind; `e` is read with `start` only.
     acc, shift
         The array's present sums, and the request for the next.
@@ -46,9 +43,8 @@ class AttentionOutput(wiring.Component):
                 "start": In(1),
                 "group": In(4),
                 "l": In(data.ArrayLayout(params.probability_sum_bits, params.group)),
-                "w_sum": In(data.ArrayLayout(params.weight_sum_bits, params.group)),
                 "e": In(8),
-                "acc": In(data.ArrayLayout(unsigned(params.acc_bits), params.vector_lanes)),
+                "acc": In(data.ArrayLayout(signed(params.acc_bits), params.vector_lanes)),
                 "shift": Out(1),
                 "o": Out(stream.Signature(data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)}))),
                 "busy": Out(1),
@@ -104,7 +100,6 @@ class AttentionOutput(wiring.Component):
         beats = params.head_dim // params.vector_lanes
         beat = Signal(range(max(2, beats)))
         full, step = Signal(), Signal()
-        # Without the values' offset a sum has a sign, and at least a bit less.
         value = [
             Signal(signed(params.acc_bits), name=f"value_{i}", reset_less=True) for i in range(params.vector_lanes)
         ]
@@ -112,10 +107,7 @@ class AttentionOutput(wiring.Component):
         m.d.comb += [step.eq(self.busy & (known > head) & (~full | scale.i.ready)), self.shift.eq(step)]
         with m.If(step):
             m.d.sync += [
-                *(
-                    value[i].eq(self.acc[i] - (Array(self.w_sum[g] for g in heads)[head] << OFFSET_SHIFT))
-                    for i in range(params.vector_lanes)
-                ),
+                *(value[i].eq(self.acc[i]) for i in range(params.vector_lanes)),
                 k.eq(Array(factor)[head]),
                 beat.eq(beat + 1),
                 full.eq(1),

@@ -10,6 +10,7 @@ from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.kv_cache import KvGeometry
 from rtlm.hw.common.kv_codes import check_kv_bits
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, STORED_BITS, local_write_layout
+from rtlm.hw.common.mac import CHAIN
 from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.kernels.attention import FRACTION
 from rtlm.hw.params import check_head_dim
@@ -19,6 +20,11 @@ POSITION_BITS = 20
 WEIGHT_BITS = 16
 LARGEST_WEIGHT = 1 << 15
 """A weight is 0 to 2^15 (docs/numerics.md)."""
+LARGEST_VALUE = 1 << STORED_BITS - 1
+"""Of a value's byte, which is at least -128."""
+
+CASCADE = 16
+"""Multipliers through which sums leave, one a cycle; meanwhile there are no products."""
 
 MOST_POSITIONS = 1 << 16
 """The denominator has 40 bits and each probability is at most 2^24."""
@@ -139,6 +145,26 @@ class AttentionParams:
         return self.product_blocks and self.positions == 1
 
     @property
+    def cascade(self) -> int:
+        """Multipliers in a row, each of which has its sum on wires to the next one.
+
+        Where they hold sums these leave at the ends of rows, at least `vector_lanes` at once of each query head.
+        """
+        if self.sum_blocks:
+            return min(CASCADE, self.head_dim // self.vector_lanes)
+        return CHAIN if self.product_blocks else 1
+
+    @property
+    def cascades(self) -> int:
+        """Such rows of each query head and position."""
+        return self.head_dim // self.cascade
+
+    @property
+    def chain(self) -> int:
+        """Neighbouring multipliers that add up their products of a dot product."""
+        return min(CHAIN, self.cascade)
+
+    @property
     def chunks(self) -> int:
         """Steps that a word feeds."""
         return self.word_bytes // self.bytes_per_cycle
@@ -165,18 +191,13 @@ class AttentionParams:
 
     @property
     def acc_bits(self) -> int:
-        """Bits of an accumulator: weighted values with an offset of 128."""
-        return self._sum_bits(255 * LARGEST_WEIGHT)
+        """Signed width of an accumulator of weighted values."""
+        return 1 + self._sum_bits(LARGEST_VALUE * LARGEST_WEIGHT)
 
     @property
     def probability_sum_bits(self) -> int:
         """Bits of a sum of probabilities."""
         return self._sum_bits(1 << FRACTION)
-
-    @property
-    def weight_sum_bits(self) -> int:
-        """Bits of a sum of weights."""
-        return self._sum_bits(LARGEST_WEIGHT)
 
     def _sum_bits(self, largest: int) -> int:
         """Bits of a sum over all positions, of terms up to `largest`."""

@@ -12,7 +12,7 @@ from rtlm.hw.attention.params import (
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.layouts import COLUMN_BITS, HEAD_BITS, SCALE_BITS, LocalKind
 from rtlm.hw.common.register_slice import RegisterSlice
-from rtlm.hw.kernels import largest_score, position_score, position_weight, value_exponent, weight_sums
+from rtlm.hw.kernels import largest_score, position_score, position_weight, probability_sum, value_exponent
 from rtlm.hw.kernels.attention import DOT_BITS, SCORE_BITS
 
 
@@ -22,8 +22,8 @@ class AttentionScores(wiring.Component):
     Protocol: `start` begins a query group; then come the scale words of the history (`scale_valid`) and, beat by beat,
     dot products (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local
     position. When the last score is known the weights start by themselves, beat by beat in the same order, on
-    `w_valid`/`w_ready`; `w_last` says that those taken are the group's last. `done` pulses when `l` and `w_sum` are
-    complete; they hold until the next group's are, `e` until the next group's last scores have come. Scales of this
+    `w_valid`/`w_ready`; `w_last` says that those taken are the group's last. `done` pulses when `l` is
+    complete; it holds until the next group's is, `e` until the next group's last scores have come. Scales of this
     step's keys and values are written through `local_*` at any time before. Scores wait in two memories: those of the
     history, a beat in a row, and those of this step's positions, which would take a row for one score.
 
@@ -53,8 +53,8 @@ class AttentionScores(wiring.Component):
         Dot products of group x positions.
     w_valid, w_ready, w_last, w
         Weights; those of positions that do not exist or do not count are 0.
-    done, l, w_sum, e
-        For each query head the sums of probabilities and of weights; the exponent.
+    done, l, e
+        For each query head the sum of its probabilities; the exponent.
     """
 
     def __init__(self, params: AttentionParams):
@@ -87,7 +87,6 @@ class AttentionScores(wiring.Component):
                 "w": Out(each(WEIGHT_BITS)),
                 "done": Out(1),
                 "l": Out(data.ArrayLayout(params.probability_sum_bits, params.group)),
-                "w_sum": Out(data.ArrayLayout(params.weight_sum_bits, params.group)),
                 "e": Out(8),
             }
         )
@@ -114,7 +113,9 @@ class AttentionScores(wiring.Component):
         m.submodules.score = self._score = position_score.component(**build, tag=score_tag, framing=True)
         m.submodules.weight = self._weight = position_weight.component(**build)
         positions, group = range(params.positions), range(params.group)
-        scales = m.submodules.scales = memory.Memory(shape=params.word_bits, depth=params.kv.scale_words, init=[])
+        scales = m.submodules.scales = memory.Memory(
+            shape=params.word_bits, depth=params.kv.scale_words, init=[], attrs={"ram_style": "block"}
+        )
         scores = m.submodules.scores = memory.Memory(
             shape=SCORE_BITS * params.lanes, depth=params.history_rows, init=[]
         )
@@ -307,21 +308,20 @@ class AttentionScores(wiring.Component):
         return known[0]
 
     def _weights(self, m: Module) -> None:
-        """Weights to the array, and their sums."""
+        """Weights to the array, and the sums of the probabilities."""
         params = self._params
         pipe = self._weight
         m.submodules.leave = leave = RegisterSlice(pipe.o.payload.shape())
         wiring.connect(m, pipe.o, leave.i)
         m.d.comb += [self.w_valid.eq(leave.o.valid), leave.o.ready.eq(self.w_ready)]
         for g in range(params.group):
-            sums = weight_sums.component(lanes=params.positions, **params.pipeline)
+            sums = probability_sum.component(lanes=params.positions, **params.pipeline)
             m.submodules[f"sums_{g}"] = sums
             m.d.comb += [
                 sums.i.valid.eq(leave.o.valid & self.w_ready),
                 sums.i.payload.last.eq(self.w_last),
                 sums.o.ready.eq(1),
-                self.l[g].eq(sums.o.payload.p),
-                self.w_sum[g].eq(sums.o.payload.w),
+                self.l[g].eq(sums.o.payload.result),
             ]
             if g == 0:
                 m.d.comb += self.done.eq(sums.o.valid)
@@ -330,5 +330,4 @@ class AttentionScores(wiring.Component):
                 m.d.comb += [
                     self.w[g][p].eq(leave.o.payload.w[weight]),
                     sums.i.payload.p[p].eq(leave.o.payload.p[weight]),
-                    sums.i.payload.w[p].eq(leave.o.payload.w[weight]),
                 ]

@@ -11,7 +11,8 @@ from rtlm.hw.attention.scores import AttentionScores
 from rtlm.hw.common.kv_cache import SCALE_PAIR_BYTES
 from rtlm.hw.common.kv_window import WINDOW_CYCLES, WindowRegisters
 from rtlm.hw.common.layouts import CODE_BITS, COLUMN_BITS, SCALE_BITS, LocalKind
-from rtlm.hw.kernels import scale
+from rtlm.hw.common.stages import held_flag
+from rtlm.hw.kernels import probability_sum, scale
 
 __all__ = ["AttentionParams", "AttentionPhase", "AttentionUnit"]
 
@@ -41,8 +42,8 @@ class AttentionUnit(wiring.Component):
     Then the words are those of `rtlm.hw.common.kv_window.history_part`; the local store is attended to as always.
 
     Latency: between the last key and the first value of a query group ``dot_latency + scores.latency`` cycles in which
-    no word is taken; between the last value and the next scales 2 cycles, and at least ``group + beat_cycles + 3`` to
-    the next keys. With `windows`, `WINDOW_CYCLES` more before the first scales of each column.
+    no word is taken; between the last value and the next scales 2 cycles, and at least ``group + 3`` to the next
+    keys. With `windows`, `WINDOW_CYCLES` more before the first scales of each column.
 
     Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
 
@@ -87,6 +88,15 @@ class AttentionUnit(wiring.Component):
                 "phase": Out(AttentionPhase),
             }
         )
+
+    @staticmethod
+    def sum_wait(params: AttentionParams) -> int:
+        """Return the cycles from a denominator until the output may begin, which takes the array's sums later.
+
+        None but at low clocks, where pipelines have few stages.
+        """
+        denominator = probability_sum.schedule(lanes=params.positions, **params.pipeline).latency
+        return max(0, AttentionArray.axpy_latency(params) - denominator - AttentionOutput.latency_of(params)[0])
 
     def elaborate(self, platform) -> Module:
         """Build the control around array, scores and output."""
@@ -147,10 +157,13 @@ class AttentionUnit(wiring.Component):
                 with m.Else():
                     m.d.sync += locals_left.eq(locals_left - 1)
 
-        summing = Signal()  # the last weights have been taken, and their sums are not complete
+        complete: Value = scores.done
+        for _ in range(self.sum_wait(params)):
+            complete = held_flag(m, complete, "complete")
+        summing = Signal()  # the last weights have been taken, and the sums are not complete
         with m.If(values & group_end):
             m.d.sync += summing.eq(1)
-        with m.Elif(scores.done):
+        with m.Elif(complete):
             m.d.sync += summing.eq(0)
         scales_left = Signal.like(scale_words)
         takes_scale, take_scale, begin = Signal(), Signal(), Signal()
@@ -188,7 +201,7 @@ class AttentionUnit(wiring.Component):
             with m.State("prepare"):
                 m.d.sync += begin.eq(0)
                 m.d.comb += loader.run.eq(~begin)
-                with m.If(loader.done & (scales_left == 0) & ~begin):
+                with m.If(loader.done & (scales_left == 0) & ~begin & ~array.draining):
                     m.d.sync += [*reload, keys.eq(1), loader.clear]
                     m.next = "keys"
             with m.State("keys"):
@@ -226,11 +239,10 @@ class AttentionUnit(wiring.Component):
         m.d.comb += [
             array.q_valid.eq(loader.q_valid),
             array.q_head.eq(loader.q_head),
-            array.valid.eq(fire | loader.calibrate),
+            array.valid.eq(fire),
             array.axpy.eq(values),
-            array.calibrate.eq(loader.calibrate),
             array.first.eq(first_value),
-            array.last.eq(Mux(values, group_end, Mux(loader.calibrate, loader.step, step) == params.beat_cycles - 1)),
+            array.last.eq(Mux(values, group_end, last_step)),
             array.from_word.eq(in_history),
             array.chunk.eq(chunk),
             array.step.eq(step),
@@ -256,10 +268,9 @@ class AttentionUnit(wiring.Component):
             scores.dot.eq(array.dot),
             scores.w_ready.eq(values & fire & last_step),
             scores.w_last.eq(values & group_end),
-            output.start.eq(scores.done),
+            output.start.eq(complete),
             output.group.eq(command.group),
             output.l.eq(scores.l),
-            output.w_sum.eq(scores.w_sum),
             output.e.eq(scores.e),
             output.acc.eq(array.acc),
             self.busy.eq(fire | take_scale),
@@ -291,7 +302,7 @@ class _LocalStore:
         self.first_key = params.columns * params.heads
         self.first_value = self.first_key + per_column
         self.depth = self.first_value + per_column
-        rows = memory.Memory(shape=CODE_BITS * params.head_dim, depth=self.depth, init=[])
+        rows = memory.Memory(shape=CODE_BITS * params.head_dim, depth=self.depth, init=[], attrs={"ram_style": "block"})
         scales = memory.Memory(shape=SCALE_BITS, depth=max(2, self.first_key), init=[])
         m.submodules.local_rows, m.submodules.local_query_scales = rows, scales
         write, scale_write = rows.write_port(), scales.write_port()
@@ -327,29 +338,26 @@ class _LocalStore:
 
 
 class _QueryLoader:
-    """Brings the queries of a query group into the array, calibrates it, and scales their scales by c0.
+    """Brings the queries of a query group into the array, and scales their scales by c0.
 
-    While `run`, one query a cycle; then the first local key row (`first_row`), then a calibration beat. `done` once
-    all is there.
+    While `run`, one query a cycle; then the first local key row (`first_row`). `done` once all is there.
     """
 
     def __init__(self, m: Module, params: AttentionParams, store: _LocalStore, query: Signal, command):
         self.run, self.done, self.first_row = Signal(), Signal(), Signal()
         self.q_valid, self.q_head = Signal(), Signal(range(max(2, params.group)))
-        self.calibrate, self.step = Signal(), Signal(range(max(2, params.beat_cycles)))
         self.sq_c0 = [Signal(32, name=f"sq_c0_{g}", reset_less=True) for g in range(params.group)]
         pipe = scale.component(lanes=1, clock_mhz=params.clock_mhz, technology=params.technology)
         m.submodules.query_scale = pipe
         asked, known = Signal(range(params.group + 1)), Signal(range(params.group + 1))
-        placed, calibrated = Signal(), Signal()
-        self.clear = [asked.eq(0), known.eq(0), placed.eq(0), calibrated.eq(0)]
+        placed = Signal()
+        self.clear = [asked.eq(0), known.eq(0), placed.eq(0)]
         asking = self.run & (asked != command.group)
         m.d.comb += [
             store.query_address.eq(query + asked),
             store.query_enable.eq(asking),
             self.first_row.eq(self.run & ~asking & ~placed),
-            self.calibrate.eq(placed & ~calibrated),
-            self.done.eq(calibrated & (known == command.group)),
+            self.done.eq(placed & (known == command.group)),
             pipe.i.valid.eq(self.q_valid),
             pipe.i.payload.y[0].eq(Cat(Const(0, 16), store.query_scale)),
             pipe.i.payload.r.eq(command.c0),
@@ -360,10 +368,6 @@ class _QueryLoader:
             m.d.sync += [asked.eq(asked + 1), self.q_head.eq(asked)]
         with m.If(self.first_row):
             m.d.sync += placed.eq(1)
-        with m.If(self.calibrate):
-            m.d.sync += self.step.eq(0 if params.beat_cycles == 1 else self.step + 1)
-            with m.If(self.step == params.beat_cycles - 1):
-                m.d.sync += calibrated.eq(1)
         with m.If(pipe.o.valid):
             m.d.sync += known.eq(known + 1)
             with m.Switch(known):

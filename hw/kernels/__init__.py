@@ -8,8 +8,8 @@ from rtlm.hw.kernels.attention import (
     largest_score,
     position_score,
     position_weight,
+    probability_sum,
     value_exponent,
-    weight_sums,
 )
 from rtlm.hw.kernels.gated import gated
 from rtlm.hw.kernels.matmul import half_parts, scale_parts, scaled
@@ -37,6 +37,7 @@ __all__ = [
     "norm_scalar",
     "position_score",
     "position_weight",
+    "probability_sum",
     "quantise",
     "quantise_head",
     "residual",
@@ -51,5 +52,4 @@ __all__ = [
     "softmax",
     "swiglu",
     "value_exponent",
-    "weight_sums",
 ]

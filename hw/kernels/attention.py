@@ -57,15 +57,9 @@ PROBABILITY_BITS = FRACTION + 1
 """Width of a probability, which may be 1."""
 PROBABILITY_SUM_BITS = 40
 """Width of the sum of 2^16 probabilities."""
-WEIGHT_SUM_BITS = 32
-"""Width of the sum of 2^16 weights."""
 
 DOT_BITS = 24
 """Signed width of a query's product with a key."""
-BYTE_OFFSET = 1 << STORED_BITS - 1
-"""Keys and values enter the multipliers as unsigned bytes, value + 128: no product needs a sign."""
-QUERY_OFFSET = 1 << CODE_BITS - 1
-"""What is added to queries for the same reason."""
 QUERY_PRODUCT_BITS = CODE_BITS + STORED_BITS
 """Width of an element's product of a query and a key."""
 
@@ -76,8 +70,8 @@ def _significand(fraction: Value) -> Any:
 
 
 @cache
-def key_dots(heads: int, length: int, steps: int) -> Kernel:
-    """Return the sums of products with a key, of which what the query's offset adds has been taken.
+def key_dots(heads: int, length: int, steps: int, summed: int = 1) -> Kernel:
+    """Return the dot products of a key with several queries.
 
     Parameters
     ----------
@@ -87,16 +81,17 @@ def key_dots(heads: int, length: int, steps: int) -> Kernel:
         Values of the key in a beat.
     steps
         Beats of a key; more than one are a packet.
+    summed
+        Products that come as their sum.
     """
-
+    largest = 1 << QUERY_PRODUCT_BITS - 2
     # As wide as it needs: bits that repeat the sign would only look like a loop to who reads the Verilog.
-    dot = SInt(1 + (length * steps * 255 * QUERY_OFFSET).bit_length())
+    dot = SInt(1 + (length * steps * largest).bit_length())
+    product = SInt(1 + (summed * largest).bit_length())
 
     @kernel
-    def key_dots(
-        products: Vec[Vec[UInt(QUERY_PRODUCT_BITS), length], heads], x: Vec[UInt(8), length]
-    ) -> Vec[dot, heads]:
-        sums = products.map(lambda row: row.sum()) - QUERY_OFFSET * x.sum()
+    def key_dots(products: Vec[Vec[product, length // summed], heads]) -> Vec[dot, heads]:
+        sums = products.map(lambda row: row.sum())
         return stream_sum(sums, dot) if steps > 1 else wrap(sums, dot)
 
     return key_dots
@@ -107,13 +102,6 @@ class Weight(NamedTuple):
 
     p: UInt(PROBABILITY_BITS)
     w: UInt(16)
-
-
-class WeightSums(NamedTuple):
-    """Denominator of the softmax, and what the values' offset is multiplied by."""
-
-    p: UInt(PROBABILITY_SUM_BITS)
-    w: UInt(WEIGHT_SUM_BITS)
 
 
 @kernel
@@ -161,9 +149,9 @@ def position_weight(s: SCORE, m: SCORE, sv: UInt(SCALE_BITS), e: Shared[UInt(8)]
 
 
 @kernel
-def weight_sums(p: UInt(PROBABILITY_BITS), w: UInt(16)) -> WeightSums:
-    """Sums over a packet's positions."""
-    return WeightSums(stream_sum(p, UInt(PROBABILITY_SUM_BITS)), stream_sum(w, UInt(WEIGHT_SUM_BITS)))
+def probability_sum(p: UInt(PROBABILITY_BITS)) -> UInt(PROBABILITY_SUM_BITS):
+    """Denominator of the softmax: the sum over a packet's positions."""
+    return stream_sum(p, UInt(PROBABILITY_SUM_BITS))
 
 
 @kernel

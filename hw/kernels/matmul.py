@@ -3,7 +3,9 @@
 from functools import cache
 from typing import NamedTuple
 
+from amaranth.utils import exact_log2
 from rtlm.hw.common.layouts import CODE_BITS, CODE_FRACTION, SCALE_BITS
+from rtlm.hw.formats import BLOCK
 from rtlm.hw.formats.description import HALF_BITS
 from rtlm.hw.hls import (
     Kernel,
@@ -96,6 +98,34 @@ def row_pair_sums(
 
 
 @cache
+def packed_pair_sums(positions: int, field_bits: int, terms: int, steps: int, element_bits: int, summed: int) -> Kernel:
+    """Return the dot products of two rows of elements from products of multipliers that serve both.
+
+    Parameters as of `row_pair_sums`; `summed` products come as their sum.
+    """
+    sum_ = SInt(row_sum_bits(element_bits))
+    product = SInt(packed_product_bits(element_bits, field_bits, summed))
+
+    class PackedSums(NamedTuple):
+        low: sum_
+        high: sum_
+
+    @kernel
+    def packed_pair(products: Vec[product, positions // summed]) -> PackedSums:
+        sums = _told_apart(products, field_bits, terms // summed)
+        if steps > 1:
+            return PackedSums(*(stream_sum(each, sum_) for each in sums))
+        return PackedSums(*(wrap(each, sum_) for each in sums))
+
+    return packed_pair
+
+
+def packed_product_bits(element_bits: int, field_bits: int, summed: int) -> int:
+    """Return the signed width of the sum of products of an activation with two elements, `field_bits` apart."""
+    return field_bits + row_sum_bits(element_bits) - exact_log2(BLOCK // summed)
+
+
+@cache
 def row_pair_half_sums(positions: int, field_bits: int | None, terms: int, steps: int, element_bits: int) -> Kernel:
     """Return the dot products of two rows with each half of a block of activations, and the first half's sum.
 
@@ -137,8 +167,14 @@ def _row_products(low: Vector, high: Vector, a: Vector, field_bits: int | None, 
     if field_bits is None:
         return dot(low, a), dot(high, a)
     space = constant(0, UInt(field_bits - low[0].type.width))
-    products = Vector([pack(Vector([u0, space, u1])) for u0, u1 in zip(low, high, strict=True)]) * a
-    groups = [products[n : n + terms].sum() for n in range(0, len(low), terms)]
+    return _told_apart(
+        Vector([pack(Vector([u0, space, u1])) for u0, u1 in zip(low, high, strict=True)]) * a, field_bits, terms
+    )
+
+
+def _told_apart(products: Vector, field_bits: int, terms: int) -> tuple[Value, Value]:
+    """Return the sums of the lower and of the upper fields of products; for kernels."""
+    groups = [products[n : n + terms].sum() for n in range(0, len(products), terms)]
     # The upper sum has lost one where the lower one is negative.
     lower = Vector([wrap(group, SInt(field_bits)) for group in groups])
     upper = Vector([(group >> field_bits) + bits(group, field_bits - 1, field_bits) for group in groups])

@@ -1,12 +1,15 @@
 """Parameters of the matrix unit, shared by its parts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 from rtlm.hw.common.checks import check_power_of_two, check_range
 from rtlm.hw.common.layouts import CODE_BITS, SCALE_BITS
+from rtlm.hw.common.mac import CHAIN
 from rtlm.hw.formats import BLOCK, DEFAULT_FORMATS, BlockFormat, TileShape, code_bits
+from rtlm.hw.hls.technology import TECHNOLOGIES
 from rtlm.hw.kernels.matmul import MIN_ELEMENT_BITS, SUM_BITS
 from rtlm.hw.kernels.scale import ACC_BITS
 
@@ -50,6 +53,8 @@ class MatmulParams:
         bits more.
     formats
         Block formats (or their codes) of the matrices.
+    clock_mhz, technology
+        Target for which the pipelines are scheduled.
     """
 
     lanes: int
@@ -60,6 +65,8 @@ class MatmulParams:
     rows_per_multiplier: int = 2
     field_bits: int = MAX_FIELD_BITS
     formats: tuple[BlockFormat, ...] = DEFAULT_FORMATS
+    clock_mhz: float = 300
+    technology: str = "generic"
 
     def __post_init__(self) -> None:
         """Validate; codes, as JSON has formats, become formats."""
@@ -73,6 +80,11 @@ class MatmulParams:
         check_power_of_two("max_packet_rows", self.max_packet_rows, 32, 32768)
         check_range("rows_per_multiplier", self.rows_per_multiplier, 1, 2)
         check_range("field_bits", self.field_bits, MIN_FIELD_BITS, MAX_FIELD_BITS)
+
+    @property
+    def pipeline(self) -> dict[str, Any]:
+        """What the kernels' pipelines are scheduled for."""
+        return {"clock_mhz": self.clock_mhz, "technology": self.technology}
 
     @property
     def element_bits(self) -> int:
@@ -183,6 +195,21 @@ class MatmulParams:
     def packed_terms(self) -> int:
         """Products that are added before the fields of shared multipliers are told apart."""
         return min(self.positions, 1 << (self.field_bits - MIN_FIELD_BITS))
+
+    @property
+    def product_blocks(self) -> bool:
+        """Whether the array is of multipliers with all registers inside (`rtlm.hw.common.mac`).
+
+        The technology has such blocks, and each serves two rows. Halves of a block need the activations beside their
+        products, as they have them where both are registers.
+        """
+        shared = self.rows_per_multiplier == 2 and self.packed_terms >= CHAIN
+        return shared and not self.halved and TECHNOLOGIES[self.technology].block is not None
+
+    @property
+    def chain(self) -> int:
+        """Neighbouring multipliers that add up their products."""
+        return CHAIN if self.product_blocks else 1
 
     @property
     def tree_levels(self) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Quantised matrix products as one streaming component: the matrix unit with its own activation banks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from amaranth.hdl import Array, Const, Module, Signal, Value, signed, unsigned
@@ -76,7 +76,7 @@ class QMatmul(wiring.Component):
 
     def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
-        self._matrix = MatrixUnit(params, clock_mhz=clock_mhz, technology=technology)
+        self._matrix = MatrixUnit(replace(params, clock_mhz=clock_mhz, technology=technology))
         self._command = _without(matmul_command(params.formats), "bank")
         results = data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)})
         super().__init__(

@@ -1,7 +1,6 @@
 """The matrix unit: streams a blocked matrix past the activation vectors of a bank."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
@@ -83,8 +82,6 @@ class MatrixUnit(wiring.Component):
     ----------
     params
         Size of the unit.
-    clock_mhz, technology
-        Clock and operator delays that the pipelines are scheduled for.
 
     Ports
     -----
@@ -103,10 +100,9 @@ class MatrixUnit(wiring.Component):
         No command waits and no result is on its way.
     """
 
-    def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
+    def __init__(self, params: MatmulParams):
         self.params = params
-        self._pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
-        self._results = ResultOrder(params, clock_mhz=clock_mhz, technology=technology)
+        self._results = ResultOrder(params, **params.pipeline)
         super().__init__(
             {
                 "i_command": In(stream.Signature(matmul_command(params.formats))),
@@ -124,15 +120,14 @@ class MatrixUnit(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last word of a row group to its first result."""
-        return self.latency_of(self.params, **self._pipeline)
+        return self.latency_of(self.params)
 
     @staticmethod
-    def latency_of(params: MatmulParams, *, clock_mhz: float, technology: str) -> int:
+    def latency_of(params: MatmulParams) -> int:
         """Return `latency` of a unit without making it."""
-        pipeline: dict[str, Any] = {"clock_mhz": clock_mhz, "technology": technology}
         word_register = 1
-        array, accumulators = DotArray.latency_of(params, pipeline), _row_group(params).schedule(**pipeline).latency
-        return word_register + params.word_cycles - 1 + array + accumulators + ResultOrder.latency_of(**pipeline)
+        array, accumulators = DotArray.latency_of(params), _row_group(params).schedule(**params.pipeline).latency
+        return word_register + params.word_cycles - 1 + array + accumulators + ResultOrder.latency_of(**params.pipeline)
 
     @staticmethod
     def model(
@@ -169,10 +164,10 @@ class MatrixUnit(wiring.Component):
         """Build the front, which matches words with commands and blocks, and connect the parts."""
         m = Module()
         params = self.params
-        m.submodules.array = array = DotArray(params, tag=tile_layout(params), pipeline=self._pipeline)
+        m.submodules.array = array = DotArray(params, tag=tile_layout(params))
         m.submodules.scales = scales = TileScales(params)
         m.submodules.accumulate = accumulate = _row_group(params).component(
-            **self._pipeline, tag=data.StructLayout({"eight": 1, "end": 1})
+            **params.pipeline, tag=data.StructLayout({"eight": 1, "end": 1})
         )
         m.submodules.results = results = self._results
         wiring.connect(m, results.o, wiring.flipped(self.o))

@@ -80,13 +80,13 @@ SETS = {
     ),
     # Multipliers with registers and sums inside.
     "blocks": AttentionParams(
-        head_dim=16,
+        head_dim=32,
         group=3,
         kv_heads=2,
         columns=2,
         context_limit=45,
-        word_bytes=32,
-        bytes_per_cycle=16,
+        word_bytes=64,
+        bytes_per_cycle=32,
         technology="xilinx-us+",
     ),
     # The same multipliers, but several of them have one sum.

@@ -22,6 +22,8 @@ SETS = {
     "four-steps": MatmulParams(lanes=32, columns=2, vector_lanes=2, field_bits=13, max_k_blocks=16),
     "one-column": MatmulParams(lanes=128, columns=1, vector_lanes=2, max_k_blocks=16),
     "three-columns": MatmulParams(lanes=256, columns=3, vector_lanes=4, max_k_blocks=16),
+    # Multipliers with registers and sums inside, a word in two steps.
+    "blocks": MatmulParams(lanes=64, columns=2, max_k_blocks=16, technology="xilinx-us+"),
     "eight-rows-one-column": MatmulParams(lanes=256, columns=1, vector_lanes=2, rows_per_multiplier=1, max_k_blocks=16),
     "five-bits": MatmulParams(
         lanes=128, columns=2, max_k_blocks=24, formats=(*DEFAULT_FORMATS, BlockFormat.Q5_0, BlockFormat.Q5_1)

@@ -171,7 +171,7 @@ def test_the_clock_is_checked_for_the_kernels_of_an_accelerator(monkeypatch):
 
     monkeypatch.setattr(Kernel, "component", record)
     features = [f"vector.{feature}=true" for feature in FEATURES] + ["matmul.formats=[q5_0, q6_k]"]
-    for changes in ([], features):
+    for changes in ([], features, ["technology=xilinx-us+"]):
         Fragment.get(Accelerator(load_config("tiny", changes).to_params()), None)
     assert planned == {kernel.name for kernel in KERNELS}
 

@@ -9,7 +9,8 @@ from rtlm.hw.attention.array import AttentionArray
 from rtlm.hw.attention.model import attention
 from rtlm.hw.attention.output import AttentionOutput
 from rtlm.hw.attention.scores import AttentionScores
-from rtlm.hw.kernels import weight_sums
+from rtlm.hw.attention.unit import AttentionUnit
+from rtlm.hw.kernels import probability_sum
 from rtlm.hw.unit_params import unit_params
 from rtlm.sim.unit_benches.attention.bench import SETS
 
@@ -53,10 +54,12 @@ def test_scores_of_the_history_fill_their_memory(name):
 @pytest.mark.parametrize("clock_mhz", [1, 10, 300])
 @pytest.mark.parametrize("name", SETS)
 def test_sums_are_there_when_the_first_leave(name, clock_mhz):
-    """Between the last value and the first sums that leave are the sums of the weights and the norm."""
+    """Between the last value and the first sums that leave are the sum of the probabilities and the norm."""
     params = replace(SETS[name], clock_mhz=min(clock_mhz, SETS[name].clock_mhz))
-    weights = weight_sums.schedule(lanes=params.positions, **params.pipeline).latency
-    assert AttentionArray.axpy_latency(params) <= weights + AttentionOutput.latency_of(params)[0]
+    denominator = probability_sum.schedule(lanes=params.positions, **params.pipeline).latency
+    begin = denominator + AttentionUnit.sum_wait(params)
+    assert AttentionArray.axpy_latency(params) <= begin + AttentionOutput.latency_of(params)[0]
+    assert clock_mhz < 300 or AttentionUnit.sum_wait(params) == 0
 
 
 def test_sums_are_in_blocks_where_a_block_has_one_sum():

@@ -14,7 +14,7 @@ from rtlm.hw.common import mac
 from rtlm.sim.unit_benches.bench import Bench, Prepared
 
 HERE = pathlib.Path(__file__).parent
-WIDTHS = {"attention": (8, 8, 16, 34), "widest": (24, 17, 24, 48)}
+WIDTHS = {"attention": (9, 8, 17, 34), "widest": (25, 18, 25, 48)}
 """Bits of a, b, d and p; the pre-adder of a DSP48E1 has two bits less than that of a DSP48E2."""
 
 SAME_REGISTERS = ("ACASCREG", "ADREG", "ALUMODEREG", "AREG", "BCASCREG", "BREG", "CARRYINREG", "CARRYINSELREG", "CREG")
@@ -41,27 +41,28 @@ def block_model():
     registers = ", ".join(f".{name}({name})" for name in SAME_REGISTERS)
     connected = ", ".join(f".{name}({NARROWER.get(name, name)})" for name in INPUTS)
     return f"""{older}
-module DSP48E2 #({", ".join(parameters)}) ({", ".join(ports)}, output [47:0] P);
+module DSP48E2 #({", ".join(parameters)}) ({", ".join(ports)}, output [47:0] P, PCOUT);
   initial if ({REFUSED}) $fatal(1, "not the same on a DSP48E1");
   always @(posedge CLK) if (OPMODE[8:7] != 0) $fatal(1, "not the same on a DSP48E1");
-  DSP48E1 #(.USE_DPORT("TRUE"), {registers}) older ({connected}, .P(P));
+  DSP48E1 #(.USE_DPORT("TRUE"), {registers}) older ({connected}, .P(P), .PCOUT(PCOUT));
 endmodule
 """
 
 
 def both_bodies(widths):
-    """Return a top module whose outputs `p` and `p_block` are those of the two bodies."""
+    """Return a top module whose outputs `p` and `p_block`, `pcout` and `pcout_block` are those of the two bodies."""
     a, b, d, p = widths
     bits = f"#(.A_BITS({a}), .B_BITS({b}), .D_BITS({d}), .P_BITS({p}))"
-    controls = ("clk", "ce_a", "ce_b", "ce_d", "ce_m", "ce_p", "use_d", "add")
-    ports = ", ".join(f".{name}({name})" for name in (*controls, "a", "b", "d"))
+    controls = ("clk", "ce_a", "ce_b", "ce_d", "ce_m", "ce_p", "use_d", "add", "chain", "with_product")
+    ports = ", ".join(f".{name}({name})" for name in (*controls, "a", "b", "d", "pcin"))
     bodies = mac.VERILOG.replace(mac.MODULE, "behavioural")
     bodies += f"`define RTLM_DSP48E2\n{mac.VERILOG.replace(mac.MODULE, 'in_a_block')}"
     inputs = f"input {', '.join(controls)}, input [{a - 1}:0] a, input [{b - 1}:0] b, input [{d - 1}:0] d"
+    outputs = f"output [{p - 1}:0] p, p_block, output [47:0] pcout, pcout_block"
     return f"""{bodies}
-module bodies({inputs}, input rst, output [{p - 1}:0] p, output [{p - 1}:0] p_block);
-  behavioural {bits} one ({ports}, .p(p));
-  in_a_block {bits} other ({ports}, .p(p_block));
+module bodies({inputs}, input [47:0] pcin, input rst, {outputs});
+  behavioural {bits} one ({ports}, .p(p), .pcout(pcout));
+  in_a_block {bits} other ({ports}, .p(p_block), .pcout(pcout_block));
 endmodule
 """
 
@@ -89,7 +90,12 @@ def test_a_block_is_the_behavioural_body(name, tmp_path, monkeypatch, seed):
     ("right", "wrong"),
     [
         ("use_d, use_d, 1'b0", "use_d, 2'b00"),
-        ("3'b000, add, 5'b00101", "4'b0000, 5'b00101"),
+        ("3'b000, add, chain", "4'b0000, chain"),
+        ("3'b000, add, chain", "3'b000, add, 1'b0"),
+        ("1'b0, with_product, 1'b0, with_product", "4'b0101"),
+        (".PCOUT(pcout)", ".PCOUT()"),
+        ("{a[A_BITS-1]}", "{1'b0}"),
+        ("{b[B_BITS-1]}", "{1'b0}"),
         (".OPMODEREG(1)", ".OPMODEREG(0)"),
         (".CECTRL(ce_m)", ".CECTRL(1'b1)"),
         (".DREG(1)", ".DREG(0)"),
@@ -108,18 +114,23 @@ def test_a_wrong_block_is_seen(right, wrong, tmp_path, monkeypatch, seed):
 class One(wiring.Component):
     """One multiplier."""
 
-    a: In(8)
+    a: In(9)
     b: In(8)
-    d: In(16)
+    d: In(17)
     enable: In(5)
     use_d: In(1)
     add: In(1)
+    chain: In(1)
+    with_product: In(1)
+    pcin: In(48)
     p: Out(34)
+    pcout: Out(48)
 
     def elaborate(self, platform):
         m = Module()
         loads = dict(zip(("load_a", "load_b", "load_d", "multiply", "take"), self.enable, strict=True))
-        m.submodules.mac = mac.mac(a=self.a, b=self.b, d=self.d, use_d=self.use_d, add=self.add, p=self.p, **loads)
+        names = ("a", "b", "d", "use_d", "add", "chain", "with_product", "p", "pcin", "pcout")
+        m.submodules.mac = mac.mac(**{name: getattr(self, name) for name in names}, **loads)
         return m
 
 
@@ -131,5 +142,5 @@ def test_it_is_one_block_where_there_are_blocks_and_registers_elsewhere(tmp_path
     assert {resource: amount for resource, amount in block.items() if amount} == {"dsp": 1}
     gates = synthesise(netlist, target="ecp5").total
     assert gates["dsp"] == 1
-    # Operands, use_d and add, product, sum.
-    assert gates["ff"] == 8 + 8 + 16 + 2 + 24 + 34
+    # Operands, use_d, add, chain and with_product, product, sum.
+    assert gates["ff"] == 9 + 8 + 17 + 4 + 25 + 34

@@ -459,13 +459,13 @@ def value_exponent(sv, exists):
     return [exactly(np.maximum(np.where(exists == 1, field, 0).max(axis=-1), 1))]
 
 
-def draw_weight_sums(rng):
+def draw_probability_sum(rng):
     for length in (1, 2, 7, 300):
-        yield rng.integers(0, (1 << 24) + 1, (50, length)), rng.integers(0, (1 << 15) + 1, (50, length))
+        yield (rng.integers(0, (1 << 24) + 1, (50, length)),)
 
 
-def weight_sums(p, w):
-    return [exactly(p.sum(axis=-1)), exactly(w.sum(axis=-1))]
+def probability_sum(p):
+    return [exactly(p.sum(axis=-1))]
 
 
 def draw_norm_scalar(rng):
@@ -567,7 +567,7 @@ REFERENCES: dict[str, Reference] = {
         draw_exists(lambda rng, shape: bf16_scales(rng, shape, -126, 127) * rng.integers(0, 2, shape).astype("f4")),
         value_exponent,
     ),
-    "weight_sums": Reference("exact", draw_weight_sums, weight_sums),
+    "probability_sum": Reference("exact", draw_probability_sum, probability_sum),
     "norm_scalar": Reference("3.9 ulp", draw_norm_scalar, norm_scalar),
     "half_parts": Reference("exact", lambda rng: [(np.arange(1 << 16),)], lambda d: [*map(exactly, half_value(d))]),
     "scale_parts": Reference("exact", lambda rng: [(np.arange(1 << 15),)], lambda s: [*map(exactly, scale_value(s))]),

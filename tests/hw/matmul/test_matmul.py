@@ -14,7 +14,10 @@ from rtlm.sim.unit_benches.codes import packed
 @pytest.mark.parametrize("lanes", [32, 64, 128])
 @pytest.mark.parametrize("sharing", [(1, 17), (2, 13), (2, 14), (2, 15), (2, 16), (2, 17)])
 def test_array_variants(lanes, sharing):
-    """Every way to share multipliers gives the same exact sums, extremes of both signs next to each other included."""
+    """Every way to share multipliers gives the same exact sums, extremes of both signs next to each other included.
+
+    Multipliers with sums inside are Verilog: they are in the benches.
+    """
     params = MatmulParams(lanes=lanes, columns=2, rows_per_multiplier=sharing[0], field_bits=sharing[1])
     rng = np.random.default_rng(lanes + sharing[1])
     cases = 40
@@ -25,8 +28,7 @@ def test_array_variants(lanes, sharing):
         # The low row of a pair at an extreme, the high one opposite or zero: the borrow between fields.
         u[case, 1::2] = rng.integers(0, 2) * 15
     expected = np.einsum("nrk,nck->ncr", u, a)
-    pipeline = {"clock_mhz": 300, "technology": "xilinx-us+"}
-    array, latency = DotArray(params, pipeline=pipeline), DotArray.latency_of(params, pipeline)
+    array, latency = DotArray(params), DotArray.latency_of(params)
 
     schedule = [None] * latency
     for n in range(cases):
