@@ -5,7 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import types
+import urllib.error
 import urllib.request
 
 import pytest
@@ -107,6 +109,18 @@ def test_what_does_not_fit_is_said_before_anybody_is_answered(model, capsys):
     assert "the context must have at most 256 positions" in capsys.readouterr().err
 
 
+def _wait_until_ready(opener, url):
+    """A server that is still preparing the model refuses requests with 503."""
+    for _ in range(1200):
+        try:
+            with opener.open(f"{url.removesuffix('/v1')}/health"):
+                return
+        except urllib.error.HTTPError as error:
+            assert error.code == 503
+            time.sleep(0.1)
+    raise AssertionError("the server was not ready within two minutes")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_in_good_order(model, number):
@@ -119,8 +133,13 @@ def test_a_signal_ends_the_server_in_good_order(model, number):
             f"{url}/completions", json.dumps({"prompt": "a"}).encode(), {"Content-Type": "application/json"}
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request) as response:
-            assert json.load(response)["usage"]["completion_tokens"] == 2
+        try:
+            _wait_until_ready(opener, url)
+            with opener.open(request) as response:
+                assert json.load(response)["usage"]["completion_tokens"] == 2
+        except BaseException:
+            command.kill()
+            raise
         command.send_signal(number)
         out, err = command.communicate(timeout=120)
     assert (command.returncode, out) == (OK, "")
