@@ -11,7 +11,7 @@ from rtlm.hw.formats.tiles import LANE_BITS
 from rtlm.hw.kernels.matmul import BLOCK_SUM_BITS, row_sum_bits
 from rtlm.hw.kernels.scale import ACC_BITS
 from rtlm.hw.matmul.activations import BANKS
-from rtlm.hw.matmul.array import row_pair_arguments
+from rtlm.hw.matmul.array import row_pair
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, MatmulParams
 from rtlm.hw.matmul.result_order import result_job_layout
 from rtlm.hw.matmul.unit import general_row_group_arguments, tile_layout
@@ -28,22 +28,17 @@ def matmul_counts(params: MatmulParams) -> Counts:
     tile = tile_layout(params).size
     job = result_job_layout(columns).size
     operands = params.element_bits * params.lanes + CODE_BITS * params.positions * columns
-    pair = KernelUse(
-        name="row_pair_half_sums" if params.halved else "row_pair_sums",
-        arguments=row_pair_arguments(params),
-        term="array",
-    )
-    places = 0.0
-    if params.product_blocks:
-        pair = replace(pair, name="packed_pair_sums", arguments=(*pair.arguments, params.chain))
-        # Registers of an operand, on the average of the places of a chain, and what the tag waits for their sums.
-        places = (params.chain - 1) / 2
+    make_pair, arguments = row_pair(params)
+    pair = KernelUse(name=make_pair.__name__, arguments=arguments, term="array")
+    # Registers of an operand: outside of blocks one, on the average of the places of a chain of blocks.
+    operand_registers = (params.chain - 1) / 2 if params.product_blocks else 1
     group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
     if params.general:
         group = replace(group, name="general_row_group", arguments=general_row_group_arguments(params, 2, 1))
     side_luts, side_ffs = _side_words(params)
     return Counts(
         luts={
+            # The tag waits for the sums of blocks.
             "array": _adders(params) + params.product_blocks * tile,
             "accumulate": cells * _accumulate_tables(),
             "steps": selection(operands, params.word_cycles),
@@ -52,7 +47,7 @@ def matmul_counts(params: MatmulParams) -> Counts:
             "control": 1,
         },
         ffs={
-            "array": places * operands if params.product_blocks else operands,
+            "array": operand_registers * operands,
             "accumulate": 0,
             "scales": 2 * params.word_bits + tile + side_ffs,
             "results": lanes * ACC_BITS + 4 * job + 2 * 32,

@@ -228,7 +228,7 @@ _UNITS = (
         name="qmatmul",
         summary="Quantised matrix times 1 to 8 int8 vectors (columns) that share every weight read.",
         params=MatmulParams,
-        make=lambda params, clock, technology: QMatmul(params, clock_mhz=clock, technology=technology),
+        make=lambda params, clock, technology: QMatmul(replace(params, clock_mhz=clock, technology=technology)),
         from_config=lambda config, sizes: sizes.matmul,
     ),
     Unit(

@@ -191,11 +191,10 @@ class AttentionArray(wiring.Component):
         for place in range(params.chain):
             if place:
                 # Neighbours have each step one after the other.
-                taking, later = step.dot | step.axpy, range(place, params.chain)
                 codes = {
-                    a: held_value(m, taking, codes[a], f"code_{a}_{place}")
+                    a: held_value(m, step.dot | step.axpy, codes[a], f"code_{a}_{place}")
                     for a, _, i in multipliers
-                    if self._place(i) in later
+                    if self._place(i) >= place
                 }
                 weights = {at: held_value(m, step.axpy, w, f"w_{at[0]}_{at[1]}_{place}") for at, w in weights.items()}
                 step = step.moved(m, f"place_{place}")

@@ -43,7 +43,8 @@ class AttentionUnit(wiring.Component):
 
     Latency: between the last key and the first value of a query group ``dot_latency + scores.latency`` cycles in which
     no word is taken; between the last value and the next scales 2 cycles, and at least ``group + 3`` to the next
-    keys. With `windows`, `WINDOW_CYCLES` more before the first scales of each column.
+    keys, which also wait until the array's sums have left its multipliers (`AttentionArray.draining`). With `windows`,
+    `WINDOW_CYCLES` more before the first scales of each column.
 
     Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
 

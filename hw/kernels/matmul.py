@@ -1,5 +1,6 @@
 """Matrix product of weight blocks with activation blocks; docs/numerics.md, "Matrix product", has the whole."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -89,10 +90,7 @@ def row_pair_sums(
         high: Vec[UInt(element_bits), positions],
         a: Vec[SInt(CODE_BITS), positions],
     ) -> Sums:
-        sums = _row_products(low, high, a, field_bits, terms)
-        if steps > 1:
-            return Sums(*(stream_sum(each, sum_) for each in sums))
-        return Sums(*(wrap(each, sum_) for each in sums))
+        return Sums(*_whole(_row_products(low, high, a, field_bits, terms), sum_, steps))
 
     return row_pair
 
@@ -112,10 +110,7 @@ def packed_pair_sums(positions: int, field_bits: int, terms: int, steps: int, el
 
     @kernel
     def packed_pair(products: Vec[product, positions // summed]) -> PackedSums:
-        sums = _told_apart(products, field_bits, terms // summed)
-        if steps > 1:
-            return PackedSums(*(stream_sum(each, sum_) for each in sums))
-        return PackedSums(*(wrap(each, sum_) for each in sums))
+        return PackedSums(*_whole(_told_apart(products, field_bits, terms // summed), sum_, steps))
 
     return packed_pair
 
@@ -170,6 +165,11 @@ def _row_products(low: Vector, high: Vector, a: Vector, field_bits: int | None, 
     return _told_apart(
         Vector([pack(Vector([u0, space, u1])) for u0, u1 in zip(low, high, strict=True)]) * a, field_bits, terms
     )
+
+
+def _whole(sums: Iterable[Value], sum_: SInt, steps: int) -> list[Value]:
+    """Return the sums of a block, from those of a beat; for kernels."""
+    return [stream_sum(each, sum_) if steps > 1 else wrap(each, sum_) for each in sums]
 
 
 def _told_apart(products: Vector, field_bits: int, terms: int) -> tuple[Value, Value]:

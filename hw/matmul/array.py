@@ -1,5 +1,8 @@
 """The array: exact dot products of weight nibbles and activations."""
 
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import product as combinations
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
@@ -178,7 +181,7 @@ class DotArray(wiring.Component):
             (r, k): Cat(rows[r][k], rows[r + 1][k]) for r in range(0, params.rows, 2) for k in range(params.positions)
         }
         codes = {(c, k): code for c, activations in enumerate(columns) for k, code in enumerate(activations)}
-        sums: dict[tuple[int, int], dict[str, Value]] = {(c, r): {} for c, _ in codes for r, _ in pairs}
+        sums: dict[tuple[int, int], dict[str, Value]] = defaultdict(dict)
         cascade: dict[tuple[int, int, int], Signal] = {}
         valid: Value = self.i_valid
         for place in range(CHAIN):
@@ -195,9 +198,8 @@ class DotArray(wiring.Component):
                 valid = held_flag(m, valid, f"place_{place}")
             operand = held_flag(m, valid, f"operand_{place}")
             product = held_flag(m, operand, f"product_{place}")
-            for (c, k), (r, _) in ((code, pair) for code in codes for pair in pairs if code[1] == pair[1]):
-                if k % CHAIN != place:
-                    continue
+            here = range(place, params.positions, CHAIN)
+            for c, k, r in combinations(range(params.columns), here, range(0, params.rows, 2)):
                 cascade[c, r, k] = Signal(CASCADE_BITS, name=f"pcout_{c}_{r}_{k}")
                 sum_ = Signal(signed(bits), name=f"p_{c}_{r}_{k}")
                 low, high = pairs[r, k][: params.element_bits], pairs[r, k][params.element_bits :]
@@ -243,13 +245,15 @@ class DotArray(wiring.Component):
         return Cat(elements)
 
 
-def row_pair_arguments(params: MatmulParams) -> tuple[int, int | None, int, int, int]:
-    """Return what the kernels `row_pair_sums` and `row_pair_half_sums` are made with."""
+def row_pair(params: MatmulParams) -> tuple[Callable[..., Kernel], tuple[int | None, ...]]:
+    """Return the function that makes the kernel of a pair of rows, and its arguments."""
     field_bits = params.field_distance if params.rows_per_multiplier == 2 else None
-    return params.positions, field_bits, params.packed_terms, params.word_cycles, params.element_bits
+    sizes = params.positions, field_bits, params.packed_terms, params.word_cycles, params.element_bits
+    if params.product_blocks:
+        return packed_pair_sums, (*sizes, params.chain)
+    return row_pair_half_sums if params.halved else row_pair_sums, sizes
 
 
 def _kernel(params: MatmulParams) -> Kernel:
-    if params.product_blocks:
-        return packed_pair_sums(*row_pair_arguments(params), params.chain)
-    return (row_pair_half_sums if params.halved else row_pair_sums)(*row_pair_arguments(params))
+    make, arguments = row_pair(params)
+    return make(*arguments)

@@ -57,8 +57,6 @@ class QMatmul(wiring.Component):
     ----------
     params
         Size of the unit.
-    clock_mhz, technology
-        Clock and operator delays that the float pipeline is scheduled for.
 
     Ports
     -----
@@ -74,9 +72,9 @@ class QMatmul(wiring.Component):
         No command is under way.
     """
 
-    def __init__(self, params: MatmulParams, *, clock_mhz: float = 300, technology: str = "generic"):
+    def __init__(self, params: MatmulParams):
         self.params = params
-        self._matrix = MatrixUnit(replace(params, clock_mhz=clock_mhz, technology=technology))
+        self._matrix = MatrixUnit(params)
         self._command = _without(matmul_command(params.formats), "bank")
         results = data.StructLayout({"y": data.ArrayLayout(32, params.vector_lanes)})
         super().__init__(
@@ -276,7 +274,7 @@ class Gemv(wiring.Component):
     params
         Size of the unit.
     clock_mhz, technology
-        Clock and operator delays that the float pipeline is scheduled for.
+        Target for which the pipelines are scheduled.
 
     Ports
     -----
@@ -294,7 +292,7 @@ class Gemv(wiring.Component):
 
     def __init__(self, params: GemvParams, *, clock_mhz: float = 300, technology: str = "generic"):
         self.params = params
-        self._product = QMatmul(params.matmul, clock_mhz=clock_mhz, technology=technology)
+        self._product = QMatmul(replace(params.matmul, clock_mhz=clock_mhz, technology=technology))
         inner = self._product.signature.members
         super().__init__(
             {"i_command": In(stream.Signature(GEMV_COMMAND))} | {n: x for n, x in inner.items() if n != "i_command"}

@@ -4,21 +4,45 @@ import gc
 
 import numpy as np
 import pytest
+from amaranth.hdl import Elaboratable, Module, Mux, Value
 from amaranth.sim import Simulator
+from rtlm.hw.common.stages import held_value
+from rtlm.hw.matmul import array as array_module
 from rtlm.hw.matmul.activations import ActivationBanks
 from rtlm.hw.matmul.array import DotArray
 from rtlm.hw.matmul.unit import MatmulParams, MatrixUnit
 from rtlm.sim.unit_benches.codes import packed
 
 
+class Mac(Elaboratable):
+    """What the array uses of `rtlm.hw.common.mac`, which is Verilog, for Amaranth's simulator."""
+
+    def __init__(self, *, a, b, load_a, load_b, multiply, chain, take, p, pcin, pcout, **unused):
+        assert [Value.cast(unused[name]).value for name in ("use_d", "add", "with_product")] == [0, 0, 1]
+        self.__dict__.update(a=a, b=b, load_a=load_a, load_b=load_b, multiply=multiply, chain=chain, take=take)
+        self.p, self.pcin, self.pcout = p, pcin, pcout
+
+    def elaborate(self, platform):
+        m = Module()
+        a = held_value(m, self.load_a, self.a.as_signed(), "a")
+        b = held_value(m, self.load_b, self.b.as_signed(), "b")
+        product = held_value(m, self.multiply, a * b, "product")
+        chained = held_value(m, self.multiply, self.chain, "chained")
+        base = Mux(chained, self.pcin.as_signed(), 0)
+        total = held_value(m, self.take, (base + product)[: len(self.pcout)].as_signed(), "sum")
+        m.d.comb += [self.p.eq(total), self.pcout.eq(total)]
+        return m
+
+
 @pytest.mark.parametrize("lanes", [32, 64, 128])
 @pytest.mark.parametrize("sharing", [(1, 17), (2, 13), (2, 14), (2, 15), (2, 16), (2, 17)])
-def test_array_variants(lanes, sharing):
-    """Every way to share multipliers gives the same exact sums, extremes of both signs next to each other included.
-
-    Multipliers with sums inside are Verilog: they are in the benches.
-    """
-    params = MatmulParams(lanes=lanes, columns=2, rows_per_multiplier=sharing[0], field_bits=sharing[1])
+def test_array_variants(lanes, sharing, monkeypatch):
+    """Every way to share multipliers gives the same exact sums, extremes of both signs next to each other included."""
+    monkeypatch.setattr(array_module, "mac", Mac)
+    params = MatmulParams(
+        lanes=lanes, columns=2, rows_per_multiplier=sharing[0], field_bits=sharing[1], technology="xilinx-us+"
+    )
+    assert params.product_blocks == (sharing >= (2, 15))
     rng = np.random.default_rng(lanes + sharing[1])
     cases = 40
     u = rng.integers(0, 16, size=(cases, params.rows, 32))
