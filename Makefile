@@ -25,7 +25,7 @@ run: $(STAMP)
 	@$(BIN)/rtlm run --chat "$(PROMPT)" $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 # What one runs while editing: no simulator built, no synthesis, no proof.
 quick: $(TEST_STAMP)

@@ -9,6 +9,9 @@ from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.vector.params import VectorParams
 
+FEW_WORDS = 8
+"""Cycles that attention takes for a word, from which on one more does not matter."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UnitParams:
@@ -49,6 +52,35 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
     elif any(format.table is not None for format in params.formats):
         # A pair of 8 bits, which tables give, fits 26 bits.
         narrow = MIN_FIELD_BITS + 1
+    attention = AttentionParams(
+        head_dim=params.head_dim,
+        group=params.group,
+        kv_heads=params.kv_heads,
+        columns=params.columns,
+        context_limit=params.context_limit,
+        word_bytes=params.word_bytes,
+        bytes_per_cycle=params.attention_bytes,
+        vector_lanes=params.vector_lanes,
+        windows=params.windows,
+        kv_bits=params.kv_bits,
+        clock_mhz=params.clock_mhz,
+        technology=params.technology,
+    )
+    matmul = MatmulParams(
+        lanes=params.lanes,
+        columns=params.columns,
+        vector_lanes=params.vector_lanes,
+        max_k_blocks=params.max_k_blocks,
+        max_packet_rows=params.max_packet_rows,
+        rows_per_multiplier=params.rows_per_multiplier,
+        field_bits=narrow or MAX_FIELD_BITS,
+        formats=params.formats,
+        clock_mhz=params.clock_mhz,
+        technology=params.technology,
+    )
+    # Where no unit takes a word a cycle, words come no faster than from memory.
+    word_interval = params.beats_per_word if min(matmul.word_cycles, attention.chunks) > 1 else 1
+    word_entries = 1 if word_interval > 1 and attention.chunks >= FEW_WORDS else 2
     return UnitParams(
         reader=ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus),
         writer=WriterParams(**bus),
@@ -71,33 +103,10 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             post_norms=params.post_norms,
             gelu=params.gelu,
             windows=params.windows,
+            word_entries=word_entries,
         ),
-        matmul=MatmulParams(
-            lanes=params.lanes,
-            columns=params.columns,
-            vector_lanes=params.vector_lanes,
-            max_k_blocks=params.max_k_blocks,
-            max_packet_rows=params.max_packet_rows,
-            rows_per_multiplier=params.rows_per_multiplier,
-            field_bits=narrow or MAX_FIELD_BITS,
-            formats=params.formats,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-        ),
-        attention=AttentionParams(
-            head_dim=params.head_dim,
-            group=params.group,
-            kv_heads=params.kv_heads,
-            columns=params.columns,
-            context_limit=params.context_limit,
-            word_bytes=params.word_bytes,
-            bytes_per_cycle=params.attention_bytes,
-            vector_lanes=params.vector_lanes,
-            windows=params.windows,
-            kv_bits=params.kv_bits,
-            clock_mhz=params.clock_mhz,
-            technology=params.technology,
-        ),
+        matmul=matmul,
+        attention=attention,
         vector=VectorParams(
             lanes=params.vector_lanes,
             columns=params.columns,
@@ -108,8 +117,10 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
             kv_heads=params.kv_heads,
             context_limit=params.context_limit,
             kv_bits=params.kv_bits,
+            head_parts=attention.beat_cycles,
             word_bytes=params.word_bytes,
             beats_per_word=params.beats_per_word,
+            word_interval=word_interval,
             biases=params.biases,
             head_norms=params.head_norms,
             post_norms=params.post_norms,

@@ -26,7 +26,7 @@ def reader_counts(params: ReaderParams) -> Counts:
     more = max(1, (params.burst_words - 1).bit_length())
     pointer = exact_log2(params.prefetch_words)
     outstanding = params.outstanding.bit_length()
-    bank = memory(params.port_bits, params.prefetch_words)
+    bank = memory(params.port_bits, params.prefetch_words, block=True)
     queue = memory(params.burst.size, READ_QUEUE, clocked=False, reads=ports)
     return Counts(
         luts={
@@ -52,7 +52,7 @@ def writer_counts(params: WriterParams) -> Counts:
     strobes = params.port_bits // 8
     offset = exact_log2(params.burst_beats)
     outstanding = params.outstanding.bit_length()
-    kept = memory(params.port_bits, depth), memory(strobes, depth)
+    kept = memory(params.port_bits, depth, block=True), memory(strobes, depth)
     queues = (
         memory(address + offset, WRITE_QUEUE, clocked=False),
         memory(offset, WRITE_QUEUE, clocked=False),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from rtlm.gen.area.counts import Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
+from rtlm.gen.area.sharing import Sharing, sharing
 from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.formats.description import HALF_BITS, SUPER_SHIFT
@@ -14,7 +15,7 @@ from rtlm.hw.matmul.activations import BANKS
 from rtlm.hw.matmul.array import row_pair
 from rtlm.hw.matmul.params import ACTIVATION_LAYOUT, MatmulParams
 from rtlm.hw.matmul.result_order import result_job_layout
-from rtlm.hw.matmul.unit import general_row_group_arguments, tile_layout
+from rtlm.hw.matmul.unit import general_row_group_arguments, row_group_directives, tile_layout
 
 SHIFT_LEVELS = 3
 """Four-to-one multiplexers behind each other in a shift by up to 63 places."""
@@ -35,12 +36,18 @@ def matmul_counts(params: MatmulParams) -> Counts:
     group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
     if params.general:
         group = replace(group, name="general_row_group", arguments=general_row_group_arguments(params, 2, 1))
+    # Where words are cycles apart, all rows share their operators.
+    saved = Sharing()
+    if interval := row_group_directives(params).ii:
+        arguments = general_row_group_arguments(params, rows, columns) if params.general else (rows, columns)
+        group = replace(group, arguments=arguments, copies=1, interval=interval)
+        saved = sharing(group, params.clock_mhz, params.technology)
     side_luts, side_ffs = _side_words(params)
     return Counts(
         luts={
             # The tag waits for the sums of blocks.
             "array": _adders(params) + params.product_blocks * tile,
-            "accumulate": cells * _accumulate_tables(),
+            "accumulate": saved.logic * cells * _accumulate_tables() + saved.select_luts,
             "steps": selection(operands, params.word_cycles),
             "scales": params.word_bits + selection(HALF_BITS * rows, 5) + HALF_BITS * rows + side_luts,
             "results": selection(cells * ACC_BITS, 2) + selection(lanes * ACC_BITS, cells / lanes) + 32 * columns,
@@ -48,12 +55,12 @@ def matmul_counts(params: MatmulParams) -> Counts:
         },
         ffs={
             "array": operand_registers * operands,
-            "accumulate": 0,
+            "accumulate": cells * row_sum_bits(params.element_bits) + tile if params.word_cycles > 1 else 0,
             "scales": 2 * params.word_bits + tile + side_ffs,
             "results": lanes * ACC_BITS + 4 * job + 2 * 32,
             "control": 1,
         },
-        dsps=params.lanes * columns // params.rows_per_multiplier + 4 * cells + columns,
+        dsps=params.lanes * columns // params.rows_per_multiplier + 4 * cells + columns - saved.saved_dsps,
         kernels=(
             replace(pair, tag_bits=tile),
             replace(pair, copies=pairs - 1),

@@ -48,7 +48,7 @@ def sharing(use: KernelUse, clock_mhz: float, technology: str) -> Sharing:
     """
     if use.interval == 1:
         return Sharing()
-    arguments = (use.name, use.lanes, use.interval, clock_mhz, technology)
+    arguments = (use.name, use.arguments, use.lanes, use.interval, clock_mhz, technology)
     found = remembered(
         "sharing", (hls, kernels, area), *arguments, compute=lambda: vars(_compared(use, clock_mhz, technology))
     )

@@ -32,17 +32,17 @@ def vector_counts(params: VectorParams) -> Counts:
     slices += (2 * beat + tag + squares) * params.head_inputs
     head_places = (params.bias_head_bits + params.head_beat_shift) * params.biases
     head_places += (1 + params.head_beat_shift) * params.head_norms
-    head_tables = [params.bias_words] * params.biases + [params.head_norm_words] * params.head_norms
+    head_tables = [params.bias_rows] * params.biases + [params.head_norm_rows] * params.head_norms
     memories = (
         memory(beat, max(2, columns * params.x_stride)),
-        memory(word, max(2, params.table_words), block=True),
+        memory(BYTE_BITS * params.row_bytes, max(2, params.table_rows), block=True),
         memory(SCALE_BITS, max(2, params.max_dim // BLOCK)),
-        *(memory(word, max(2, words), block=True) for words in head_tables),
+        *(memory(BYTE_BITS * params.row_bytes, max(2, rows), block=True) for rows in head_tables),
         *(memory(params.kept_beat.size, columns * params.x_stride),) * params.post_norms,
     )
     return Counts(
         luts={
-            "operands": (1 + len(head_tables)) * (selection(beat, params.word_beats) + beat),
+            "operands": (1 + len(head_tables)) * (selection(beat, params.row_beats) + beat),
             "routes": selection(beat + tag, 4) + selection(beat, 3) + 2 * selection(beat, 2) * params.head_inputs,
             "words": word + selection(word, 2) + gathered + selection(BYTE_BITS * lanes, params.word_bytes // lanes),
             "write": selection(word + strobes + address, 2) + word + 4 * strobes,

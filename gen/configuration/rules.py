@@ -55,7 +55,7 @@ RULES = (
     "(256, or 4 KiB on wide ports).",
     "`vector.lanes` is at most half the array's `max(4, matmul.lanes / 32)` nibble rows, and at most "
     "`attention.head_dim`.",
-    "`attention.bytes_per_cycle` is at most a word.",
+    "`attention.bytes_per_cycle` is at most a word, and has at least `vector.lanes` codes of `attention.kv_bits` bits.",
     "`attention.context_limit` and `matmul.columns` are together at most 65536: as many positions' scores and "
     "probabilities are added up.",
     "`limits.kv_heads` is at most `limits.heads`, which is at most `attention.group x limits.kv_heads`; "
@@ -189,6 +189,14 @@ def _word_rules(config: Configuration) -> Iterator[Violation]:
             ("attention.bytes_per_cycle", "matmul.lanes"),
             f"attention.bytes_per_cycle = {config.attention.bytes_per_cycle} is more than a word of {word} bytes "
             f"(matmul.lanes = {config.matmul.lanes}); the nearest valid value is {word}.",
+        )
+    least = config.vector.lanes * config.attention.kv_bits // 8
+    if config.attention.bytes_per_cycle < least:
+        yield Violation(
+            ("attention.bytes_per_cycle", "vector.lanes"),
+            f"attention.bytes_per_cycle = {config.attention.bytes_per_cycle} is less than the {config.vector.lanes} "
+            f"codes of {config.attention.kv_bits} bits that vector.lanes gives in a cycle; the nearest valid value is "
+            f"{least}.",
         )
 
 

@@ -263,7 +263,7 @@ class _Timer:
             begin = max(begin, state.settled)  # which still reads the table
         state.dispatched = begin + DISPATCH_CYCLES
         self._wait(instruction.operator, begin + 1)
-        self._take(instruction.operator, instruction.words, cycles=1)
+        self._take(instruction.operator, instruction.words, cycles=self.units.params.vector.word_rows)
         state.loaded = self.words.time
 
     def _embed(self, instruction: Instruction) -> None:
@@ -368,7 +368,9 @@ class _Timer:
         self._wait(Operator.ROPE, rest + REST_CYCLES)
         state.dispatched = rest + REST_CYCLES + DISPATCH_CYCLES
         group = instruction.group
-        prepare = max(group + QUERY_CYCLES, group + 2 + times.query_scale)
+        # A query comes in parts, and its scale goes on with the first of them.
+        last_query = (group - 1) * attention.beat_cycles
+        prepare = max(last_query + attention.beat_cycles + QUERY_CYCLES, last_query + 3 + times.query_scale)
         sums_free = output = self.words.time
         for number, column in enumerate(self.columns):
             own = number - column.local_first + 1  # positions of this step that the column attends to
@@ -391,7 +393,7 @@ class _Timer:
                 if attention.windows and not head:
                     start += WINDOW_CYCLES
                 self._wait(Operator.QK, start)
-                self._take(Operator.QK, scale_words, cycles=1)
+                self._take(Operator.QK, scale_words, cycles=attention.chunks)
                 self._wait(Operator.QK, start + prepare)
                 self._take(Operator.QK, row_words, cycles=word_cycles)
                 self._wait(Operator.QK, self.words.time + own * attention.beat_cycles)

@@ -33,19 +33,20 @@ tables (5,293 with three, 3,942 with two, for three queries and a key of 64 byte
 class AttentionArray(wiring.Component):
     """`group` x `codes_per_cycle` multipliers, used for query x key and for weight x value.
 
-    Protocol: `q_valid` loads the query head in `row`. Each step (`valid`) takes `codes_per_cycle` codes of keys
-    (``axpy = 0``) or values (``axpy = 1``), part `chunk` of `word` or part `step` of `row`; a beat has
-    `beat_cycles` of them. ``first`` marks all cycles of the first value beat of a sum, ``last`` the last step of a
-    key beat or of a sum; between these two steps of a sum come no keys. Queries must not change within `chain` cycles
-    of a key step, and no step may come while `draining`, which follows a sum's last step. `shift` goes on to the next
-    `vector_lanes` sums; it must not come within `axpy_latency` cycles of a value step. Nothing stalls.
+    Protocol: `q_valid` loads part `step` of a query head, which is in `row`. Each step (`valid`) takes
+    `codes_per_cycle` codes of keys (``axpy = 0``) or values (``axpy = 1``), those in `word` or in `row`: part `step` of
+    a beat, which has `beat_cycles` of them. ``first`` marks all cycles of the first value beat of a sum, ``last`` the
+    last step of a key beat or of a sum; between these two steps of a sum come no keys. Queries must not change within
+    `chain` cycles of a key step, and no step may come while `draining`, which follows a sum's last step. `shift` goes
+    on to the next `vector_lanes` sums; it must not come within `axpy_latency` cycles of a value step. Nothing stalls.
 
     Structure: where the technology has multipliers with registers and an adder inside (`rtlm.hw.common.mac`) and a beat
     takes a cycle, operands and products lie in them, and `chain` neighbours add up their products of a dot product,
     each a cycle after the one before it: so it has its operands a cycle later. With one position in a beat each
     multiplier also holds a sum. Complete sums make room for dot products: they leave through their neighbours, along
-    cascades of `cascade` multipliers, into a memory. Otherwise sums are registers behind adders: those of several
-    positions are one sum, and one multiplier has several sums where a beat takes several cycles.
+    cascades of `cascade` multipliers, into a memory. Otherwise sums are registers behind adders, those of several
+    positions one sum. Where a beat takes several cycles, each multiplier has several codes of a query and several sums:
+    they lie in memories, a row for each step.
 
     Latency: `dot_latency` cycles from a key beat's last step to `dot_valid`, `axpy_latency` to the sums.
 
@@ -63,11 +64,11 @@ class AttentionArray(wiring.Component):
     -----
     q_valid, q_head
         Loads a query head.
-    valid, axpy, first, last, from_word, chunk, step, w
+    valid, axpy, first, last, from_word, step, w
         A step; `w` are the weights of group x positions.
     word, row
-        A word of the history and a head of the local store, the first code lowest; of keys and values the lower
-        `kv_bits` of each count.
+        What a step takes of a word of the history, and of a head of the local store, the first code lowest; of keys and
+        values in `row` the lower `kv_bits` of each count.
     dot_soon, dot_valid, dot
         `dot_soon` comes two cycles before `dot_valid`; dot products of group x positions.
     shift, acc
@@ -89,10 +90,9 @@ class AttentionArray(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "from_word": In(1),
-                "chunk": In(range(max(2, params.chunks))),
                 "step": In(range(max(2, params.beat_cycles))),
-                "word": In(params.word_bits),
-                "row": In(CODE_BITS * params.head_dim),
+                "word": In(params.chunk_bits),
+                "row": In(CODE_BITS * params.part_codes),
                 "w": In(lanes),
                 "dot_soon": Out(1),
                 "dot_valid": Out(1),
@@ -129,14 +129,16 @@ class AttentionArray(wiring.Component):
                 piece.eq(Cat(decoded(code([short], place)) for place in range(PIECE)))
                 for piece, short in zip(taken, chosen, strict=True)
             ]
-        stored = Cat(self.row.word_select(d, CODE_BITS)[: params.kv_bits] for d in range(params.head_dim))
-        with m.If(self.from_word):
-            choose(m, self.chunk, params.chunks, self.word, chosen, params)
-        with m.Else():
-            choose(m, self.step, params.beat_cycles, stored, chosen, params)
+        # Of several positions those of the local store are one.
+        stored = Cat(self.row.word_select(d, CODE_BITS)[: params.kv_bits] for d in range(params.part_codes))
+        bits = PIECE * params.kv_bits
+        for i, piece in enumerate(chosen):
+            m.d.comb += piece.eq(Mux(self.from_word, self.word.word_select(i, bits), stored[i * bits : (i + 1) * bits]))
         step = _Step(dot=self.valid & ~self.axpy, axpy=self.valid & self.axpy, first=self.first, last=self.last)
         if params.product_blocks:
             self._in_blocks(m, step, taken)
+        elif params.beat_cycles > 1:
+            self._in_memories(m, step, taken)
         else:
             self._in_registers(m, step, taken)
         return m
@@ -147,21 +149,75 @@ class AttentionArray(wiring.Component):
     def _in_registers(self, m: Module, step: "_Step", taken: list[Signal]) -> None:
         """Multipliers between registers of the array."""
         params = self._params
-        group = range(params.group)
-        operand = step.moved(m, "operand")
+        operand, x, w = self._operands(m, step, taken)
+        pieces = range(params.head_dim // PIECE)
+        q = [
+            [
+                held_value(m, self._loads_query(g), self.row.word_select(i, PIECE * CODE_BITS), f"q_{g}_{i}")
+                for i in pieces
+            ]
+            for g in range(params.group)
+        ]
+        product = self._products(m, operand, q, x, w)
+        stage = operand.moved(m, "product")
+        self._select(m, self._sums(m, product, [stage]), stage.axpy)
+        self._dots(m, product, stage)
+
+    def _in_memories(self, m: Module, step: "_Step", taken: list[Signal]) -> None:
+        """Multipliers between registers, in front of them a memory of queries, behind them one of sums."""
+        params = self._params
+        group, codes = range(params.group), params.codes_per_cycle
+        part_bits = CODE_BITS * codes
+        queries = m.submodules.queries = _rows(params.group * part_bits, params.beat_cycles)
+        query_write, query = queries.write_port(granularity=part_bits), queries.read_port(domain="comb")
+        m.d.comb += [
+            query_write.addr.eq(self.step),
+            query_write.data.eq(self.row.replicate(params.group)),
+            query_write.en.eq(Cat(self._loads_query(g) for g in group)),
+            query.addr.eq(self.step),
+        ]
+        operand, x, w = self._operands(m, step, taken)
+        held = held_value(m, step.dot, query.data, "q")
+        pieces = codes // PIECE
+        q = [[held.word_select(g * pieces + i, PIECE * CODE_BITS) for i in range(pieces)] for g in group]
+        product = self._products(m, operand, q, x, w)
+        stage = operand.moved(m, "product")
+        # A row of sums is read with the operands and written behind the products: before it is read again, as a beat
+        # has two steps at least.
+        rows, width = params.beat_cycles, params.group * codes * params.acc_bits
+        sums = m.submodules.sums = _rows(width, rows)
+        write, read = sums.write_port(), sums.read_port(domain="comb")
+        operand_row = held_value(m, self.valid, self.step, "operand_row")
+        product_row = held_value(m, operand.axpy, operand_row, "product_row")
+        before = held_value(m, operand.axpy, read.data, "before")
+        leaving = Signal(range(rows))
+        added = [
+            product[g][i] + Mux(stage.first, 0, before.word_select(g * codes + i, params.acc_bits).as_signed())
+            for g in group
+            for i in range(codes)
+        ]
+        m.d.comb += [
+            read.addr.eq(Mux(operand.axpy, operand_row, leaving)),
+            write.en.eq(stage.axpy),
+            write.addr.eq(product_row),
+            write.data.eq(Cat(each[: params.acc_bits] for each in added)),
+        ]
+        self._leave_rows(m, read.data, leaving, rows, stage.axpy)
+        self._dots(m, product, stage)
+
+    def _operands(self, m: Module, step: "_Step", taken: list[Signal]) -> tuple["_Step", list[Signal], list]:
+        """Return the stage behind a step, with the codes that it took, and weights by query head and position."""
+        params = self._params
         x = [held_value(m, self.valid, piece, f"x_{i}") for i, piece in enumerate(taken)]
-        pieces, step_pieces = params.head_dim // PIECE, len(x)
-        query = [self.row.word_select(i, PIECE * CODE_BITS) for i in range(pieces)]
-        w = [[held_value(m, step.axpy, self.w[g][p], f"w_{g}_{p}") for p in range(params.positions)] for g in group]
-        # The queries turn by one step's bytes with each key step, so that a step always reads the lowest.
-        q = [[Signal(PIECE * CODE_BITS, name=f"q_{g}_{i}", reset_less=True) for i in range(pieces)] for g in group]
-        if params.beat_cycles > 1:
-            with m.If(operand.dot):
-                m.d.sync += [row[i].eq(row[(i + step_pieces) % pieces]) for row in q for i in range(pieces)]
-        for g, row in enumerate(q):
-            with m.If(self._loads_query(g)):
-                m.d.sync += [held.eq(piece) for held, piece in zip(row, query, strict=True)]
-        product = [
+        w = [
+            [held_value(m, step.axpy, self.w[g][p], f"w_{g}_{p}") for p in range(params.positions)]
+            for g in range(params.group)
+        ]
+        return step.moved(m, "operand"), x, w
+
+    def _products(self, m: Module, operand: "_Step", q: list, x: list[Signal], w: list) -> list:
+        """Return the registers of the products, by query head and multiplier."""
+        return [
             [
                 held_value(
                     m,
@@ -171,11 +227,8 @@ class AttentionArray(wiring.Component):
                 )
                 for a, p, i in self._multipliers()
             ]
-            for g in group
+            for g in range(self._params.group)
         ]
-        stage = operand.moved(m, "product")
-        self._select(m, self._sums(m, product, [stage]), stage.axpy)
-        self._dots(m, product, stage)
 
     def _in_blocks(self, m: Module, step: "_Step", taken: list[Signal]) -> None:
         """Multipliers with all registers inside, and the sums too where each of them is one multiplier's."""
@@ -237,16 +290,15 @@ class AttentionArray(wiring.Component):
     def _drain(self, m: Module, sums: list, begin: Value, move: Signal) -> None:
         """Move complete sums, from `begin` on, through the cascades into a memory; they leave from there."""
         params = self._params
-        length, width, lanes = params.cascade, params.cascades, params.vector_lanes
-        store = m.submodules.sums = memory.Memory(
-            shape=params.group * width * params.acc_bits, depth=length, init=[], attrs={"ram_style": "distributed"}
-        )
+        length, width = params.cascade, params.cascades
+        store = m.submodules.sums = _rows(params.group * width * params.acc_bits, length)
         write, read = store.write_port(), store.read_port(domain="comb")
-        row = Signal(range(length))
+        row, leaving = Signal(range(length)), Signal(range(length))
         m.d.comb += [
             write.en.eq(move),
             write.addr.eq(row),
             write.data.eq(Cat(head[:width] for head in sums)),
+            read.addr.eq(leaving),
         ]
         with m.If(begin):
             m.d.sync += [move.eq(1), row.eq(0)]
@@ -257,15 +309,20 @@ class AttentionArray(wiring.Component):
             m.d.sync += self.draining.eq(1)
         with m.Elif(move & (row == max(0, length - 4))):
             m.d.sync += self.draining.eq(0)
-        parts = [Cat(head[i : i + lanes]) for head in sums for i in range(0, width, lanes)]
-        low, rows = exact_log2(width // lanes), exact_log2(length)
+        self._leave_rows(m, read.data, leaving, length, move & (row == 0))
+
+    def _leave_rows(self, m: Module, data: Value, row: Signal, rows: int, change: Value) -> None:
+        """Let sums leave that lie in `rows` of a memory, each with as many of every query head; `row` reads them."""
+        params = self._params
+        beat_bits = params.acc_bits * params.vector_lanes
+        beats = len(data) // beat_bits
+        low, high = exact_log2(beats // params.group), exact_log2(beats // params.group) + exact_log2(rows)
 
         def beat(index: Value) -> Value:
-            m.d.comb += read.addr.eq(index[low : low + rows])
-            words = [read.data.word_select(i, len(part)) for i, part in enumerate(parts)]
-            return mux_tree(Cat(index[:low], index[low + rows :]), words)
+            return mux_tree(Cat(index[:low], index[high:]), [data.word_select(i, beat_bits) for i in range(beats)])
 
-        self._leave(m, len(parts) * length, beat, move & (row == 0))
+        following = self._leave(m, beats * rows, beat, change)
+        m.d.comb += row.eq(following[low:high])
 
     def _multipliers(self) -> Iterator[tuple[int, int, int]]:
         """Yield for each multiplier of a query head its number, its position of the beat, and its code of the query."""
@@ -276,23 +333,18 @@ class AttentionArray(wiring.Component):
     def _sums(self, m: Module, product: list, stages: list["_Step"]) -> list:
         """Return accumulators of the weighted values; `stages` are those of the places of a chain."""
         params = self._params
-        dim, taken = params.head_dim, params.codes_per_cycle
+        dim = params.head_dim
         acc = [
             [Signal(signed(params.acc_bits), name=f"sum_{g}_{d}", reset_less=True) for d in range(dim)]
             for g in range(params.group)
         ]
         for g, row in enumerate(acc):
-            kept = [Mux(stages[self._place(d)].first, 0, register) for d, register in enumerate(row)]
-            if params.beat_cycles == 1:
-                terms = [[product[g][p * dim + d] for p in range(params.positions)] for d in range(dim)]
+            for d, register in enumerate(row):
+                stage = stages[self._place(d)]
                 # The register stands second: the first operand also enters the carry chain beside the tables.
-                added = [sum_tree(values) + old for values, old in zip(terms, kept, strict=True)]
-            else:
-                # Turns like the queries: a step always adds to the lowest.
-                added = [*row[taken:], *(product[g][a] + kept[a] for a in range(taken))]
-            for place, stage in enumerate(stages):
+                added = sum_tree([product[g][p * dim + d] for p in range(params.positions)])
                 with m.If(stage.axpy):
-                    m.d.sync += [row[d].eq(added[d]) for d in range(dim) if self._place(d) == place]
+                    m.d.sync += register.eq(added + Mux(stage.first, 0, register))
         return acc
 
     def _select(self, m: Module, acc: list, change: Value) -> None:
@@ -306,8 +358,8 @@ class AttentionArray(wiring.Component):
         beats = [Cat(sums[i : i + lanes]) for i in range(0, len(sums), lanes)]
         self._leave(m, len(beats), lambda index: mux_tree(index, beats), change)
 
-    def _leave(self, m: Module, beats: int, beat: Callable[[Value], Value], change: Value) -> None:
-        """Offer the first beat of sums after a `change`, then the next with each `shift`.
+    def _leave(self, m: Module, beats: int, beat: Callable[[Value], Value], change: Value) -> Signal:
+        """Offer the first beat of sums after a `change`, then the next with each `shift`; return the next one's index.
 
         A register behind the selection makes `shift` no more than an enable.
         """
@@ -319,6 +371,7 @@ class AttentionArray(wiring.Component):
             m.d.sync += [following.eq(0), stale.eq(1)]
         with m.Elif(stale | self.shift):
             m.d.sync += [following.eq(following + 1), stale.eq(0), selected.eq(beat(following))]
+        return following
 
     def _dots(self, m: Module, product: list, stage: "_Step") -> None:
         """Sums of the products with each position's key."""
@@ -373,20 +426,6 @@ def decoded(short: Value) -> Value:
     return Array(Const(value, signed(STORED_BITS)) for value in KV_VALUES)[short.as_unsigned()]
 
 
-def choose(
-    m: Module, select: Value | None, count: int, source: Value, pieces: list[Signal], params: AttentionParams
-) -> None:
-    """Set an operand to one of the source's `count` parts."""
-
-    def load(part: int) -> None:
-        for i, piece in enumerate(pieces):
-            start = params.kv_bits * (part * params.codes_per_cycle + PIECE * i)
-            m.d.comb += piece.eq(source[start : start + len(piece)] if start < len(source) else 0)
-
-    if count == 1:
-        load(0)
-    else:
-        with m.Switch(select):
-            for part in range(count):
-                with m.Case(part):
-                    load(part)
+def _rows(width: int, depth: int) -> memory.Memory:
+    """Return a memory in tables, short and wide, which is read in the cycle of its address."""
+    return memory.Memory(shape=width, depth=depth, init=[], attrs={"ram_style": "distributed"})

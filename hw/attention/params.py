@@ -68,7 +68,7 @@ class AttentionParams:
     bytes_per_cycle
         KV bytes that the array takes in a cycle, a power of two from 4 to `word_bytes`.
     vector_lanes
-        Results in a cycle, a power of two.
+        Results in a cycle, a power of two; at most the codes of a head that the array takes in a cycle.
     windows
         Whether a command may have columns attend to a window of the last positions only.
     kv_bits
@@ -101,7 +101,7 @@ class AttentionParams:
         for name, low, high in (
             ("word_bytes", 16, 1 << 12),
             ("bytes_per_cycle", 4, self.word_bytes),
-            ("vector_lanes", 1, self.head_dim),
+            ("vector_lanes", 1, self.part_codes),
         ):
             check_power_of_two(name, getattr(self, name), low, high)
 
@@ -124,6 +124,11 @@ class AttentionParams:
     def beat_cycles(self) -> int:
         """Cycles of a beat: more than one where a position has more codes than the array takes."""
         return max(1, self.head_dim // self.codes_per_cycle)
+
+    @property
+    def part_codes(self) -> int:
+        """Codes of a head that the array takes in a cycle: queries, keys and values of this step lie in such parts."""
+        return min(self.head_dim, self.codes_per_cycle)
 
     @property
     def lanes(self) -> int:
@@ -170,6 +175,11 @@ class AttentionParams:
         return self.word_bytes // self.bytes_per_cycle
 
     @property
+    def chunk_bits(self) -> int:
+        """Bits of a word that are taken in a cycle."""
+        return 8 * self.bytes_per_cycle
+
+    @property
     def word_bits(self) -> int:
         """Bits of a word."""
         return 8 * self.word_bytes
@@ -178,6 +188,11 @@ class AttentionParams:
     def history_rows(self) -> int:
         """Most beats of a head's history; each local position is one more."""
         return -(-self.context_limit // self.positions)
+
+    @property
+    def scale_rows(self) -> int:
+        """Rows of the memory with the scales of a head's history."""
+        return self.kv.scale_words * self.chunks
 
     @property
     def kv(self) -> KvGeometry:
@@ -220,5 +235,5 @@ class AttentionParams:
 
     @property
     def local_write(self) -> data.StructLayout:
-        """A quantised head of this step."""
-        return local_write_layout(self.head_dim)
+        """A quantised head of this step, or a part of one."""
+        return local_write_layout(self.part_codes, parts=self.beat_cycles)

@@ -19,7 +19,7 @@ from rtlm.hw.kernels.attention import DOT_BITS, SCORE_BITS
 class AttentionScores(wiring.Component):
     """Scores, maxima and weights for the query heads that share a KV head.
 
-    Protocol: `start` begins a query group; then come the scale words of the history (`scale_valid`) and, beat by beat,
+    Protocol: `start` begins a query group; then come the scales of the history (`scale_valid`) and, beat by beat,
     dot products (`dot_soon` two cycles before `dot_valid`), those of the history first, then one beat for each local
     position. When the last score is known the weights start by themselves, beat by beat in the same order, on
     `w_valid`/`w_ready`; `w_last` says that those taken are the group's last. `done` pulses when `l` is
@@ -46,7 +46,7 @@ class AttentionScores(wiring.Component):
         Beats of the group, positions in memory, how many of them do not count, from the first on (only with windows),
         index (column x kv_heads + head) of the first local position.
     scale_valid, scale_word
-        Scales of the history, in order.
+        Scales of the history, in order, as many as the unit takes of a word in a cycle.
     sq_c0
         Scale of each query times c0, F32 bits, stable while dot products come.
     dot_soon, dot_valid, dot
@@ -76,7 +76,7 @@ class AttentionScores(wiring.Component):
                 **({"masked": In(range(params.kv.word_positions))} if params.windows else {}),
                 "local_index": In(range(max(2, params.columns * params.kv_heads))),
                 "scale_valid": In(1),
-                "scale_word": In(params.word_bits),
+                "scale_word": In(params.chunk_bits),
                 "sq_c0": In(data.ArrayLayout(32, params.group)),
                 "dot_soon": In(1),
                 "dot_valid": In(1),
@@ -114,7 +114,7 @@ class AttentionScores(wiring.Component):
         m.submodules.weight = self._weight = position_weight.component(**build)
         positions, group = range(params.positions), range(params.group)
         scales = m.submodules.scales = memory.Memory(
-            shape=params.word_bits, depth=params.kv.scale_words, init=[], attrs={"ram_style": "block"}
+            shape=params.chunk_bits, depth=params.scale_rows, init=[], attrs={"ram_style": "block"}
         )
         scores = m.submodules.scores = memory.Memory(
             shape=SCORE_BITS * params.lanes, depth=params.history_rows, init=[]
@@ -158,8 +158,8 @@ class AttentionScores(wiring.Component):
             go.eq(Mux(weights, (left != 0) & advance, self.dot_soon)),
             is_local.eq(history == 0),
         ]
-        # A scale word holds the scales of several beats.
-        part_bits = exact_log2(params.word_bytes // (SCALE_PAIR_BYTES * params.positions))
+        # A row of scales may have those of several beats.
+        part_bits = exact_log2(params.bytes_per_cycle // (SCALE_PAIR_BYTES * params.positions))
         part, from_local, last = Signal(part_bits), Signal(), Signal()
         mask = Signal(params.positions, reset_less=True)
         m.d.comb += [

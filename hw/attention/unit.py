@@ -30,13 +30,13 @@ class AttentionPhase(enum.Enum, shape=unsigned(3)):
 class AttentionUnit(wiring.Component):
     """Attention over quantised keys and values.
 
-    Protocol: the queries, keys and values of this step are written through `i_local`, which never stalls; then one
-    command runs all KV heads of all active columns. For each column (outer) and KV head (inner) the unit takes from
-    `i_words` the scales of the history (sk, sv as BF16 for each position), its keys, then its values, each in whole
-    words whose tail is ignored; the keys and values of columns ``local_first`` to the column itself follow from the
-    local store. `history`, `local_first` and `position` hold during a command, `i_local` rests. `o` carries the results
-    of column 0, head by head, then those of column 1, and may stall. Results of a KV head leave while the next one's
-    keys come in; only its values wait for them.
+    Protocol: the queries, keys and values of this step are written through `i_local`, which never stalls, in parts of
+    as many codes as the array takes in a cycle; then one command runs all KV heads of all active columns. For each
+    column (outer) and KV head (inner) the unit takes from `i_words` the scales of the history (sk, sv as BF16 for each
+    position), its keys, then its values, each in whole words whose tail is ignored; the keys and values of columns
+    ``local_first`` to the column itself follow from the local store. `history`, `local_first` and `position` hold
+    during a command, `i_local` rests. `o` carries the results of column 0, head by head, then those of column 1, and
+    may stall. Results of a KV head leave while the next one's keys come in; only its values wait for them.
 
     With `windows`, a command may say that a column attends to a window of positions, of which its own is the last one.
     Then the words are those of `rtlm.hw.common.kv_window.history_part`; the local store is attended to as always.
@@ -46,7 +46,7 @@ class AttentionUnit(wiring.Component):
     keys, which also wait until the array's sums have left its multipliers (`AttentionArray.draining`). With `windows`,
     `WINDOW_CYCLES` more before the first scales of each column.
 
-    Throughput: `bytes_per_cycle` in both phases; a local position takes as long as a beat.
+    Throughput: `bytes_per_cycle` of scales, keys and values; a local position takes as long as a beat.
 
     Numerics: docs/numerics.md; `rtlm.hw.attention.model.attention` is the same in NumPy.
 
@@ -58,7 +58,7 @@ class AttentionUnit(wiring.Component):
     Ports
     -----
     i_local
-        Heads of this step: kind (query, key, value), column, head, values, scale.
+        Heads of this step, or parts of them: kind (query, key, value), column, head, values, scale.
     i_command
         `attention_command`.
     history, local_first, position
@@ -142,15 +142,13 @@ class AttentionUnit(wiring.Component):
             can_step.eq(keys | (values & sums_free & scores.w_valid)),
             fire.eq(can_step & (self.i_words.valid | ~in_history)),
             group_end.eq(fire & last_step & ~in_history & (locals_left == 1)),
-            word_end.eq((chunk == params.chunks - 1) | (last_step & (beats_left == 1))),
+            word_end.eq((chunk == params.chunks - 1) | (keys | values) & last_step & (beats_left == 1)),
         ]
         # Before the first value the earlier sums must have left; weights come long after the phase has begun.
         m.d.sync += sums_free.eq(values & ~(first_value & output.busy))
         loader = _QueryLoader(m, params, store, query, command)
         with m.If(fire):
             m.d.sync += step.eq(0 if params.beat_cycles == 1 else step + 1)
-            with m.If(in_history):
-                m.d.sync += chunk.eq(Mux(word_end, 0, chunk + 1))
             with m.If(last_step):
                 m.d.sync += first_value.eq(0)
                 with m.If(in_history):
@@ -169,8 +167,14 @@ class AttentionUnit(wiring.Component):
         scales_left = Signal.like(scale_words)
         takes_scale, take_scale, begin = Signal(), Signal(), Signal()
         m.d.comb += [take_scale.eq(takes_scale & self.i_words.valid), takes_scale.eq((scales_left != 0) & ~begin)]
-        with m.If(take_scale):
+        with m.If(take_scale & word_end):
             m.d.sync += scales_left.eq(scales_left - 1)
+        with m.If(take_scale | fire & in_history):
+            m.d.sync += chunk.eq(Mux(word_end, 0, chunk + 1))
+        part = self.i_words.payload
+        if params.chunks > 1:
+            part = Signal(params.chunk_bits)
+            m.d.comb += part.eq(self.i_words.payload.word_select(chunk, params.chunk_bits))
         reload = [beats_left.eq(beats), locals_left.eq(locals_), in_history.eq(beats != 0)]
 
         with m.FSM():
@@ -226,17 +230,25 @@ class AttentionUnit(wiring.Component):
                             m.next = "idle"
 
         # Rows of the local store: the first key behind the queries, then the next whenever one is used up; the
-        # first value when the keys end.
+        # first value when the keys end. Of each row one part after the other.
         row = Signal(range(store.depth))
+        row_part = Signal.like(step)
         first_key, first_value_row = store.first_key + local_index, store.first_value + local_index
-        use_row = fire & last_step & ~in_history
         key_end = keys & group_end
         m.d.comb += [
-            store.row_enable.eq(loader.first_row | use_row),
+            store.row_enable.eq(loader.first_row | fire & ~in_history),
             store.row_address.eq(Mux(loader.first_row, first_key, Mux(key_end, first_value_row, row))),
+            store.row_part.eq(Mux(loader.first_row | key_end, 0, row_part)),
         ]
         with m.If(store.row_enable):
-            m.d.sync += row.eq(store.row_address + params.kv_heads)
+            if params.beat_cycles == 1:
+                m.d.sync += row.eq(store.row_address + params.kv_heads)
+            else:
+                over = store.row_part == params.beat_cycles - 1
+                m.d.sync += [
+                    row.eq(store.row_address + Mux(over, params.kv_heads, 0)),
+                    row_part.eq(store.row_part + 1),
+                ]
         m.d.comb += [
             array.q_valid.eq(loader.q_valid),
             array.q_head.eq(loader.q_head),
@@ -245,13 +257,12 @@ class AttentionUnit(wiring.Component):
             array.first.eq(first_value),
             array.last.eq(Mux(values, group_end, last_step)),
             array.from_word.eq(in_history),
-            array.chunk.eq(chunk),
-            array.step.eq(step),
-            array.word.eq(self.i_words.payload),
+            array.step.eq(Mux(loader.q_valid, loader.q_part, step)),
+            array.word.eq(part),
             array.row.eq(store.row),
             array.w.eq(scores.w),
             array.shift.eq(output.shift),
-            self.i_words.ready.eq(takes_scale | (can_step & in_history & word_end)),
+            self.i_words.ready.eq((takes_scale | can_step & in_history) & word_end),
             scores.local_valid.eq(self.i_local.valid),
             scores.local_kind.eq(self.i_local.p.kind),
             scores.local_column.eq(self.i_local.p.column),
@@ -262,7 +273,7 @@ class AttentionUnit(wiring.Component):
             scores.history.eq(history),
             scores.local_index.eq(local_index),
             scores.scale_valid.eq(take_scale),
-            scores.scale_word.eq(self.i_words.payload),
+            scores.scale_word.eq(part),
             scores.sq_c0.eq(Cat(*loader.sq_c0)),
             scores.dot_soon.eq(array.dot_soon),
             scores.dot_valid.eq(array.dot_valid),
@@ -296,22 +307,28 @@ class AttentionUnit(wiring.Component):
 
 
 class _LocalStore:
-    """This step's queries, keys and values: queries by column and head, then keys, then values; one row is one head."""
+    """This step's queries, keys and values: queries by column and head, then keys, then values; one row is one head.
+
+    A row lies in as many parts as a beat has cycles.
+    """
 
     def __init__(self, m: Module, params: AttentionParams, i_local):
         per_column = params.columns * params.kv_heads
         self.first_key = params.columns * params.heads
         self.first_value = self.first_key + per_column
         self.depth = self.first_value + per_column
-        rows = memory.Memory(shape=CODE_BITS * params.head_dim, depth=self.depth, init=[], attrs={"ram_style": "block"})
+        parts = params.beat_cycles
+        rows = memory.Memory(
+            shape=CODE_BITS * params.part_codes, depth=self.depth * parts, init=[], attrs={"ram_style": "block"}
+        )
         scales = memory.Memory(shape=SCALE_BITS, depth=max(2, self.first_key), init=[])
         m.submodules.local_rows, m.submodules.local_query_scales = rows, scales
         write, scale_write = rows.write_port(), scales.write_port()
         read, scale_read = rows.read_port(), scales.read_port()
         head = i_local.p
-        query = Signal(range(self.depth))
-        pair = Signal(range(self.depth))
+        query, pair, row = (Signal(range(self.depth), name=name) for name in ("query", "pair", "row"))
         m.d.comb += [
+            write.addr.eq(Cat(head.part, row) if parts > 1 else row),
             query.eq(head.column * params.heads + head.head),
             pair.eq(head.column * params.kv_heads + head.head),
             write.data.eq(head.data.as_value()),
@@ -322,15 +339,17 @@ class _LocalStore:
         ]
         with m.Switch(head.kind):
             with m.Case(LocalKind.QUERY):
-                m.d.comb += write.addr.eq(query)
+                m.d.comb += row.eq(query)
             with m.Case(LocalKind.KEY):
-                m.d.comb += write.addr.eq(self.first_key + pair)
+                m.d.comb += row.eq(self.first_key + pair)
             with m.Default():
-                m.d.comb += write.addr.eq(self.first_value + pair)
-        self.row_address, self.row_enable = Signal(range(self.depth)), Signal()
-        self.query_address, self.query_enable = Signal(range(self.depth)), Signal()
+                m.d.comb += row.eq(self.first_value + pair)
+        self.row_address, self.row_part, self.row_enable = Signal(range(self.depth)), Signal(range(parts)), Signal()
+        self.query_address, self.query_part, self.query_enable = Signal.like(row), Signal.like(self.row_part), Signal()
         m.d.comb += [
-            read.addr.eq(Mux(self.query_enable, self.query_address, self.row_address)),
+            read.addr.eq(
+                Mux(self.query_enable, Cat(self.query_part, self.query_address), Cat(self.row_part, self.row_address))
+            ),
             read.en.eq(self.query_enable | self.row_enable),
             scale_read.addr.eq(self.query_address),
             scale_read.en.eq(self.query_enable),
@@ -341,32 +360,37 @@ class _LocalStore:
 class _QueryLoader:
     """Brings the queries of a query group into the array, and scales their scales by c0.
 
-    While `run`, one query a cycle; then the first local key row (`first_row`). `done` once all is there.
+    While `run`, one part of a query a cycle; then the first local key row (`first_row`). `done` once all is there.
     """
 
     def __init__(self, m: Module, params: AttentionParams, store: _LocalStore, query: Signal, command):
         self.run, self.done, self.first_row = Signal(), Signal(), Signal()
         self.q_valid, self.q_head = Signal(), Signal(range(max(2, params.group)))
+        self.q_part = Signal(range(params.beat_cycles))
         self.sq_c0 = [Signal(32, name=f"sq_c0_{g}", reset_less=True) for g in range(params.group)]
         pipe = scale.component(lanes=1, clock_mhz=params.clock_mhz, technology=params.technology)
         m.submodules.query_scale = pipe
         asked, known = Signal(range(params.group + 1)), Signal(range(params.group + 1))
+        asked_part = Signal.like(self.q_part)
+        last_part = asked_part == params.beat_cycles - 1
         placed = Signal()
         self.clear = [asked.eq(0), known.eq(0), placed.eq(0)]
         asking = self.run & (asked != command.group)
         m.d.comb += [
             store.query_address.eq(query + asked),
+            store.query_part.eq(asked_part),
             store.query_enable.eq(asking),
             self.first_row.eq(self.run & ~asking & ~placed),
             self.done.eq(placed & (known == command.group)),
-            pipe.i.valid.eq(self.q_valid),
+            pipe.i.valid.eq(self.q_valid & (self.q_part == 0)),
             pipe.i.payload.y[0].eq(Cat(Const(0, 16), store.query_scale)),
             pipe.i.payload.r.eq(command.c0),
             pipe.o.ready.eq(1),
         ]
         m.d.sync += self.q_valid.eq(asking)
         with m.If(asking):
-            m.d.sync += [asked.eq(asked + 1), self.q_head.eq(asked)]
+            m.d.sync += [asked.eq(asked + last_part), asked_part.eq(asked_part + 1)]
+            m.d.sync += [self.q_head.eq(asked), self.q_part.eq(asked_part)]
         with m.If(self.first_row):
             m.d.sync += placed.eq(1)
         with m.If(pipe.o.valid):

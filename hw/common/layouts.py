@@ -54,14 +54,18 @@ def segment_layout(address_bits: int = ADDRESS_BITS) -> data.StructLayout:
     return data.StructLayout({"address": address_bits, "words": WORDS_BITS, "kind": SegmentKind})
 
 
-def local_write_layout(head_dim: int, code_bits: int = CODE_BITS) -> data.StructLayout:
-    """Return the layout of a quantised head of this step: what it is, column, head (of its kind), codes, scale."""
+def local_write_layout(codes: int, code_bits: int = CODE_BITS, *, parts: int = 1) -> data.StructLayout:
+    """Return the layout of a quantised head of this step: what it is, column, head (of its kind), codes, scale.
+
+    Where it comes in several parts, each has its number, and the scale counts that comes with the last one.
+    """
     return data.StructLayout(
         {
             "kind": LocalKind,
             "column": COLUMN_BITS,
             "head": HEAD_BITS,
-            "data": data.ArrayLayout(signed(code_bits), head_dim),
+            **({"part": range(parts)} if parts > 1 else {}),
+            "data": data.ArrayLayout(signed(code_bits), codes),
             "s": SCALE_BITS,
         }
     )

@@ -24,7 +24,8 @@ class WordRouter(wiring.Component):
 
     Protocol: `i_route` lists the runs in the order of the words; words wait until their run is known.
     Words and all handshakes come from registers.
-    Latency: a cycle from `i_words` to an output. Throughput: one word a cycle, also across runs.
+    Latency: a cycle from `i_words` to an output. Throughput: one word a cycle, also across runs; with one entry one in
+    two cycles, and a destination that holds a word while it takes it in parts waits a cycle for the next one.
     `active` says that a run is known and not at its end, `operator` to which operator it (or the last one) belongs.
 
     Parameters
@@ -33,10 +34,12 @@ class WordRouter(wiring.Component):
         Width of a word.
     depth
         Runs that can wait.
+    entries
+        Entries of the register of words.
     """
 
-    def __init__(self, *, word_bits: int, depth: int):
-        self.depth = depth
+    def __init__(self, *, word_bits: int, depth: int, entries: int = 2):
+        self.depth, self._entries = depth, entries
         word = stream.Signature(unsigned(word_bits))
         super().__init__(
             {
@@ -67,7 +70,7 @@ class WordRouter(wiring.Component):
             Destination.VECTOR: self.o_vector,
         }
         word = data.StructLayout({"to": len(outputs), "word": len(self.i_words.payload)})
-        m.submodules.words = words = RegisterSlice(word)
+        m.submodules.words = words = RegisterSlice(word, entries=self._entries)
         destination = Signal(len(outputs))
         remaining = Signal(32, reset_less=True)
         moved = Signal()

@@ -101,7 +101,9 @@ class Sequencer(wiring.Component):
         params = self.params
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=INSTRUCTION.size, depth=params.queue_depth)
         m.submodules.issued = issued = fifo.SyncFIFOBuffered(width=INSTRUCTION.size, depth=ISSUED_INSTRUCTIONS)
-        m.submodules.router = router = WordRouter(word_bits=8 * params.word_bytes, depth=32)
+        m.submodules.router = router = WordRouter(
+            word_bits=8 * params.word_bytes, depth=32, entries=params.word_entries
+        )
         wiring.connect(m, wiring.flipped(self.i_words), router.i_words)
         wiring.connect(m, router.o_matmul, wiring.flipped(self.o_matmul_words))
         wiring.connect(m, router.o_attention, wiring.flipped(self.o_attention_words))

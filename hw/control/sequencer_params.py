@@ -35,6 +35,8 @@ class SequencerParams:
         What instructions must keep to, see `InstructionLimits`.
     windows
         Whether attention may be to a window of positions, see `AttentionParams`.
+    word_entries
+        Entries of the router's register of words, 1 or 2.
     """
 
     columns: int
@@ -55,6 +57,7 @@ class SequencerParams:
     gelu: bool = False
     windows: bool = False
     kv_bits: int = STORED_BITS
+    word_entries: int = 2
 
     def __post_init__(self) -> None:
         """Validate; codes, as JSON has formats, become formats."""

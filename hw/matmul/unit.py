@@ -8,9 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS, SCALE_BITS
+from rtlm.hw.common.sharing import shared_within
+from rtlm.hw.common.stages import held_value
 from rtlm.hw.formats import DEFAULT_FORMATS, MAX_GROUP_SHIFT, BlockFormat, Blocks, code_bits
 from rtlm.hw.formats.description import HALF_BITS
-from rtlm.hw.hls import Kernel
+from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.kernels import scaled_result
 from rtlm.hw.kernels.matmul import FACTOR_BITS, SUM_BITS, ZERO_BITS, general_row_group, row_group
 from rtlm.hw.matmul.activations import ONE, ActivationRead
@@ -68,7 +70,8 @@ class MatrixUnit(wiring.Component):
     of a row group while there is no room for its results. `i_command` is ready only when every earlier command has seen
     all of its blocks and has taken the scalars of its vectors: from then on the bank may be cleared.
 
-    Latency: `latency` cycles from the last word of a row group to its first result.
+    Latency: `latency` cycles from the last word of a row group to its first result; with `word_cycles` above 1 up to
+    ``word_cycles - 1`` more, as the accumulators of rows share operators.
 
     Throughput: a word a cycle (a word each `word_cycles` cycles with fewer than 128 lanes), also across commands;
     a scale word takes a cycle (none where it hides behind the cycles of a word). Of the words 1 in 5, 9 or 17 holds
@@ -126,8 +129,11 @@ class MatrixUnit(wiring.Component):
     def latency_of(params: MatmulParams) -> int:
         """Return `latency` of a unit without making it."""
         word_register = 1
-        array, accumulators = DotArray.latency_of(params), _row_group(params).schedule(**params.pipeline).latency
-        return word_register + params.word_cycles - 1 + array + accumulators + ResultOrder.latency_of(**params.pipeline)
+        # Further steps of a word, and the register in which its sums wait.
+        steps = 0 if params.word_cycles == 1 else params.word_cycles
+        accumulators = _row_group(params).schedule(row_group_directives(params)).latency
+        array, results = DotArray.latency_of(params), ResultOrder.latency_of(**params.pipeline)
+        return word_register + steps + array + accumulators + results
 
     @staticmethod
     def model(
@@ -167,7 +173,7 @@ class MatrixUnit(wiring.Component):
         m.submodules.array = array = DotArray(params, tag=tile_layout(params))
         m.submodules.scales = scales = TileScales(params)
         m.submodules.accumulate = accumulate = _row_group(params).component(
-            **params.pipeline, tag=data.StructLayout({"eight": 1, "end": 1})
+            row_group_directives(params), tag=data.StructLayout({"eight": 1, "end": 1})
         )
         m.submodules.results = results = self._results
         wiring.connect(m, results.o, wiring.flipped(self.o))
@@ -420,16 +426,27 @@ class MatrixUnit(wiring.Component):
             if params.factored:
                 m.d.comb += [tile_in.f.eq(side.f), tile_in.g.eq(side.g)]
 
-        summed, into = array.o_tag, accumulate.i.p
+        # Where words are cycles apart, sums wait for the turn of the operators that they share.
+        sums = [array.o, array.o_tag, *((array.o_second, array.o_half) if params.halved else ())]
+        summing = array.o_valid
+        if params.word_cycles > 1:
+            sums = [held_value(m, array.o_valid, each, f"sums_{n}") for n, each in enumerate(sums)]
+            summing = Signal()
+            with m.If(array.o_valid):
+                m.d.sync += summing.eq(1)
+            with m.Elif(accumulate.i.ready):
+                m.d.sync += summing.eq(0)
+        of_rows, summed, *of_halves = sums
+        into = accumulate.i.p
         for r in range(params.rows):
             m.d.comb += [into[f"d_{r}"][0].eq(summed.d[r]), into[f"m_{r}"][0].eq(summed.m[r])]
             for c in range(params.columns):
-                m.d.comb += into[f"sums_{c}_{r}"][0].eq(array.o[c][r])
+                m.d.comb += into[f"sums_{c}_{r}"][0].eq(of_rows[c][r])
                 m.d.comb += results.i[c][r].eq(accumulate.o.p[f"result_{c}_{r}"])
         for c in range(params.columns):
             m.d.comb += [into[f"s_{c}"][0].eq(summed.s[c]), into[f"suma_{c}"][0].eq(summed.suma[c])]
         m.d.comb += [
-            accumulate.i.valid.eq(array.o_valid),
+            accumulate.i.valid.eq(summing),
             into.eight[0].eq(summed.control.eight),
             into.zero[0].eq(summed.control.zero if side else ~summed.control.minimum),
             into.last.eq(summed.control.last),
@@ -445,9 +462,10 @@ class MatrixUnit(wiring.Component):
                 m.d.comb += [into[f"f_{r}"][0].eq(summed.f[r]), into[f"g_{r}"][0].eq(summed.g[r])]
         if params.halved:
             m.d.comb += [into.halved[0].eq(summed.control.halved), into.weighed[0].eq(summed.control.weighed)]
+            seconds, halves = of_halves
             for c in range(params.columns):
-                m.d.comb += into[f"half_{c}"][0].eq(array.o_half[c])
-                m.d.comb += [into[f"seconds_{c}_{r}"][0].eq(array.o_second[c][r]) for r in range(params.rows)]
+                m.d.comb += into[f"half_{c}"][0].eq(halves[c])
+                m.d.comb += [into[f"seconds_{c}_{r}"][0].eq(seconds[c][r]) for r in range(params.rows)]
         return m
 
 
@@ -477,6 +495,11 @@ def _row_group(params: MatmulParams) -> Kernel:
     if not params.general:
         return row_group(params.rows, params.columns)
     return general_row_group(*general_row_group_arguments(params, params.rows, params.columns))
+
+
+def row_group_directives(params: MatmulParams) -> Directives:
+    """Return what the accumulators are built for: a block comes in `word_cycles` cycles, and operators take turns."""
+    return shared_within(_row_group(params), Directives(**params.pipeline), params.word_cycles)
 
 
 def general_row_group_arguments(params: MatmulParams, rows: int, columns: int) -> tuple:

@@ -239,7 +239,7 @@ class ReadPort(wiring.Component):
         place = Signal(range(params.beats_per_word))
         for beat in range(params.beats_per_word):
             m.submodules[f"bank{beat}"] = bank = memory.Memory(
-                shape=params.port_bits, depth=params.prefetch_words, init=[]
+                shape=params.port_bits, depth=params.prefetch_words, init=[], attrs={"ram_style": "block"}
             )
             write, read = bank.write_port(), bank.read_port()
             m.d.comb += [

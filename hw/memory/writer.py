@@ -124,11 +124,14 @@ class _WritePort(wiring.Component):
         m.submodules.lengths = lengths = fifo.SyncFIFO(width=max(offset_bits, 1), depth=BURST_QUEUE)
 
         # Data and strobes have a memory each: cutting them apart would cost a simulator wide shifts in every cycle.
+        # Wide and short, data would take tables and a register behind them.
         depth = 2 * params.burst_beats
         stored, fetched = Signal(range(2 * depth)), Signal(range(2 * depth))
         store, fetch, fetched_valid = Signal(), Signal(), Signal()
-        for name, value, out in (("data", self.data, axi.wdata), ("strobe", self.strobe, axi.wstrb)):
-            m.submodules[name] = kept = memory.Memory(shape=len(value), depth=depth, init=[])
+        stores = (("data", self.data, axi.wdata, "block"), ("strobe", self.strobe, axi.wstrb, "distributed"))
+        for name, value, out, style in stores:
+            kept = memory.Memory(shape=len(value), depth=depth, init=[], attrs={"ram_style": style})
+            m.submodules[name] = kept
             write, read = kept.write_port(), kept.read_port()
             m.d.comb += [
                 write.addr.eq(stored[:-1]),

@@ -15,10 +15,9 @@ from rtlm.hw.vector.params import Destination, VectorParams, is_stored
 class PacketCollector(wiring.Component):
     """Gather the quantiser's beats into whole packets and hand each to its destination.
 
-    Protocol: a packet ends with `last`; its tag and scale are those of the last beat. Banks and local buffers always
-    take; a key or value also goes to the KV writer, and the next packet waits until that has taken it. `i.ready` is a
-    register.
-    Latency: one cycle from the last beat. Throughput: one beat a cycle.
+    Protocol: a packet ends with `last`; all its beats have its tag and scale. Banks and local buffers always take; a
+    key or value also goes to the KV writer, and the next packet waits until that has taken it. `i.ready` is a register.
+    Latency: one cycle from the last beat of a packet, or of a part for attention. Throughput: one beat a cycle.
     Numerics: with codes of 4 bits those of keys and values are rounded to them here (`rtlm.hw.common.kv_codes`).
 
     Parameters
@@ -33,7 +32,7 @@ class PacketCollector(wiring.Component):
     o_bank
         A block for an activation bank.
     o_local
-        A head for the attention unit.
+        A head for the attention unit, or a part of one.
     o_row
         A key or value for the KV cache.
     done
@@ -85,7 +84,19 @@ class PacketCollector(wiring.Component):
             m.d.sync += ready.eq(0)
         with m.Elif(self.done):
             m.d.sync += ready.eq(1)
-        m.d.sync += [self.o_bank.valid.eq(ends & to_bank), self.o_local.valid.eq(ends & ~to_bank)]
+        bank, local, row = self.o_bank.p, self.o_local.p, self.o_row.p
+        part_ends: Value = ends
+        if params.head_parts > 1:
+            part_beats = params.head_beats // params.head_parts
+            beat, part = Signal(range(part_beats)), Signal(range(params.head_parts))
+            part_ends = take & (beat == part_beats - 1)
+            with m.If(take):
+                m.d.sync += [beat.eq(Mux(self.i.p.last | part_ends, 0, beat + 1)), local.part.eq(part)]
+            with m.If(ends):
+                m.d.sync += part.eq(0)
+            with m.Elif(part_ends):
+                m.d.sync += part.eq(part + 1)
+        m.d.sync += [self.o_bank.valid.eq(ends & to_bank), self.o_local.valid.eq(part_ends & ~to_bank)]
         with m.If(take):
             lanes = [self.i.p.q[lane].as_signed() for lane in range(params.lanes)]
             incoming = Cat(self.i.p.q[lane] for lane in range(params.lanes))
@@ -95,18 +106,15 @@ class PacketCollector(wiring.Component):
                 codes.eq(Cat(codes[beat_bits:], incoming)),
                 suma.eq(sum_tree(lanes) + Mux(first, 0, suma)),
                 first.eq(self.i.p.last),
-            ]
-        with m.If(ends):
-            m.d.sync += [
                 scale.eq(self.i.p.scale),
                 tag.eq(self.i.p.tag),
                 second.eq(to == Destination.BANK_1),
-                full.eq(1),
             ]
+        with m.If(ends):
+            m.d.sync += full.eq(1)
         with m.Elif(self.done):
             m.d.sync += full.eq(0)
 
-        bank, local, row = self.o_bank.p, self.o_local.p, self.o_row.p
         head = codes[size - CODE_BITS * params.head_dim :]
         kind = Signal(unsigned(2))
         m.d.comb += [
@@ -121,10 +129,10 @@ class PacketCollector(wiring.Component):
             Value.cast(local.kind).eq(kind),
             local.column.eq(tag.column),
             local.head.eq(tag.index),
-            local.data.eq(head),
+            local.data.eq(codes[size - len(local.data.as_value()) :]),
             local.s.eq(scale),
             self.o_row.valid.eq(full & to_row),
-            *(row[name].eq(local[name]) for name in local.shape().members if name != "data"),
-            *(row.data[k].eq(local.data[k]) for k in range(params.head_dim)),
+            *(row[name].eq(local[name]) for name in row.shape().members if name != "data"),
+            *(row.data[k].eq(head.word_select(k, CODE_BITS).as_signed()) for k in range(params.head_dim)),
         ]
         return m

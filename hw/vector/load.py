@@ -13,7 +13,7 @@ class TableLoader(wiring.Component):
 
     Protocol: `start` for one cycle, while `busy` is low, with the command's fields; then
     ``ceil(4 * rows / word_bytes)`` words are taken.
-    Latency: a word is written in the cycle in which it is taken. Throughput: one word a cycle.
+    Latency: a word is written in the cycle in which it is taken. Throughput: a row of a table a cycle.
 
     Parameters
     ----------
@@ -52,16 +52,21 @@ class TableLoader(wiring.Component):
         params = self.params
         address = Signal(params.load_bits)
         left = Signal(ROWS_BITS)
+        row = Signal(range(params.word_rows))
+        last_row = row == params.word_rows - 1
+        word = self.i_words.payload
         m.d.comb += [
-            self.i_words.ready.eq(self.busy),
+            self.i_words.ready.eq(self.busy & last_row),
             self.o.valid.eq(self.busy & self.i_words.valid),
             self.o.p.address.eq(address),
-            self.o.p.data.eq(self.i_words.payload),
+            self.o.p.data.eq(word if params.word_rows == 1 else word.word_select(row, 8 * params.row_bytes)),
         ]
         with m.If(self.o.valid):
-            m.d.sync += [address.eq(address + 1), left.eq(left - 1), self.busy.eq(left != 1)]
+            m.d.sync += [address.eq(address + 1), row.eq(row + 1)]
+        with m.If(self.o.valid & last_row):
+            m.d.sync += [left.eq(left - 1), self.busy.eq(left != 1)]
         with m.If(self.start):
             words = (self.rows * FLOAT_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)
-            rope = params.norm_words + self.column[: params.column_bits] * params.rope_words
+            rope = params.norm_rows + self.column[: params.column_bits] * params.rope_rows
             m.d.sync += [left.eq(words), address.eq(Mux(self.rotation, rope, 0)), self.busy.eq(1)]
         return m

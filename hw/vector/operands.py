@@ -15,9 +15,9 @@ class OperandFetch(wiring.Component):
     """Join each incoming beat with its tag, its residual values `x` and its table values `w`.
 
     One memory holds the residual vectors of all columns, `lanes` values an entry. Another holds the normalisation
-    weight and then a rotation table for each column; it is written a word at a time, because loads must keep up with
-    memory, and read a few values at a time. Where the engine adds biases, those of queries, keys and values lie in one
-    more such memory, and where it normalises heads, the norms of a query and a key in another.
+    weight and then a rotation table for each column; it is written as fast as words come, and read a few values at a
+    time. Where the engine adds biases, those of queries, keys and values lie in one more such memory, and where it
+    normalises heads, the norms of a query and a key in another.
 
     Protocol: beats and tags are taken in pairs; writes are always taken and may not hit an entry that a beat in flight
     reads. `uses_x`, `uses_table` and the like may change only while no beat is in flight; an unused `x` is zero, an
@@ -37,7 +37,7 @@ class OperandFetch(wiring.Component):
     uses_x, uses_table, uses_bias, uses_head_norm
         Which operands the present command needs; a bias takes the place of `x`.
     x_write, table_write, bias_write, head_norm_write
-        Writes: residual values of one beat, one word of a table.
+        Writes: residual values of one beat, one row of a table.
     """
 
     def __init__(self, params: VectorParams):
@@ -100,15 +100,15 @@ class OperandFetch(wiring.Component):
             x_out.addr.eq(tag[0].tag.x_address),
         ]
         first, second = tag
-        shift = params.word_beat_shift
+        shift = params.row_beat_shift
         m.d.comb += out.w.eq(
             self._table(
                 m,
                 "tables",
-                params.table_words,
+                params.table_rows,
                 write=self.table_write,
                 enable=enable & valid[0] & self.uses_table,
-                word=first.table_word,
+                row=first.table_row,
                 beat=second.table_beat,
             )
         )
@@ -116,10 +116,10 @@ class OperandFetch(wiring.Component):
             bias = self._table(
                 m,
                 "biases",
-                params.bias_words,
+                params.bias_rows,
                 write=self.bias_write,
                 enable=enable & valid[0] & self.uses_bias,
-                word=first.bias_beat >> shift,
+                row=first.bias_beat >> shift,
                 beat=second.bias_beat[:shift],
             )
             m.d.comb += out.x.eq(Mux(self.uses_bias, bias, Mux(self.uses_x, x_out.data, 0)))
@@ -127,10 +127,10 @@ class OperandFetch(wiring.Component):
             norm = self._table(
                 m,
                 "head_norms",
-                params.head_norm_words,
+                params.head_norm_rows,
                 write=self.head_norm_write,
                 enable=enable & valid[0] & self.uses_head_norm,
-                word=first.norm_beat >> shift,
+                row=first.norm_beat >> shift,
                 beat=second.norm_beat[:shift],
             )
             ones = Cat(Const(ONE, 32) for _ in range(params.lanes))
@@ -143,13 +143,11 @@ class OperandFetch(wiring.Component):
             m.d.sync += [y[1].eq(y[0]), tag[1].eq(tag[0])]
         return m
 
-    def _table(self, m: Module, name: str, words: int, *, write: Any, enable: Value, word: Value, beat: Value) -> Value:
-        """Add a memory of words; return the values of a beat, whose word is asked for in the stage before."""
+    def _table(self, m: Module, name: str, rows: int, *, write: Any, enable: Value, row: Value, beat: Value) -> Value:
+        """Add a memory; return the values of a beat, whose row is asked for in the stage before."""
         params = self.params
         # Wide and short: a tool that counts bits would take tables, twice as many as a slice of them can hold.
-        table = Memory(
-            shape=unsigned(8 * params.word_bytes), depth=max(2, words), init=[], attrs={"ram_style": "block"}
-        )
+        table = Memory(shape=unsigned(8 * params.row_bytes), depth=max(2, rows), init=[], attrs={"ram_style": "block"})
         m.submodules[name] = table
         values_in, values_out = table.write_port(), table.read_port()
         m.d.comb += [
@@ -157,6 +155,6 @@ class OperandFetch(wiring.Component):
             values_in.addr.eq(write.p.address),
             values_in.data.eq(write.p.data),
             values_out.en.eq(enable),
-            values_out.addr.eq(word),
+            values_out.addr.eq(row),
         ]
-        return values_out.data if params.word_beats == 1 else values_out.data.word_select(beat, 32 * params.lanes)
+        return values_out.data if params.row_beats == 1 else values_out.data.word_select(beat, 32 * params.lanes)

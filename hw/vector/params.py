@@ -1,6 +1,6 @@
 """Parameters and payload layouts of the vector engine, shared by its parts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Value, unsigned
@@ -18,6 +18,7 @@ from rtlm.hw.common.layouts import (
     local_write_layout,
     word_write_layout,
 )
+from rtlm.hw.common.sharing import shared_within
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Directives, Kernel
 from rtlm.hw.kernels import gated, quantise, quantise_head, swiglu
@@ -85,10 +86,14 @@ class VectorParams:
         Positions in a slot of the KV cache.
     kv_bits
         Bits of a code in the KV cache, 8 or 4.
+    head_parts
+        Parts in which heads go to attention, a power of two, each of at least a beat.
     word_bytes
         Bytes of a word, a power of two, at least 64.
     beats_per_word
         Beats that a word takes in memory, a power of two.
+    word_interval
+        Cycles between words of a load, a power of two: tables are written in so many parts of a word.
     address_bits
         Bits of a beat address, at most 32.
     biases, head_norms, post_norms, gelu
@@ -111,8 +116,10 @@ class VectorParams:
     kv_heads: int = 3
     context_limit: int = 2048
     kv_bits: int = STORED_BITS
+    head_parts: int = 1
     word_bytes: int = 64
     beats_per_word: int = 1
+    word_interval: int = 1
     address_bits: int = 32
     biases: bool = False
     head_norms: bool = False
@@ -130,13 +137,15 @@ class VectorParams:
         check_kv_bits(self.kv_bits)
         check_power_of_two("word_bytes", self.word_bytes, 64)
         check_power_of_two("lanes", self.lanes, 2, min(BLOCK, self.head_dim, self.word_bytes // FLOAT_BYTES))
+        check_power_of_two("head_parts", self.head_parts, 1, self.head_dim // self.lanes)
         for name in ("max_dim", "max_hidden"):
             check_multiple(name, getattr(self, name), BLOCK)
         if self.heads * self.head_dim % BLOCK:
             raise ValueError(f"{self.heads} heads of {self.head_dim} values are no whole number of blocks of {BLOCK}")
         for name in ("heads", "kv_heads", "context_limit"):
             check_range(name, getattr(self, name), 1)
-        check_power_of_two("beats_per_word", self.beats_per_word)
+        for name in ("beats_per_word", "word_interval"):
+            check_power_of_two(name, getattr(self, name))
         check_range("address_bits", self.address_bits, 1, 32)
         check_power_of_two("interval", self.interval, 1, MAX_VECTOR_INTERVAL)
 
@@ -171,9 +180,7 @@ class VectorParams:
         return {"clock_mhz": self.clock_mhz, "technology": self.technology}
 
     def directives(self, kernel: Kernel, *, lanes: int | None = None, longest: int = MAX_VECTOR_INTERVAL) -> Directives:
-        """Return what a kernel that shares operators is built for: the shortest interval that saves most.
-
-        Kernels behind each other have powers of two, so that beats of one meet the turns of the next.
+        """Return what a kernel that shares operators is built for.
 
         Parameters
         ----------
@@ -185,11 +192,7 @@ class VectorParams:
             Longest interval that it may have, a power of two.
         """
         alone = Directives(lanes=self.lanes if lanes is None else lanes, **self.pipeline)
-        if self.interval == 1:
-            return alone
-        turns = kernel.plan(alone).turns
-        interval = min(self.interval, longest, 1 << (turns - 1).bit_length())
-        return replace(alone, ii=interval) if interval > 1 else alone
+        return shared_within(kernel, alone, min(self.interval, longest))
 
     @property
     def slice_entries(self) -> int:
@@ -247,24 +250,38 @@ class VectorParams:
         return max(1, (self.context_limit - 1).bit_length())
 
     @property
-    def word_beats(self) -> int:
-        """Beats (of `lanes` floats) in a word."""
-        return self.word_bytes // (FLOAT_BYTES * self.lanes)
+    def row_bytes(self) -> int:
+        """Bytes of a row of a table, which is written in a cycle; at least those of a beat."""
+        return max(FLOAT_BYTES * self.lanes, self.word_bytes // self.word_interval)
 
     @property
-    def word_beat_shift(self) -> int:
-        """log2 of the beats in a word."""
-        return exact_log2(self.word_beats)
+    def word_rows(self) -> int:
+        """Rows of a table in a word."""
+        return self.word_bytes // self.row_bytes
 
     @property
-    def norm_words(self) -> int:
-        """Words of the longest normalisation weight."""
-        return -(-FLOAT_BYTES * self.max_dim // self.word_bytes)
+    def row_beats(self) -> int:
+        """Beats (of `lanes` floats) in a row of a table."""
+        return self.row_bytes // (FLOAT_BYTES * self.lanes)
 
     @property
-    def rope_words(self) -> int:
-        """Words of a column's rotation table."""
-        return -(-FLOAT_BYTES * self.head_dim // self.word_bytes)
+    def row_beat_shift(self) -> int:
+        """log2 of the beats in a row of a table."""
+        return exact_log2(self.row_beats)
+
+    def _table_rows(self, floats: int) -> int:
+        """Return the rows that so many floats take, in whole words."""
+        return -(-FLOAT_BYTES * floats // self.word_bytes) * self.word_rows
+
+    @property
+    def norm_rows(self) -> int:
+        """Rows of the longest normalisation weight."""
+        return self._table_rows(self.max_dim)
+
+    @property
+    def rope_rows(self) -> int:
+        """Rows of a column's rotation table."""
+        return self._table_rows(self.head_dim)
 
     @property
     def bias_heads(self) -> int:
@@ -277,35 +294,35 @@ class VectorParams:
         return (self.bias_heads - 1).bit_length()
 
     @property
-    def bias_words(self) -> int:
-        """Words of the memory that holds the biases of queries, keys and values."""
-        return -(-FLOAT_BYTES * self.bias_heads * self.head_dim // self.word_bytes)
+    def bias_rows(self) -> int:
+        """Rows of the memory that holds the biases of queries, keys and values."""
+        return self._table_rows(self.bias_heads * self.head_dim)
 
     @property
-    def head_norm_words(self) -> int:
-        """Words of the memory that holds the norms of a query and of a key."""
-        return -(-2 * FLOAT_BYTES * self.head_dim // self.word_bytes)
+    def head_norm_rows(self) -> int:
+        """Rows of the memory that holds the norms of a query and of a key."""
+        return self._table_rows(2 * self.head_dim)
 
     @property
-    def table_words(self) -> int:
-        """Words of the memory that holds the normalisation weight and the rotation tables."""
-        return self.norm_words + self.columns * self.rope_words
+    def table_rows(self) -> int:
+        """Rows of the memory that holds the normalisation weight and the rotation tables."""
+        return self.norm_rows + self.columns * self.rope_rows
 
     @property
     def table_bits(self) -> int:
         """Bits of an address in that memory."""
-        return max(1, (self.table_words - 1).bit_length())
+        return max(1, (self.table_rows - 1).bit_length())
 
     @property
     def load_bits(self) -> int:
         """Bits of an address in any of the tables that are loaded."""
-        words = [self.table_words, self.bias_words * self.biases, self.head_norm_words * self.head_norms]
-        return max(1, (max(words) - 1).bit_length())
+        rows = [self.table_rows, self.bias_rows * self.biases, self.head_norm_rows * self.head_norms]
+        return max(1, (max(rows) - 1).bit_length())
 
     @property
     def table_write(self) -> data.StructLayout:
-        """A word on its way into a table."""
-        return data.StructLayout({"address": self.load_bits, "data": 8 * self.word_bytes})
+        """A row on its way into a table."""
+        return data.StructLayout({"address": self.load_bits, "data": 8 * self.row_bytes})
 
     @property
     def x_stride(self) -> int:
@@ -369,12 +386,12 @@ class VectorParams:
 
     @property
     def operand_tag(self) -> data.StructLayout:
-        """A beat's tag, and where its table values lie: the word and the beat in it; beats of biases and head norms."""
+        """A beat's tag, and where its table values lie: the row and the beat in it; beats of biases and head norms."""
         return data.StructLayout(
             {
                 "tag": self.beat_tag,
-                "table_word": self.table_bits,
-                "table_beat": max(1, self.word_beat_shift),
+                "table_row": self.table_bits,
+                "table_beat": max(1, self.row_beat_shift),
                 **({"bias_beat": self.bias_head_bits + self.head_beat_shift} if self.biases else {}),
                 **({"norm_beat": 1 + self.head_beat_shift} if self.head_norms else {}),
             }
@@ -402,8 +419,8 @@ class VectorParams:
 
     @property
     def local_write(self) -> data.StructLayout:
-        """A quantised head on its way to the attention unit."""
-        return local_write_layout(self.head_dim)
+        """A quantised head, or a part of one, on its way to the attention unit."""
+        return local_write_layout(self.head_dim // self.head_parts, parts=self.head_parts)
 
     @property
     def row_write(self) -> data.StructLayout:

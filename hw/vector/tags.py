@@ -61,7 +61,7 @@ class BeatTagger(wiring.Component):
         within = Signal(range(longest))
         beat, packet_start = Signal(beat_bits), Signal(beat_bits)
         x_address, x_start = Signal(params.x_bits), Signal(params.x_bits)
-        rope_start = Signal(params.table_bits, init=params.norm_words)
+        rope_start = Signal(params.table_bits, init=params.norm_rows)
         index = Signal(PACKET_BITS)
         column = Signal(params.column_bits)
         bias_head, is_key = Signal(params.bias_head_bits), Signal()
@@ -92,8 +92,8 @@ class BeatTagger(wiring.Component):
                 tag.packet_last.eq(packet_last),
                 tag.column_last.eq(column_last),
                 tag.final.eq(final),
-                out.table_word.eq(Mux(rotation, rope_start, 0) + (table >> params.word_beat_shift)),
-                out.table_beat.eq(table[: params.word_beat_shift]),
+                out.table_row.eq(Mux(rotation, rope_start, 0) + (table >> params.row_beat_shift)),
+                out.table_beat.eq(table[: params.row_beat_shift]),
                 within.eq(Mux(packet_last, 0, within + 1)),
                 beat.eq(beat + 1),
                 column_last.eq(beat == last_but_one),
@@ -117,7 +117,7 @@ class BeatTagger(wiring.Component):
                         column.eq(0),
                         x_address.eq(beat + 1),
                         x_start.eq(beat + 1),
-                        rope_start.eq(params.norm_words),
+                        rope_start.eq(params.norm_rows),
                     ]
             with m.Elif(packet_last):
                 m.d.sync += [
@@ -126,7 +126,7 @@ class BeatTagger(wiring.Component):
                     column_last.eq(packet_start == last_beat),
                     x_address.eq(x_start + params.x_stride),
                     x_start.eq(x_start + params.x_stride),
-                    rope_start.eq(rope_start + params.rope_words),
+                    rope_start.eq(rope_start + params.rope_rows),
                 ]
                 with m.If(whole_columns):
                     m.d.sync += [beat.eq(0), column_last.eq(last_beat == 0), index.eq(0)]
@@ -151,7 +151,7 @@ class BeatTagger(wiring.Component):
                 column.eq(Mux(embed, self.column, 0)),
                 x_address.eq(first_x),
                 x_start.eq(first_x),
-                rope_start.eq(params.norm_words),
+                rope_start.eq(params.norm_rows),
             ]
             with m.Switch(self.epilogue):
                 with m.Case(Epilogue.ROPE_Q, Epilogue.ROPE_K, Epilogue.VALUE):

@@ -151,12 +151,18 @@ class Trial:
         return params.command.const(fields).as_value().value
 
 
-def local_write(params, kind, column, head, codes, s):
-    """Put a head of this step into a payload of `i_local`."""
+def local_writes(params, kind, column, head, codes, s):
+    """Put a head of this step into payloads of `i_local`: one for each part; only the last one has the scale."""
     layout = params.local_write
-    value = kind | column << layout["column"].offset | head << layout["head"].offset
-    value |= packed(codes) << layout["data"].offset
-    return value | int(to_bits(s, BF16)) << layout["s"].offset
+    common = kind | column << layout["column"].offset | head << layout["head"].offset
+    parts = []
+    for part in range(params.beat_cycles):
+        value = common | packed(codes[params.part_codes * part :][: params.part_codes]) << layout["data"].offset
+        if params.beat_cycles > 1:
+            value |= part << layout["part"].offset
+        parts.append(value)
+    parts[-1] |= int(to_bits(s, BF16)) << layout["s"].offset
+    return parts
 
 
 def declare(params):
@@ -209,7 +215,7 @@ async def trials(dut):
         # The first trial meets no pause; all pairs come before one comes again.
         offer, take = map(float, pairs[(number - 1) % len(pairs)] if number else (1.0, 1.0))
         words.chance, results.chance, local.chance = offer, take, float(rng.choice(GAPS))
-        heads = [local_write(params, *head) for head in trial.local]
+        heads = [part for head in trial.local for part in local_writes(params, *head)]
         await local.send(*heads, cycles=budget(len(heads), local.chance))
         assert dut.idle.value, "busy without a command"
         words.push(trial.words)

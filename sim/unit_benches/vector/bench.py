@@ -19,18 +19,37 @@ SETS = {
     "short-heads": VectorParams(
         lanes=4, columns=2, head_dim=8, word_bytes=128, beats_per_word=2, clock_gating=ClockGating.CELLS, **SMALL
     ),
-    "long-heads": VectorParams(lanes=2, columns=3, head_dim=256, word_bytes=64, beats_per_word=4, interval=2, **SMALL),
+    "long-heads": VectorParams(
+        lanes=2,
+        columns=3,
+        head_dim=256,
+        head_parts=4,
+        word_bytes=64,
+        beats_per_word=4,
+        word_interval=4,
+        interval=2,
+        **SMALL,
+    ),
     "wide-words": VectorParams(
         lanes=4, columns=3, head_dim=64, word_bytes=256, interval=8, clock_gating=ClockGating.SIMULATOR, **SMALL
     ),
     "head-inputs": VectorParams(
-        lanes=4, columns=3, head_dim=32, word_bytes=64, biases=True, head_norms=True, beats_per_word=2, **SMALL
+        lanes=4,
+        columns=3,
+        head_dim=32,
+        word_bytes=64,
+        biases=True,
+        head_norms=True,
+        beats_per_word=2,
+        word_interval=2,
+        **SMALL,
     ),
     "biases": VectorParams(lanes=2, columns=2, head_dim=8, word_bytes=128, kv_bits=4, biases=True, interval=4, **SMALL),
     "head-norms": VectorParams(
         lanes=2,
         columns=1,
         head_dim=128,
+        head_parts=64,
         word_bytes=64,
         kv_bits=4,
         head_norms=True,

@@ -296,8 +296,9 @@ class Engine:
         if dut.o_scale__valid.value:
             seen.scales.append(tuple(fields(self.scale_layout, int(dut.o_scale__payload.value))))
         if dut.o_local__valid.value:
-            kind, column, head, codes, s = fields(params.local_write, int(dut.o_local__payload.value))
-            seen.local.append((kind, column, head, unpacked(codes, params.head_dim), s))
+            kind, column, head, *part, codes, s = fields(params.local_write, int(dut.o_local__payload.value))
+            codes = unpacked(codes, params.head_dim // params.head_parts)
+            seen.part((kind, column, head), *(part or [0]), codes, s, complete=params.head_dim)
         payload = self.writes.edge()
         if payload is not None:
             self.write(seen, payload)
@@ -319,6 +320,18 @@ class Engine:
 class Seen:
     def __init__(self):
         self.bank, self.scales, self.local, self.memory, self.last_write = [], [], [], {}, 1
+        self._head, self._codes = None, []
+
+    def part(self, head, number, codes, s, *, complete):
+        """Put a part of a head behind those before it; with so many codes it is complete."""
+        if not self._codes:
+            self._head = head
+        of = self._head, len(self._codes)
+        assert of == (head, number * len(codes)), f"part {number} of {head} behind {of[1]} codes of {of[0]}"
+        self._codes += codes
+        if len(self._codes) == complete:
+            self.local.append((*head, self._codes, s))
+            self._codes = []
 
 
 def compare(name, seen, expected):

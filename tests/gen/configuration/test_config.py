@@ -147,6 +147,15 @@ def test_bad_value_is_refused_in_a_sentence(override, part):
     assert found[0].endswith((".", "?"))
 
 
+def test_attention_takes_at_least_what_the_vector_engine_gives():
+    overrides = ["matmul.lanes=512", "vector.lanes=8", "attention.bytes_per_cycle=4"]
+    assert problems(*overrides) == [
+        "attention.bytes_per_cycle = 4 is less than the 8 codes of 8 bits that vector.lanes gives in a cycle; "
+        "the nearest valid value is 8."
+    ]
+    load_config("kv260", [*overrides, "attention.kv_bits=4"])
+
+
 @pytest.mark.parametrize("technology", TECHNOLOGIES)
 def test_the_highest_clock_is_that_of_the_slowest_operator(technology):
     """At the limit every kernel is scheduled, at two lanes too; just above it one is not."""
