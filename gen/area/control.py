@@ -13,6 +13,7 @@ from rtlm.hw.control.sequencer_params import SequencerParams
 from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.memory.reader import BURST_QUEUE as READ_QUEUE
 from rtlm.hw.memory.writer import BURST_QUEUE as WRITE_QUEUE
+from rtlm.hw.memory.writer import WIDE_BITS
 
 ISSUED, ROUTES = 8, 32
 """Instructions and runs of words that wait in the sequencer."""
@@ -52,7 +53,7 @@ def writer_counts(params: WriterParams) -> Counts:
     strobes = params.port_bits // 8
     offset = exact_log2(params.burst_beats)
     outstanding = params.outstanding.bit_length()
-    kept = memory(params.port_bits, depth, block=True), memory(strobes, depth)
+    kept = memory(params.port_bits, depth, block=params.port_bits >= WIDE_BITS), memory(strobes, depth)
     queues = (
         memory(address + offset, WRITE_QUEUE, clocked=False),
         memory(offset, WRITE_QUEUE, clocked=False),

@@ -19,9 +19,6 @@ RESULT_VERSION = 2
 BITSTREAM = "design.bit"
 PACKERS = {"ecp5": "ecppack"}
 """Tool that packs a bitstream, from the same package as the placer."""
-PLACEMENT_OPTIONS = {"ecp5": ("--placer-heap-timingweight", "2")}
-"""Wires weigh more than time, a fifth of the placer's own weight: boards ask for half the clock that is reached, and
-their designs fill so much of the device that short wires decide whether it can be routed (docs/synthesis.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +106,7 @@ def make_bitstream(
 def _key(netlist: str, top: str, target: str, pins: str, placement: Placement, modules: Mapping[str, str]) -> str:
     """Hash everything that a bitstream depends on."""
     parts = [RESULT_VERSION, top, target, pins, repr(TARGETS[target]), repr(PLACERS[target]), repr(placement)]
-    parts += [dict(modules), PLACEMENT_OPTIONS[target]]
+    parts += [dict(modules)]
     return result_key(
         [*parts, yosys.version(), place.version(target), yosys.PREPARATION, yosys.MODULES, PACKERS[target]],
         netlist,
@@ -134,7 +131,7 @@ def _make(
         (folder / name).write_text(text, encoding="utf-8")
     place.flatten(netlist, top, target, folder, [f"read_verilog {name}" for name in modules])
     synthesis_seconds = round(time.monotonic() - start, 1)
-    options = ["--lpf", "pins.lpf", "--textcfg", "design.config", *PLACEMENT_OPTIONS[target]]
+    options = ["--lpf", "pins.lpf", "--textcfg", "design.config"]
     timing = place.run_placer(top, target, placement, folder, options, progress)
     progress(f"packing {top}")
     packing = ["--compress", "--input", "design.config", "--bit", BITSTREAM]

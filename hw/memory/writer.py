@@ -14,6 +14,9 @@ from rtlm.hw.memory.striping import Striping
 BURST_QUEUE = 4
 """Bursts of a port that are collected and whose address or data are still waiting."""
 
+WIDE_BITS = 64
+"""Width of a port from which on its data wait in block memories."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WriterParams:
@@ -124,14 +127,14 @@ class _WritePort(wiring.Component):
         m.submodules.lengths = lengths = fifo.SyncFIFO(width=max(offset_bits, 1), depth=BURST_QUEUE)
 
         # Data and strobes have a memory each: cutting them apart would cost a simulator wide shifts in every cycle.
-        # Wide and short, data would take tables and a register behind them.
+        # Wide and short, data would take tables and a register behind them; a narrow port's are left to the tool.
         depth = 2 * params.burst_beats
         stored, fetched = Signal(range(2 * depth)), Signal(range(2 * depth))
         store, fetch, fetched_valid = Signal(), Signal(), Signal()
         stores = (("data", self.data, axi.wdata, "block"), ("strobe", self.strobe, axi.wstrb, "distributed"))
         for name, value, out, style in stores:
-            kept = memory.Memory(shape=len(value), depth=depth, init=[], attrs={"ram_style": style})
-            m.submodules[name] = kept
+            attrs = {"ram_style": style} if params.port_bits >= WIDE_BITS else {}
+            m.submodules[name] = kept = memory.Memory(shape=len(value), depth=depth, init=[], attrs=attrs)
             write, read = kept.write_port(), kept.read_port()
             m.d.comb += [
                 write.addr.eq(stored[:-1]),
