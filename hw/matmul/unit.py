@@ -8,11 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 from rtlm.hw.common.layouts import COLUMN_BITS, ROWS_BITS, SCALE_BITS
-from rtlm.hw.common.sharing import shared_within
 from rtlm.hw.common.stages import held_value
 from rtlm.hw.formats import DEFAULT_FORMATS, MAX_GROUP_SHIFT, BlockFormat, Blocks, code_bits
 from rtlm.hw.formats.description import HALF_BITS
 from rtlm.hw.hls import Directives, Kernel
+from rtlm.hw.hls.sharing import shared_within
 from rtlm.hw.kernels import scaled_result
 from rtlm.hw.kernels.matmul import FACTOR_BITS, SUM_BITS, ZERO_BITS, general_row_group, row_group
 from rtlm.hw.matmul.activations import ONE, ActivationRead

@@ -18,9 +18,9 @@ from rtlm.hw.common.layouts import (
     local_write_layout,
     word_write_layout,
 )
-from rtlm.hw.common.sharing import shared_within
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.hls import Directives, Kernel
+from rtlm.hw.hls.sharing import shared_within
 from rtlm.hw.kernels import gated, quantise, quantise_head, swiglu
 from rtlm.hw.params import MAX_VECTOR_INTERVAL, check_head_dim
 from rtlm.hw.vector.epilogue import Epilogue

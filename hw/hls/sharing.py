@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from rtlm.hw.hls import Directives, Kernel
+from rtlm.hw.hls.directives import Directives
+from rtlm.hw.hls.kernel import Kernel
 
 
 def shared_within(kernel: Kernel, alone: Directives, longest: int) -> Directives:
