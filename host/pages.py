@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from rtlm.gen.common.errors import OK
 from rtlm.gen.configuration.load import DEFAULT_PRESET, load_config
 from rtlm.gen.configuration.schema import Configuration, json_schema
 from rtlm.gen.package.pages import instructions_page, parameters_page, registers_page
@@ -86,10 +87,18 @@ def with_outputs(page: str) -> str:
 
 
 def printed(command: str) -> str:
-    """Return what a command of rtlm prints where no terminal is, without blanks at the ends of its lines."""
+    """Return what a command of rtlm prints where no terminal is, without blanks at the ends of its lines.
+
+    Raises
+    ------
+    click.ClickException
+        If the command fails: a page would lose its answer.
+    """
     out = io.StringIO()
     with redirect_stdout(out):
-        run_command(shlex.split(command))
+        code = run_command(shlex.split(command))
+    if code != OK:
+        raise click.ClickException(f"rtlm {command} ended with exit code {code}; the page is left as it was")
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 

@@ -98,6 +98,12 @@ def test_excerpt_is_what_the_command_prints():
     assert len(excerpt) > 3 and set(excerpt) <= set(lines)
 
 
+def test_a_command_that_fails_leaves_the_page_as_it_was(capsys):
+    with pytest.raises(click.ClickException, match=r"rtlm sweep no-such\.yaml ended with exit code [1-9]"):
+        with_outputs("```console\n$ rtlm sweep no-such.yaml\nan answer\n```\n")
+    capsys.readouterr()
+
+
 def test_every_command_with_an_answer_has_a_test():
     pages = {path.name for path in DOCS.glob("*.md") if PROMPT in path.read_text(encoding="utf-8")}
     assert pages == {*EXAMPLE_PAGES, *GENERATED_WITH_ANSWERS, *TESTED_APART}
