@@ -9,8 +9,8 @@ from rtlm.hw.memory import ReaderParams, WriterParams
 from rtlm.hw.params import AcceleratorParams
 from rtlm.hw.vector.params import VectorParams
 
-FEW_WORDS = 8
-"""Cycles that attention takes for a word, from which on one more does not matter."""
+LONG_WORD = 8
+"""Cycles of attention for a word, from which on one more does not matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def unit_params(params: AcceleratorParams) -> UnitParams:
     )
     # Where no unit takes a word a cycle, words come no faster than from memory.
     word_interval = params.beats_per_word if min(matmul.word_cycles, attention.chunks) > 1 else 1
-    word_entries = 1 if word_interval > 1 and attention.chunks >= FEW_WORDS else 2
+    word_entries = 1 if word_interval > 1 and attention.chunks >= LONG_WORD else 2
     return UnitParams(
         reader=ReaderParams(prefetch_words=params.prefetch_words, outstanding=params.outstanding, **bus),
         writer=WriterParams(**bus),

@@ -11,7 +11,7 @@ from rtlm.hw.kernels.attention import DOT_BITS, PROBABILITY_BITS, QUERY_PRODUCT_
 
 def attention_counts(params: AttentionParams) -> Counts:
     """Return the contents of an attention unit."""
-    group, positions, dim, taken = params.group, params.positions, params.head_dim, params.codes_per_cycle
+    group, positions, taken = params.group, params.positions, params.codes_per_cycle
     # A byte of four bits: two tables for two outputs each.
     decoding = BYTE_BITS // 2 if params.kv_bits < BYTE_BITS else 0
     lanes, results = params.lanes, params.vector_lanes
@@ -19,13 +19,13 @@ def attention_counts(params: AttentionParams) -> Counts:
     # Sums of chains are in blocks.
     dot_adders = tree(QUERY_PRODUCT_BITS + exact_log2(params.chain), span // params.chain, limit=DOT_BITS)
     # Sums among which those that leave are selected: all, or those in a row of the memory.
-    ends = group * (params.cascades if params.sum_blocks else min(dim, taken))
+    ends = group * (params.cascades if params.sum_blocks else params.part_codes)
     rows = params.cascade if params.sum_blocks else params.beat_cycles
     in_rows = params.sum_blocks or params.beat_cycles > 1
     # Registers of a code and a weight, on the average of the places of a chain.
     places = (params.chain - 1) / 2
     # A step adds to every sum, or to as many as it has products.
-    added = group * min(dim, taken)
+    added = group * params.part_codes
     over_positions = tree(PRODUCT_BITS, positions)
     key_columns = params.columns * params.kv_heads
     # Of a window: its position, the sums of `WindowRegisters`, and which positions of a beat it leaves out.
@@ -38,7 +38,7 @@ def attention_counts(params: AttentionParams) -> Counts:
         *(memory(SCALE_BITS, key_columns),) * 2,
         memory(CODE_BITS * params.part_codes, local_rows * params.beat_cycles, block=True),
         *((memory(ends * params.acc_bits, rows, clocked=False),) if in_rows else ()),
-        *((memory(CODE_BITS * group * taken, rows, clocked=False),) if params.beat_cycles > 1 else ()),
+        *((memory(CODE_BITS * added, rows, clocked=False),) if params.beat_cycles > 1 else ()),
         memory(SCALE_BITS, max(2, params.columns * params.heads)),
     )
     return Counts(
@@ -61,7 +61,7 @@ def attention_counts(params: AttentionParams) -> Counts:
             "products": 0 if params.product_blocks else group * taken * PRODUCT_BITS,
             "operands": places * BYTE_BITS * taken + 2 * places * lanes * WEIGHT_BITS
             if params.product_blocks
-            else BYTE_BITS * taken + lanes * WEIGHT_BITS + CODE_BITS * group * min(dim, taken),
+            else BYTE_BITS * taken + lanes * WEIGHT_BITS + CODE_BITS * added,
             "sums": (0 if params.sum_blocks else ends * params.acc_bits) + results * params.acc_bits,
             "dots": 0,
             "scores": positions * FLOAT_BITS + lanes * SCORE_BITS + params.windows * 5 * POSITION_BITS,

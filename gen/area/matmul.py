@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rtlm.gen.area.counts import Counts, KernelUse, selection
 from rtlm.gen.area.memories import memory
-from rtlm.gen.area.sharing import Sharing, sharing
+from rtlm.gen.area.sharing import sharing
 from rtlm.hw.common.layouts import CODE_BITS
 from rtlm.hw.formats import BLOCK
 from rtlm.hw.formats.description import HALF_BITS, SUPER_SHIFT
@@ -33,15 +33,13 @@ def matmul_counts(params: MatmulParams) -> Counts:
     pair = KernelUse(name=make_pair.__name__, arguments=arguments, term="array")
     # Registers of an operand: outside of blocks one, on the average of the places of a chain of blocks.
     operand_registers = (params.chain - 1) / 2 if params.product_blocks else 1
-    group = KernelUse(name="row_group", arguments=(2, 1), copies=pairs, term="accumulate")
+    # Pairs of rows each have their operators; where words are cycles apart, all rows share them.
+    interval = row_group_directives(params).ii or 1
+    size, copies = ((2, 1), pairs) if interval == 1 else ((rows, columns), 1)
+    group = KernelUse(name="row_group", arguments=size, copies=copies, interval=interval, term="accumulate")
     if params.general:
-        group = replace(group, name="general_row_group", arguments=general_row_group_arguments(params, 2, 1))
-    # Where words are cycles apart, all rows share their operators.
-    saved = Sharing()
-    if interval := row_group_directives(params).ii:
-        arguments = general_row_group_arguments(params, rows, columns) if params.general else (rows, columns)
-        group = replace(group, arguments=arguments, copies=1, interval=interval)
-        saved = sharing(group, params.clock_mhz, params.technology)
+        group = replace(group, name="general_row_group", arguments=general_row_group_arguments(params, *size))
+    saved = sharing(group, params.clock_mhz, params.technology)
     side_luts, side_ffs = _side_words(params)
     return Counts(
         luts={

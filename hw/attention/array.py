@@ -311,15 +311,16 @@ class AttentionArray(wiring.Component):
             m.d.sync += self.draining.eq(0)
         self._leave_rows(m, read.data, leaving, length, move & (row == 0))
 
-    def _leave_rows(self, m: Module, data: Value, row: Signal, rows: int, change: Value) -> None:
-        """Let sums leave that lie in `rows` of a memory, each with as many of every query head; `row` reads them."""
+    def _leave_rows(self, m: Module, word: Value, row: Signal, rows: int, change: Value) -> None:
+        """Let sums leave that lie in `rows` of a memory: `row` asks for a `word` with as many of every query head."""
         params = self._params
         beat_bits = params.acc_bits * params.vector_lanes
-        beats = len(data) // beat_bits
-        low, high = exact_log2(beats // params.group), exact_log2(beats // params.group) + exact_log2(rows)
+        beats = len(word) // beat_bits
+        low = exact_log2(beats // params.group)
+        high = low + exact_log2(rows)
 
         def beat(index: Value) -> Value:
-            return mux_tree(Cat(index[:low], index[high:]), [data.word_select(i, beat_bits) for i in range(beats)])
+            return mux_tree(Cat(index[:low], index[high:]), [word.word_select(i, beat_bits) for i in range(beats)])
 
         following = self._leave(m, beats * rows, beat, change)
         m.d.comb += row.eq(following[low:high])

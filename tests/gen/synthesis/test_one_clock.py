@@ -48,7 +48,9 @@ def clocks(verilog, top, folder, *defines):
 
 @pytest.mark.synthesis
 def test_an_fpga_has_one_clock(tmp_path):
-    config = load_config("ulx3s-selftest", ["technology=xilinx-us+", "clock_gating=simulator"])
+    changes = ["technology=xilinx-us+", "clock_gating=simulator", "attention.bytes_per_cycle=16"]  # sums in blocks
+    config = load_config("ulx3s-selftest", changes)
+    assert unit_params(config.to_params()).attention.sum_blocks
     verilog = build_rtl(config).verilog.read_text()
     assert verilog.count(MODULES[ClockGating.SIMULATOR]) > 10
     kinds, bits, port = clocks(verilog, TOP, tmp_path)
