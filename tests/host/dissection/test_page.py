@@ -11,8 +11,9 @@ def test_every_command_is_run():
 
 
 def test_outputs_are_put_behind_their_commands(tmp_path):
-    page = "Text\n```console\n$ rtlm show --help\nstale\n$ rtlm dissect none.json\n```\nmore $ rtlm text\n"
+    page = "Text\n```console\n$ rtlm show --help\nstale\n$ rtlm dissect --help\n```\nmore $ rtlm text\n"
     found = with_outputs(page)
     assert found.startswith("Text\n```console\n$ rtlm show --help\nUsage: rtlm show")
     assert "stale" not in found
-    assert found.endswith("\n$ rtlm dissect none.json\n```\nmore $ rtlm text\n")
+    assert "\n$ rtlm dissect --help\nUsage: rtlm dissect" in found
+    assert found.endswith("\n```\nmore $ rtlm text\n")
