@@ -6,6 +6,7 @@ from functools import partial
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, ResetInserter, ResetSignal, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 from rtlm.hw.attention.unit import AttentionUnit
 from rtlm.hw.common.clock_gate import add_unit
 from rtlm.hw.common.register_slice import Handover, RegisterSlice
@@ -262,6 +263,13 @@ class Accelerator(wiring.Component):
                 check.history[c].eq(registers.history[c]),
                 check.local_first[c].eq(registers.local_first[c]),
             ]
+        unfit, astray = check.broken.any(), []
+        if units["vector"].params.write_beats < self.params.beats_per_word:
+            # Words are written in parts: the writer does not see whether a slot begins at one.
+            within = exact_log2(self.params.beats_per_word)
+            odd = [registers.kv_base[c][:within].any() for c in range(self.params.columns)]
+            astray = [registered(m, Cat(odd).any(), "astray")]
+            unfit = unfit | astray[0]
         resetting, busy = Signal(), Signal()
         reset_cycles = Signal(range(RESET_CYCLES + 1))
         m.d.comb += [
@@ -280,7 +288,7 @@ class Accelerator(wiring.Component):
             reader.limit.eq(registers.limit),
             writer.limit.eq(registers.limit),
             busy.eq(sequencer.busy | start),
-            begins.eq(control.start & ~busy & ~check.broken.any() & (error == Error.NONE) & ~resetting),
+            begins.eq(control.start & ~busy & ~unfit & (error == Error.NONE) & ~resetting),
         ]
         m.d.sync += [
             start.eq(begins),
@@ -312,6 +320,7 @@ class Accelerator(wiring.Component):
             ((idle_cycles == registers.watchdog) & (registers.watchdog != 0), Error.WATCHDOG),
             (control.start & busy, Error.START_WHILE_BUSY),
             *((control.start & check.broken[i], rule.error) for i, rule in enumerate(STEP_RULES)),
+            *((control.start & each, Error.WRITE_ALIGNMENT) for each in astray),
         ]
         with m.If((error == Error.NONE) & ~resetting):
             for cause, code in reversed(causes):

@@ -13,12 +13,15 @@ from gguf import GGMLQuantizationType
 from rtlm.gen.common.errors import ConfigError
 from rtlm.gen.common.progress import SilentProgress
 from rtlm.gen.configuration.load import load_config
+from rtlm.host.errors import AcceleratorError
 from rtlm.host.golden.engine import GoldenEngine
 from rtlm.host.golden.model import GoldenModel
 from rtlm.host.models.model import LlamaModel
 from rtlm.host.runtime.device import ColumnInput
 from rtlm.host.runtime.simulation import simulate
 from rtlm.hw.unit_params import unit_params
+
+from tests.faults.campaign import ShiftedSlot
 
 CONTEXT = 32
 TOKENS = (5, 17, 300, 42)
@@ -94,12 +97,22 @@ def test_row_gives_the_golden_bits(row, random_model, request):
 
 @pytest.mark.slow
 def test_smallest_preset_gives_the_golden_bits(random_model):
-    """The ECP5 preset: four steps a word, 13-bit fields, a quarter of a head a cycle, pipelines of that technology."""
+    """The ECP5 preset: four steps a word, 13-bit fields, a quarter of a head a cycle, pipelines of that technology.
+
+    It writes words in parts, which begin anywhere; a slot that does not begin at a word is refused all the same.
+    """
     path = random_model(layers=2, dim=64, hidden_dim=128, heads=4, kv_heads=4, vocab=256, context=CONTEXT)
     model, tokens = LlamaModel.open(path), (5, 17, 200, 42, 255)
     expected = feed(GoldenEngine(GoldenModel(model), context=CONTEXT), tokens)
     with simulate(load_config("ecp5-85k"), model, context=CONTEXT, progress=SilentProgress()) as simulation:
-        logits = feed(simulation.engine, tokens)
+        engine, memory = simulation.engine, simulation.memory
+        for beats in (1, 2, memory.params.beats_per_word // 2):
+            engine.memory = ShiftedSlot(memory, memory.address("kv0") + beats)
+            with pytest.raises(AcceleratorError, match="a write that does not begin at a word"):
+                feed(engine, tokens[:1])
+            engine.reset()
+        engine.memory = memory
+        logits = feed(engine, tokens)
     np.testing.assert_array_equal(logits.view(np.uint32), expected.view(np.uint32))
 
 

@@ -122,15 +122,15 @@ def counters_counts() -> Counts:
     return Counts(luts={"counters": 2 * len(COUNTERS)}, ffs={"counters": COUNTER_BITS * len(COUNTERS)})
 
 
-def top_counts(lanes: int, word_bytes: int) -> Counts:
+def top_counts(lanes: int, write_bytes: int) -> Counts:
     """Return what lies in the accelerator itself, between its units: register slices of one entry and of two.
 
     Parameters
     ----------
     lanes
         Results in a beat.
-    word_bytes
-        Bytes of a word.
+    write_bytes
+        Bytes that go to memory at once.
     """
-    one, two = segment_layout().size + word_write_layout(ADDRESS_BITS, word_bytes).size, 2 * FLOAT_BITS * lanes
+    one, two = segment_layout().size + word_write_layout(ADDRESS_BITS, write_bytes).size, 2 * FLOAT_BITS * lanes
     return Counts(luts={"control": 1, "slices": two}, ffs={"control": 1, "slices": one + 2 * two})

@@ -162,7 +162,7 @@ def unit_counts(params: AcceleratorParams) -> dict[str, Counts]:
         "registers": control.registers_counts(params.columns),
         "counters": control.counters_counts(),
         "step_check": control.step_check_counts(params.columns, params.context_limit),
-        "top": control.top_counts(params.vector_lanes, params.word_bytes),
+        "top": control.top_counts(params.vector_lanes, sizes.vector.write_bytes),
     }
 
 

@@ -21,10 +21,11 @@ def vector_counts(params: VectorParams) -> Counts:
     beat = FLOAT_BITS * lanes
     tag, packet = params.beat_tag.size, params.packet_tag.size
     packet_codes = CODE_BITS * max(BLOCK, params.head_dim)
-    gathered = BYTE_BITS * min(params.word_bytes, FLOAT_BYTES * BLOCK)
+    written = BYTE_BITS * params.write_bytes
+    gathered = min(written, BYTE_BITS * FLOAT_BYTES * BLOCK)
     row = params.kv_bits * params.head_dim + SCALE_BITS
     address = params.address_bits
-    strobes = params.word_bytes
+    strobes = params.write_bytes
     # Of the slices' second entries each bit has a multiplexer; the operands' first one is their last stage.
     entries, operands = params.slice_entries, (3 + params.head_norms) * beat + tag
     squares = SQUARE_BITS * lanes * params.head_norms
@@ -45,7 +46,7 @@ def vector_counts(params: VectorParams) -> Counts:
             "operands": (1 + len(head_tables)) * (selection(beat, params.row_beats) + beat),
             "routes": selection(beat + tag, 4) + selection(beat, 3) + 2 * selection(beat, 2) * params.head_inputs,
             "words": word + selection(word, 2) + gathered + selection(BYTE_BITS * lanes, params.word_bytes // lanes),
-            "write": selection(word + strobes + address, 2) + word + 4 * strobes,
+            "write": selection(written + strobes + address, 2) + written + 4 * strobes,
             "packets": CODE_BITS * lanes + 2 * lanes,
             "slices": (entries - 1) * (slices + operands),
             "sums": SUM_BITS * columns * (columns > 1),
@@ -56,7 +57,7 @@ def vector_counts(params: VectorParams) -> Counts:
         ffs={
             "operands": 5 * beat + 3 * tag + beat // 2 + 3 * head_places,
             "words": gathered + BYTE_BITS * lanes,
-            "write": word + strobes + address,
+            "write": written + strobes + address,
             "packets": packet_codes + row + 2 * packet,
             "slices": entries * slices + (entries - 1) * operands,
             "columns": columns * ((1 + params.post_norms) * FLOAT_BITS + ROWS_BITS + address),

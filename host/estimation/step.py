@@ -309,8 +309,9 @@ class _Timer:
         elif epilogue in (Epilogue.SWIGLU, Epilogue.QUANTISE):
             state.bank_1 = arrived
         elif epilogue in (Epilogue.ROPE_K, Epilogue.VALUE):
-            row_words = max(1, vector.kv.row_bytes // vector.word_bytes)
-            state.stored = arrived + KV_ROW_CYCLES + row_words
+            # A write every second cycle passes the register slice before the writer.
+            row_writes = max(1, vector.kv.row_bytes // vector.write_bytes)
+            state.stored = arrived + KV_ROW_CYCLES + 2 * row_writes - 1
 
     def _matmul(self, instruction: Instruction) -> None:
         state, times, operator = self.state, self.units, instruction.operator

@@ -15,11 +15,11 @@ class KvWriter(wiring.Component):
     A KV head's memory is three consecutive regions of whole words: scale pairs (key's BF16, value's BF16) of all
     positions, keys, values.
 
-    Protocol: one row at a time; the words of the row leave first, then the word with its scale, each with strobes for
-    what it carries and `last` on the final one of a run. `position`, `kv_base` and the layer addresses hold still
-    meanwhile (`busy`).
-    Latency: 4 cycles to the first word. Throughput: a row in 6 cycles, if its words are taken at once and a head fits
-    a word.
+    Protocol: one row at a time; the codes of the row leave first, `params.write_bytes` at once, then its scale, each
+    with strobes for what it carries and `last` on the final one of a run. `position`, `kv_base` and the layer addresses
+    hold still meanwhile (`busy`).
+    Latency: 4 cycles to the first codes. Throughput: a row in 6 cycles, if everything is taken at once and a head fits
+    what is written at once.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class KvWriter(wiring.Component):
     position, kv_base
         Each column's position and the beat address of its slot.
     o
-        Words for memory.
+        Writes to memory.
     busy
         A row is being written.
     done
-        A row's last word has been taken; with it, whether the row was a value.
+        A row's last write has been taken; with it, whether the row was a value.
     """
 
     def __init__(self, params: VectorParams):
@@ -62,15 +62,14 @@ class KvWriter(wiring.Component):
         """Build the address path and the writer."""
         m = Module()
         params = self.params
-        bits, beats = params.address_bits, params.beats_per_word
-        word_bytes = params.word_bytes
-        row_words = max(1, params.kv.row_bytes // word_bytes)
-        row_bytes = min(word_bytes, params.kv.row_bytes)
-        rows_per_word = word_bytes // row_bytes
-        scales_per_word = word_bytes // SCALE_PAIR_BYTES
-        head_beats = params.kv.head_words * beats
-        key_beats = params.kv.first_key * beats
-        value_beats = params.kv.first_value * beats
+        bits, write_bytes, beats = params.address_bits, params.write_bytes, params.write_beats
+        row_writes = max(1, params.kv.row_bytes // write_bytes)
+        row_bytes = min(write_bytes, params.kv.row_bytes)
+        rows_at_once = write_bytes // row_bytes
+        scales_at_once = write_bytes // SCALE_PAIR_BYTES
+        head_beats = params.kv.head_words * params.beats_per_word
+        key_beats = params.kv.first_key * params.beats_per_word
+        value_beats = params.kv.first_value * params.beats_per_word
 
         row = Signal(params.row_write, reset_less=True)
         is_value = row.kind == LocalKind.VALUE
@@ -78,7 +77,7 @@ class KvWriter(wiring.Component):
             Signal(bits, name=name, reset_less=True) for name in ("base", "place", "address", "head_offset")
         )
         position = Signal(params.position_bits, reset_less=True)
-        words_left = Signal(range(row_words + 1))
+        words_left = Signal(range(row_writes + 1))
         in_row, in_scale = Signal(), Signal()
         columns = range(params.columns)
         column = row.column[: params.column_bits]
@@ -95,13 +94,13 @@ class KvWriter(wiring.Component):
                     base.eq(Array(self.kv_base[c] for c in columns)[column] + layer),
                     head_offset.eq(row.head[: max(1, (params.kv_heads - 1).bit_length())] * head_beats),
                     position.eq(Array(self.position[c] for c in columns)[column]),
-                    words_left.eq(row_words - 1),
+                    words_left.eq(row_writes - 1),
                 ]
                 m.next = "find the head"
             with m.State("find the head"):
                 region = Mux(is_value, value_beats, key_beats)
-                first_word = (position >> exact_log2(rows_per_word)) * (row_words * beats)
-                m.d.sync += [base.eq(base + head_offset), place.eq(region + first_word)]
+                first_write = (position >> exact_log2(rows_at_once)) * (row_writes * beats)
+                m.d.sync += [base.eq(base + head_offset), place.eq(region + first_write)]
                 m.next = "find the row"
             with m.State("find the row"):
                 m.d.sync += address.eq(base + place)
@@ -110,10 +109,10 @@ class KvWriter(wiring.Component):
                 m.d.comb += in_row.eq(1)
                 with m.If(self.o.ready):
                     m.d.sync += [address.eq(address + beats), words_left.eq(words_left - 1)]
-                    if row_words > 1:
-                        m.d.sync += row.data.eq(row.data.as_value() >> 8 * word_bytes)
+                    if row_writes > 1:
+                        m.d.sync += row.data.eq(row.data.as_value() >> 8 * write_bytes)
                     with m.If(words_left == 0):
-                        m.d.sync += address.eq(base + (position >> exact_log2(scales_per_word)) * beats)
+                        m.d.sync += address.eq(base + (position >> exact_log2(scales_at_once)) * beats)
                         m.next = "write the scale"
             with m.State("write the scale"):
                 m.d.comb += [in_scale.eq(1), self.done.eq(self.o.ready)]
@@ -129,13 +128,13 @@ class KvWriter(wiring.Component):
         ]
         codes = row.data.as_value()[: 8 * row_bytes]
         whole_row = Const((1 << row_bytes) - 1, row_bytes)
-        row_strobe = _one_of(position[: exact_log2(rows_per_word)], rows_per_word, whole_row)
+        row_strobe = _one_of(position[: exact_log2(rows_at_once)], rows_at_once, whole_row)
         pair_strobe = Mux(is_value, 0b1100, 0b0011)
-        scale_strobe = _one_of(position[: exact_log2(scales_per_word)], scales_per_word, Value.cast(pair_strobe))
+        scale_strobe = _one_of(position[: exact_log2(scales_at_once)], scales_at_once, Value.cast(pair_strobe))
         scale = Value.cast(row.s)
         pair = Mux(is_value, scale << 16, scale)[: 8 * SCALE_PAIR_BYTES]
         m.d.comb += [
-            self.o.p.data.eq(Mux(in_scale, pair.replicate(scales_per_word), codes.replicate(rows_per_word))),
+            self.o.p.data.eq(Mux(in_scale, pair.replicate(scales_at_once), codes.replicate(rows_at_once))),
             self.o.p.strobe.eq(Mux(in_scale, scale_strobe, row_strobe)),
         ]
         return m

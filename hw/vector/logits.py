@@ -81,14 +81,14 @@ class ArgMax(wiring.Component):
 
 
 class LogitWriter(wiring.Component):
-    """Pack logits in words and write them, column after column apart, to memory.
+    """Pack logits and write them, column after column apart, to memory, `params.write_bytes` at once.
 
     Column ``c`` lies ``c * ceil(4 * rows / word_bytes)`` words behind `address`. Packets of several columns alternate,
-    so what is gathered before it leaves is at most a packet: a larger word is written in several parts.
+    so what is gathered before it leaves is at most a packet: where more is written at once, it is in several parts.
 
     Protocol: `start` for one cycle with the command's fields, then exactly the command's beats. `last` marks the final
-    word, and every word after which the address does not continue in the next one.
-    Latency: one cycle from the beat that completes a word. Throughput: one beat a cycle.
+    write, and every one after which the address does not continue in the next one.
+    Latency: one cycle from the beat that completes a write. Throughput: one beat a cycle.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ class LogitWriter(wiring.Component):
     i
         Logits with their tag.
     o
-        Words for memory.
+        Writes to memory.
     busy
-        A word is incomplete or has not been taken.
+        A write is incomplete or has not been taken.
     """
 
     def __init__(self, params: VectorParams):
@@ -126,9 +126,8 @@ class LogitWriter(wiring.Component):
         """Build addresses and packer."""
         m = Module()
         params = self.params
-        beats = params.beats_per_word
-        part_bytes = min(params.word_bytes, FLOAT_BYTES * BLOCK)
-        parts = params.word_bytes // part_bytes
+        part_bytes = min(params.write_bytes, FLOAT_BYTES * BLOCK)
+        parts = params.write_bytes // part_bytes
         slots = part_bytes // (FLOAT_BYTES * params.lanes)
         beat_bits = 32 * params.lanes
         columns = range(params.columns)
@@ -149,7 +148,8 @@ class LogitWriter(wiring.Component):
                 m.d.sync += setup.eq(0)
         with m.If(self.start):
             words = (self.rows * FLOAT_BYTES + params.word_bytes - 1) >> exact_log2(params.word_bytes)
-            m.d.sync += [setup.eq(1), setup_column.eq(0), next_address.eq(self.address), step.eq(words * beats)]
+            beats = words * params.beats_per_word
+            m.d.sync += [setup.eq(1), setup_column.eq(0), next_address.eq(self.address), step.eq(beats)]
 
         # Beats shift in from the top; a short packet is followed by empty ones until its first beat is at the bottom.
         gathered = Signal(8 * part_bytes, reset_less=True)
@@ -189,7 +189,7 @@ class LogitWriter(wiring.Component):
         with m.If(leave):
             for c in columns:
                 with m.If((column == c) & (part == parts - 1)):
-                    m.d.sync += addresses[c].eq(addresses[c] + beats)
+                    m.d.sync += addresses[c].eq(addresses[c] + params.write_beats)
 
         strobe = Cat(bit.replicate(FLOAT_BYTES * params.lanes) for bit in filled)
         m.d.comb += [

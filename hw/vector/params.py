@@ -93,7 +93,7 @@ class VectorParams:
     beats_per_word
         Beats that a word takes in memory, a power of two.
     word_interval
-        Cycles between words of a load, a power of two: tables are written in so many parts of a word.
+        Cycles between words, a power of two up to `beats_per_word`: tables and memory are written in so many parts.
     address_bits
         Bits of a beat address, at most 32.
     biases, head_norms, post_norms, gelu
@@ -144,8 +144,8 @@ class VectorParams:
             raise ValueError(f"{self.heads} heads of {self.head_dim} values are no whole number of blocks of {BLOCK}")
         for name in ("heads", "kv_heads", "context_limit"):
             check_range(name, getattr(self, name), 1)
-        for name in ("beats_per_word", "word_interval"):
-            check_power_of_two(name, getattr(self, name))
+        check_power_of_two("beats_per_word", self.beats_per_word)
+        check_power_of_two("word_interval", self.word_interval, 1, self.beats_per_word)
         check_range("address_bits", self.address_bits, 1, 32)
         check_power_of_two("interval", self.interval, 1, MAX_VECTOR_INTERVAL)
 
@@ -428,6 +428,16 @@ class VectorParams:
         return local_write_layout(self.head_dim, self.kv_bits)
 
     @property
+    def write_bytes(self) -> int:
+        """Bytes that go to memory at once: a word, or where words are apart as much as a row of a table has."""
+        return self.row_bytes
+
+    @property
+    def write_beats(self) -> int:
+        """Beats that these take in memory."""
+        return self.beats_per_word * self.write_bytes // self.word_bytes
+
+    @property
     def word_write(self) -> data.StructLayout:
-        """A word, or a part of one, on its way to memory."""
-        return word_write_layout(self.address_bits, self.word_bytes)
+        """What goes to memory at once, with a strobe for each byte."""
+        return word_write_layout(self.address_bits, self.write_bytes)

@@ -95,7 +95,7 @@ class VectorEngine(wiring.Component):
     o_local
         Quantised heads for attention.
     o_writes
-        Words, with strobes, for memory.
+        Words, or parts of them, with strobes, for memory.
     best_index, best_value
         Arg-max of each column, from the end of LOGITS to the next.
     idle

@@ -193,7 +193,7 @@ class Campaign:
         odd = [(right + i, ("READ_ALIGNMENT", "WRITE_ALIGNMENT")) for i in range(1, beats)]
         cases = odd if odd and next(self.turns) % 2 else far
         wrong, allowed = cases[self.rng.integers(len(cases))]
-        self.engine.memory = _Shifted(self.memory, wrong)
+        self.engine.memory = ShiftedSlot(self.memory, wrong)
 
         def undo():
             self.engine.memory = self.memory
@@ -216,7 +216,7 @@ class Campaign:
         return f"{name} = {value:#x} instead of {right:#x}", allowed, undo
 
 
-class _Shifted:
+class ShiftedSlot:
     """A memory map whose KV slot lies elsewhere."""
 
     def __init__(self, memory, kv0):

@@ -490,6 +490,27 @@ MUTATIONS = (
         "bench vector/long-heads",
     ),
     Mutation(
+        "a row in parts does not move on",
+        "hw/vector/kv.py",
+        "row.data.eq(row.data.as_value() >> 8 * write_bytes)",
+        "row.data.eq(row.data)",
+        "bench vector/long-heads",
+    ),
+    Mutation(
+        "parts of logits are a word apart",
+        "hw/vector/logits.py",
+        "addresses[c] + params.write_beats",
+        "addresses[c] + params.beats_per_word",
+        "bench vector/long-heads",
+    ),
+    Mutation(
+        "a slot may begin within a word",
+        "hw/accelerator.py",
+        "registers.kv_base[c][:within].any()",
+        "registers.kv_base[c][:1].any()",
+        "pytest tests/test_matrix.py -k smallest",
+    ),
+    Mutation(
         "sums do not wait for the accumulators' turn",
         "hw/matmul/unit.py",
         "with m.Elif(accumulate.i.ready):",

@@ -76,7 +76,7 @@ class Step:
         self.local += effects.local
         assert not self.memory.keys() & effects.memory.keys()
         self.memory |= effects.memory
-        self.writes += len({address // self.params.word_bytes for address in effects.memory})
+        self.writes += len({address // self.params.write_bytes for address in effects.memory})
 
     def values(self, rows, extreme=0.0):
         y = self.rng.normal(size=(self.active, rows)) * 2.0 ** self.rng.integers(-3, 4, size=(self.active, 1))
@@ -307,10 +307,10 @@ class Engine:
 
     def write(self, seen, payload):
         address, strobe, word, last = fields(self.params.word_write, payload)
-        assert address % self.params.beats_per_word == 0
-        assert strobe, "a word without any byte was written"
-        start = address // self.params.beats_per_word * self.params.word_bytes
-        for i in range(self.params.word_bytes):
+        assert address % self.params.write_beats == 0
+        assert strobe, "a write without any byte"
+        start = address // self.params.write_beats * self.params.write_bytes
+        for i in range(self.params.write_bytes):
             if strobe >> i & 1:
                 assert start + i not in seen.memory, "a byte was written twice"
                 seen.memory[start + i] = word >> 8 * i & 255
