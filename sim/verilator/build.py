@@ -39,7 +39,7 @@ _VERILATE = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-a
 _VERILATE += ["-Wno-CASEINCOMPLETE", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC"]
 # The generated design may stop clocks for the sake of speed.
 _VERILATE += [f"-D{SIMULATION_MACRO}"]
-# Some twelve files of a small accelerator: each more costs half a second to begin.
+# Few and large files: a compiler needs half a second to begin with one.
 _VERILATE += ["--output-split", "20000", "--output-split-cfuncs", "1000", "--output-split-ctrace", "1000"]
 _COMMON = ["-std=c++20", "-fPIC", "-march=native", "-DVL_TIME_CONTEXT", "-fno-strict-aliasing", "-Wno-unused"]
 # Nothing outside replaces the library's functions: calls between them need no table, which makes them 9 % faster.
